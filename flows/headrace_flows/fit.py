@@ -24,10 +24,10 @@ from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRec
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.anchored import AnchoredStore
-from headrace.state.disk import own_temporary_folder
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import pack_folder, unpack_folder
+from headrace.state.temporary import own_temporary_folder
 from headrace_flows.client import (
     find_attempts,
     tag_of,

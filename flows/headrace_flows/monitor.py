@@ -10,8 +10,8 @@ from prefect.states import Completed
 
 from headrace.monitoring.records import MonitorRecord
 from headrace.settings import Settings
-from headrace.state.disk import own_temporary_folder
 from headrace.state.ledger.holding import heartbeat
+from headrace.state.temporary import own_temporary_folder
 from headrace.state.tracking.runs import FLOW_TAG
 from headrace_flows.events import drift_of, emit
 from headrace_flows.parameters import Place

@@ -9,8 +9,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from headrace.settings import Settings
-from headrace.state.disk import own_temporary_folder
 from headrace.state.ledger.holding import heartbeat
+from headrace.state.temporary import own_temporary_folder
 from headrace.use.scoring import ScoringRecord
 from headrace_flows.parameters import Place
 from headrace_flows.stages import RETRIED

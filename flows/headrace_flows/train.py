@@ -27,10 +27,10 @@ from headrace.settings import variable as setting
 from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.training import is_own
-from headrace.state.disk import own_temporary_folder
 from headrace.state.home import Home
 from headrace.state.ledger.files import Deployments
 from headrace.state.packing import unpack_folder
+from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.client import untagged

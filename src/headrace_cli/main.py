@@ -243,7 +243,7 @@ def _own_temporary_folder() -> AbstractContextManager[None]:
     needs_none = first_word() in ("", *LASTING)  # "": shell completion
     if needs_none or {*HELP, "--version"} & set(sys.argv):
         return contextlib.nullcontext()
-    from headrace.state.disk import own_temporary_folder
+    from headrace.state.temporary import own_temporary_folder
 
     return own_temporary_folder()
 

@@ -40,7 +40,7 @@ def start(
         keep_open: descriptors that the guard holds until the command has ended.
         grace_seconds: how long the command may take to end after SIGTERM.
     """
-    from headrace.state.disk import open_log
+    from headrace.state.regular import open_log
 
     with open_log(log_path) as log:
         return subprocess.Popen(  # noqa: S603
@@ -61,7 +61,7 @@ def fork(name: str, work: Callable[[], None], log_path: str) -> children.Forked:
         name: of the process.
         work: what it does; see `children.Forked`.
     """
-    from headrace.state.disk import open_log
+    from headrace.state.regular import open_log
 
     reading, writing = os.pipe()
     with open_log(log_path) as log:

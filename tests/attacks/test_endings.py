@@ -18,8 +18,8 @@ import pytest
 from tests.homes import rows_of
 
 from headrace.settings import Settings
-from headrace.state.disk import own_temporary_folder, sweep_temporary
 from headrace.state.processes import this_process
+from headrace.state.temporary import own_temporary_folder, sweep_temporary
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 240.0

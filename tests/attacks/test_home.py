@@ -16,8 +16,8 @@ from tests.homes import Answer, Home
 
 from headrace.errors import UsageError
 from headrace.settings import Settings
-from headrace.state.disk import open_log
 from headrace.state.ledger import Ledger
+from headrace.state.regular import open_log
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.connection import follow_home

@@ -23,9 +23,9 @@ from headrace.stages.promotion import conclude
 from headrace.stages.promotion.approval import approve
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
-from headrace.state.disk import file_digest
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger
+from headrace.state.regular import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace_flows.champions import ChampionWatch
 from headrace_ops.doctor.checks import check_models

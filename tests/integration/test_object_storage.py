@@ -15,7 +15,7 @@ from headrace.evidence.verification import verify
 from headrace.retention.migration import Destination, migrate
 from headrace.settings import Settings
 from headrace.state import objects, remote
-from headrace.state.disk import UnusableFileError
+from headrace.state.regular import UnusableFileError
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import UNUSABLE, digest_at

@@ -38,10 +38,10 @@ from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import restore_registry
-from headrace.state.disk import file_digest
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.holding import hold
+from headrace.state.regular import file_digest
 from headrace.state.tracking import MODEL_FILE
 from headrace.state.tracking.artifacts import network_digest
 

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from headrace.records import Record
-from headrace.state.disk import UnusableFileError
 from headrace.state.ledger import Ledger
+from headrace.state.regular import UnusableFileError
 from headrace.state.store import Store
 
 R = TypeVar("R", bound=Record)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from headrace.state.disk import (
+from headrace.state.regular import (
     READ_AT_MOST,
     UnusableFileError,
     check_size,
@@ -24,7 +24,7 @@ def read(uri: str, sha256: str = "", size: int = 0) -> bytes:
 
     Args:
         uri: of a file.
-        sha256, size: that it should have; see `disk.read_file`.
+        sha256, size: that it should have; see `regular.read_file`.
 
     Raises:
         FileNotFoundError: there is nothing; it is an `UnusableFileError` if the file is
@@ -40,7 +40,7 @@ def read(uri: str, sha256: str = "", size: int = 0) -> bytes:
 
 
 def read_object(fs: Any, path: str, uri: str, sha256: str = "", size: int = 0) -> bytes:
-    """The bytes of a remote file, within the limits of `disk.read_file`; raises alike.
+    """The bytes of a remote file, limited as by `regular.read_file`; raises alike.
 
     Args:
         fs: the fsspec file system.

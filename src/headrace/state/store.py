@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.home import make_private
-from headrace.state import disk
+from headrace.state import disk, regular, temporary
 from headrace.state.objects import object_digest, read_object
 from headrace.state.remote import ask, file_system, is_local, local_path
 
@@ -87,7 +87,7 @@ class Store:
         Args:
             key: of a file.
             sha256: that it should have. Without it, a file of more than
-                `disk.READ_AT_MOST` bytes is not read. The caller compares.
+                `regular.READ_AT_MOST` bytes is not read. The caller compares.
 
         Raises:
             FileNotFoundError: there is none; it is an `UnusableFileError` if there is
@@ -96,7 +96,7 @@ class Store:
         path = self.path(key)
         if not self.is_local:
             return read_object(self.fs, path, self.uri(key), sha256)
-        return disk.read_file(path, sha256)
+        return regular.read_file(path, sha256)
 
     def digest(self, key: str, size: int = 0) -> str:
         """sha256 of a key, hex; the file is read in parts. Raises as `read`.
@@ -108,7 +108,7 @@ class Store:
         path = self.path(key)
         if not self.is_local:
             return object_digest(self.fs, path, self.uri(key), size)[0]
-        return disk.file_digest(path, size)
+        return regular.file_digest(path, size)
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""
@@ -201,9 +201,9 @@ class Store:
                 self._make_root()
             with disk.nothing_in_the_way(str(parent)):
                 parent.mkdir(parents=True, exist_ok=True)
-            disk.sweep(parent)
+            temporary.sweep(parent)
             with tempfile.TemporaryDirectory(
-                prefix=disk.work_prefix(), dir=parent, ignore_cleanup_errors=True
+                prefix=temporary.work_prefix(), dir=parent, ignore_cleanup_errors=True
             ) as name:
                 yield Path(name)
 

@@ -16,7 +16,7 @@ from headrace.records import PrivacyRecord
 from headrace.stages import training
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints
-from headrace.state.disk import file_digest
+from headrace.state.regular import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 
 pytestmark = pytest.mark.system

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.state import disk, objects
-from headrace.state.disk import UnusableFileError, disk_errors, work_prefix
+from headrace.state import objects, regular
+from headrace.state.disk import disk_errors
 from headrace.state.processes import this_process
+from headrace.state.regular import UnusableFileError
 from headrace.state.remote import ask
 from headrace.state.store import Store
+from headrace.state.temporary import work_prefix
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def test_a_process_with_the_number_of_the_killed_one_does_not_keep_its_work(
 ):
     earlier = this_process()._replace(started="an earlier boot-17")
     with monkeypatch.context() as patched:
-        patched.setattr("headrace.state.disk.this_process", lambda: earlier)
+        patched.setattr("headrace.state.temporary.this_process", lambda: earlier)
         left = Path(store.root) / f"{work_prefix()}abc"
     left.mkdir(parents=True)
     with store.work_folder("x"):
@@ -304,7 +306,7 @@ def test_a_file_that_has_no_end_is_not_read(tmp_path):
 
 @pytest.mark.parametrize("place", ["a disk", "memory://records/store"])
 def test_a_record_beyond_its_limit_is_not_even_hashed(tmp_path, monkeypatch, place):
-    for module in (disk, objects):
+    for module in (regular, objects):
         monkeypatch.setattr(module, "READ_AT_MOST", 8)
     store = Store(str(tmp_path) if place == "a disk" else place)
     data = bytes(40)
@@ -319,7 +321,7 @@ def test_a_record_beyond_its_limit_is_not_even_hashed(tmp_path, monkeypatch, pla
 
 def test_a_remote_file_beyond_its_limit_is_not_read(monkeypatch):
     monkeypatch.setattr(objects, "READ_AT_MOST", 8)
-    monkeypatch.setattr(disk, "LARGEST", 64)
+    monkeypatch.setattr(regular, "LARGEST", 64)
     store, taken = Store("memory://bounded/store"), list[int]()
     cat = store.fs.cat_file
 

@@ -35,7 +35,7 @@ from headrace.media import medium
 from headrace.media.arrow import as_bytes, as_hex
 from headrace.media.forms import Rejected
 from headrace.records import MANIFEST, DataDescription, Finding, SnapshotRecord
-from headrace.state.disk import file_digest
+from headrace.state.regular import file_digest
 from headrace.state.store import Store
 
 ROWS_PER_SHARD = 65_536

@@ -22,7 +22,6 @@ from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger
-from headrace.state.disk import UnusableFileError
 from headrace.state.folders import FOLDERS, Owner, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
@@ -30,6 +29,7 @@ from headrace.state.ledger.decisions import earlier_dates, wrong_verdicts
 from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
+from headrace.state.regular import UnusableFileError
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking.connection import tracking_errors
 

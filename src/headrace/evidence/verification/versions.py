@@ -21,11 +21,11 @@ from headrace.models.logged.soundness.signing import (
 )
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
-from headrace.state.disk import UnusableFileError
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.leases import Leases
+from headrace.state.regular import UnusableFileError
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking import MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places

@@ -8,7 +8,7 @@ import sys
 from headrace.errors import HeadraceError
 from headrace.models.engines.building import build
 from headrace.models.engines.exporting import Order
-from headrace.state.disk import own_temporary_folder
+from headrace.state.temporary import own_temporary_folder
 
 
 def main() -> None:

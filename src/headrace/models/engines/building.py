@@ -31,9 +31,10 @@ from headrace.models.engines.stored import (
 )
 from headrace.settings import Settings
 from headrace.state import children
-from headrace.state.disk import open_log, shared_temporary_folder
 from headrace.state.framed import FramedProcess
 from headrace.state.ledger.rows import Version
+from headrace.state.regular import open_log
+from headrace.state.temporary import shared_temporary_folder
 
 EXPORT_SECONDS = 600.0
 NICENESS = 10  # requests come first, but an export must not take forever

@@ -22,18 +22,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
-from headrace.state.disk import (
+from headrace.state.disk import atomic_file, disk_errors, nothing_in_the_way
+from headrace.state.ledger.rows import Version
+from headrace.state.objects import PART_BYTES, open_object
+from headrace.state.regular import (
     UnusableFileError,
-    atomic_file,
     digest_of,
-    disk_errors,
     file_digest,
-    nothing_in_the_way,
     open_regular,
     read_file,
 )
-from headrace.state.ledger.rows import Version
-from headrace.state.objects import PART_BYTES, open_object
 from headrace.state.remote import ask, file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 

@@ -19,8 +19,8 @@ from typing import Any
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
-from headrace.state.disk import UnusableFileError, file_digest, read_file
 from headrace.state.ledger.rows import Version
+from headrace.state.regular import UnusableFileError, file_digest, read_file
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once

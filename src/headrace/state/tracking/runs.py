@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.state.disk import UnusableFileError, read_file
 from headrace.state.processes import Process, this_process
+from headrace.state.regular import UnusableFileError, read_file
 from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch
 from headrace.state.tracking.connection import import_mlflow, tracking_errors

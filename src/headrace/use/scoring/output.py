@@ -21,7 +21,8 @@ from headrace.data.sources.places.uris import file_system
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.signs import FORMULA_START
-from headrace.state.disk import disk_errors, fsync_path, sweep, work_prefix
+from headrace.state.disk import disk_errors, fsync_path
+from headrace.state.temporary import sweep, work_prefix
 
 SUFFIXES = (".csv", ".parquet")
 _TEMPORARY_PREFIX = ".score-"

@@ -15,8 +15,8 @@ from headrace.errors import InputError, IntegrityError, NotFoundError
 from headrace.models.logged.loading import load_champion
 from headrace.records import SERVING_TOLERANCE, DataDescription
 from headrace.settings import Settings
-from headrace.state.disk import file_digest
 from headrace.state.ledger import Ledger
+from headrace.state.regular import file_digest
 from headrace.state.tracking import MODEL_FILE, Tracking
 
 Trained = Any

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import SERVING_TOLERANCE, LoggedModel
-from headrace.state.disk import UnusableFileError, disk_errors
+from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.disposals import collected_error
+from headrace.state.regular import UnusableFileError
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 

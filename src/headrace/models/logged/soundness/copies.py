@@ -17,9 +17,9 @@ from typing import Any
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.models.logged.soundness.checks import GOLDEN, MODEL, logged_model
 from headrace.records import LoggedModel
-from headrace.state.disk import file_digest
 from headrace.state.home import Home
 from headrace.state.ledger import Version
+from headrace.state.regular import file_digest
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import (

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from headrace.errors import HeadraceError
 from headrace.state.anchored import as_json
-from headrace.state.disk import file_digest
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
+from headrace.state.regular import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import (
     how_changed,

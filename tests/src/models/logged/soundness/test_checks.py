@@ -20,7 +20,7 @@ from headrace.models.logged.soundness.checks import (
     require_sound,
 )
 from headrace.stages.registration import register
-from headrace.state import disk
+from headrace.state import regular
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 
@@ -108,13 +108,13 @@ def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
     assert champion.model_bytes == trained.weak.model_bytes > 0
     for file in settings.home.glob("**/model.keras"):
         os.truncate(file, 2**28)  # it takes no room
-    read, digest_of = list[int](), disk.digest_of
+    read, digest_of = list[int](), regular.digest_of
 
     def count(file, length, *part):
         read.append(length)
         return digest_of(file, length, *part)
 
-    monkeypatch.setattr(disk, "digest_of", count)
+    monkeypatch.setattr(regular, "digest_of", count)
     [mismatch] = file_mismatches(champion, Home(settings))
     assert "has 268,435,456 bytes, and may have" in mismatch.message
     changed = other_mismatches(champion, Home(settings))
