@@ -57,6 +57,15 @@ def test_a_command_that_touches_no_data_loads_no_library_for_it(arguments):
     assert not loaded & WORKS_ON_DATA
 
 
+def test_a_ledger_in_sqlite_loads_no_other_dialect_and_no_pipeline_file():
+    """Each costs 14 ms, and `headrace list` needs neither."""
+    script = "import sys, headrace.state.ledger; print(*sys.modules)"
+    command = [sys.executable, "-c", script]
+    loaded = set(subprocess.check_output(command, text=True).split())
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    assert not loaded & {"sqlalchemy.dialects.postgresql", "headrace.spec.pipeline"}
+
+
 def test_help_loads_no_settings():
     assert "pydantic" not in loaded_by(command("--help"))
 

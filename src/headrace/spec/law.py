@@ -13,12 +13,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.records import DEFAULT_TASK
 from headrace.spec.files import FILE_NAME, load_spec
-from headrace.spec.pipeline import PipelineSpec
 from headrace.spec.project import project_file, project_id
+
+if TYPE_CHECKING:
+    from headrace.spec.pipeline import PipelineSpec
 
 Fields = Mapping[str, Any]
 _Path = tuple[str, ...]
