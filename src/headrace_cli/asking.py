@@ -186,12 +186,12 @@ def generate(
     ] = None,
 ) -> None:
     """Write a text with a language model."""
-    from headrace.use.generating import Request, open_text_model
+    from headrace.use.generating import TextRequest, open_text_model
 
-    Request(prompt=prompt)  # it is input, as any item; the others are options
+    TextRequest(prompt=prompt)  # it is input, as any item; the others are options
     given = {} if seed is None else {"seed": seed}
     try:
-        request = Request(
+        request = TextRequest(
             prompt=prompt,
             characters=characters,
             lines=lines,

@@ -44,7 +44,7 @@ class Place(Answer):
     value: float | None
 
 
-class Explained(Explanation):
+class ExplainedItem(Explanation):
     """The explanation of the answer to a request."""
 
     version: int
@@ -100,7 +100,7 @@ async def _explained(request: Request, served: Served) -> Reply:
             "parts": strongest(map_, item.pieces, most=None),
             "map": _rows(map_, item),
         }
-    value = Explained(
+    value = ExplainedItem(
         model=served.model,
         version=served.version,
         request_id=request.id,

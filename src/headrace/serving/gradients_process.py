@@ -19,7 +19,7 @@ from headrace.state.ledger.rows import Version
 from headrace.tasks import task
 
 
-class Gradients:
+class ServedGradients:
     """Explains items with the Keras model of a version.
 
     Args:
@@ -49,7 +49,7 @@ class Gradients:
 
 
 def _begin(start: Header) -> tuple[Answer, Header]:
-    explain = Gradients(start)
+    explain = ServedGradients(start)
 
     def answer(header: Header, body: bytearray) -> tuple[Header, Any]:
         values, error = explain(unpacked(header, body))

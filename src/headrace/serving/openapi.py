@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from headrace import __version__
 from headrace.explanations import why_not
-from headrace.serving.explanation_route import Explained
+from headrace.serving.explanation_route import ExplainedItem
 from headrace.serving.listing import Listed
 from headrace.serving.plain import JSON_TYPE, RAW
 from headrace.serving.protocol import Inferred
 from headrace.serving.replies import Error
-from headrace.serving.text_route import Text, Wish
+from headrace.serving.text_route import Wish, WrittenText
 from headrace.tasks import asks_items
 from headrace.wire import Schema, schema_of
 
@@ -88,7 +88,7 @@ def _plain(base: str, served: Served) -> Schema:
 def _generate(served: Served) -> Schema:
     """The route that writes texts."""
     path = _post(
-        f"A text of {served.model}", _as_json(schema_of(Wish)), schema_of(Text)
+        f"A text of {served.model}", _as_json(schema_of(Wish)), schema_of(WrittenText)
     )
     path["post"]["requestBody"]["required"] = False
     whole = path["post"]["responses"]["200"]["content"]
@@ -107,7 +107,7 @@ def _inference(base: str, served: Served) -> Schema:
 
 def _explain(served: Served) -> Schema:
     """The route that explains an answer."""
-    schema = schema_of(Explained)
+    schema = schema_of(ExplainedItem)
     answer = _object(served.task.answers.json_schema(served.description))
     schema = {**schema, "properties": {**schema["properties"], "answer": answer}}
     summary = f"Which parts speak for the answer of {served.model}"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Version
     from headrace.tasks.forms import Outputs
-    from headrace.use.generating import Request as Wish
+    from headrace.use.generating import TextRequest as Wish
 
 WAITING_LIMIT = 256  # requests to one version
 # An engine that is quicker than this answers in the event loop.

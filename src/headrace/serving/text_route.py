@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from headrace.serving.served import Served
 
 
-class Wish(generating.Request):
+class Wish(generating.TextRequest):
     """What the body of a request asks for."""
 
     stream: bool = Field(default=False, description="in pieces, as server-sent events")
 
 
-class Text(wire.Answer):
+class WrittenText(wire.Answer):
     """A text as a whole, with the prompt."""
 
     model: str
@@ -78,7 +78,7 @@ async def write_text(request: Request, served: Served) -> Reply:
         rest = [piece async for piece in pieces]
         prompt, _ = generating.as_read(wish.prompt, served.description.mask)
         text = "".join([prompt, first, *rest])
-        body = Text(**names, text=text).model_dump()
+        body = WrittenText(**names, text=text).model_dump()
         return json_reply(body, headers=[served.version_header])
     headers = [EVENTS, NO_STORE, NO_SNIFF, served.version_header]
     events = _events(first, pieces, names)

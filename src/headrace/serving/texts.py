@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from headrace.serving.replies import HttpError, unavailable
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Header
-from headrace.use.generating import Request
+from headrace.use.generating import TextRequest
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -73,7 +73,7 @@ class TextProcess:
         has_ended = self._process.code is not None
         return self._process.failure or ("has ended" if has_ended else "")
 
-    async def stream(self, request: Request) -> AsyncIterator[str]:
+    async def stream(self, request: TextRequest) -> AsyncIterator[str]:
         """The pieces of a text, its prompt left out.
 
         Raises:
@@ -89,7 +89,7 @@ class TextProcess:
         self._texts[number] = pieces
         is_ended = False
         try:
-            own = request.model_dump(include={*Request.model_fields})
+            own = request.model_dump(include={*TextRequest.model_fields})
             await self._send({"number": number, **own})
             while True:
                 async with asyncio.timeout(PIECE_SECONDS):

@@ -19,7 +19,7 @@ from headrace.settings import Settings
 from headrace.state.children import leave_signals
 from headrace.state.frames import MOST_BYTES, Header, begun, receive, send
 from headrace.state.ledger.rows import Version
-from headrace.use.generating import Request, TextModel
+from headrace.use.generating import TextModel, TextRequest
 
 
 def open_version(start: Header) -> TextModel:
@@ -34,7 +34,7 @@ def open_version(start: Header) -> TextModel:
     with model_file(version, settings) as path:
         loaded = open_model(path, version.model_uri, description, version.version)
     model = TextModel(loaded, version.model)
-    model.write(Request(characters=2, seed=0))  # what TensorFlow does once is done
+    model.write(TextRequest(characters=2, seed=0))  # what TensorFlow does once is done
     return model
 
 
@@ -82,7 +82,7 @@ def write_in_turn(
 
 def _pieces(model: TextModel, message: Header) -> Iterator[str]:
     """As `TextModel.stream`, which refuses a prompt before the first piece."""
-    yield from model.stream(Request(**message))
+    yield from model.stream(TextRequest(**message))
 
 
 def _next_piece(pieces: Iterator[str]) -> Header:

@@ -51,7 +51,7 @@ def _check_prompt(prompt: Any) -> str:
     return prompt
 
 
-class Request(Question):
+class TextRequest(Question):
     """What is to be written. Equal requests give equal texts.
 
     Raises:
@@ -120,7 +120,7 @@ class TextModel:
         self._kinds = loaded.description.mask
         self._writer = Writer(loaded.model)
 
-    def prompt_of(self, request: Request) -> str:
+    def prompt_of(self, request: TextRequest) -> str:
         """The prompt as the model reads it: as a text of its train split.
 
         Raises:
@@ -139,7 +139,7 @@ class TextModel:
             ) from None
         return text
 
-    def stream(self, request: Request) -> Iterator[str]:
+    def stream(self, request: TextRequest) -> Iterator[str]:
         """The text after the prompt, in pieces.
 
         Where personal data is masked, a piece is a whole line, so that no half of it
@@ -174,7 +174,7 @@ class TextModel:
     def _mask(self, text: str) -> str:
         return as_read(text, self._kinds)[0]
 
-    def write(self, request: Request) -> str:
+    def write(self, request: TextRequest) -> str:
         """The prompt and what follows it; raises what `stream` raises."""
         return self.prompt_of(request) + "".join(self.stream(request))
 
@@ -221,11 +221,11 @@ def generate(name: str, settings: Settings | None = None, **wishes: Any) -> str:
     Args:
         name: as for `open_text_model`.
         settings: None: those of the environment.
-        wishes: fields of `Request`, such as ``prompt`` and ``seed``.
+        wishes: fields of `TextRequest`, such as ``prompt`` and ``seed``.
 
     Raises:
         InputError: a value is out of range, or the model does not know a character of
             the prompt; and what `open_text_model` raises.
     """
-    request = Request(**wishes)
+    request = TextRequest(**wishes)
     return open_text_model(name, settings).write(request)

@@ -29,7 +29,7 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 
 
 @dataclass(frozen=True)
-class Speech:
+class SpokenMessage:
     """A message as a sound.
 
     Attributes:
@@ -67,7 +67,7 @@ class Speech:
             soundfile.write(temporary, self.sound, self.sample_rate_hz, format=kind)
 
 
-def say(model: LoadedModel, message: str, **fields: Any) -> Speech:
+def say(model: LoadedModel, message: str, **fields: Any) -> SpokenMessage:
     """Say a message; the same arguments give the same sound.
 
     Args:
@@ -90,7 +90,7 @@ def say(model: LoadedModel, message: str, **fields: Any) -> Speech:
     questions = learned.speech.questions(message, fields, data)
     sound = learned.speech.joined(model(questions), data)
     texts = tuple(question["text"] for question in questions)
-    return Speech(sound, data.sample_rate_hz, texts)
+    return SpokenMessage(sound, data.sample_rate_hz, texts)
 
 
 def find_speaker(settings: Settings) -> str:

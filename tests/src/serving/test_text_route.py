@@ -17,7 +17,7 @@ from headrace.serving.replies import HttpError
 from headrace.serving.text_route import write_text
 from headrace.serving.texts_process import write_in_turn
 from headrace.state.frames import receive
-from headrace.use.generating import Request, TextModel
+from headrace.use.generating import TextModel, TextRequest
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_texts_are_written_in_turn_and_none_depends_on_another(model):
         texts[piece["number"]] += piece.get("text", "")
         order.append(piece["number"])
     for number, wish in enumerate(wishes):
-        assert "he" + texts[number] == model.write(Request(**wish))
+        assert "he" + texts[number] == model.write(TextRequest(**wish))
     assert order[:3] == [0, 1, 2]
 
 
@@ -91,7 +91,7 @@ def test_a_masked_prompt_is_given_back_as_the_model_read_it():
     wish = {"prompt": "to a@b.org: ", "characters": 5, "seed": 1}
     text = json.loads(_ask(_served(model, data), wish).body)["text"]
     assert text.startswith("to <EMAIL>: ")
-    assert text == model.write(Request(**wish))
+    assert text == model.write(TextRequest(**wish))
 
 
 def _ask(served, body):
@@ -130,7 +130,7 @@ def test_a_text_is_the_same_whole_and_in_pieces(model):
     served, wish = _served(model), {"prompt": "he", "seed": 5, "characters": 80}
     whole = _ask(served, wish)
     answer = json.loads(whole.body)
-    assert answer["text"] == model.write(Request(**wish))
+    assert answer["text"] == model.write(TextRequest(**wish))
     assert (answer["version"], answer["seed"], answer["request_id"]) == (3, 5, "one")
     events = _sent(served, {**wish, "stream": True}).decode().strip().split("\n\n")
     kinds = [event.split("\n")[0].removeprefix("event: ") for event in events]

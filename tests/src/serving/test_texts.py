@@ -15,7 +15,7 @@ from headrace.errors import DependencyError
 from headrace.serving import texts as module
 from headrace.serving.replies import HttpError
 from headrace.serving.texts import TextProcess
-from headrace.use.generating import Request
+from headrace.use.generating import TextRequest
 
 ECHO = """
 import socket, time
@@ -75,7 +75,9 @@ def make(tmp_path, monkeypatch):
 
 
 async def written(process, prompt):
-    return "".join([piece async for piece in process.stream(Request(prompt=prompt))])
+    return "".join(
+        [piece async for piece in process.stream(TextRequest(prompt=prompt))]
+    )
 
 
 def test_the_first_texts_may_be_asked_for_at_once(make):
@@ -141,7 +143,7 @@ def test_texts_wait_for_the_process_that_is_started_again(make):
             await asyncio.sleep(0.01)
 
         async def write():
-            wish = Request(prompt="again")
+            wish = TextRequest(prompt="again")
             return "".join([piece async for piece in served.write_text(wish)])
 
         waiting = asyncio.ensure_future(write())

@@ -6,7 +6,7 @@ from tests.src.tasks.generation.models import DATA, a_model
 from headrace.errors import InputError, UsageError
 from headrace.models.logged.loading import LoadedModel
 from headrace.records import DataDescription
-from headrace.use.generating import Request, TextModel, _first_lines
+from headrace.use.generating import TextModel, TextRequest, _first_lines
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +34,27 @@ def model():
 )
 def test_a_bad_request_is_refused(wishes, message):
     with pytest.raises(InputError, match=message):
-        Request(**wishes)
+        TextRequest(**wishes)
 
 
 def test_a_text_begins_with_its_prompt_and_follows_from_the_seed(model):
-    request = Request(prompt="he", characters=40, temperature=1.0, seed=5)
+    request = TextRequest(prompt="he", characters=40, temperature=1.0, seed=5)
     text = model.write(request)
     assert text == model.write(request)
     assert text.startswith("he")
     assert text == "he" + "".join(model.stream(request))
     assert len(text) <= 42
     assert text != model.write(
-        Request(prompt="he", characters=40, temperature=1.0, seed=6)
+        TextRequest(prompt="he", characters=40, temperature=1.0, seed=6)
     )
 
 
 def test_a_text_does_not_end_before_it_has_its_lines(model):
     def write(lines):
         return model.write(
-            Request(prompt="he", characters=2_000, lines=lines, temperature=1.0, seed=5)
+            TextRequest(
+                prompt="he", characters=2_000, lines=lines, temperature=1.0, seed=5
+            )
         )
 
     assert [write(lines).count("\n") for lines in (1, 3, 5)] == [0, 2, 4]
@@ -61,9 +63,9 @@ def test_a_text_does_not_end_before_it_has_its_lines(model):
 
 
 def test_line_ends_of_a_prompt_are_those_of_train(model):
-    assert model.prompt_of(Request(prompt="hello\r\nt\r")) == "hello\nt\n"
+    assert model.prompt_of(TextRequest(prompt="hello\r\nt\r")) == "hello\nt\n"
     with pytest.raises(InputError, match="has not learned"):
-        model.prompt_of(Request(prompt="x"))
+        model.prompt_of(TextRequest(prompt="x"))
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
@@ -81,7 +83,7 @@ def test_personal_data_leaves_in_whole_lines_and_masked(monkeypatch):
     monkeypatch.setattr(
         "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
     )
-    given = [*model.stream(Request(seed=1))]
+    given = [*model.stream(TextRequest(seed=1))]
     assert given == ["write to <EMAIL> or\n", "to <EMAIL> now\n", "<EMAIL>"]
 
 
@@ -103,7 +105,7 @@ def test_personal_data_that_the_prompt_begins_is_masked(
     monkeypatch.setattr(
         "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
     )
-    assert [*model.stream(Request(prompt=prompt, seed=1))] == given
+    assert [*model.stream(TextRequest(prompt=prompt, seed=1))] == given
 
 
 def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data():
@@ -111,7 +113,7 @@ def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data():
     model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
     said = r"has personal data \(email\), which is masked .* 'to <EMAIL>'"
     with pytest.raises(InputError, match=said) as refused:
-        model.write(Request(prompt="to a@b.org"))
+        model.write(TextRequest(prompt="to a@b.org"))
     assert "Leave the personal data out." in str(refused.value)
 
 

@@ -73,7 +73,7 @@ class Worst(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class TestAnswers:
+class AnsweredSplit:
     """One pass over the rows of the test split.
 
     Attributes:
@@ -93,7 +93,7 @@ class TestAnswers:
 
 def ask(
     model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int, judge: Judge
-) -> TestAnswers:
+) -> AnsweredSplit:
     """Let the models answer all rows, a shard at a time.
 
     Args:
@@ -130,7 +130,7 @@ def ask(
         raise ValueError("an evaluation needs test rows")  # the contract checks it
     of_others = {version: Scored.join(parts) for version, parts in scores.items()}
     judged = judge.judged(np.concatenate(outputs), np.concatenate(targets), data)
-    return TestAnswers(judged, of_others, groups, worst_so_far, joined(columns))
+    return AnsweredSplit(judged, of_others, groups, worst_so_far, joined(columns))
 
 
 def ask_some(model: Any, rows: SplitRows) -> Iterator[AnsweredRows]:

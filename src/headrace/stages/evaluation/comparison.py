@@ -25,7 +25,7 @@ from headrace.records import (
 )
 from headrace.spec import GateSpec
 from headrace.spec.checks import shorten
-from headrace.stages.evaluation.answers import Scored, TestAnswers
+from headrace.stages.evaluation.answers import AnsweredSplit, Scored
 from headrace.stages.evaluation.items import (
     CHALLENGER,
     Archive,
@@ -142,7 +142,7 @@ def compare(
     model: Any,
     opponents: Opponents,
     gates: Sequence[GateSpec],
-    answers: TestAnswers,
+    answers: AnsweredSplit,
     rows: SplitRows,
 ) -> tuple[dict[str, GateResult], str, Metrics]:
     """Compare the answers, and store the digests of the judged items.

@@ -20,7 +20,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.stages.beside import OtherProcess
-from headrace.stages.evaluation.answers import TestAnswers
+from headrace.stages.evaluation.answers import AnsweredSplit
 from headrace.stages.evaluation.items import items_once
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
@@ -75,7 +75,7 @@ class EvaluatedModel:
     """
 
     context: Context
-    answers: TestAnswers
+    answers: AnsweredSplit
     folder: Path
 
     @property

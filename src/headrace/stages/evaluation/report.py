@@ -23,7 +23,7 @@ from headrace.records import (
     verdict,
 )
 from headrace.spec import EvaluationSpec
-from headrace.stages.evaluation.answers import TestAnswers
+from headrace.stages.evaluation.answers import AnsweredSplit
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
 
@@ -32,7 +32,7 @@ PICTURED = 25
 
 
 def draw_answers(
-    answers: TestAnswers, evaluation: EvaluationSpec, folder: Path
+    answers: AnsweredSplit, evaluation: EvaluationSpec, folder: Path
 ) -> None:
     """Draw the task's pictures; draw and list the worst answers."""
     worst, judged, data = answers.worst, answers.judged, answers.judged.data

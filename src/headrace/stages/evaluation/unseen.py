@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.answers import TestAnswers
+from headrace.stages.evaluation.answers import AnsweredSplit
 
 SHOWN = 50
 LEVEL = 0.01
@@ -19,7 +19,7 @@ NOTABLE = 0.05  # of a confidence that is too high
 
 
 def group_slices(
-    answers: TestAnswers, train: Callable[[], Collection[str]], sure: float
+    answers: AnsweredSplit, train: Callable[[], Collection[str]], sure: float
 ) -> dict[str, Metrics]:
     """The score of each group of the test rows, and of groups in and not in train.
 

@@ -17,7 +17,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Classes:
+class ClassCounts:
     """The classes of a data set, and how good a model must be.
 
     Attributes:
@@ -100,7 +100,7 @@ class Classes:
 
 def find_classes(
     source: str, counts: Counts, items: int, rejected: Sequence[str]
-) -> Classes:
+) -> ClassCounts:
     """The classes that can be learned.
 
     Raises:
@@ -117,7 +117,7 @@ def find_classes(
     few = [label for label in labels if label not in enough]
     left_out = {label: counts["train", label] + counts["test", label] for label in few}
     left_out |= dict.fromkeys(unreadable, 0)
-    return Classes(counts, tuple(enough), left_out, unreadable)
+    return ClassCounts(counts, tuple(enough), left_out, unreadable)
 
 
 def _too_little(

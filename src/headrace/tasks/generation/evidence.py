@@ -40,7 +40,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class TextEvidence:
     """What is computed once in an evaluation.
 
     Attributes:
@@ -62,7 +62,7 @@ class Evidence:
     metrics: Metrics = field(default_factory=dict)
 
 
-def gather(context: Context, writer: Writer) -> Evidence:
+def gather(context: Context, writer: Writer) -> TextEvidence:
     """Fit the baseline to train, let the model write texts, and measure them.
 
     Args:
@@ -90,7 +90,7 @@ def gather(context: Context, writer: Writer) -> Evidence:
     if planted := context.spec.training.canaries:
         seed = context.spec.training.seed
         metrics |= _canary_metrics(context.model, writer, planted, seed)
-    return Evidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
+    return TextEvidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
 
 
 def _some(documents: Sequence[Codes]) -> list[Codes]:

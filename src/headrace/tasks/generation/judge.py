@@ -15,7 +15,7 @@ from headrace.spec import EvaluationSpec, GateSpec
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.generation import evidence, gates, pictures, samples
-from headrace.tasks.generation.evidence import Evidence
+from headrace.tasks.generation.evidence import TextEvidence
 from headrace.tasks.generation.writing import Writer
 from headrace.tasks.intervals import (
     bootstrap_of_ratio,
@@ -107,7 +107,7 @@ class Surprise(Judge):
     JUDGED = JudgedDocuments
     THINGS = "documents"
 
-    evidence: Evidence | None = None
+    evidence: TextEvidence | None = None
 
     def check_gate(self, gate: GateSpec) -> None:
         """Check an order or lengths of lines.

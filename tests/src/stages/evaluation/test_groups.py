@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headrace.records import DataDescription
-from headrace.stages.evaluation.answers import TestAnswers, Worst
+from headrace.stages.evaluation.answers import AnsweredSplit, Worst
 from headrace.stages.evaluation.unseen import (
     _overconfident,
     group_slices,
@@ -24,7 +24,7 @@ def of_groups(groups, right, sure=0.8):
     outputs = np.tile(np.array([sure, 1 - sure], np.float32), (len(right), 1))
     data = DataDescription(medium="text", shape=(9,), target={"classes": ["a", "b"]})
     judged = TASK.judge.judged(outputs, np.where(right, 0, 1), data)
-    return TestAnswers(judged, {}, groups, worst)
+    return AnsweredSplit(judged, {}, groups, worst)
 
 
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen():

@@ -11,7 +11,7 @@ from headrace.media.text.texts import from_column
 from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks.generation import evidence
 from headrace.tasks.generation.documents import codes_of, padded
-from headrace.tasks.generation.evidence import Evidence
+from headrace.tasks.generation.evidence import TextEvidence
 from headrace.tasks.generation.judge import JUDGE, Surprise
 from headrace.tasks.generation.kneser_ney import KneserNey
 
@@ -76,7 +76,7 @@ def test_nats_per_character_are_a_ratio_of_sums():
 def test_the_difference_to_the_baseline_is_paired():
     sizes, runs = np.array([3, 2, 5, 1]), np.array([1, 2])
     baseline = OUTPUTS[:, 0] + np.array([0.2, 0.2, 0.4, 0.2])
-    known = Evidence(sizes, baseline, 2, [], runs, runs, {"verbatim_ratio": 1.0})
+    known = TextEvidence(sizes, baseline, 2, [], runs, runs, {"verbatim_ratio": 1.0})
     judged = Surprise(known).judged(OUTPUTS, TARGETS, DATA)
     metrics, _ = judged.metrics(EvaluationSpec())
     assert metrics["baseline_nats_per_character"] == pytest.approx(1.9)

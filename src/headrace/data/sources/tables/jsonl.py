@@ -44,7 +44,7 @@ MOST_BITS = 1023  # of an integer that fits into a float64
 MOST_LEVELS = 100  # json.dumps recurses level by level
 
 
-class _Row(NamedTuple):
+class _JsonRow(NamedTuple):
     """A row, of so many characters; `cells` is None for an unreadable one."""
 
     line: int
@@ -123,7 +123,7 @@ class JsonTable:
                 cells = [row.cells.get(name) for name in columns]
                 yield cells, sum(len(str(cell)) for cell in cells)
 
-    def _rows(self) -> Iterator[_Row]:
+    def _rows(self) -> Iterator[_JsonRow]:
         with open_text(self._file, self._encoding) as text:
             if self._begin is None:
                 yield from _lines(lines_of(text, self.where))
@@ -163,7 +163,7 @@ def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | N
     return JsonTable(file, encoding, max_columns)
 
 
-def _lines(lines: Iterator[str]) -> Iterator[_Row]:
+def _lines(lines: Iterator[str]) -> Iterator[_JsonRow]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -176,7 +176,7 @@ def _lines(lines: Iterator[str]) -> Iterator[_Row]:
                 problem = _problem(row)
             except (ValueError, RecursionError) as error:
                 problem = f"it is not valid JSON ({_reason(error)})"
-        yield _Row(number, None if problem else row, problem, len(line))
+        yield _JsonRow(number, None if problem else row, problem, len(line))
 
 
 def _problem(row: Any) -> str:
@@ -216,7 +216,7 @@ def _reason(error: Exception) -> str:
     return "it is nested too deeply" if is_deep else "a number has too many digits"
 
 
-def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
+def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_JsonRow]:
     """The objects of an array that begins after ``skipped`` characters."""
     decoder = json.JSONDecoder()
     buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[skipped + 1 :]
@@ -243,7 +243,7 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_Row]:
             continue
         if problem := _problem(row):
             raise _no_object(where, number, problem)
-        yield _Row(number, row, size=end - place)
+        yield _JsonRow(number, row, size=end - place)
         number, place = number + 1, end
     rest = (buffer[place + 1 :] + text.read(_READ_AT_ONCE)).strip()
     if skipped and rest.startswith(","):
