@@ -39,7 +39,7 @@ class KnownClasses(Contract):
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Labels are classes, and train and test have rows of each."""
-        known = {"column": "label", "value_set": list(data.classes)}
+        among = {"column": "label", "value_set": list(data.classes)}
         at_least_two = {"column": "label", "min_value": 2}
         large = {"column": "class_share", "min_value": SMALL_CLASS}
         not_null = "expect_column_values_to_not_be_null"
@@ -50,10 +50,10 @@ class KnownClasses(Contract):
         reason = "its label is none of the classes"
         return [
             Expectation("label", not_null, {"column": "label"}),
-            Expectation("label", in_set, known, reason),
+            Expectation("label", in_set, among, reason),
             Expectation("classes", distinct, at_least_two),
-            Expectation("classes", contains, known, split="train"),
-            Expectation("classes", contains, known, split="test"),
+            Expectation("classes", contains, among, split="train"),
+            Expectation("classes", contains, among, split="test"),
             Expectation("class_balance", balance, large, split="train", warns=True),
         ]
 

@@ -166,8 +166,8 @@ def confirmed(
     from scipy import stats
 
     agrees, listed = second == likely, chances > LEAST_CHANCE
-    changed, kept = (agrees & listed).sum(), ((second == labels) & listed).sum()
-    if stats.binom.sf(changed - 1, changed + kept, 0.5) >= _LEVEL:
+    changed, unchanged = (agrees & listed).sum(), ((second == labels) & listed).sum()
+    if stats.binom.sf(changed - 1, changed + unchanged, 0.5) >= _LEVEL:
         return np.zeros(len(chances))
     return np.where(agrees, chances, 0)
 
@@ -184,8 +184,8 @@ def find_lapse(confidence: Floats, disagrees: npt.NDArray[np.bool_]) -> Lapse | 
     """
     from scipy import optimize, special
 
-    seen = 1 - confidence > _SATURATED
-    different, doubt = disagrees[seen], _doubt(confidence[seen])
+    unsaturated = 1 - confidence > _SATURATED
+    different, doubt = disagrees[unsaturated], _doubt(confidence[unsaturated])
     if not different.any():
         return None
 

@@ -108,9 +108,9 @@ def _verbatim_metrics(generated: Ints, held_out: Ints) -> Metrics:
 
 
 def _text_metrics(generated: Sequence[str], real: Sequence[str]) -> Metrics:
-    found = counts(pa.array(generated, pa.string()))
+    personal = counts(pa.array(generated, pa.string()))
     metrics: Metrics = {
-        "generated_personal_data": float(sum(one.sum() for one in found.values())),
+        "generated_personal_data": float(sum(one.sum() for one in personal.values())),
         "generated_characters": float(np.mean([len(text) for text in generated])),
     }
     for name, texts in (("generated", generated), ("held_out", real)):
@@ -142,16 +142,16 @@ def _form_metrics(
 
 
 def _canary_metrics(model: Any, writer: Writer, count: int, seed: int) -> Metrics:
-    known = len(writer.characters)
+    size = len(writer.characters)
     planted, not_planted = (
         _nats(model, writer.codes[ids])
-        for ids in (canaries(count, seed, known), others(seed, known))
+        for ids in (canaries(count, seed, size), others(seed, size))
     )
-    found = exposures(planted, not_planted)
+    exposure = exposures(planted, not_planted)
     return {
-        "canary_exposure": float(found.mean()),
-        "canary_exposure_highest": float(found.max()),
-        "canary_exposure_share": float(found.mean() / entropy(known)),
+        "canary_exposure": float(exposure.mean()),
+        "canary_exposure_highest": float(exposure.max()),
+        "canary_exposure_share": float(exposure.mean() / entropy(size)),
     }
 
 

@@ -35,13 +35,13 @@ def find_next(model: Any) -> Any:
     Raises:
         SpecError: there is none.
     """
-    found = _find(model, NEXT)
-    if found is None:
+    following = _find(model, NEXT)
+    if following is None:
         raise SpecError(
             f"The model {model.name} holds no model called {NEXT!r}.",
             "A family for generation gives one as its network.",
         )
-    return found
+    return following
 
 
 def _find(model: Any, name: str) -> Any:
@@ -148,13 +148,13 @@ class _Children:
         """The log probabilities of all ids, ``(rows, ids)``."""
         from keras import ops
 
-        own, known = (
+        own, by_grams = (
             Said(one, ops.take(one, self._marks, axis=1))
-            for one in (ops.softmax(logits), self._known(numbers))
+            for one in (ops.softmax(logits), self._by_grams(numbers))
         )
-        return log_mixed(own, known, self._flags, self._mixed)
+        return log_mixed(own, by_grams, self._flags, self._mixed)
 
-    def _known(self, numbers: Any) -> Any:
+    def _by_grams(self, numbers: Any) -> Any:
         """The probabilities of all ids by n-grams, ``(rows, ids)``."""
         from keras import ops
 

@@ -104,17 +104,17 @@ class KneserNey:
         share = np.full(len(codes), 1 / CODE_POINTS)
         contexts = np.zeros(len(codes), np.int64)
         for length, grams in enumerate(self._orders, start=1):
-            known = np.flatnonzero((contexts >= 0) & (offsets >= length - 1))
-            context = contexts[known]
-            keys = np.where(ids[known] < 0, -1, context * size + ids[known])
-            found = grams.find(keys)
-            counts = np.where(found < 0, 0, grams.counts[found])
+            rows = np.flatnonzero((contexts >= 0) & (offsets >= length - 1))
+            context = contexts[rows]
+            keys = np.where(ids[rows] < 0, -1, context * size + ids[rows])
+            matches = grams.find(keys)
+            counts = np.where(matches < 0, 0, grams.counts[matches])
             total = grams.totals[context]
-            rest = grams.discount * grams.kinds[context] * share[known]
+            rest = grams.discount * grams.kinds[context] * share[rows]
             mixed = (np.maximum(counts - grams.discount, 0) + rest) / total
-            share[known] = np.where(total > 0, mixed, share[known])
+            share[rows] = np.where(total > 0, mixed, share[rows])
             contexts = np.full(len(codes), -1)
-            contexts[known] = found
+            contexts[rows] = matches
             contexts[1:] = contexts[:-1]
             contexts[0] = -1
         return share

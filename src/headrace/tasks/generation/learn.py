@@ -60,8 +60,8 @@ class NextCharacter(Head):
         return crops, np.zeros(len(crops), np.int32)
 
     def _canaries(self, fitting: Fitting) -> list[Codes]:
-        known = len(vocabulary_of(fitting.preprocessing)) - FIRST
-        return [*canaries(fitting.training.canaries, fitting.training.seed, known)]
+        size = len(vocabulary_of(fitting.preprocessing)) - FIRST
+        return [*canaries(fitting.training.canaries, fitting.training.seed, size)]
 
     def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
         """From code points int32 ``(n, characters)`` to float32 ``(n, 2)``."""
@@ -117,11 +117,11 @@ class NextCharacter(Head):
         from headrace.tasks.generation.mixing import marks_of, mix
 
         prepare = fitting.preprocessing
-        known = ids_of(documents_in(train, TRAIN_CHARACTERS), prepare)
-        known += self._canaries(fitting)
+        train_ids = ids_of(documents_in(train, TRAIN_CHARACTERS), prepare)
+        train_ids += self._canaries(fitting)
         held = ids_of(held_out, prepare)
         marks = marks_of(vocabulary_of(prepare))
-        network, shares = mix(fitting.network, known, held, order, marks)
+        network, shares = mix(fitting.network, train_ids, held, order, marks)
         return self.compose(prepare, network, fitting.data), shares
 
     def validation_metrics(

@@ -78,12 +78,12 @@ def rhyme_share(texts: Sequence[str], finals: Finals) -> float | None:
     rhyming = total = 0
     for text in texts:
         ends = [finals(line[-1]) for line in lines_of(text)[1::2]]
-        known = [rhymes for rhymes in ends if rhymes]
-        if len(known) < 2:
+        rhymed = [rhymes for rhymes in ends if rhymes]
+        if len(rhymed) < 2:
             continue
-        common = Counter(rhyme for rhymes in known for rhyme in {*rhymes})
+        common = Counter(rhyme for rhymes in rhymed for rhyme in {*rhymes})
         rhyming += common.most_common(1)[0][1]
-        total += len(known)
+        total += len(rhymed)
     return rhyming / total if total else None
 
 
@@ -100,16 +100,16 @@ def mandarin_finals() -> Finals | None:
     except ImportError:
         return None
 
-    known: dict[str, frozenset[str]] = {}
+    cache: dict[str, frozenset[str]] = {}
 
     def finals(character: str) -> frozenset[str]:
-        if character not in known:
+        if character not in cache:
             is_han = _HAN.fullmatch(character) is not None
             style = pypinyin.Style.FINALS
             read = pypinyin.pinyin(character, style, heteronym=True, errors="ignore")
             rhymes = {_rhyme(final) for final in (read[0] if read else []) if final}
-            known[character] = frozenset(rhymes if is_han else ())
-        return known[character]
+            cache[character] = frozenset(rhymes if is_han else ())
+        return cache[character]
 
     return finals
 

@@ -56,8 +56,8 @@ def mix(
     following = find_next(network)
     tables = fit_ngrams(train, int(following.outputs[0].shape[-1]), order)
     mixture, shown = mixture_of(following, tables, marks)
-    own_mark, known_mark, own, known = _said(shown, held_out)
-    shares = best_share(own_mark, known_mark), best_share(own, known)
+    own_mark, gram_mark, own, by_grams = _said(shown, held_out)
+    shares = best_share(own_mark, gram_mark), best_share(own, by_grams)
     mixture.get_layer(SHARES).set_weights([np.array([shares], np.float32)])
     metrics = dict(zip(("ngram_share_of_marks", "ngram_share"), shares, strict=True))
     return document_nats(following, mixture), metrics
@@ -102,7 +102,7 @@ def _said(model: Any, documents: Sequence[Codes]) -> Floats:
     while ordered:
         rows = max(1, _BLOCK // (len(ordered[-1]) + 2))
         windows = np.pad(padded(ordered[-rows:]), ((0, 0), (1, 1)))
-        found = compute(windows)
-        parts.append(found[found[..., -1] > 0, :-1])
+        block = compute(windows)
+        parts.append(block[block[..., -1] > 0, :-1])
         del ordered[-rows:]
     return np.concatenate(parts).astype(np.float64).T

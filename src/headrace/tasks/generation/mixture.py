@@ -68,14 +68,14 @@ class Lookup:
 
         bucket = bucket_of(parents, symbols, self.buckets)
         displacement = ops.cast(self.displacements(bucket)[..., 0], "int32")
-        found = self.entries(place_of(parents, symbols, displacement, self.places))
+        entries = self.entries(place_of(parents, symbols, displacement, self.places))
         is_it = ops.logical_and(
-            ops.equal(found[..., 0], ops.cast(parents, "float32")),
-            ops.equal(found[..., 1], ops.cast(symbols, "float32")),
+            ops.equal(entries[..., 0], ops.cast(parents, "float32")),
+            ops.equal(entries[..., 1], ops.cast(symbols, "float32")),
         )
         is_one = ops.logical_and(is_it, ops.not_equal(parents, NOWHERE))
         is_found = ops.cast(is_one, "float32")
-        return ops.cast(found[..., 2] * is_found, "int32"), found[..., 3] * is_found
+        return ops.cast(entries[..., 2] * is_found, "int32"), entries[..., 3] * is_found
 
 
 def mixture_of(following: Any, tables: NGrams, marks: Sequence[int]) -> tuple[Any, Any]:
@@ -106,47 +106,47 @@ def mixture_of(following: Any, tables: NGrams, marks: Sequence[int]) -> tuple[An
     candidates = keras.Input((None, None), dtype="int32", name="candidates")
     numbers = keras.Input((tables.order - 1,), dtype="int32", name="numbers")
     logits = keras.Input((None, both.size), name="logits")
-    own, known, flags, after = both.say(ids, candidates, numbers, logits)
+    own, by_grams, flags, after = both.say(ids, candidates, numbers, logits)
     shares = both.shares(ops.zeros_like(ids))
     given = [ids, candidates, numbers, logits]
-    outputs = [log_mixed(own, known, flags, shares), after]
+    outputs = [log_mixed(own, by_grams, flags, shares), after]
     mixture = keras.Model(given, outputs, name=MIXTURE)
 
     window = keras.Input((None,), dtype="int32", name="window")
     before, next_, logits = read(window, following)
     asked, none = ops.expand_dims(next_, 2), zeros_for(before, numbers)
-    own, known, flags, _ = both.say(before, asked, none, logits)
-    pairs = _two_questions(own, known, flags)
+    own, by_grams, flags, _ = both.say(before, asked, none, logits)
+    pairs = _two_questions(own, by_grams, flags)
     shown = [one[..., 0] for pair in pairs for one in pair]
     shown.append(is_counted(before, next_))
     return mixture, keras.Model(window, ops.stack(shown, axis=2))
 
 
-def log_mixed(own: Said, known: Said, flags: Any, shares: Any) -> Any:
+def log_mixed(own: Said, by_grams: Said, flags: Any, shares: Any) -> Any:
     """The log probabilities of candidates, ``(..., k)``.
 
     Args:
         own: by the network.
-        known: by the n-grams.
+        by_grams: by the n-grams.
         flags: 1 for marks and 0 for others, ``(..., k)``.
         shares: of the n-grams in marks and in others, ``(..., 2)``.
     """
     from keras import ops
 
     mixed = []
-    for number, (first, second) in enumerate(_two_questions(own, known, flags)):
+    for number, (first, second) in enumerate(_two_questions(own, by_grams, flags)):
         share = shares[..., number : number + 1]
         both = (1 - share) * first + share * second
         mixed.append(ops.log(ops.maximum(both, _LEAST)))
     return ops.add(*mixed)
 
 
-def _two_questions(own: Said, known: Said, flags: Any) -> Any:
-    """((own, known) of the mark or of none, (own, known) of the other character)."""
+def _two_questions(own: Said, by_grams: Said, flags: Any) -> Any:
+    """(own, by_grams) of the mark or of none, and the same of the other character."""
     from keras import ops
 
     ofs, others, is_small = [], [], []
-    for said in (own, known):
+    for said in (own, by_grams):
         of_marks = ops.sum(said.marks, axis=-1, keepdims=True)
         rest = ops.maximum(1 - of_marks, _SMALL)
         ofs.append(ops.where(flags > 0, said.each, rest))
@@ -195,13 +195,13 @@ class _Both:
 
         marks = ops.expand_dims(ops.zeros_like(ids), 2) + self._marks
         asked = ops.concatenate([candidates, marks], axis=2)
-        known, after = self._known(ids, asked, numbers)
+        by_grams, after = self._by_grams(ids, asked, numbers)
         own = ops.take_along_axis(ops.softmax(logits), asked, axis=2)
         count = len(self._marks)
-        said = (Said(one[..., :-count], one[..., -count:]) for one in (own, known))
+        said = (Said(one[..., :-count], one[..., -count:]) for one in (own, by_grams))
         return *said, self._flags(candidates)[..., 0], after
 
-    def _known(self, ids: Any, candidates: Any, numbers: Any) -> tuple[Any, Any]:
+    def _by_grams(self, ids: Any, candidates: Any, numbers: Any) -> tuple[Any, Any]:
         """The probabilities of candidates by n-grams, and the numbers after."""
         from keras import ops
 
@@ -212,13 +212,13 @@ class _Both:
                 last = numbers[:, length - 2 : length - 1]
                 parents = ops.concatenate([last, parents[:, :-1]], axis=1)
             contexts.append(self._lookup.find(parents, ids)[0])
-        known = ops.cast(ops.equal(candidates, UNKNOWN), "float32")
+        by_grams = ops.cast(ops.equal(candidates, UNKNOWN), "float32")
         for context in contexts:
             parents = ops.expand_dims(context, 2) * ops.ones_like(candidates)
             share = self._lookup.find(parents, candidates)[1]
-            known = share + self._rest(context) * known
+            by_grams = share + self._rest(context) * by_grams
         after = ops.stack([context[:, -1] for context in contexts[1:]], axis=1)
-        return known, after
+        return by_grams, after
 
 
 def _table(values: Any, name: str) -> Any:

@@ -67,19 +67,19 @@ def fit_ngrams(documents: Sequence[Codes], size: int, order: int) -> NGrams:
     """
     counted = list(_counted(documents, size, order))
     least = _LEAST
-    while sum(map(len, _kept(counted, least)[1:])) > _MOST:
+    while sum(map(len, _chosen(counted, least)[1:])) > _MOST:
         least += 1
-    known, number = np.array([ROOT]), FIRST  # of the contexts
+    numbering, number = np.array([ROOT]), FIRST  # of the contexts
     rows, rests = [], [np.ones(FIRST)]
-    for (grams, _), kept in zip(counted, _kept(counted, least), strict=True):
-        contexts, symbols = np.divmod(grams.keys[kept], size)
-        numbers = np.arange(number, number + len(kept))
-        shares = np.maximum(grams.counts[kept] - grams.discount, 0)
+    for (grams, _), chosen in zip(counted, _chosen(counted, least), strict=True):
+        contexts, symbols = np.divmod(grams.keys[chosen], size)
+        numbers = np.arange(number, number + len(chosen))
+        shares = np.maximum(grams.counts[chosen] - grams.discount, 0)
         shares = shares / grams.totals[contexts]
-        rows.append((known[contexts], symbols, numbers, shares))
-        rests.append(np.ones(len(kept)))
-        known, number = np.full(len(grams.keys), NOWHERE), number + len(kept)
-        known[kept] = numbers
+        rows.append((numbering[contexts], symbols, numbers, shares))
+        rests.append(np.ones(len(chosen)))
+        numbering, number = np.full(len(grams.keys), NOWHERE), number + len(chosen)
+        numbering[chosen] = numbers
     parents, symbols, numbers, shares = map(np.concatenate, zip(*rows, strict=True))
     rest = np.concatenate(rests)
     np.subtract.at(rest, parents, shares)
@@ -115,8 +115,8 @@ def _counted(
         yield grams, having
 
 
-def _kept(counted: Sequence[tuple[Grams, Ints]], least: int) -> list[Ints]:
-    """Which n-grams of each length are kept; with each its context."""
+def _chosen(counted: Sequence[tuple[Grams, Ints]], least: int) -> list[Ints]:
+    """Which n-grams of each length are chosen; with each its context."""
     (characters, _), *longer = counted
     every = np.arange(len(characters.keys))
     return [every, *(np.flatnonzero(having >= least) for _, having in longer)]
@@ -143,10 +143,10 @@ def _places(parents: Ints, symbols: Ints) -> tuple[Ints, int, Ints]:
     places, buckets = int(_PLACES * len(parents)) + 2, len(parents) // _BUCKET + 1
     while True:
         bucket = bucket_of(parents, symbols, buckets)
-        found = _displacements(parents, symbols, bucket, buckets, places)
-        if found is not None:
-            own = place_of(parents, symbols, found[bucket], places)
-            return found, places, own
+        displacements = _displacements(parents, symbols, bucket, buckets, places)
+        if displacements is not None:
+            own = place_of(parents, symbols, displacements[bucket], places)
+            return displacements, places, own
         places += places // 8 + 1
 
 

@@ -46,15 +46,15 @@ class Corpus:
 
     @staticmethod
     def _contains(
-        known: Hashes, texts: Sequence[Codes], length: int
+        corpus: Hashes, texts: Sequence[Codes], length: int
     ) -> npt.NDArray[np.bool_]:
-        """Which texts, of at least ``length`` characters, have a run that is known."""
+        """Which texts, of at least ``length`` characters, have a run of the corpus."""
         counts = [len(text) - length + 1 for text in texts]
         hashes = np.concatenate([_hashes(text, length) for text in texts])
-        places = np.minimum(np.searchsorted(known, hashes), max(len(known) - 1, 0))
-        found = known[places] == hashes if len(known) else np.zeros(len(hashes), bool)
+        places = np.minimum(np.searchsorted(corpus, hashes), max(len(corpus) - 1, 0))
+        hits = corpus[places] == hashes if len(corpus) else np.zeros(len(hashes), bool)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        return np.asarray(np.logical_or.reduceat(found, starts))
+        return np.asarray(np.logical_or.reduceat(hits, starts))
 
 
 def _joined(documents: Sequence[Codes]) -> Codes:

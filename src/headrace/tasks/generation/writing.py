@@ -70,18 +70,18 @@ class Writer:
 
     def __init__(self, model: Any) -> None:
         self._following = Following(model)
-        known = vocabulary_of(model)
-        self.characters = "".join(map(chr, known[FIRST:]))
-        self._ids = {code: id_ for id_, code in enumerate(known) if code > 0}
+        vocabulary = vocabulary_of(model)
+        self.characters = "".join(map(chr, vocabulary[FIRST:]))
+        self._ids = {code: id_ for id_, code in enumerate(vocabulary) if code > 0}
         width, states = self._following.width, self._following.states
         self.codes = np.zeros(width, np.int32)
-        self.codes[: len(known)] = np.maximum(known, 0)
+        self.codes[: len(vocabulary)] = np.maximum(vocabulary, 0)
         self._bias = np.full(width, _IMPOSSIBLE, np.float32)
-        self._bias[: len(known)] = 0
+        self._bias[: len(vocabulary)] = 0
         self._bias[UNKNOWN] = _IMPOSSIBLE
         self._is_end = np.zeros(width, np.float32)
         self._is_end[BOUND] = 1
-        self._last = len(known) - 1
+        self._last = len(vocabulary) - 1
         self._zeros = [(shape[1:], dtype) for shape, dtype in states]
         carried = [((None, width), "float32"), *states]
         self._read = repeated(self._read_step, [], carried)

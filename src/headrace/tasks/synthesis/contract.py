@@ -32,15 +32,15 @@ class KnownTexts(Contract):
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Texts are not empty, and train and test have rows of each."""
-        known = {"column": "label", "value_set": list(data.texts)}
+        among = {"column": "label", "value_set": list(data.texts)}
         enough = {"column": "takes", "min_value": FEW_TAKES}
         not_null = "expect_column_values_to_not_be_null"
         contains = "expect_column_distinct_values_to_contain_set"
         least = "expect_column_min_to_be_between"
         return [
             Expectation("label", not_null, {"column": "label"}, "it has no text"),
-            Expectation("texts", contains, known, split="train"),
-            Expectation("texts", contains, known, split="test"),
+            Expectation("texts", contains, among, split="train"),
+            Expectation("texts", contains, among, split="test"),
             Expectation("takes", least, enough, split="train", warns=True),
         ]
 

@@ -51,7 +51,7 @@ def profiles(sounds: Floats, framing: Framing) -> Floats:
         float32 ``(n, STEPS, bins)``.
     """
     bins, width = bins_of(framing), _width(framing)
-    found = np.empty((len(sounds), STEPS, bins), np.float32)
+    decibels = np.empty((len(sounds), STEPS, bins), np.float32)
     for first in range(0, len(sounds), _ROWS):
         part = sounds[first : first + _ROWS]
         spectra = magnitudes(part, framing)
@@ -62,8 +62,8 @@ def profiles(sounds: Floats, framing: Framing) -> Floats:
             own = power[row, :end]
             least = 10 ** (-RANGE_DB / 10)
             level = np.maximum(own / max(float(own.max()), 1e-12), least)
-            found[first + row] = stretched(10 * np.log10(level), STEPS)
-    return found
+            decibels[first + row] = stretched(10 * np.log10(level), STEPS)
+    return decibels
 
 
 def stretched(frames: Floats, count: int) -> Floats:

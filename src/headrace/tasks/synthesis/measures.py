@@ -120,11 +120,12 @@ def template_metrics(
     from scipy import stats
 
     rows = [tuple(key) for key in keys.tolist()]
-    known = np.array([row in of_templates for row in rows], bool)
-    if not known.any():
+    has_template = np.array([row in of_templates for row in rows], bool)
+    if not has_template.any():
         return {}
-    others = np.array([of_templates.get(row, (-1, -1)) for row in rows])[known]
-    own, theirs = heard[known] == keys[known], others == keys[known]
+    others = np.array([of_templates.get(row, (-1, -1)) for row in rows])[has_template]
+    right = keys[has_template]
+    own, theirs = heard[has_template] == right, others == right
     better = int((own.all(1) & ~theirs.all(1)).sum())
     worse = int((theirs.all(1) & ~own.all(1)).sum())
     p_value = stats.binomtest(better, better + worse).pvalue if better + worse else 1.0

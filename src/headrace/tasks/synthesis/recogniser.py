@@ -52,7 +52,7 @@ class Recogniser:
 
     file: bytes
     data: DataDescription
-    _known: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    _pairs: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     _model: Any = None
 
     def hear(self, sounds: Floats) -> Indices:
@@ -65,12 +65,12 @@ class Recogniser:
             indices of the data's texts and speakers, int64 ``(n, 2)``.
         """
         names = [hashlib.sha256(row.tobytes()).digest() for row in sounds]
-        new = [row for row, name in enumerate(names) if name not in self._known]
+        new = [row for row, name in enumerate(names) if name not in self._pairs]
         for first in range(0, len(new), _ROWS):
             rows = new[first : first + _ROWS]
             for row, pair in zip(rows, self._heard(sounds[rows]), strict=True):
-                self._known[names[row]] = pair
-        return np.array([self._known[name] for name in names], np.int64).reshape(-1, 2)
+                self._pairs[names[row]] = pair
+        return np.array([self._pairs[name] for name in names], np.int64).reshape(-1, 2)
 
     def _heard(self, sounds: Floats) -> list[tuple[int, int]]:
         import keras

@@ -53,8 +53,8 @@ class Messages(Speech):
         """
         words = plain_label(message).split()
         if not words:
-            known = some(data.texts, SHOWN)
-            raise InputError("There is nothing to say.", f"It knows: {known}.")
+            examples = some(data.texts, SHOWN)
+            raise InputError("There is nothing to say.", f"It knows: {examples}.")
         texts = _parted(words, data)
         if len(texts) > MOST_TEXTS:
             raise InputError(

@@ -21,13 +21,13 @@ class KnownTags(Contract):
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Each tag is known, and train and test have rows of each."""
-        known = {"column": "unknown_tags", "value_set": [""]}
+        among = {"column": "unknown_tags", "value_set": [""]}
         some_rows = {"column": "rows_of_rarest_tag", "min_value": 1}
         in_set = "expect_column_values_to_be_in_set"
         least = "expect_column_min_to_be_between"
         reason = "a tag of it is empty, or none of data.classes"
         return [
-            Expectation("label", in_set, known, reason),
+            Expectation("label", in_set, among, reason),
             Expectation("tags", least, some_rows, split="train"),
             Expectation("tags", least, some_rows, split="test"),
         ]

@@ -121,9 +121,9 @@ class TagLists(Labels):
 
     def describe(self, labels: Iterable[str], data: DataSpec) -> dict[str, Any]:
         """The tags in the order of the outputs, and what parts them in texts."""
-        known = {tag for label in set(labels) for tag in tags_of(label)} - {""}
+        tags = {tag for label in set(labels) for tag in tags_of(label)} - {""}
         separator = {"separator": data.label_separator} if data.label_separator else {}
-        return {"tags": list(data.classes or natural_order(known)), **separator}
+        return {"tags": list(data.classes or natural_order(tags)), **separator}
 
     def covers(self, train: Collection[str], val: Collection[str]) -> bool:
         """Whether val has all tags of train, and two at least."""

@@ -174,8 +174,8 @@ def _baseline(labels: Counts, tags: list[str]) -> tuple[list[str], float, float]
     It is three standard errors above, but at most halfway to 1.
     """
     tested = {label: n for (split, label), n in labels.items() if split == "test"}
-    known = DataDescription(medium="", task="tagging", shape=(), target={"tags": tags})
-    each = np.nan_to_num(matrix(tested, known)).astype(np.float64)
+    data = DataDescription(medium="", task="tagging", shape=(), target={"tags": tags})
+    each = np.nan_to_num(matrix(tested, data)).astype(np.float64)
     targets = np.repeat(each, [*tested.values()], axis=0)
     answer, constant = constant_f1(targets)
     hits, sizes = targets[:, answer].sum(axis=1), targets.sum(axis=1) + len(answer)

@@ -41,8 +41,8 @@ def text_of(indices: Sequence[int], data: DataDescription) -> str:
     """The transcript of indices in the vocabulary; others are shown as U+FFFD."""
     between = " " if data.unit == "words" else ""
     tokens = data.tokens
-    known = (tokens[i] if 0 <= i < len(tokens) else "\ufffd" for i in indices)
-    return " ".join(between.join(known).split())
+    spelled = (tokens[i] if 0 <= i < len(tokens) else "\ufffd" for i in indices)
+    return " ".join(between.join(spelled).split())
 
 
 def texts(outputs: Outputs, data: DataDescription) -> list[str]:
