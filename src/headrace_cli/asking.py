@@ -144,7 +144,7 @@ def say(  # noqa: PLR0913
 
     settings = begin()
     name = model or find_speaker(settings)
-    loaded = load(name, settings)
+    loaded = load(name, settings, at_first_use=True)
     fields: dict[str, object] = {"seed": seed, "seconds": seconds}
     if speaker:
         fields["speaker"] = speaker

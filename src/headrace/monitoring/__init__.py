@@ -172,7 +172,8 @@ def _read(watch: MonitorOptions, version: Version, settings: Settings) -> Batch:
     if watch.data is None:
         data = version.description
         return batch_from_log(version, data, watch.rows, settings, watch.since)
-    loaded = loading.load_version(Home(settings).tracking, version)
+    name = f"{version.model}/{version.version}"
+    loaded = loading.load(name, settings, at_first_use=True)
     return batch_from_data(watch.data, loaded, watch.rows, settings)
 
 

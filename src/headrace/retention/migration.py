@@ -113,7 +113,6 @@ def migrate(
         DependencyError: a run is alive, or a place does not answer.
     """
     started = time.perf_counter()
-    verification = _verified(settings, f"The home {settings.home}")
     old = _places(settings)
     with _settings_in(settings, destination) as target:
         new = _places(target)
@@ -129,7 +128,9 @@ def migrate(
             if old[part] != final[part]
         )
         _check_target(old, new, destination, {part.name for part in parts})
-        if not only_check:
+    verification = _verified(settings, f"The home {settings.home}")
+    if not only_check:
+        with _settings_in(settings, destination) as target:
             _copy(old, new, target, final["artifacts"])
             _compare(settings, verification, _verified(target, "The copy"))
             if new["home"] != final["home"]:

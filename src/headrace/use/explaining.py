@@ -94,7 +94,7 @@ def explain(  # noqa: PLR0913
     """
     started = time.perf_counter()
     _check_output(output)
-    loaded = load(name, settings)
+    loaded = load(name, settings, at_first_use=True)
     data = loaded.description
     if reason := why_not(data):
         raise Refusal(f"{name}: not explained: {reason}.")

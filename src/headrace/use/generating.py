@@ -211,7 +211,7 @@ def open_text_model(name: str, settings: Settings | None = None) -> TextModel:
         UsageError: it is a model of another task.
         IntegrityError: its file is gone or changed.
     """
-    loaded = load(name, settings)
+    loaded = load(name, settings, at_first_use=True)
     return TextModel(loaded, model_of(name))
 
 

@@ -18,7 +18,7 @@ COLOURS = np.random.default_rng(1).integers(0, 256, (90, 70, 3), np.uint8)
 
 
 def loaded(description=PHOTOS):
-    return LoadedModel(None, description)
+    return LoadedModel(lambda: None, description)
 
 
 def png(picture):

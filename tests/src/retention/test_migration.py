@@ -166,6 +166,13 @@ def test_what_is_no_new_place_is_refused(trained, tmp_path):
             migrate(trained.settings, destination)
 
 
+def test_a_place_is_checked_before_the_home_is_verified(trained):
+    for file in trained.settings.home.glob("mlartifacts/**/model.keras"):
+        file.unlink()
+    with pytest.raises(UsageError, match="nothing would be moved"):
+        migrate(trained.settings, Destination())
+
+
 def test_a_home_in_which_something_runs_is_not_moved(trained, tmp_path):
     Leases(trained.settings.database_url).acquire(Lease.wanted("blobs", "f1", "ada"))
     with pytest.raises(DependencyError, match="blobs is busy"):

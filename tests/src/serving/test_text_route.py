@@ -22,7 +22,7 @@ from headrace.use.generating import TextModel, TextRequest
 
 @pytest.fixture(scope="module")
 def model():
-    return TextModel(LoadedModel(a_model("gru_lm")[2], DATA, 3), "notes")
+    return TextModel(LoadedModel(lambda: a_model("gru_lm")[2], DATA, 3), "notes")
 
 
 class Process:
@@ -87,7 +87,7 @@ def _served(model, description=DATA):
 def test_a_masked_prompt_is_given_back_as_the_model_read_it():
     data = DATA.model_copy(update={"mask": ("email",)})
     network = a_model("gru_lm", "to <EMAIL>: hello")[2]
-    model = TextModel(LoadedModel(network, data, 3), "notes")
+    model = TextModel(LoadedModel(lambda: network, data, 3), "notes")
     wish = {"prompt": "to a@b.org: ", "characters": 5, "seed": 1}
     text = json.loads(_ask(_served(model, data), wish).body)["text"]
     assert text.startswith("to <EMAIL>: ")

@@ -11,7 +11,7 @@ from headrace.use.generating import TextModel, TextRequest, _first_lines
 
 @pytest.fixture(scope="module")
 def model():
-    return TextModel(LoadedModel(a_model("gru_lm")[2], DATA, 3), "notes")
+    return TextModel(LoadedModel(lambda: a_model("gru_lm")[2], DATA, 3), "notes")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_lines_are_counted_over_pieces(size):
 
 def test_personal_data_leaves_in_whole_lines_and_masked(monkeypatch):
     data = DATA.model_copy(update={"mask": ("email",)})
-    model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
+    model = TextModel(LoadedModel(lambda: a_model("gru_lm")[2], data, 3), "notes")
     pieces = ["write to a@b", ".org or", "\nto c@d.com", " now\nx@", "y.net"]
     monkeypatch.setattr(
         "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
@@ -101,7 +101,7 @@ def test_personal_data_that_the_prompt_begins_is_masked(
     monkeypatch, prompt, pieces, given
 ):
     data = DATA.model_copy(update={"mask": ("email",)})
-    model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
+    model = TextModel(LoadedModel(lambda: a_model("gru_lm")[2], data, 3), "notes")
     monkeypatch.setattr(
         "headrace.use.generating.stream_text", lambda *_, **__: iter(pieces)
     )
@@ -110,7 +110,7 @@ def test_personal_data_that_the_prompt_begins_is_masked(
 
 def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data():
     data = DATA.model_copy(update={"mask": ("email", "phone")})
-    model = TextModel(LoadedModel(a_model("gru_lm")[2], data, 3), "notes")
+    model = TextModel(LoadedModel(lambda: a_model("gru_lm")[2], data, 3), "notes")
     said = r"has personal data \(email\), which is masked .* 'to <EMAIL>'"
     with pytest.raises(InputError, match=said) as refused:
         model.write(TextRequest(prompt="to a@b.org"))
@@ -120,4 +120,4 @@ def test_a_masked_prompt_that_cannot_be_read_is_refused_for_its_personal_data():
 def test_a_model_of_another_task_is_refused():
     data = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
     with pytest.raises(UsageError, match="a model for classification, which writes no"):
-        TextModel(LoadedModel(None, data, 1), "spam")
+        TextModel(LoadedModel(lambda: None, data, 1), "spam")

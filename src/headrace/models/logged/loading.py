@@ -5,9 +5,10 @@ A model is loaded only from a file with the recorded digest, in Keras's safe mod
 
 from __future__ import annotations
 
+import functools
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ class LoadedModel:
     of a classifier, in the order of its probabilities.
 
     Args:
-        model: the Keras model.
+        open_network: gives the Keras model; called once, at the first use of it.
         description: of the data that it was trained on.
         version: in the registry, if it has one.
 
@@ -119,15 +120,20 @@ class LoadedModel:
 
     def __init__(
         self,
-        model: Any,
+        open_network: Callable[[], Any],
         description: DataDescription,
         version: int | None = None,
     ) -> None:
-        self.model = model
+        self._open_network = open_network
         self.description = description
         self.version = version
         self.max_item_bytes: int | None = None
         self.settings: Settings | None = None
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The Keras model."""
+        return self._open_network()
 
     def __getattr__(self, name: str) -> Any:
         """A fact about the targets from the description, such as ``classes``."""
@@ -202,20 +208,25 @@ def open_model(
             f"The model {model_uri} cannot be loaded: {why}",
             "Restore it from a backup, or train again.",
         ) from error
-    return LoadedModel(model, description, version)
+    return LoadedModel(lambda: model, description, version)
 
 
-def load(name: str, settings: Settings | None = None) -> LoadedModel:
+def load(
+    name: str, settings: Settings | None = None, *, at_first_use: bool = False
+) -> LoadedModel:
     """Load a version of a model that the ledger has.
 
     Args:
         name: ``MODEL``, which is its champion; ``MODEL@champion``; or
             ``MODEL/VERSION``.
         settings: None: those of the environment.
+        at_first_use: whether its file is loaded only when the model is first used, so
+            that what is asked of it can be checked before.
 
     Raises:
         NotFoundError: there is no such version.
-        IntegrityError: its file is gone or changed.
+        IntegrityError: its file is gone or changed; with ``at_first_use`` the first use
+            raises it.
     """
     from headrace.state.home import Home
     from headrace.state.ledger.disposals import collected_error
@@ -227,13 +238,20 @@ def load(name: str, settings: Settings | None = None) -> LoadedModel:
     except NotFoundError as error:
         message = f"{error.message} The home is {settings.home}."
         raise NotFoundError(message, error.action) from None
-    try:
-        loaded = load_version(home.tracking, version)
-    except IntegrityError as error:
-        if home.ledger.is_collected(version):
-            raise collected_error(version, IntegrityError) from error
-        raise
-    loaded.settings = settings
+
+    @functools.cache
+    def open_network() -> Any:
+        try:
+            return load_version(home.tracking, version).model
+        except IntegrityError as error:
+            if home.ledger.is_collected(version):
+                raise collected_error(version, IntegrityError) from error
+            raise
+
+    if not at_first_use:
+        open_network()
+    loaded = LoadedModel(open_network, version.description, version.version)
+    loaded.max_item_bytes, loaded.settings = version.max_item_bytes, settings
     return loaded
 
 

@@ -12,7 +12,14 @@ from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import is_approved, keep_decision
 from headrace.stages.promotion.signed import require_signed
 from headrace.state.home import Home
-from headrace.state.ledger import Champion, Entry, Evidence, Ledger, Version
+from headrace.state.ledger import (
+    Champion,
+    Entry,
+    Evidence,
+    Ledger,
+    Version,
+    check_reason,
+)
 from headrace.state.ledger.files import project_of
 
 log = logging.getLogger("headrace")
@@ -48,10 +55,13 @@ def promote_by_hand(
 
     Raises:
         NotFoundError: there is no such model or version.
+        UsageError: forced without a reason.
         PromotionError: no passing evidence, or another promotion came first.
         IntegrityError: the version's file is gone or changed, or it answers otherwise,
             or the law wants a signature that it has not.
     """
+    if force:
+        check_reason(reason)
     ledger, user = home.ledger, home.settings.user
     champion = ledger.champion(model)
     before = champion.entry.sequence if champion else 0

@@ -33,6 +33,7 @@ __all__ = [
     "Mismatch",
     "Tampering",
     "Version",
+    "check_reason",
     "ledger_exists",
 ]
 
@@ -135,10 +136,8 @@ class Ledger(Steps):
             PromotionError: no passing evidence, or another entry came first.
             UsageError: forced without a reason.
         """
-        if forced and not why.strip():
-            raise UsageError(
-                "A forced promotion needs a reason.", "Give it with --reason TEXT."
-            )
+        if forced:
+            check_reason(why)
         self.version(model, version)
         last = self._last_entry(model)
         if last is not None and last.to_version == version and judge is None:
@@ -228,6 +227,14 @@ class Ledger(Steps):
             f"{expected}, but "
             f"{later or f'the last entry is {self.sequence(model)}'}.",
             f"Look at `headrace history {model}` and decide again.",
+        )
+
+
+def check_reason(why: str) -> None:
+    """Raise UsageError if there is no reason for a forced promotion."""
+    if not why.strip():
+        raise UsageError(
+            "A forced promotion needs a reason.", "Give it with --reason TEXT."
         )
 
 

@@ -126,7 +126,7 @@ def score(
     except ValueError as error:
         raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     place = check_output(output, source, settings)
-    loaded = load(model, settings)
+    loaded = load(model, settings, at_first_use=True)
     settings = settings.limited(loaded.max_item_bytes)
     data = loaded.description
     check_asks_items(model, data)
@@ -266,7 +266,7 @@ class _Scoring:
         self, parts: Iterator[ScoredRows]
     ) -> Iterator[tuple[ScoredRows, Outputs]]:
         """Rows with the model's outputs; the next are computed in the background."""
-        questions, model = asked(self.loaded.description), self.loaded.model
+        questions = asked(self.loaded.description)
         answers = task(self.loaded.description.task).answers
         begun: deque[tuple[ScoredRows, Future[Outputs]]] = deque()
 
@@ -277,6 +277,7 @@ class _Scoring:
         with ThreadPoolExecutor(PARTS_AT_ONCE, "answer") as threads:
             for rows in parts:
                 items = questions.raw(rows.asked)
+                model = self.loaded.model  # it is loaded once there are rows
                 begun.append((rows, threads.submit(loading.answers, model, items)))
                 if len(begun) > PARTS_AT_ONCE:
                     yield first()
