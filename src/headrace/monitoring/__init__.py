@@ -113,7 +113,8 @@ def watch_window(
     new_labelled = own.others(labelled)
     if late is not None and not len(labelled):  # of a log, in which they may come
         missing = f"{none_joined(late)} that {version} answered"
-    notes = *batch.notes, *note_of_labels(labelled, new_labelled)
+    notes = tuple(dict.fromkeys([*batch.notes, *labelled.notes]))
+    notes += note_of_labels(labelled, new_labelled)
     notes += (f"{missing}.",) if missing else ()
     batch = replace(batch, notes=notes)
     marker = ForgottenItems(key=anchored.ledger.key())

@@ -55,7 +55,8 @@ def batch_from_log(
         since: the earliest time, with a time zone; None: any.
     """
     newest, items, repeats = list[pa.Table](), set[str](), list[pa.Table]()
-    asked = Asked(version.model, version.version, None, since)
+    left_out = dict[str, None]()
+    asked = Asked(version.model, version.version, None, since, left_out=left_out)
     for tables in hours_backwards(asked, settings):
         if len(items) >= most_rows:
             break
@@ -67,13 +68,15 @@ def batch_from_log(
         pa.concat_tables(newest[::-1], promote_options="default") if newest else None
     )
     if table is None or not len(table):
-        return _empty(data)
+        return replace(_empty(data), notes=tuple(left_out))
     batch = _batch(table, data)
     others = pa.concat_tables(repeats)
     if len(items) >= most_rows:  # what is before the window is none of it
         others = others.filter(pc.field("time") >= table["time"][0])
     batch = replace(batch, repeats=len(others))
-    return _with_shadows(version, batch, settings) if len(batch) else batch
+    if len(batch):
+        batch = _with_shadows(version, batch, settings, left_out)
+    return replace(batch, notes=(*batch.notes, *left_out))
 
 
 def labelled_from_log(
@@ -84,9 +87,11 @@ def labelled_from_log(
 ) -> Batch:
     """All requests of a version in the log that have a label, by time.
 
-    What somebody tried by hand does not count.
+    What somebody tried by hand does not count. The notes are on files that are left
+    out.
     """
-    asked = Asked(version.model, version.version, columns=_KEYS)
+    left_out = dict[str, None]()
+    asked = Asked(version.model, version.version, columns=_KEYS, left_out=left_out)
     tables = list[pa.Table]()
     keys = pa.array(labels.labels, pa.string())
     for table in map(_not_tried, read_requests(asked, settings)):
@@ -97,9 +102,9 @@ def labelled_from_log(
         tables.append(table.filter(wanted))
     table = pa.concat_tables(tables, promote_options="default") if tables else None
     if table is None or not len(table):
-        return _empty(data)
+        return replace(_empty(data), notes=tuple(left_out))
     batch = _batch(table.sort_by("time"), data)
-    return replace(batch, labels=labels.of(batch))
+    return replace(batch, labels=labels.of(batch), notes=tuple(left_out))
 
 
 def _not_tried(table: pa.Table) -> pa.Table:
@@ -213,14 +218,21 @@ def _inputs(table: pa.Table, data: DataDescription) -> Payload | None:
     return module.from_column(column.cast(kind), data.shape)
 
 
-def _with_shadows(version: Version, batch: Batch, settings: Settings) -> Batch:
+def _with_shadows(
+    version: Version, batch: Batch, settings: Settings, left_out: dict[str, None]
+) -> Batch:
     """The batch with what other versions answered to the same requests in shadow.
 
     A client may give many requests one id, so the item has to be the same, too.
     Answers of another shape are left out, and noted.
     """
     asked = Asked(
-        version.model, None, "shadow", batch.first, columns=(*_KEYS, "version")
+        version.model,
+        None,
+        "shadow",
+        batch.first,
+        columns=(*_KEYS, "version"),
+        left_out=left_out,
     )
     asked_for = zip(batch.ids["request_id"], batch.items, strict=True)
     places = {one: place for place, one in enumerate(asked_for)}

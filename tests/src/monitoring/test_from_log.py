@@ -202,3 +202,16 @@ def test_answers_that_are_too_large_for_the_log_are_left_out_and_noted(
 def test_without_a_log_the_window_is_empty(version, watched):
     batch = window(version, watched)
     assert (len(batch), batch.first, batch.source) == (0, None, "log")
+
+
+def test_a_damaged_file_is_noted_once_and_left_out(requests, version, watched, caplog):
+    ids = requests.write(images(5), START)
+    requests.write(images(5), START, role="shadow", version=2, ids=ids)
+    hour = files.Hour.of(files.root_of(watched.home), "blobs", START).folder
+    (hour / f"{START:%H}-torn.parquet").write_bytes(b"PAR1 and no more")
+    late = LateLabels("labels.csv", "request_id", dict.fromkeys(ids, "1"))
+    batch = window(version, watched)
+    for one in (batch, labelled_from_log(version, version.description, late, watched)):
+        (note,) = one.notes
+        assert "torn.parquet cannot be read" in note
+    assert caplog.text == ""

@@ -31,6 +31,7 @@ class Asked(NamedTuple):
         since, until: the first moment, and the first after the last; with a time zone.
             None: from the beginning, or to the end.
         columns: to read; None: all of them.
+        left_out: takes why a file is left out, each once; None: it is logged.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Asked(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
     columns: Sequence[str] | None = None
+    left_out: dict[str, None] | None = None
 
 
 def logged_models(settings: Settings) -> list[str]:
@@ -50,7 +52,7 @@ def read_requests(asked: Asked, settings: Settings) -> Iterator[pa.Table]:
     """The rows of a request log in parts, hour by hour; each row once.
 
     The files may be written, settled and deleted meanwhile. Within an hour, rows are in
-    no order. A damaged file is left out with a warning.
+    no order. A damaged file is left out, and told.
 
     Args:
         asked: which rows.
@@ -118,7 +120,11 @@ def _hour(hour: Hour, asked: Asked) -> Iterator[pa.Table]:
                     if len(chosen):
                         yield chosen
             except IntegrityError as error:
-                log.warning("%s It is left out.", error.message)
+                why = f"{error.message} It is left out."
+                if asked.left_out is None:
+                    log.warning("%s", why)
+                else:
+                    asked.left_out[why] = None
 
 
 def _chosen(table: pa.Table, asked: Asked) -> pa.Table:
