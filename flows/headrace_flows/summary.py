@@ -28,6 +28,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings, variable
 from headrace.stages.promotion.registry import aliases_of
+from headrace.use.checking import doubtful_gates
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live
 
@@ -174,7 +175,12 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         experiment=bool(run.overrides),
         overrides=run.overrides,
         snapshot=_of_data(snapshot, contract) if snapshot else None,
-        warnings=(*run.broken, *findings, *run.plan.edited_law()),
+        warnings=(
+            *run.broken,
+            *doubtful_gates(run.spec),
+            *findings,
+            *run.plan.edited_law(),
+        ),
         stages=(*run.reports, *skipped),
         run_id=training.run_id if training else None,
         flow_run_id=run.flow_run_id or None,

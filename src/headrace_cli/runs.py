@@ -171,6 +171,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
         check_gates,
         check_privacy,
         check_training,
+        doubtful_gates,
     )
 
     built = check_builder(spec, folder) + check_training(spec, folder)
@@ -185,7 +186,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
         "pipeline": spec.name,
         "status": "ok",
         "snapshot": None,
-        "warnings": [],
+        "warnings": [one.model_dump() for one in doubtful_gates(spec)],
         "reason": f"the spec is valid; it trains {builder_name(spec)} on "
         f"{spec.data.source}{built}",
     }

@@ -16,6 +16,8 @@ def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
     assert answer.exit_code == 1
     assert (found["status"], found["version"]) == ("refused", 2)
     assert "at least 1.1 is needed" in found["reason"]
+    (warning,) = [one for one in found["warnings"] if one["check"] == "gates"]
+    assert "has the threshold 1.1: test_accuracy is a share" in warning["message"]
     assert found["aliases"] == []
     promoted = after_first.headrace("promote", "blobs", "2", "--json")
     assert promoted.exit_code == 1

@@ -12,7 +12,6 @@ _SHARES = (
     *("accuracy", "f1", "f1_low", "f1_min", "f1_low_min"),
     *("recall", "recall_min", "precision", "calibration_error"),
 )
-_SIGNED = "difference"
 
 
 def find_gate(spec: PipelineSpec, name: str) -> GateSpec | None:
@@ -33,30 +32,39 @@ def find_gate(spec: PipelineSpec, name: str) -> GateSpec | None:
     )
 
 
+def threshold_problem(spec: PipelineSpec, name: str, threshold: float) -> str:
+    """Why every model would keep a threshold, or none; empty if it makes sense.
+
+    Raises:
+        SpecError: no gate has that name.
+    """
+    own = find_gate(spec, name)
+    standard = known_gates(spec.task).get(name, {})
+    metric = own.metric if own else str(standard.get("metric", ""))
+    least = (own.direction if own else standard.get("direction")) == "min"
+    if not math.isfinite(threshold):
+        return "it is not a finite number"
+    if name == "champion" and not 0 < threshold < 1:
+        return "a significance level lies between 0 and 1"
+    if metric.endswith(_SHARES) and not 0 <= threshold <= 1:
+        return f"{metric} is a share, from 0 to 1"
+    if metric.endswith(_SHARES) and threshold == (0 if least else 1):
+        return f"every model has {metric} {'>=' if least else '<='} {threshold:g}"
+    is_signed = "difference" in metric or metric.endswith("bias")
+    if threshold < 0 and not is_signed:
+        return f"{metric or name} is never negative"
+    return ""
+
+
 def check_threshold(spec: PipelineSpec, name: str, threshold: float) -> None:
     """Refuse a threshold that every model would keep, or none.
 
     Raises:
         SpecError: it makes no sense for the metric, or no gate has that name.
     """
-    own = find_gate(spec, name)
-    standard = known_gates(spec.task).get(name, {})
-    metric = own.metric if own else str(standard.get("metric", ""))
-    least = (own.direction if own else standard.get("direction")) == "min"
-    problem = ""
-    if not math.isfinite(threshold):
-        problem = "it is not a finite number"
-    elif name == "champion" and not 0 < threshold < 1:
-        problem = "a significance level lies between 0 and 1"
-    elif metric.endswith(_SHARES) and not 0 <= threshold <= 1:
-        problem = f"{metric} is a share, from 0 to 1"
-    elif metric.endswith(_SHARES) and threshold == (0 if least else 1):
-        problem = f"every model has {metric} {'>=' if least else '<='} {threshold:g}"
-    elif threshold < 0 and _SIGNED not in metric:
-        problem = f"{metric or name} is never negative"
-    if problem:
+    if problem := threshold_problem(spec, name, threshold):
         hint = ""
-        if metric.endswith(_SHARES) and 1 < threshold <= 100:
+        if problem.endswith("from 0 to 1") and 1 < threshold <= 100:
             hint = f"Did you mean {threshold / 100:g}? "
         raise SpecError(
             f"The gate {name!r} cannot have the threshold {threshold:g}: {problem}.",

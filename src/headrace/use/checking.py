@@ -9,8 +9,9 @@ from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
 from headrace.media import check_form, form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
-from headrace.records import DataDescription
+from headrace.records import DataDescription, Finding
 from headrace.spec import GateSpec, PipelineSpec
+from headrace.spec.thresholds import threshold_problem
 from headrace.tasks import task
 
 _SHOWN = 10
@@ -59,6 +60,20 @@ def check_gates(spec: PipelineSpec) -> None:
             check_gate(gate, spec)
         elif gate.arguments and gate.name != "champion":
             task(spec.task).judge.check_gate(gate)
+
+
+def doubtful_gates(spec: PipelineSpec) -> list[Finding]:
+    """A warning for each gate whose threshold every model keeps, or none."""
+    problems = {
+        f"{gate.name!r} has the threshold {gate.threshold:g}": problem
+        for gate in spec.gates
+        if gate.threshold is not None
+        and (problem := threshold_problem(spec, gate.name, gate.threshold))
+    }
+    return [
+        Finding(check="gates", message=f"the gate {gate}: {problem}")
+        for gate, problem in problems.items()
+    ]
 
 
 def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:
