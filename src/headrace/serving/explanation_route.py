@@ -62,9 +62,14 @@ async def explain_answer(request: Request, served: Served) -> Reply:
         served: the version that answers.
 
     Raises:
-        HttpError: 404 where such answers are not explained, 503 where too many wait for
-            an explanation, and as the plain route.
+        HttpError: 400 for a query, 404 where such answers are not explained, 503 where
+            too many wait for an explanation, and as the plain route.
     """
+    if request.query:
+        shown = request.query[:60].decode("latin-1")
+        raise HttpError(
+            400, f"The query is {shown!r}; an explanation is of what the model answers."
+        )
     if reason := why_not(served.description):
         raise HttpError(404, f"{served} explains nothing: {reason}.")
     if served.waiting >= MOST_WAITING:

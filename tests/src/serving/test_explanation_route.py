@@ -52,6 +52,9 @@ def looking(description):
     return served
 
 
+RAW_HEADERS = {"content-type": "application/octet-stream"}
+
+
 def explain(served, body, kind):
     headers = {"content-type": kind}
     return Site(served).ask("POST", "/models/toy/explain", body, headers)
@@ -116,6 +119,15 @@ def test_a_bad_item_is_refused_as_by_the_plain_route():
     reply = explain(looking(IMAGE), bytes(15), "application/octet-stream")
     assert reply.status == 422
     assert explain(looking(IMAGE), bytes(16), "text/plain").status == 415
+
+
+@pytest.mark.parametrize("describe", [looking, serving])
+def test_a_query_is_refused_explained_or_not(describe):
+    """Such as for the class that is explained, as `headrace explain --of` takes it."""
+    path = "/models/toy/explain?of=nope"
+    reply = Site(describe(IMAGE)).ask("POST", path, bytes(16), RAW_HEADERS)
+    assert reply.status == 400
+    assert "The query is 'of=nope'" in reply.json["error"]
 
 
 def test_a_task_without_explanations_says_so(monkeypatch):
