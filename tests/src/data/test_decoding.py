@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from headrace.data import decoding
@@ -149,6 +150,21 @@ def test_a_block_is_taken_apart_by_rows(tmp_path, kept):
     assert taken.names == [f"x.npy[{row}]" for row in rows]
     assert taken.labels == [""] * len(rows)
     assert taken.payload[:, 0, 0, 0].tolist() == rows
+
+
+@pytest.mark.parametrize("shape", [(800,), None])
+def test_a_sound_that_claims_too_many_samples_is_set_aside_by_itself(shape):
+    """It is never decoded, and so does not make the data a decompression bomb."""
+    file = io.BytesIO()
+    soundfile.write(file, np.full(800, 0.1), 8_000, "PCM_16", format="FLAC")
+    data = file.getvalue()
+    most = (int.from_bytes(data[21:26]) | 2**36 - 1).to_bytes(5)
+    lying = data[:21] + most + data[26:]
+    chunk = Chunk(None, [data, lying], ["a", "a"], ["0", "1"])
+    form = Form(shape=shape, sample_rate_hz=8_000)
+    (part,) = decode_chunk(chunk, medium("audio"), form, "here", LIMITS)
+    assert list(part.rejected) == [1]
+    assert part.rejected[1].check == "too_long"
 
 
 def test_an_image_that_claims_too_many_pixels_is_set_aside_by_itself(tmp_path):

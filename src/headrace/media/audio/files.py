@@ -265,7 +265,10 @@ def _length(data: bytes) -> tuple[int, int, int]:
     with contextlib.suppress(struct.error, IndexError, Unfit):
         if data.startswith(b"fLaC"):
             rate = int.from_bytes(data[18:21]) >> 4
-            return streams.flac_frames(data), (data[20] >> 1 & 7) + 1, rate
+            count, channels = streams.flac_frames(data), (data[20] >> 1 & 7) + 1
+            # The decoder refuses by the same header what is too long.
+            is_decoded = not headers.is_too_long(rate, channels, count)
+            return count * is_decoded, channels, rate
         if data.startswith(b"OggS"):
             return _ogg(data)
         if data.startswith((b"RIFF", b"RIFX")) and data[12:16] == b"fmt ":

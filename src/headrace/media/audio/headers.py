@@ -56,12 +56,17 @@ def check_sizes(rate: int, channels: int, frames: int) -> None:
         raise Unfit("header", f"{channels:,} channels; 1 to {CHANNELS_LIMIT} are taken")
     if frames < 1:
         raise Unfit("empty", "it holds no samples")
-    if frames > SECONDS_LIMIT * rate or frames * channels > SAMPLES_LIMIT:
+    if is_too_long(rate, channels, frames):
         raise Unfit(
             "too_long",
             f"{frames / rate:,.0f} s of {channels} channels at {rate:,} Hz; at most "
             f"{SECONDS_LIMIT} s and {SAMPLES_LIMIT:,} samples are taken",
         )
+
+
+def is_too_long(rate: int, channels: int, frames: int) -> bool:
+    """Whether a sound is longer than any that is decoded."""
+    return frames > SECONDS_LIMIT * rate or frames * channels > SAMPLES_LIMIT
 
 
 def plain_header(size: int, rate: int) -> bytes:
