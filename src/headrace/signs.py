@@ -1,4 +1,4 @@
-"""Escaping of invisible and control characters, and of Markdown."""
+"""What people read: invisible and control characters, Markdown, and counts."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def as_cell(text: str) -> str:
 def visible(text: str) -> str:
     """A text with these characters as escape sequences; line feeds are kept."""
     return UNSEEN.sub(_escape, text)
+
+
+def number_of(count: int, things: str) -> str:
+    """A count of things, such as ``3 copies of models`` or ``1 copy of models``."""
+    if count == 1:
+        name, of, rest = things.partition(" of ")
+        name = re.sub(r"s\b", "", re.sub(r"ies\b", "y", name))
+        things = f"{name}{of}{rest}"
+    return f"{count:,} {things}"
 
 
 def beginning(data: bytes) -> str:

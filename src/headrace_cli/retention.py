@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from headrace.errors import UsageError
+from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_rows, show_text, wants_json
 from headrace_cli.pipelines import complete_pipelines
 
@@ -51,7 +52,7 @@ def _show_collected(done: CollectionResult) -> None:
     ]
     if rows:
         show_rows(rows)
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in done.kept.items())
+    counts = ", ".join(number_of(count, kind) for kind, count in done.kept.items())
     show_text(f"  kept: {counts}")
 
 

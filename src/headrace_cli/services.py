@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, marked, prepared, show_text
+from headrace_cli.answers import answer, begin, marked, prepared, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -116,10 +116,9 @@ def worker(
 
 def doctor() -> None:
     """Report what is configured and what answers, with fixes."""
-    from headrace.settings import Settings
     from headrace_ops.doctor import examine
 
-    settings = Settings()
+    settings = begin()
     checks = examine(settings)
     states = {check.state for check in checks}
     status = next((s for s in ("wrong", "unreachable", "hint") if s in states), "ok")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from headrace.errors import UsageError
+from headrace.signs import number_of
 from headrace_cli.answers import (
     answer,
     begin,
@@ -89,12 +90,12 @@ def _show_verification(result: Verification) -> None:
     show_text(f"[bold]verify[/]  {mark}  in {result.seconds:.1f} s", markup=True)
     show_text(f"  {result.reason}")
     rows, head = result.chain["rows"], result.chain["head"]
-    show_text(f"  ledger: {rows:,} rows; last link {head or 'none'}")
+    show_text(f"  ledger: {number_of(rows, 'rows')}; last link {head or 'none'}")
     show_text(f"  signatures: {_signatures(result)}")
     for kind, count in result.missing.items():
-        show_text(f"  no longer there: {count:,} {kind}")
+        show_text(f"  no longer there: {number_of(count, kind)}")
     for kind, count in result.collected.items():
-        show_text(f"  collected by headrace gc: {count:,} {kind}")
+        show_text(f"  collected by headrace gc: {number_of(count, kind)}")
     for split, count in result.forgotten.items():
         show_text(f"  forgotten by headrace forget: {count:,} {split} rows")
     show_doubts(result.warnings)
@@ -105,7 +106,7 @@ def _signatures(result: Verification) -> str:
     if signatures.status == "unsigned":
         return "none"
     keys = ", ".join(f"{key[:12]}..." for key in signatures.keys)
-    rows = f"of {signatures.links:,} rows, from row {signatures.first} on"
+    rows = f"of {number_of(signatures.links, 'rows')}, from row {signatures.first} on"
     if signatures.status == "checked":
         return f"{rows}, by {keys}"
     return f"{rows}; not checked, as no key is set"

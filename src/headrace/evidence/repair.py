@@ -35,6 +35,7 @@ from headrace.models.logged.soundness.copies import (
     write_files,
 )
 from headrace.models.logged.soundness.signing import sign_version
+from headrace.progress import Progress
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import restore_registry
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from headrace.evidence.reproduction import TrainedAgain
 
 Status = Literal["sound", "restored", "rebound", "failed"]
+_STEPS = 4
 log = logging.getLogger("headrace")
 
 
@@ -96,16 +98,22 @@ def repair(name: str, settings: Settings) -> Repair:
     from headrace.evidence.restoring import Restoring  # loads pyarrow
 
     home = Home(settings)
-    restoring = Restoring(home)
-    version = home.ledger.find(name)
-    restoring.restore(version)
-    mismatches = find_mismatches([version], home, anew=True)
-    outcome = _repair(version, mismatches, home)
-    version = home.ledger.version(version.model, version.version)  # it may be rebound
-    done = restoring.done + restore_registry(version, home)
-    if outcome.is_sound and sign_version(version, home):
-        done.append("signed its files")
-    restoring.finish(version.model)
+    with Progress("repair", _STEPS, is_listed=True) as progress:
+        progress.update(0, "the ledger")
+        restoring = Restoring(home)
+        version = home.ledger.find(name)
+        progress.update(1, "records and data")
+        restoring.restore(version)
+        progress.update(2, "files and answers")
+        mismatches = find_mismatches([version], home, anew=True)
+        outcome = _repair(version, mismatches, home)
+        version = home.ledger.version(version.model, version.version)  # perhaps rebound
+        progress.update(3, "aliases and tags")
+        done = restoring.done + restore_registry(version, home)
+        if outcome.is_sound and sign_version(version, home):
+            done.append("signed its files")
+        restoring.finish(version.model)
+        progress.update(_STEPS, "done")
     status = outcome.status
     if restoring.done and status == "sound":
         status = "restored"

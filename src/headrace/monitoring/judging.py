@@ -19,6 +19,7 @@ from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
 from headrace.monitoring.history import Scored
 from headrace.monitoring.records import Status
+from headrace.signs import number_of
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 
@@ -144,9 +145,9 @@ def _labels_that_keep(
 
 def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judgement:
     """The judgement of too few items, by labels alone."""
-    reason = (
-        f"{len(batch):,} different items are too few to test: {FEWEST_ITEMS} are needed"
-    )
+    count = number_of(len(batch), "different items")
+    verb = "is" if len(batch) == 1 else "are"
+    reason = f"{count} {verb} too few to test: {FEWEST_ITEMS} are needed"
     if batch.own:
         reason += (
             f"; {batch.own:,} others are known to the version: they are in the data "

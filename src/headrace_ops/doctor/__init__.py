@@ -10,6 +10,7 @@ import httpx
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.home import DELETE_PIPE, find_pipe
+from headrace.progress import counted
 from headrace.settings import Settings
 from headrace_ops.doctor import checks
 from headrace_ops.doctor.checks import DoctorCheck, unreachable, wrong
@@ -66,9 +67,9 @@ def examine(settings: Settings) -> list[DoctorCheck]:
     for thread in threads.values():
         thread.start()
     started = time.monotonic()
-    for name, thread in threads.items():
+    for name in counted(CHECKS, "doctor", "checks"):
         limit = LOADING_SECONDS if name in ("models", "extensions") else LIMIT_SECONDS
-        thread.join(max(0.0, started + limit - time.monotonic()))
+        threads[name].join(max(0.0, started + limit - time.monotonic()))
         fix = "Check that it runs and can be reached from this machine."
         late = unreachable(name, f"no answer within {limit:g} s", fix)
         results.setdefault(name, [late])

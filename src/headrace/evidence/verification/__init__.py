@@ -19,6 +19,7 @@ from headrace.data.heads import check_ledger
 from headrace.evidence.verification.mismatches import Mismatches
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
 from headrace.state.ledger.signatures import SignatureReport
@@ -114,7 +115,7 @@ def verify(
     check = check_ledger(home, trusted, head)
     mismatches = Mismatches(home, trusted)
     problem = next(mismatches.find(check, model), None)
-    counts = ", ".join(f"{n:,} {kind}" for kind, n in mismatches.checked.items())
+    counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())
     reason = f"everything fits the ledger ({counts or 'its rows'})"
     if problem is not None:
         reason = f"{problem.message} {problem.action}"

@@ -8,6 +8,7 @@ from typing import Literal
 
 from headrace.data.snapshots.reading import forgotten_of
 from headrace.records import Record, SnapshotRecord
+from headrace.signs import number_of
 from headrace.state.ledger import Ledger, Version
 
 _LEARNED = {"train", "val"}
@@ -94,7 +95,9 @@ def outcome_of(
                     and champion.version.version == version.version,
                 )
             )
-    reason = f"{_count(rows.total(), 'row')} of {_count(len(affected), 'snapshot')}"
+    reason = (
+        f"{number_of(rows.total(), 'rows')} of {number_of(len(affected), 'snapshots')}"
+    )
     if kind and not affected:
         reason = (
             f"no stored snapshot has this {kind} (see whether it is spelled as there); "
@@ -108,10 +111,6 @@ def outcome_of(
         versions=tuple(versions),
         reason=reason,
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def all_versions(ledger: Ledger) -> list[Version]:
