@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,13 @@ from headrace.tasks.forms import (
     some,
 )
 from headrace.tasks.intervals import deviation_of_ratio
-from headrace.tasks.tagging.data import as_label, matrix, rows_of_tags, tags_of
+from headrace.tasks.tagging.data import (
+    SEPARATORS,
+    as_label,
+    matrix,
+    rows_of_tags,
+    tags_of,
+)
 from headrace.tasks.tagging.judge import answered, constant_f1
 from headrace.tasks.words import Survey
 
@@ -136,10 +143,6 @@ class TagSurvey(Surveyor):
         left_out = [repr(tag) for tag in every if tag not in tags]
         left = f"{some(left_out, _NAMED)}; rows with them are set aside"
         always = some([*map(repr, answer)], _NAMED)
-        findings = []
-        if not several:
-            message = "no item has two tags; --task classification suits one label each"
-            findings.append(Finding(check="tags", count=0, message=message))
         return Survey(
             rows=total,
             fields={"classes": tags},
@@ -163,9 +166,45 @@ class TagSurvey(Surveyor):
                 ("tag", "train", "test"),
                 *((tag, f"{train[tag]:,}", f"{test[tag]:,}") for tag in tags),
             ],
-            findings=findings,
+            findings=_findings(labels, every, several),
             patience=PATIENCE,
         )
+
+
+def _findings(labels: Counts, tags: Sequence[str], several: int) -> list[Finding]:
+    """What looks wrong: tags that are several, empty ones, and rows with one each."""
+    empty = sum(n for (_, label), n in labels.items() if "" in tags_of(label))
+    mixed = _mixed(labels, tags)
+    messages = {
+        f"{mixed.total():,} rows have tags that are several of the others with another "
+        f"mark between them: {some([*map(repr, mixed)], _NAMED)}; write the same mark "
+        "in all cells": mixed.total(),
+        f"{empty:,} of {labels.total():,} rows have an empty tag, as where a mark "
+        "between tags is at an end of the cell, and are set aside": empty,
+    }
+    findings = [
+        Finding(check="tags", count=count, message=message)
+        for message, count in messages.items()
+        if count
+    ]
+    if not several:
+        message = "no item has two tags; --task classification suits one label each"
+        findings.append(Finding(check="tags", count=0, message=message))
+    return findings
+
+
+def _mixed(labels: Counts, tags: Sequence[str]) -> Counter[str]:
+    """The rows of each tag that another separator would part into other tags."""
+    known, rows = set(tags), Counter[str]()
+    for split in ("train", "test"):
+        rows.update(rows_of_tags(split, labels))
+    return Counter(
+        {
+            tag: rows[tag]
+            for tag in tags
+            if any(m in tag and {*tags_of(tag, m)} <= known for m in SEPARATORS)
+        }
+    )
 
 
 def _baseline(labels: Counts, tags: list[str]) -> tuple[list[str], float, float]:
