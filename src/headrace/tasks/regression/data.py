@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -26,6 +27,16 @@ def number(label: str) -> float:
     # Python reads 2021_01 as a number, too.
     is_plain = abs(value) <= _MOST and "_" not in label
     return value if is_plain else math.nan
+
+
+def problem_of(label: str) -> str:
+    """What labels like this one are, as they cannot be learned; empty if they can."""
+    if not math.isnan(number(label)):
+        return ""
+    with contextlib.suppress(ValueError):
+        if abs(float(label.replace("_", "x"))) > _MOST:
+            return "too large for float32"
+    return "not numbers"
 
 
 def numbers(labels: Sequence[str]) -> Targets:

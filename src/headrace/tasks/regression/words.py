@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,23 @@ import numpy as np
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.tasks import Answers, Surveyor
-from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, Targets, figure
-from headrace.tasks.regression.data import number, numbers
+from headrace.tasks.forms import (
+    FLOAT32,
+    Counts,
+    Figures,
+    Outputs,
+    Targets,
+    figure,
+    some,
+)
+from headrace.tasks.regression.data import number, numbers, problem_of
 from headrace.tasks.words import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 STANDARD_ERRORS = 3
+_SHOWN = 5
 # Measured on rotated digits: zooming the two axes apart rotates a line by some degrees,
 # and a number takes more steps to learn than a label.
 ARGUMENTS = {"zoom": 0.0, "dropout": 0.1}
@@ -93,12 +103,11 @@ class NumberSurvey(Surveyor):
     ) -> Survey:
         """How the numbers are distributed, and gates better than a constant."""
         train, test = (_values(labels, split) for split in ("train", "test"))
-        total = labels.total()
-        bad = total - len(train) - len(test)
+        problems = _problems(labels)
         if len(np.unique(train)) < 2 or len(np.unique(test)) < 2:
             raise Refusal(
-                f"{source} needs at least two different numbers in train and in test; "
-                f"{bad:,} of its {total:,} labels are not numbers.",
+                f"{source} needs at least two different numbers in train and in test"
+                f"{''.join(f'; {text}' for text in problems)}.",
                 "Name the column of the numbers with --label.",
             )
         median = float(np.median(train))
@@ -114,10 +123,10 @@ class NumberSurvey(Surveyor):
         constant = (
             f"always answering {median:.4g} would be wrong by {error:.4g} on average"
         )
-        findings = []
-        if bad:
-            message = f"{bad:,} of {total:,} labels are not numbers, and are set aside"
-            findings.append(Finding(check="label", count=bad, message=message))
+        findings = [
+            Finding(check="label", count=count, message=f"{text}, and are set aside")
+            for text, count in problems.items()
+        ]
         return Survey(
             rows={"train": len(train), "test": len(test)},
             fields={},
@@ -140,6 +149,19 @@ class NumberSurvey(Surveyor):
             worst=error,
             patience=PATIENCE,
         )
+
+
+def _problems(labels: Counts) -> dict[str, int]:
+    """What labels that cannot be learned are, and how many, by sentence."""
+    kinds: dict[str, Counter[str]] = {}
+    for (_, label), rows in labels.items():
+        if what := problem_of(label):
+            kinds.setdefault(what, Counter())[label] += rows
+    return {
+        f"{wrong.total():,} of {labels.total():,} labels are {what}: "
+        f"{some([*map(repr, wrong)], _SHOWN)}": wrong.total()
+        for what, wrong in kinds.items()
+    }
 
 
 def _values(labels: Counts, split: str) -> Targets:

@@ -1,0 +1,36 @@
+"""What `headrace new` says of labels that should be numbers."""
+
+from collections import Counter
+
+import pytest
+
+from headrace.errors import Refusal
+from headrace.tasks.regression.words import SURVEY
+
+
+def test_a_survey_shows_labels_that_are_not_numbers_and_those_that_are_too_large():
+    labels = Counter({(s, str(n)): 3 for s in ("train", "test") for n in range(9)})
+    labels.update({("train", f"n/a {n}"): 20 for n in range(6)})
+    labels["test", "1e308"] = 2
+    findings = SURVEY.survey("x.csv", labels, 60, []).findings
+    assert [(one.count, one.message) for one in findings] == [
+        (
+            120,
+            "120 of 176 labels are not numbers: 'n/a 0', 'n/a 1', 'n/a 2', 'n/a 3', "
+            "'n/a 4' and 1 more, and are set aside",
+        ),
+        (
+            2,
+            "2 of 176 labels are too large for float32: '1e308', and are set aside",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "what"),
+    [("seven", "; 9 of 9 labels are not numbers: 'seven'."), ("7", "in test.")],
+)
+def test_too_few_numbers_are_refused_with_the_labels_that_are_none(label, what):
+    with pytest.raises(Refusal) as refused:
+        SURVEY.survey("x.csv", Counter({("train", label): 9}), 9, [])
+    assert refused.value.message.endswith(what)
