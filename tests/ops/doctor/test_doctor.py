@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from headrace import progress
 from headrace.settings import Settings
 from headrace_ops import doctor
 from headrace_ops.doctor import CHECKS, DoctorCheck, checks, examine
@@ -325,3 +327,12 @@ def test_no_password_is_told():
     )
     assert "canary" not in check.model_dump_json()
     assert "ada:***@db" in check.seen
+
+
+def test_it_shows_how_far_it_has_come(empty, monkeypatch, caplog):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
+    quick = {name: checks.check_bytecode for name in ("one", "two")}
+    monkeypatch.setattr(doctor, "CHECKS", quick)
+    with caplog.at_level(logging.INFO, "headrace"):
+        examine(empty)
+    assert "doctor: 1 of 2 checks" in caplog.text
