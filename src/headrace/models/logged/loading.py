@@ -221,7 +221,7 @@ def load(
             ``MODEL/VERSION``.
         settings: None: those of the environment.
         at_first_use: whether its file is loaded only when the model is first used, so
-            that what is asked of it can be checked before.
+            that what is asked of it can be checked before; not where it was collected.
 
     Raises:
         NotFoundError: there is no such version.
@@ -248,7 +248,7 @@ def load(
                 raise collected_error(version, IntegrityError) from error
             raise
 
-    if not at_first_use:
+    if not at_first_use or home.ledger.is_collected(version):
         open_network()
     loaded = LoadedModel(open_network, version.description, version.version)
     loaded.max_item_bytes, loaded.settings = version.max_item_bytes, settings
