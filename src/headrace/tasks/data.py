@@ -127,13 +127,14 @@ class Questions(Protocol):
         groups: Sequence[str],
         data: DataDescription,
     ) -> Payload:
-        """The questions of some rows in stored form, ``(n, *shape)``.
+        """The questions of some rows in stored form, ``(n, *shape)``; by default items.
 
         Args:
             items: ``(n, *shape)``, of the medium's type.
             labels, groups: as in a snapshot, ``(n,)``.
             data: of the snapshot.
         """
+        return items
 
     def raw(self, payload: Payload) -> Payload:
         """Questions as a saved model takes them."""

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
+from headrace.tasks.forms import OR_A_BODY
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -172,3 +174,18 @@ class Head(Protocol):
         self, network: Any, outputs: Outputs, targets: Targets
     ) -> Metrics:
         """``val_loss``, by which an epoch is chosen, and that of the training score."""
+
+
+def check_probabilities(network: Any, count: int, things: str, builder: str) -> None:
+    """Refuse a network that does not give one probability for each of some things.
+
+    Raises:
+        SpecError: its outputs are not ``(batch, count)``.
+    """
+    shape = tuple(network.outputs[0].shape)
+    if shape != (None, count):
+        raise SpecError(
+            f"The builder {builder} gives outputs of shape {shape}, but the data has "
+            f"{count} {things}.",
+            f"End the network with {count} probabilities, {OR_A_BODY}",
+        )

@@ -175,3 +175,22 @@ class Speech(Protocol):
 
     def file(self, sound: Outputs, data: DataDescription) -> bytes:
         """A sound as a WAV file."""
+
+
+def ranked(
+    slices: Mapping[str, Figures], kind: str, by: str, *, falling: bool = False
+) -> list[tuple[str, Figures]]:
+    """The slices of a kind, such as ``tag``, with their names, by one of their figures.
+
+    Args:
+        slices: by names such as ``tag=red``.
+        kind: of those that are meant.
+        by: the figure; a missing one counts as 0.
+        falling: whether the highest comes first.
+    """
+    own = [
+        (name.removeprefix(f"{kind}="), figures)
+        for name, figures in slices.items()
+        if name.startswith(f"{kind}=")
+    ]
+    return sorted(own, key=lambda pair: pair[1][by] or 0, reverse=falling)

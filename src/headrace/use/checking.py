@@ -64,16 +64,14 @@ def check_gates(spec: PipelineSpec) -> None:
 
 def doubtful_gates(spec: PipelineSpec) -> list[Finding]:
     """A warning for each gate whose threshold every model keeps, or none."""
-    problems = {
-        f"{gate.name!r} has the threshold {gate.threshold:g}": problem
-        for gate in spec.gates
-        if gate.threshold is not None
-        and (problem := threshold_problem(spec, gate.name, gate.threshold))
-    }
-    return [
-        Finding(check="gates", message=f"the gate {gate}: {problem}")
-        for gate, problem in problems.items()
-    ]
+    findings = []
+    for gate in spec.gates:
+        if gate.threshold is None:
+            continue
+        if problem := threshold_problem(spec, gate.name, gate.threshold):
+            message = f"the gate {gate.name!r} has the threshold {gate.threshold:g}"
+            findings.append(Finding(check="gates", message=f"{message}: {problem}"))
+    return findings
 
 
 def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:

@@ -239,7 +239,6 @@ def load(
         message = f"{error.message} The home is {settings.home}."
         raise NotFoundError(message, error.action) from None
 
-    @functools.cache
     def open_network() -> Any:
         try:
             return load_version(home.tracking, version).model
@@ -248,10 +247,10 @@ def load(
                 raise collected_error(version, IntegrityError) from error
             raise
 
-    if not at_first_use or home.ledger.is_collected(version):
-        open_network()
     loaded = LoadedModel(open_network, version.description, version.version)
     loaded.max_item_bytes, loaded.settings = version.max_item_bytes, settings
+    if not at_first_use or home.ledger.is_collected(version):
+        _ = loaded.model
     return loaded
 
 

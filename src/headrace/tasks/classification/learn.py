@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks.calibration import LEAST, Calibrated, temperature_of
-from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
+from headrace.tasks.forms import Lazy, Outputs, Targets
+from headrace.tasks.learn import check_probabilities
 
 
 def best_temperature(probabilities: Outputs, labels: Targets) -> float:
@@ -51,13 +51,7 @@ class Softmax(Calibrated):
 
     def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
         """Refuse a network that does not give ``(batch, classes)``."""
-        shape, classes = tuple(network.outputs[0].shape), len(data.classes)
-        if shape != (None, classes):
-            raise SpecError(
-                f"The builder {builder} gives outputs of shape {shape}, but the data "
-                f"has {classes} classes.",
-                f"End the network with {classes} probabilities, {OR_A_BODY}",
-            )
+        check_probabilities(network, len(data.classes), "classes", builder)
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec

@@ -19,7 +19,7 @@ from headrace.tasks.forms import (
     figure,
     some,
 )
-from headrace.tasks.words import Survey
+from headrace.tasks.words import Survey, ranked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,13 +105,12 @@ class LikeliestClass(Answers):
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """F1, precision and recall of the smaller of two classes."""
-        classes = [name for name in slices if name.startswith("class=")]
+        classes = ranked(slices, "class", "rows")
         if len(classes) != 2:
             return []
-        rare = min(classes, key=lambda name: slices[name]["rows"] or 0)
+        label, rare = classes[0]
         names = ("f1", "precision", "recall")
-        metrics_of_class = ", ".join(f"{n} {slices[rare][n]:.4f}" for n in names)
-        return [f"{rare.removeprefix('class=')}: {metrics_of_class}"]
+        return [f"{label}: {', '.join(f'{name} {rare[name]:.4f}' for name in names)}"]
 
 
 def rows_in_words(rows: int) -> str:

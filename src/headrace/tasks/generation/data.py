@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -48,15 +48,6 @@ class NoLabels(Labels):
 class Documents(Questions):
     DTYPE = np.dtype(np.uint8)
     CACHED = True
-
-    def of(
-        self,
-        items: Payload,
-        labels: pa.ChunkedArray,
-        groups: Sequence[str],
-        data: DataDescription,
-    ) -> Payload:
-        return items
 
     def raw(self, stored: Payload) -> Payload:
         """Code points int32 ``(n, characters)``, padded with zeros."""

@@ -22,7 +22,7 @@ from headrace.tasks.forms import (
     some,
 )
 from headrace.tasks.regression.data import number, numbers, problem_of
-from headrace.tasks.words import Survey
+from headrace.tasks.words import Survey, ranked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,14 +86,12 @@ class PredictedNumber(Answers):
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The range of the targets with the largest error."""
-        ranges = {n: s for n, s in slices.items() if n.startswith("range=")}
-        if len(ranges) < 2:
-            return []
-        worst = max(ranges, key=lambda name: ranges[name]["absolute_error"] or 0)
+        ranges = ranked(slices, "range", "absolute_error", falling=True)
         return [
-            f"worst for true numbers from {worst.removeprefix('range=')}: mean "
-            f"absolute error {ranges[worst]['absolute_error']:.4g}, "
-            f"bias {ranges[worst]['bias']:.4g}"
+            f"worst for true numbers from {name}: mean absolute error "
+            f"{worst['absolute_error']:.4g}, bias {worst['bias']:.4g}"
+            for name, worst in ranges[:1]
+            if len(ranges) > 1
         ]
 
 

@@ -20,7 +20,7 @@ from headrace.tasks.synthesis.contract import FEW_TAKES
 from headrace.tasks.synthesis.defaults import DEFAULT_GATES
 from headrace.tasks.synthesis.distances import lengths
 from headrace.tasks.synthesis.players import as_wav
-from headrace.tasks.words import Survey
+from headrace.tasks.words import Survey, ranked
 
 _SHOWN = 20
 MOST_TEXTS = 1_000
@@ -103,11 +103,10 @@ class Sounds(Answers):
                 f"in {better}, the average alone in {worse} "
                 f"(p = {metrics['template_p_value']:.2g})"
             )
-        texts = {n: s for n, s in slices.items() if n.startswith("text=")}
+        texts = ranked(slices, "text", "text_accuracy")
         if len(texts) > 1:
-            worst = min(texts, key=lambda name: texts[name]["text_accuracy"] or 0)
-            share, rows = (texts[worst][name] for name in ("text_accuracy", "rows"))
-            name = worst.removeprefix("text=")
+            name, worst = texts[0]
+            share, rows = worst["text_accuracy"], worst["rows"]
             lines.append(f"worst text {name}: heard in {share:.0%} of {rows:.0f} rows")
         return lines
 

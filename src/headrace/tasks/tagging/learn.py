@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import SpecError
 from headrace.records import DataDescription, Metrics
 from headrace.spec import TrainingSpec
 from headrace.tasks import asked
 from headrace.tasks.calibration import Calibrated, temperature_of
-from headrace.tasks.forms import OR_A_BODY, Example, Lazy, Outputs, Shards, Targets
-from headrace.tasks.learn import Fitting
+from headrace.tasks.forms import Example, Lazy, Outputs, Shards, Targets
+from headrace.tasks.learn import Fitting, check_probabilities
 
 HALF = 0.5
 FEWEST = 5  # rows of val that have a tag; with fewer, its threshold is `HALF`
@@ -69,13 +68,7 @@ class SigmoidPerTag(Calibrated):
 
     def check_network(self, network: Any, data: DataDescription, builder: str) -> None:
         """Refuse a network that does not give ``(batch, tags)``."""
-        shape, tags = tuple(network.outputs[0].shape), len(data.tags)
-        if shape != (None, tags):
-            raise SpecError(
-                f"The builder {builder} gives outputs of shape {shape}, but the data "
-                f"has {tags} tags.",
-                f"End the network with {tags} probabilities, {OR_A_BODY}",
-            )
+        check_probabilities(network, len(data.tags), "tags", builder)
 
     def compose(self, preprocessing: Any, network: Any, data: DataDescription) -> Any:
         """Thresholds follow the probabilities; `HALF` until they are chosen."""

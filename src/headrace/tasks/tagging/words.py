@@ -31,7 +31,7 @@ from headrace.tasks.tagging.data import (
     tags_of,
 )
 from headrace.tasks.tagging.judge import answered, constant_f1
-from headrace.tasks.words import Survey
+from headrace.tasks.words import Survey, ranked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,9 +116,8 @@ class AllThatReach(Answers):
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The tags with the lowest F1."""
-        tags = [name for name in slices if name.startswith("tag=")]
-        worst = sorted(tags, key=lambda name: slices[name]["f1"] or 0.0)[:_SHOWN]
-        each = [f"{n.removeprefix('tag=')} {slices[n]['f1']:.4f}" for n in worst]
+        worst = ranked(slices, "tag", "f1")[:_SHOWN]
+        each = [f"{tag} {figures['f1']:.4f}" for tag, figures in worst]
         return [f"lowest F1: {some(each, _SHOWN)}"] if each else []
 
 

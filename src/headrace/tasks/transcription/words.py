@@ -19,7 +19,7 @@ from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.transcription import decoding
 from headrace.tasks.transcription.data import LABELS, plain, scripts_of, tokens_of
-from headrace.tasks.words import Survey
+from headrace.tasks.words import Survey, ranked
 
 _SHOWN = 20
 # The first bound asks for more than the commonest word alone would give.
@@ -107,13 +107,11 @@ class TranscriptWithConfidence(Answers):
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The group with the most errors."""
-        groups = {n: s for n, s in slices.items() if n.startswith("group=")}
-        if len(groups) < 2:
-            return []
-        worst = max(groups, key=lambda name: groups[name]["word_error_rate"] or 0)
+        groups = ranked(slices, "group", "word_error_rate", falling=True)
         return [
-            f"worst for {worst.removeprefix('group=')}: word error rate "
-            f"{groups[worst]['word_error_rate']:.4f}"
+            f"worst for {name}: word error rate {worst['word_error_rate']:.4f}"
+            for name, worst in groups[:1]
+            if len(groups) > 1
         ]
 
 
