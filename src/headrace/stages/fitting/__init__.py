@@ -184,6 +184,7 @@ class Fit:
             fitting = Fitting(preprocessing, network, description, recipe)
             self._fitting, self._data = fitting, data
             inputs = inputs_of(data, fitting)
+            network = inputs.cut.rest if inputs.cut else network
             rows = int(inputs.train.counts.sum())
             item, window = inputs.item_bytes, inputs.window_bytes
             if recipe.privacy is not None:
@@ -193,8 +194,8 @@ class Fit:
             chosen = choose_precision(recipe, learned.head, planned.device, strategy)
             self.execution = replace(planned, precision=chosen).repeating(recorded)
             # Outside the scope: the saved model, and predictions, are on one device.
-            model = models.compose(description, preprocessing, network)
-            facts = _all_that_matters(spec, builder, data, network)
+            model = models.compose(description, preprocessing, fitting.network)
+            facts = _all_that_matters(spec, builder, data, fitting.network)
             batch_size = self.execution.batch_size
             self.privacy = plan_privacy(recipe, rows, batch_size, facts, secret)
             parts = model, network, inputs, recipe, self.execution, strategy, learned

@@ -3,7 +3,8 @@
 The train split is read in shards, the val split is in memory. Pre-processing is adapted
 to the train split. Where a medium is `CACHED`, the network is fitted to the outputs of
 the pre-processing, which are computed when rows are read and not at every step: a text
-vectoriser cannot be compiled, and the spectrum of a sound costs more than a step.
+vectoriser cannot be compiled, and the spectrum of a sound costs more than a step. The
+frozen beginning of a network is computed then as well, unless items are augmented.
 
 A task may have examples of its own, such as crops of documents. The network is fitted
 to them, and the whole model answers the val split.
@@ -24,6 +25,7 @@ from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
+from headrace.stages.fitting.frozen import Cut, frozen_prefix, joined
 from headrace.stages.fitting.shards import Examples, Planted, Prepared
 from headrace.tasks import asked, task
 from headrace.tasks.forms import Example, Shards, Targets, parts_of
@@ -75,6 +77,7 @@ class Inputs:
         dtype: of its values.
         target_dtype, target_shape: of targets.
         asks_model: whether the whole model answers val.
+        cut: of a network whose beginning is frozen; the rest is fitted.
         varies: whether the network takes any number of steps. Then a batch is cut to
             its longest row, and has rows of about one length.
     """
@@ -88,6 +91,7 @@ class Inputs:
     target_shape: tuple[int, ...] = ()
     asks_model: bool = False
     varies: bool = False
+    cut: Cut | None = None
 
     @property
     def item_bytes(self) -> int:
@@ -119,10 +123,12 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     adapt(preprocessing, data)
     if task(description.task).head.HAS_EXAMPLES:
         return _own_examples(data, fitting)
-    if not questions.CACHED:
+    cut = None if fitting.training.augment else frozen_prefix(fitting.network)
+    if not questions.CACHED and cut is None:
         shape, dtype = description.shape, np.dtype(questions.DTYPE)
         return Inputs(data.train, data.val, preprocessing, shape, dtype, *of_target)
-    prepared = preprocessing.outputs[0]
+    before = preprocessing if cut is None else joined(preprocessing, cut.prefix)
+    prepared = before.outputs[0]
     shape = tuple(prepared.shape[1:])
     if None in shape:
         raise SpecError(
@@ -136,14 +142,15 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     def prepare(rows: Example) -> Examples:
         if not len(rows.targets):
             return Examples(np.empty((0, *shape), dtype), rows.targets)
-        items = outputs(preprocessing, questions.raw(rows.questions))
+        items = outputs(before, questions.raw(rows.questions))
         return Examples(items.astype(dtype, copy=False), rows.targets)
 
     size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
     train = Prepared(data.train, prepare, keeps=size > PREPARED_BYTES)
-    varies = None in fitting.network.inputs[0].shape[1:2]
+    network = fitting.network if cut is None else cut.rest
+    varies = None in network.inputs[0].shape[1:2]
     val = prepare(data.val)
-    return Inputs(train, val, None, shape, dtype, *of_target, varies=varies)
+    return Inputs(train, val, None, shape, dtype, *of_target, varies=varies, cut=cut)
 
 
 def _own_examples(data: TrainingData, fitting: Fitting) -> Inputs:

@@ -50,7 +50,7 @@ class Setup:
 
     Attributes:
         model: pre-processing and network, for the validation split.
-        network: the fitted one.
+        network: the fitted one; where its beginning is frozen, the rest.
         inputs: of the network.
         spec: the recipe.
         execution: how steps are computed.
@@ -74,8 +74,13 @@ class Setup:
 
     @property
     def variables(self) -> list[Any]:
-        """Those of the model, and of the network's parts that are not in it."""
-        own = list(self.model.variables)
+        """Those of the model, and of the network's parts that are not in it.
+
+        Without what is frozen, which a checkpoint need not have.
+        """
+        cut = self.inputs.cut
+        frozen = set(map(id, cut.prefix.variables if cut else ()))
+        own = [v for v in self.model.variables if id(v) not in frozen]
         ids = set(map(id, own))
         return own + [v for v in self.network.variables if id(v) not in ids]
 
