@@ -1,0 +1,1 @@
+"""Pretrained backbones: references of what a converted one must give."""
