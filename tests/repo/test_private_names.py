@@ -22,6 +22,7 @@ SEEN = {
     "_hard_delete_run": "mlflow 3.17.2",
     "_flatten_layers": "keras 3.15.1",
     "_get_variable_index": "keras 3.15.1",
+    "_inbound_nodes": "keras 3.15.1",
     "_keras_history": "keras 3.15.1",
     "_value": "keras 3.15.1",
 }

@@ -188,7 +188,7 @@ def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
             "was recorded: it was changed or damaged.",
             "Restore it from a backup, or train again.",
         )
-    data = open_data(recorded.snapshot, recorded.contract)
+    data = open_data(recorded.snapshot, recorded.contract, Home(settings))
     score = task(data.description.task).training_score
 
     def show(number: int, metrics: Metrics) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.records import DataDescription
 
+MEDIUM = ""  # any
 YIELDS = "vector"
 RECIPE = {
     "epochs": 100,
@@ -48,7 +49,7 @@ def build(
 
     backbone = exact(keras_hub.models.Backbone.from_preset(preset))
     backbone.trainable = train != "head"
-    taken = keras.Input((max_tokens + 2,), dtype="int32")
+    taken = keras.Input((None,), dtype="int32")
     is_token = keras.ops.not_equal(taken, tokenizer.pad_token_id)
     inputs = {
         "token_ids": taken,

@@ -186,7 +186,7 @@ class Plan(Results):
         return self._key(
             "train",
             {
-                "model": {**self.spec.model.model_dump(), "builder": self.builder},
+                "model": {**self.spec.model.facts, "builder": self.builder},
                 "training": self.spec.training.model_dump(exclude=CHECKPOINT_FIELDS),
             },
             {

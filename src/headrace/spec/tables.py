@@ -222,6 +222,21 @@ class ModelSpec(SpecTable):
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of the builder"
     )
+    backbone: str = option(
+        "",
+        "sha256 of the backbone that the argument preset must name; by default what it "
+        "names when a run begins, which fills it in",
+        pattern=r"^([0-9a-f]{64})?$",
+        exclude_if=operator.not_,
+    )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that a network depends on: of a backbone its digest, not its name."""
+        facts = self.model_dump(exclude={"backbone"})
+        if self.backbone:
+            facts["arguments"]["preset"] = self.backbone
+        return facts
 
 
 class EvaluationSpec(SpecTable):

@@ -88,8 +88,9 @@ def train(  # noqa: PLR0913
     beside = beside or OtherProcess()
     beside.begin(pictures.load)
     strategy = _lead(spec, folder, builder, snapshot, contract, settings)
-    tracking = Home(settings).tracking
-    data = open_data(snapshot, contract)
+    home = Home(settings)
+    tracking = home.tracking
+    data = open_data(snapshot, contract, home)
     packed = Packed(spec, folder, builder, snapshot, contract)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
     _miss_a_gpu(spec, fit, tags)

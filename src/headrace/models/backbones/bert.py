@@ -97,7 +97,8 @@ class Bert:
         centred = vectors - vectors.mean(axis=-1, keepdims=True)
         deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + self._epsilon)
         scale, shift = self._weight(name, "gamma"), self._weight(name, "beta")
-        return centred / deviation * scale + shift
+        made: _Floats = centred / deviation * scale + shift
+        return made
 
     def _weight(self, name: str, part: str = "weight") -> _Floats:
         """A weight; those of a normalisation have two names."""

@@ -107,7 +107,7 @@ def evaluate(  # noqa: PLR0913
             model, opponents, spec.gates, answers, records.test
         )
         parts.add(Look(figures))
-        attacked = attack(context, snapshot, contract, anchored, records.folder)
+        attacked = attack(context, snapshot, contract, home, records.folder)
         parts.add(figures_of(attacked))
         values, rows = parts.values(), replace(rows, **parts.rows)
         gates = [
@@ -176,7 +176,7 @@ def _look(
     if how.depth != "quick":
         parts.add(explain(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
-    parts.add(suspected.look_for(context, judge, records, evaluated.folder))
+    parts.add(suspected.look_for(context, judge, records, evaluated.folder, home))
     return rows
 
 

@@ -122,7 +122,7 @@ def _references(
             read = functools.partial(tracking.run_file, training.run_id)
             folder = restore(folder, tag, read).folder
         recipe = ReferenceRecipe(
-            spec, builder, folder, trained.snapshot, trained.contract
+            spec, builder, folder, trained.snapshot, trained.contract, home
         )
 
         @functools.cache

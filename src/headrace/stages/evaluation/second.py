@@ -26,6 +26,7 @@ from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 from headrace.stages.references.seeds_and_labels import varied
+from headrace.state.home import Home
 from headrace.tasks import asked
 from headrace.tasks.forms import AnsweredRows, Outputs
 
@@ -40,14 +41,18 @@ class SecondOpinion:
     Args:
         spec: of the judged model.
         records: of its training and data.
+        home: has the backbones.
 
     Attributes:
         missing: why there is none, in words; empty where there is one, or none was
             asked for.
     """
 
-    def __init__(self, spec: PipelineSpec, records: Trained) -> None:
+    def __init__(
+        self, spec: PipelineSpec, records: Trained, home: Home | None = None
+    ) -> None:
         self._spec, self._records, self._test = spec, records, records.test
+        self._home = home
         self.missing = ""
 
     def __call__(self, part: AnsweredRows) -> Outputs | None:
@@ -107,7 +112,7 @@ class SecondOpinion:
             raise Refusal("half of the test split is empty.")
         none = rows.read(int(filled[0]))
         val = Examples(none.items[:0], none.targets[:0])
-        data = TrainingData(records.training.description, rows, val)
+        data = TrainingData(records.training.description, rows, val, home=self._home)
         spec = spec.model_copy(update={"training": training})
         ends = time.monotonic() + _MOST_SECONDS / 2
         is_full = spec.evaluation.depth == "full"

@@ -28,6 +28,7 @@ from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import ask_some
 from headrace.stages.evaluation.parts import Look, Trained
 from headrace.stages.evaluation.second import SecondOpinion
+from headrace.state.home import Home
 from headrace.tasks import Judge
 from headrace.tasks.forms import Context, Second, Suspect
 from headrace.tasks.intervals import count_distribution
@@ -65,14 +66,16 @@ def find(
     ]
 
 
-def look_for(context: Context, judge: Judge, records: Trained, folder: Path) -> Look:
+def look_for(
+    context: Context, judge: Judge, records: Trained, folder: Path, home: Home
+) -> Look:
     """The suspects of all splits: expected wrong labels, a page and records.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
     spec, data = context.spec, context.data
-    second = SecondOpinion(spec, records)
+    second = SecondOpinion(spec, records, home)
     splits, own_loss = (records.test, records.val, records.train), spec.training.loss
     suspects = find(context.model, splits, judge, second, own_loss=own_loss is not None)
     if not suspects:

@@ -44,6 +44,7 @@ from headrace.stages.fitting.privacy.refusals import (
     check_size,
 )
 from headrace.stages.fitting.tracing import products_in, whole_batches
+from headrace.state import backbones
 from headrace.tasks import task
 from headrace.tasks.forms import Shards
 from headrace.tasks.learn import Fitting
@@ -173,7 +174,11 @@ class Fit:
         strategy = choose_devices(recipe, strategy)
         keras.utils.clear_session()  # names of layers start anew: a digest has them
         with seeded(recipe.seed), translate_errors(recipe, strategy):
-            arguments, targets = spec.model.arguments, partial(some_targets, data)
+            arguments = spec.model.arguments
+            if spec.model.backbone and data.home is not None:
+                folder_of_it = backbones.local_folder(spec.model.backbone, data.home)
+                arguments = {**arguments, "preset": str(folder_of_it)}
+            targets = partial(some_targets, data)
             with strategy.scope():
                 preprocessing, network = models.build(
                     builder, description, arguments, folder, targets

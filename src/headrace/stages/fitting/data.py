@@ -25,8 +25,9 @@ from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
-from headrace.stages.fitting.frozen import Cut, frozen_prefix, joined
+from headrace.stages.fitting.frozen import Cut, frozen_prefix
 from headrace.stages.fitting.shards import Examples, Planted, Prepared
+from headrace.state.home import Home
 from headrace.tasks import asked, task
 from headrace.tasks.forms import Example, Shards, Targets, parts_of
 from headrace.tasks.learn import Fitting
@@ -45,15 +46,19 @@ class TrainingData:
         description: of the items and targets.
         train, val: the splits.
         identity: the digests of the snapshot and of what is left out of it.
+        home: has the backbones, and keeps the outputs of frozen layers.
     """
 
     description: DataDescription
     train: Shards
     val: Example
     identity: str = ""
+    home: Home | None = None
 
 
-def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> TrainingData:
+def open_data(
+    snapshot: SnapshotRecord, contract: ContractRecord, home: Home | None = None
+) -> TrainingData:
     """The splits of a snapshot without their quarantined rows.
 
     Raises:
@@ -63,7 +68,7 @@ def open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> TrainingDat
     train = SplitRows(snapshot, "train", uri)
     val = read_split(snapshot, "val", uri)
     identity = f"{snapshot.digest} {PurePosixPath(uri).name}"
-    return TrainingData(snapshot.description, train, val, identity)
+    return TrainingData(snapshot.description, train, val, identity, home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +132,8 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     if not questions.CACHED and cut is None:
         shape, dtype = description.shape, np.dtype(questions.DTYPE)
         return Inputs(data.train, data.val, preprocessing, shape, dtype, *of_target)
-    before = preprocessing if cut is None else joined(preprocessing, cut.prefix)
-    prepared = before.outputs[0]
+    before = [preprocessing] if cut is None else [preprocessing, cut.prefix]
+    prepared = before[-1].outputs[0]
     shape = tuple(prepared.shape[1:])
     if None in shape:
         raise SpecError(
@@ -142,7 +147,9 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     def prepare(rows: Example) -> Examples:
         if not len(rows.targets):
             return Examples(np.empty((0, *shape), dtype), rows.targets)
-        items = outputs(before, questions.raw(rows.questions))
+        items = questions.raw(rows.questions)
+        for model in before:
+            items = outputs(model, items)
         return Examples(items.astype(dtype, copy=False), rows.targets)
 
     size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize

@@ -37,8 +37,7 @@ def frozen_prefix(network: Any) -> Cut | None:
     """
     import keras
 
-    graph = getattr(network, "_functional", None) or network  # of a sequential model
-    if not isinstance(graph, keras.Model) or len(network.inputs) != 1:
+    if len(network.inputs) != 1:
         return None
     fixed: dict[int, bool] = {id(network.inputs[0]): True}
     border: dict[int, Any] = {}  # fixed arrays of which others are made
@@ -67,15 +66,6 @@ def frozen_prefix(network: Any) -> Cut | None:
         keras.Model(network.inputs[0], between, name=f"{network.name}_frozen"),
         keras.Model(between, outputs, name=network.name),
     )
-
-
-def joined(first: Any, second: Any) -> Any:
-    """One model of two Keras models: the second takes what the first gives."""
-    import keras
-
-    taken = first.inputs[0]
-    raw = keras.Input(taken.shape[1:], dtype=taken.dtype)
-    return keras.Model(raw, second(first(raw)))
 
 
 def _is_fixed(operation: Any) -> bool:

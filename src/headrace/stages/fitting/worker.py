@@ -16,8 +16,8 @@ from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace.stages.fitting import Fit, cluster
 from headrace.stages.fitting.data import open_data
+from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
-from headrace.state.store import Store
 
 log = logging.getLogger("headrace")
 
@@ -34,8 +34,9 @@ def take_part() -> str:
     strategy, job = cluster.follow()
     log.info("train: takes part in %s", job.spec.name)
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        folder = unpack_folder(job.folder, Store(Settings().store), Path(name))
-        data = open_data(job.snapshot, job.contract)
+        home = Home(Settings())
+        folder = unpack_folder(job.folder, home.store, Path(name))
+        data = open_data(job.snapshot, job.contract, home)
         fit = Fit(job.spec, folder, job.builder, data, strategy=strategy)
         return fit.run(lambda _number, _metrics: None).weights_digest
 

@@ -26,6 +26,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 
 Weights = list[npt.NDArray[Any]]
 FOLDER = "references"
@@ -40,6 +41,7 @@ class ReferenceRecipe:
         builder: the name of the builder.
         folder: of the pipeline, which may have a builder of its own.
         snapshot, contract: the data, without its quarantined rows.
+        home: has the backbones.
     """
 
     spec: PipelineSpec
@@ -47,6 +49,7 @@ class ReferenceRecipe:
     folder: Path
     snapshot: SnapshotRecord
     contract: ContractRecord
+    home: Home | None = None
 
     def keys(self, variations: Sequence[str], *modules: str) -> dict[str, str]:
         """Where the store has what reference models have learned, by variation.
@@ -58,7 +61,7 @@ class ReferenceRecipe:
             modules: the code of the variations, by name.
         """
         facts = {
-            "arguments": self.spec.model.arguments,
+            "arguments": self.spec.model.facts["arguments"],
             "training": self.spec.training.model_dump(exclude=CHECKPOINT_FIELDS),
             "builder": self.builder,
             "snapshot": self.snapshot.digest,

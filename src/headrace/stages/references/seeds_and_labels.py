@@ -6,11 +6,13 @@ a network that has learned little is still much like what it began as.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
-from headrace.stages.fitting.data import TrainingData, open_data
+from headrace.stages.fitting.data import open_data
 from headrace.stages.fitting.shards import Examples
 from headrace.stages.references import ReferenceRecipe, Weights
 from headrace.tasks.forms import Example, Shards
@@ -53,8 +55,8 @@ def fit_seed_and_labels(recipe: ReferenceRecipe, epochs: int) -> dict[str, Weigh
     Raises:
         SpecError, Refusal, IntegrityError, DependencyError: as `Fit` does.
     """
-    data = open_data(recipe.snapshot, recipe.contract)
-    data = TrainingData(data.description, data.train, _none_of(data.val))
+    data = open_data(recipe.snapshot, recipe.contract, recipe.home)
+    data = replace(data, val=_none_of(data.val))
     spec = varied(recipe.spec, epochs)
     fit = Fit(spec, recipe.folder, recipe.builder, data)
     begin = [value.copy() for value in fit.values()]

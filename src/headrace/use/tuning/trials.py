@@ -27,6 +27,7 @@ from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingredients import machine
+from headrace.state.home import Home
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import Child
 from headrace.use.tuning.space import Dimension
@@ -147,7 +148,7 @@ def search(
     tags = {**tags, "headrace.pipeline": pipeline, "headrace.study": study.name}
     with study.alone(plan.settings):
         if not study.is_concluded(trials):
-            data = _open_data(snapshot, contract)
+            data = _open_data(snapshot, contract, plan.home)
             tracking, name = plan.home.tracking, f"tune-{study.name[:8]}"
             wanted = study.wanted(trials)
             if wanted < trials:
@@ -175,10 +176,12 @@ def search(
         )
 
 
-def _open_data(snapshot: SnapshotRecord, contract: ContractRecord) -> TrainingData:
+def _open_data(
+    snapshot: SnapshotRecord, contract: ContractRecord, home: Home
+) -> TrainingData:
     load_backend()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
-    data = open_data(snapshot, contract)
+    data = open_data(snapshot, contract, home)
     if not len(data.val.targets):
         raise Refusal(
             "There are no validation rows, so trials cannot be compared.",

@@ -29,7 +29,7 @@ from headrace.stages.evaluation.membership.references import losses_of_reference
 from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.parts import Look
 from headrace.stages.references import ReferenceRecipe
-from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.tasks.forms import Context
 from headrace.tasks.intervals import z_of
 
@@ -43,7 +43,7 @@ def attack(
     context: Context,
     snapshot: SnapshotRecord,
     contract: ContractRecord,
-    anchored: AnchoredStore,
+    home: Home,
     folder: Path,
 ) -> Membership | str:
     """Attack a model, if its pipeline asks for full depth.
@@ -51,7 +51,7 @@ def attack(
     Args:
         context: the model and its data.
         snapshot, contract: the data, for the reference models.
-        anchored: has the losses of reference models that were trained before.
+        home: has the losses of reference models that were trained before.
         folder: of the pipeline, which may have a builder of its own.
 
     Returns:
@@ -70,9 +70,10 @@ def attack(
     own = losses_of(context.model, rows, context.data, spec.training)
     if own is None:
         return f"a model for {spec.task} shows no loss of a row in its answers"
-    recipe = ReferenceRecipe(spec, builder_name(spec), folder, snapshot, contract)
+    builder = builder_name(spec)
+    recipe = ReferenceRecipe(spec, builder, folder, snapshot, contract, home)
     try:
-        others = losses_of_references(recipe, rows, anchored)
+        others = losses_of_references(recipe, rows, home.anchored)
     except (Refusal, SpecError) as error:
         return f"a reference model could not be trained: {error.message}"
     difficulty = np.where(rows.inside, np.nan, others)

@@ -60,7 +60,7 @@ def _fitted(
     own = {"seed": training.seed + 1 + number, "devices": 1}
     seeded = training.model_copy(update=own)
     spec = recipe.spec.model_copy(update={"training": seeded})
-    data = TrainingData(snapshot.description, rows.half(number), val)
+    data = TrainingData(snapshot.description, rows.half(number), val, home=recipe.home)
     fit = Fit(spec, recipe.folder, recipe.builder, data)
     model = fit.run(lambda _number, _metrics: None).model
     losses = losses_of(model, rows, snapshot.description, training)
