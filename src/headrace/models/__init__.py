@@ -216,6 +216,8 @@ def build(
         if not learned.HAS_EXAMPLES:  # else it takes these
             network(preprocessing.outputs[0])
         _ = network.outputs[0]
+    except SpecError:
+        raise
     except (Exception, SystemExit) as error:  # whatever the user's builder raises
         raise SpecError(
             f"The builder {name} failed on items of shape {data.shape}: {error}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.models.backbones import images
 from headrace.records import DataDescription
 
 MEDIUM = ""  # any
@@ -24,21 +25,30 @@ def build(
     preset: str,
     train: str = "head",
     max_tokens: int = 128,
+    pixels: int = 0,
 ) -> tuple[Any, Any]:
-    """The mean of a text encoder's vectors, of length 1.
+    """The mean of what a backbone sees in all places of an item.
 
     Args:
-        data: texts.
+        data: texts, or images in colour.
         preset: the backbone's folder.
         train: what is trained: ``head`` or ``all``.
         max_tokens: word pieces of a text that are read, with one before and one after.
+        pixels: of the shorter side to which an image is brought; 0: it stays as it is.
 
     Returns:
         (preprocessing, body): from strings to int32 ``(batch, tokens)``, and from there
-        to ``(batch, width)``.
+        to ``(batch, width)``, of length 1. Of images, see
+        `headrace.models.backbones.images`.
+
+    Raises:
+        SpecError: the backbone does not suit the data.
     """
     import keras
     import keras_hub
+
+    if data.medium == "image":
+        return images.build(data, preset, train, pixels)
 
     tokenizer = keras_hub.models.Tokenizer.from_preset(
         preset, strip_accents=True, sequence_length=max_tokens

@@ -43,7 +43,6 @@ CONFIG = {
     "batch_norm_momentum": 0.99,
     "batch_norm_epsilon": 1e-3,
     "dropout": 0.2,
-    "num_features": 1280,
 }
 CONVERTER = {"image_size": (224, 224), "scale": 1 / 128, "offset": -127 / 128}
 

@@ -1,0 +1,277 @@
+"""A pretrained backbone for images gives what its published weights give."""
+
+from __future__ import annotations
+
+import collections
+import io
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.src.models.backbones import lite0
+from tests.src.stages.fitting.conftest import InShards
+
+from headrace.backend import layers_of
+from headrace.errors import SpecError
+from headrace.models import build
+from headrace.models.backbones.efficientnet import EfficientNet, _same
+from headrace.models.engines import onnx, openvino
+from headrace.models.engines.exporting import content
+from headrace.records import DataDescription
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.data import TrainingData
+from headrace.stages.fitting.shards import Examples
+
+pytestmark = pytest.mark.system
+pytest.importorskip("keras_hub", reason="extra pretrained")
+
+SMALL = lite0.CONFIG | {
+    "stackwise_width_coefficients": [1.0] * 3,
+    "stackwise_depth_coefficients": [1.0] * 3,
+    "stackwise_kernel_sizes": [3, 5, 3],
+    "stackwise_num_repeats": [1, 2, 1],
+    "stackwise_input_filters": [8, 8, 16],
+    "stackwise_output_filters": [8, 16, 16],
+    "stackwise_expansion_ratios": [1, 3, 2],
+    "stackwise_squeeze_and_excite_ratios": [0] * 3,
+    "stackwise_strides": [1, 2, 2],
+    "stackwise_block_types": ["v1"] * 3,
+}
+B0 = {"activation": "swish", "stackwise_squeeze_and_excite_ratios": [0.25] * 3}
+TORCH = {"include_stem_padding": True, "stem_conv_padding": "valid"}
+PHOTOS = np.random.default_rng(1).integers(0, 256, (4, 64, 70, 3), np.uint8)
+DATA = DataDescription(medium="image", shape=(64, 70, 3), classes=("a", "b"))
+
+
+def random_layers(backbone, seed=5):
+    """Random arrays by the layers' names, with which numbers stay of one size."""
+    random, made = np.random.default_rng(seed), {}
+    for layer in backbone.layers:
+        arrays = [random.normal(0, 0.3, one.shape) for one in layer.weights]
+        if layer.name.endswith("bn"):
+            arrays[0], arrays[3] = arrays[0] + 1, arrays[3] ** 2 + 0.3
+        if arrays:
+            made[layer.name] = [array.astype(np.float32) for array in arrays]
+    return made
+
+
+def preset_of(folder, config):
+    """A preset of a small random one, and its weights by name."""
+    import keras_hub
+
+    weights = random_layers(keras_hub.models.EfficientNetBackbone(**config))
+    return lite0.write_preset(folder, config, weights, lite0.CONVERTER), weights
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The folder of a small one that TensorFlow trained, and its weights."""
+    return preset_of(tmp_path_factory.mktemp("efficientnet"), SMALL)
+
+
+@pytest.fixture(scope="module")
+def model(small):
+    """From pixels to two classes, as it is saved."""
+    from headrace.models import compose
+
+    parts = build("pretrained", DATA, {"preset": str(small[0])})
+    return compose(DATA, *parts)
+
+
+def body_of(folder, **arguments):
+    return build("pretrained", DATA, {"preset": str(folder), **arguments})
+
+
+def vectors_of(preprocessing, network, photos=PHOTOS):
+    """What the head takes."""
+    import keras
+
+    (pool,) = (one for one in network.layers if "average" in one.name)
+    body = keras.Model(network.inputs, pool.output)
+    return np.asarray(body(preprocessing(photos)))
+
+
+@pytest.mark.parametrize(
+    ("change", "is_exact"),
+    [
+        pytest.param({}, False, id="Lite, of TensorFlow"),
+        pytest.param(B0, False, id="B0, of TensorFlow"),
+        pytest.param(TORCH, True, id="Lite, of PyTorch"),
+        pytest.param(B0 | TORCH, True, id="B0, of PyTorch"),
+    ],
+)
+def test_the_backbone_that_is_used_is_exact_and_the_converted_one_only_of_pytorch(
+    change, is_exact, tmp_path
+):
+    import keras_hub
+
+    folder, weights = preset_of(tmp_path, SMALL | change)
+    pixels = (PHOTOS - 127.0) / 128
+    reference = EfficientNet(lite0.config_of(folder), weights)
+    expected = reference(pixels).mean((1, 2))
+    converted = keras_hub.models.Backbone.from_preset(str(folder))
+    given = np.asarray(converted(pixels)).mean((1, 2))
+    assert (np.abs(given - expected).max() < 1e-5 * expected.max()) == is_exact
+    vectors = vectors_of(*body_of(folder))
+    np.testing.assert_allclose(vectors, expected, atol=1e-5 * expected.max())
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "stride", "sides"),
+    [(64, 3, 2, (0, 1)), (65, 3, 2, (1, 1)), (64, 5, 2, (1, 2)), (7, 5, 1, (2, 2))],
+)
+def test_the_odd_zero_comes_after_the_image(size, width, stride, sides):
+    assert _same(size, width, stride) == sides
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stackwise_block_types": ["fused"] * 3}, "fused"),
+        ({"activation": "gelu"}, "gelu"),
+        ({"projection_activation": "relu"}, "after the projections"),
+    ],
+)
+def test_the_reference_refuses_other_architectures(change, message):
+    with pytest.raises(ValueError, match=message):
+        EfficientNet(SMALL | change, {})
+
+
+def test_images_are_resized_if_asked(small):
+    for pixels, shape in ((0, (64, 70, 3)), (96, (96, 105, 3))):
+        preprocessing, _ = body_of(small[0], pixels=pixels)
+        assert preprocessing.output_shape == (None, *shape)
+    same, _ = body_of(small[0])
+    np.testing.assert_allclose(same(PHOTOS), (PHOTOS - 127.0) / 128, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((28, 28, 1), "from 64 x 64 pixels, and these have 28 x 28 in grey"),
+        ((48, 80, 3), "these have 48 x 80 in colour"),
+        ((80, 80, 1), "these have 80 x 80 in grey"),
+    ],
+)
+def test_small_or_grey_images_are_refused_in_a_sentence(shape, message, tmp_path):
+    data = DATA.model_copy(update={"shape": shape})
+    with pytest.raises(SpecError, match=message) as refused:
+        build("pretrained", data, {"preset": str(tmp_path)})
+    assert "failed" not in str(refused.value)
+
+
+def test_a_backbone_for_texts_takes_no_images(small_bert):
+    with pytest.raises(SpecError, match="BertBackbone, which takes no images"):
+        body_of(small_bert)
+
+
+def test_a_backbone_without_a_normalisation_is_refused(tmp_path):
+    folder, _ = preset_of(tmp_path, SMALL)
+    (folder / "image_converter.json").unlink()
+    with pytest.raises(SpecError, match="not say how its images are normalised"):
+        body_of(folder)
+
+
+LOAD = """
+import sys
+import keras
+import numpy as np
+model = keras.saving.load_model("model.keras", safe_mode=True, compile=False)
+np.save("answers.npy", model.predict(np.load("photos.npy"), verbose=0))
+assert "keras_hub" not in sys.modules
+"""
+
+
+def test_a_saved_model_needs_no_keras_hub(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "photos.npy", PHOTOS)
+    subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=tmp_path, env=os.environ, check=True
+    )
+    answers = np.load(tmp_path / "answers.npy")
+    np.testing.assert_allclose(answers, model(PHOTOS), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [onnx, openvino])
+def test_engines_give_the_same_answers(model, form, tmp_path):
+    pytest.importorskip(form.RUNTIME, reason="extra serve")
+    expected = np.asarray(model(PHOTOS))
+    form.export(model, tmp_path)
+    engine = form.ENGINE(content(tmp_path), (2,), 1)
+    np.testing.assert_allclose(engine(PHOTOS), expected, atol=1e-5)
+
+
+def test_the_converter_reads_only_what_a_file_of_tensors_may_name(tmp_path):
+    file = io.BytesIO()
+    for part in (0x1950A86A20F9469CFC6C, 1001, {}, collections.OrderedDict(), []):
+        pickle.dump(part, file, 2)
+    (tmp_path / "plain.pth").write_bytes(file.getvalue())
+    assert lite0.read_tensors(tmp_path / "plain.pth") == {}
+    (tmp_path / "hostile.pth").write_bytes(pickle.dumps(os.system, 2))
+    with pytest.raises(pickle.UnpicklingError, match="system is not on the list"):
+        lite0.read_tensors(tmp_path / "hostile.pth")
+
+
+def fit_of(folder, **training):
+    """A fit of 12 images in two classes that has not begun."""
+    random = np.random.default_rng(2)
+    items = random.integers(0, 256, (12, 64, 70, 3), np.uint8)
+    rows = Examples(items, (np.arange(12) % 2).astype(np.int32))
+    table = {"name": "photos", "medium": "image", "data": {"source": "sample"}}
+    table["model"] = {"arguments": {"preset": str(folder)}}
+    table["training"] = {"epochs": 2, "batch_size": 4, "calibrate": False} | training
+    spec = PipelineSpec.model_validate(table)
+    data = TrainingData(DATA, InShards(rows, [12]), rows)
+    return Fit(spec, Path("."), "pretrained", data)
+
+
+@pytest.mark.parametrize(
+    ("training", "taken"),
+    [
+        pytest.param({}, (1280,), id="only the head is computed in each epoch"),
+        pytest.param({"augment": {"crop": 0.1}}, (64, 70, 3), id="augmented"),
+    ],
+)
+def test_only_the_head_is_trained(small, training, taken):
+    fit = fit_of(small[0], **training)
+    assert fit.network.input_shape == (None, *taken)
+    model = fit.run(lambda number, metrics: None).model
+    layers = {layer.name: layer for layer in layers_of(model)}
+    for name, arrays in small[1].items():
+        for array, weight in zip(arrays, layers[name].get_weights(), strict=True):
+            np.testing.assert_array_equal(array, weight)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The folder of the published Lite0, and its tensors."""
+    tensors = lite0.read_tensors(lite0.package_file())
+    weights = lite0.layers_of(tensors)
+    folder = tmp_path_factory.mktemp("lite0")
+    lite0.write_preset(folder, lite0.CONFIG, weights, lite0.CONVERTER)
+    return folder, tensors, weights
+
+
+def test_lite0_knows_two_photos(real):
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    folder, tensors, weights = real
+    resized = [
+        Image.fromarray(one).resize((240, 160))
+        for one in load_sample_images()["images"]
+    ]
+    photos = np.stack([np.asarray(one) for one in resized])
+    expected = EfficientNet(lite0.config_of(folder), weights)((photos - 127.0) / 128)
+    expected = expected.mean((1, 2))
+    data = DATA.model_copy(update={"shape": photos.shape[1:]})
+    parts = build("pretrained", data, {"preset": str(folder)})
+    vectors = vectors_of(*parts, photos)
+    np.testing.assert_allclose(vectors, expected, atol=1e-5 * expected.max())
+    answers = expected @ tensors["_fc.weight"].T + tensors["_fc.bias"]
+    assert answers.argmax(1).tolist() == [442, 985]  # of ImageNet: bell cote, daisy
