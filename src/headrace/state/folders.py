@@ -80,6 +80,7 @@ FOLDERS = {
         Folder("signatures", "signatures", "model"),
         Folder("cards", "pages of runs", "run", False, True),
         Folder("references", "reference models", "none", True, True),
+        Folder("features", "outputs of frozen layers", "none", True, True),
         Folder("recognisers", "reference models", "none", True, True),
         Folder("stages", "stage records", "none", False, True),
         Folder("judged", "lists of judged items", "none", False, True),

@@ -20,11 +20,10 @@ from headrace.models.logged import loading
 from headrace.records import Finding
 from headrace.spec import PipelineSpec
 from headrace.stages.evaluation.explained import seconds_of
-from headrace.stages.evaluation.membership.rows import Chosen
 from headrace.stages.evaluation.parts import Trained
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
-from headrace.stages.fitting.shards import Examples
+from headrace.stages.fitting.shards import Chosen, Examples
 from headrace.stages.references.seeds_and_labels import varied
 from headrace.state.home import Home
 from headrace.tasks import asked

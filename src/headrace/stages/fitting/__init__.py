@@ -7,7 +7,6 @@ not used here.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from headrace import models
-from headrace.backend import layers_of, load_backend
+from headrace.backend import load_backend
 from headrace.records import Metrics, PrivacyRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.training import CHECKPOINT_FIELDS
@@ -34,6 +31,7 @@ from headrace.stages.fitting.execution import (
     plan_execution,
     translate_errors,
 )
+from headrace.stages.fitting.features import weights_digest
 from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
 from headrace.stages.fitting.precision import choose_precision
 from headrace.stages.fitting.privacy import plan_privacy
@@ -281,20 +279,3 @@ def _all_that_matters(
         "network": network.to_json(),
         "weights": weights_digest(network),
     }
-
-
-def weights_digest(model: Any) -> str:
-    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
-
-    A vocabulary counts as well, although it is not a weight in Keras.
-    """
-    sha = hashlib.sha256()
-    for weight in model.weights:
-        value = np.ascontiguousarray(np.asarray(weight))
-        sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
-        sha.update(value.tobytes())
-    for layer in layers_of(model):
-        if hasattr(layer, "get_vocabulary"):
-            words = "\n".join(map(str, layer.get_vocabulary()))
-            sha.update(f"{layer.name} vocabulary\n{words}\n".encode())
-    return sha.hexdigest()

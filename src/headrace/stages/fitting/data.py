@@ -25,8 +25,9 @@ from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
+from headrace.stages.fitting.features import Features
 from headrace.stages.fitting.frozen import Cut, frozen_prefix
-from headrace.stages.fitting.shards import Examples, Planted, Prepared
+from headrace.stages.fitting.shards import Examples, Planted, Prepared, prepared
 from headrace.state.home import Home
 from headrace.tasks import asked, task
 from headrace.tasks.forms import Example, Shards, Targets, parts_of
@@ -133,8 +134,8 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
         shape, dtype = description.shape, np.dtype(questions.DTYPE)
         return Inputs(data.train, data.val, preprocessing, shape, dtype, *of_target)
     before = [preprocessing] if cut is None else [preprocessing, cut.prefix]
-    prepared = before[-1].outputs[0]
-    shape = tuple(prepared.shape[1:])
+    made = before[-1].outputs[0]
+    shape = tuple(made.shape[1:])
     if None in shape:
         raise SpecError(
             f"The builder's pre-processing gives items of shape {shape}.",
@@ -142,18 +143,18 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
         )
 
     # Keras gives indices in a vocabulary as int64; int32 is enough.
-    dtype = np.dtype("int32" if prepared.dtype == "int64" else prepared.dtype)
+    dtype = np.dtype("int32" if made.dtype == "int64" else made.dtype)
+    size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
+    home = data.home if cut is not None and size <= PREPARED_BYTES else None
+    features = Features(before, questions.raw, home)
 
     def prepare(rows: Example) -> Examples:
         if not len(rows.targets):
             return Examples(np.empty((0, *shape), dtype), rows.targets)
-        items = questions.raw(rows.questions)
-        for model in before:
-            items = outputs(model, items)
+        items = features(rows.questions)
         return Examples(items.astype(dtype, copy=False), rows.targets)
 
-    size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
-    train = Prepared(data.train, prepare, keeps=size > PREPARED_BYTES)
+    train = prepared(data.train, prepare, keeps=size > PREPARED_BYTES, whole=bool(cut))
     network = fitting.network if cut is None else cut.rest
     varies = None in network.inputs[0].shape[1:2]
     val = prepare(data.val)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from headrace.media.forms import Flags
 from headrace.tasks.forms import Example, Shards, Targets
 
 KEPT_BYTES = 2**31
@@ -30,6 +31,10 @@ class Examples:
     def questions(self) -> npt.NDArray[Any]:
         """What a model is asked: here the items themselves."""
         return self.items
+
+    def at(self, places: npt.NDArray[np.intp]) -> Examples:
+        """Some of these."""
+        return Examples(self.items[places], self.targets[places])
 
 
 class Prepared:
@@ -73,6 +78,50 @@ class Prepared:
                 self._room -= smaller.items.nbytes
                 self._cache[shard] = smaller
         return examples
+
+
+def prepared(
+    shards: Shards, prepare: Callable[[Example], Examples], *, keeps: bool, whole: bool
+) -> Shards:
+    """Shards as `Prepared`.
+
+    Args:
+        whole: whether shards of which some rows are chosen are prepared with all rows,
+            since that is done once for all choices.
+    """
+    if not (whole and isinstance(shards, Chosen)):
+        return Prepared(shards, prepare, keeps=keeps)
+    return shards.over(lambda split: Prepared(split, prepare, keeps=keeps))
+
+
+class Chosen:
+    """Some rows of several splits.
+
+    Args:
+        splits: which are read a shard at a time.
+        chosen: which rows of them, one split after the other, bool ``(rows,)``.
+
+    Attributes:
+        counts: chosen rows of each shard, int64 ``(shards,)``.
+    """
+
+    def __init__(self, splits: Sequence[Shards], chosen: Flags) -> None:
+        self._splits, self._chosen = splits, chosen
+        self._shards = [(s, n) for s in splits for n in range(len(s.counts))]
+        sizes = np.concatenate([split.counts for split in splits])
+        self._flags = np.split(chosen, np.cumsum(sizes)[:-1])
+        counts = [int(flags.sum()) for flags in self._flags]
+        self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64)
+
+    def read(self, shard: int) -> Any:
+        """The chosen rows of one shard."""
+        split, number = self._shards[shard]
+        rows: Any = split.read(number)
+        return rows.at(np.flatnonzero(self._flags[shard]))
+
+    def over(self, prepare: Callable[[Shards], Shards]) -> Chosen:
+        """The same rows of splits that are prepared as a whole."""
+        return Chosen([prepare(split) for split in self._splits], self._chosen)
 
 
 class Planted:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import ShardRows
 from headrace.media.forms import Flags
+from headrace.stages.fitting.shards import Chosen
 from headrace.tasks.forms import Split
 
 REFERENCES = 8
@@ -83,28 +82,3 @@ class AttackedRows:
         chosen = np.zeros(len(self.halves), bool)
         chosen[self._chosen] = True
         return Chosen(self.splits, chosen)
-
-
-class Chosen:
-    """Some rows of several splits, as `headrace.stages.fitting.shards.Shards`.
-
-    Args:
-        splits: which are read a shard at a time.
-        chosen: which rows of them, one split after the other, bool ``(rows,)``.
-
-    Attributes:
-        counts: chosen rows of each shard, int64 ``(shards,)``.
-    """
-
-    def __init__(self, splits: Sequence[Split], chosen: Flags) -> None:
-        self._shards = [(s, n) for s in splits for n in range(len(s.counts))]
-        sizes = np.concatenate([split.counts for split in splits])
-        self._flags = np.split(chosen, np.cumsum(sizes)[:-1])
-        counts = [int(flags.sum()) for flags in self._flags]
-        self.counts: npt.NDArray[np.int64] = np.array(counts, np.int64)
-
-    def read(self, shard: int) -> ShardRows:
-        """The chosen rows of one shard."""
-        split, number = self._shards[shard]
-        rows: ShardRows = split.read(number)
-        return rows.at(np.flatnonzero(self._flags[shard]))

@@ -1,0 +1,88 @@
+"""Outputs of the frozen part of a network, computed once for each shard.
+
+They are kept in the store, below the digest of what computes them and of the items. So
+a next training, a search and reference models read them. A shard is computed as a
+whole: the last bits of an output may depend on the others of its batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.backend import layers_of
+from headrace.media.forms import Payload
+from headrace.models.logged.loading import outputs
+from headrace.state.home import Home
+
+FOLDER = "features"
+
+
+def weights_digest(model: Any) -> str:
+    """sha256 over (path, dtype, shape, bytes) of every weight of a Keras model.
+
+    A vocabulary counts as well, although it is not a weight in Keras.
+    """
+    sha = hashlib.sha256()
+    for weight in model.weights:
+        value = np.ascontiguousarray(np.asarray(weight))
+        sha.update(f"{weight.path} {value.dtype.str} {value.shape}\n".encode())
+        sha.update(value.tobytes())
+    for layer in layers_of(model):
+        if hasattr(layer, "get_vocabulary"):
+            words = "\n".join(map(str, layer.get_vocabulary()))
+            sha.update(f"{layer.name} vocabulary\n{words}\n".encode())
+    return sha.hexdigest()
+
+
+class Features:
+    """What models give, one after the other, read from the store or computed.
+
+    Args:
+        models: Keras models; the first takes raw questions.
+        raw: makes raw questions of those in stored form.
+        home: has the store; None: nothing is kept.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Any],
+        raw: Callable[[Payload], Payload],
+        home: Home | None,
+    ) -> None:
+        self._models, self._raw = models, raw
+        self._anchored = home.anchored if home else None
+        self._facts = hashlib.sha256()
+        for model in models if home else ():
+            self._facts.update(f"{model.to_json()}\n{weights_digest(model)}".encode())
+
+    def __call__(self, questions: Payload) -> npt.NDArray[Any]:
+        """The outputs ``(n, ...)`` for questions in stored form ``(n, ...)``.
+
+        Raises:
+            DependencyError: the store or the ledger failed.
+        """
+        if self._anchored is None:
+            return self._computed(questions)
+        sha = self._facts.copy()
+        sha.update(f"{questions.dtype.str} {questions.shape}\n".encode())
+        sha.update(np.ascontiguousarray(questions).data)
+        key = f"{FOLDER}/{sha.hexdigest()}.npy"
+        if (stored := self._anchored.read(key)) is not None:
+            return np.asarray(np.load(io.BytesIO(stored), allow_pickle=False))
+        values = self._computed(questions)
+        file = io.BytesIO()
+        np.save(file, values, allow_pickle=False)
+        self._anchored.write(key, file.getvalue())
+        return values
+
+    def _computed(self, questions: Payload) -> npt.NDArray[Any]:
+        items = self._raw(questions)
+        for model in self._models:
+            items = outputs(model, items)
+        return items
