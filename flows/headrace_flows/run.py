@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace.errors import DependencyError, Refusal
+from headrace.errors import DependencyError, HeadraceError, Refusal
 from headrace.models.logged.soundness.checks import at_stake, find_mismatches
 from headrace.planning import Plan, StageKey
 from headrace.records import (
@@ -93,6 +93,7 @@ class Run:
         resumed_from: the checkpoint from which the training went on; empty if none.
         began_at: the number of the ledger's last entry when it began. The promotions
             of its version after that are its own.
+        error: with which it ended; None where its summary says all.
     """
 
     snapshot: SnapshotRecord | None = None
@@ -106,6 +107,7 @@ class Run:
     flow_run_id = ""
     ui_url = ""
     holding: HeldLease | None = None
+    error: HeadraceError | None = None
     _killed_at = math.inf
 
     @property

@@ -134,6 +134,7 @@ def conclude(run: Run, state: Any) -> tuple[Summary, int]:
 def failed(run: Run, error: HeadraceError) -> tuple[Summary, int]:
     """The summary of a run that ended with an error, and the command's exit code."""
     log.debug(hide_credentials("".join(traceback.format_exception(error))))
+    run.error = error
     status = "refused" if isinstance(error, Refusal) else "error"
     failure = describe_error(error)
     summary = summarise(run, status=status, reason=str(error), error=failure)

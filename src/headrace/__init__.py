@@ -1,6 +1,7 @@
 """From raw media and one pipeline file to a production model, every step proved.
 
 >>> import headrace
+>>> outcome = headrace.run("digits", set={"training.epochs": 3})  # doctest: +SKIP
 >>> model = headrace.load_champion("digits")  # doctest: +SKIP
 >>> model.predict(images)  # doctest: +SKIP
 """
@@ -11,14 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel, load, load_champion
+    from headrace_flows.calling import run
 
-__all__ = ["LoadedModel", "load", "load_champion"]
+__all__ = ["LoadedModel", "load", "load_champion", "run"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "run":
+        return _of_flows(name)
     if name in __all__:
         from headrace.models.logged import loading
 
         return getattr(loading, name)
     raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+
+
+def _of_flows(name: str) -> Any:
+    """What the package of flows offers, which is not known here: it is above this."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="headrace_python", name=name):
+        globals()[name] = point.load()
+        return globals()[name]
+    raise AttributeError(
+        f"module 'headrace' has no attribute {name!r}: its installation declares no "
+        "flows. Install Headrace again."
+    )

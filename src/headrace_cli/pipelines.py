@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,6 @@ from headrace.errors import SpecError
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.spec import PipelineSpec
     from headrace.state.ledger import Ledger
 
 
@@ -86,33 +84,6 @@ def has_ledger(settings: Settings) -> bool:
 def column(help_: str) -> Any:
     """An option that names a column of a table."""
     return Option(metavar="COLUMN", help=help_)
-
-
-def open_pipeline(
-    name: str, settings: Settings, overrides: list[str] | None, data: str | None
-) -> tuple[PipelineSpec, Path]:
-    """The spec with its overrides, and the pipeline's folder."""
-    from headrace.spec import load_spec
-    from headrace.spec.checks import absolute_source
-    from headrace.spec.folders import find_pipeline
-
-    folder = find_pipeline(name, settings)
-    spec = load_spec(folder, all_overrides(overrides, data))
-    if data is None:
-        source = absolute_source(spec.data.source, folder)
-        of_source = spec.data.model_copy(update={"source": source})
-        spec = spec.model_copy(update={"data": of_source})
-    return spec, folder
-
-
-def all_overrides(overrides: list[str] | None, data: str | None) -> tuple[str, ...]:
-    """``--set`` and ``--data``, as overrides of a pipeline file."""
-    from headrace.spec.checks import absolute_source
-
-    changes = tuple(overrides or ())
-    if data is None:
-        return changes
-    return *changes, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
 
 
 def is_packaged(folder: Path, settings: Settings) -> bool:

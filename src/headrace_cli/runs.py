@@ -6,7 +6,6 @@ import itertools
 import logging
 import sys
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace.use.scoring import ScoringRecord
-    from headrace_flows.run import Run
-    from headrace_flows.summary import Summary
-    from headrace_ops.run_server import RunServer
 
 
 log = logging.getLogger("headrace")
@@ -48,57 +44,19 @@ def run(
     the run an experiment: everything is computed and logged, nothing is promoted.
     """
     from headrace.settings import Settings
+    from headrace.spec.folders import open_pipeline
 
     settings = Settings()
-    spec, folder = pipelines.open_pipeline(pipeline, settings, overrides, data)
+    spec, folder = open_pipeline(pipeline, settings, overrides, data)
     prepared(settings)
     log.info("%s: looking for what has changed since the last run", spec.name)
+    from headrace_flows.calling import ended
     from headrace_flows.run import Run
-    from headrace_flows.summary import finished
 
     run = Run(spec, folder, settings, register_only=register_only)
-    summary, exit_code = finished(run) or _run_flow(run, settings)
+    summary, exit_code = ended(run)
     value = summary.model_dump(mode="json")
     answer(value, lambda: show_summary(summary, settings), exit_code)
-
-
-def _run_flow(run: Run, settings: Settings) -> tuple[Summary, int]:
-    run.look_back()
-
-    def flow(server: RunServer) -> Any:
-        server.wait()
-        from headrace_flows.train import run_here
-
-        return run_here(run, server.ui_url)
-
-    return with_server(run, settings, flow)
-
-
-def with_server(
-    run: Run,
-    settings: Settings,
-    flow: Callable[[RunServer], Any],
-    concluded: Callable[[], Run | None] = lambda: None,
-) -> tuple[Summary, int]:
-    """Run a flow beside a Prefect server; returns the summary and the exit code.
-
-    Args:
-        run: of the pipeline.
-        settings: where things are.
-        flow: gives Prefect's final state.
-        concluded: the run that the summary is of, if it is another one.
-    """
-    from headrace_flows.preload import check_early, preloaded
-    from headrace_flows.summary import conclude, failed
-    from headrace_ops.run_server import server_for_run
-
-    try:
-        check_early(run)
-        with server_for_run(settings) as server, preloaded(run):
-            state = flow(server)
-    except Refusal as error:
-        return failed(run, error)
-    return conclude(concluded() or run, state)
 
 
 class DataOrDefault(TyperCommand):
@@ -135,7 +93,7 @@ def check(
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings
-    from headrace.spec.folders import pipeline_names
+    from headrace.spec.folders import open_pipeline, pipeline_names
     from headrace.state.signing.configuration import check_keys
 
     settings = Settings()
@@ -146,7 +104,7 @@ def check(
     source = None if data == "default" else data
     results: list[dict[str, Any]] = []
     for name in names:
-        spec, folder = pipelines.open_pipeline(name, settings, overrides, source)
+        spec, folder = open_pipeline(name, settings, overrides, source)
         check_keys(settings, is_wanted=spec.promotion.signed)
         results.append(_check_spec(spec, folder))
         if data is not None:

@@ -14,8 +14,7 @@ from typer import Option
 from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
 from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
-from headrace_cli.pipelines import DataOption, PipelineArgument, open_pipeline
-from headrace_cli.runs import with_server
+from headrace_cli.pipelines import DataOption, PipelineArgument
 from headrace_cli.summary import show_summary
 
 if TYPE_CHECKING:
@@ -51,6 +50,7 @@ def tune(
 ) -> None:
     """Search for the best values of some fields, then run with them."""
     from headrace.settings import Settings
+    from headrace.spec.folders import open_pipeline
     from headrace.use.tuning.space import parse_search
     from headrace_flows.run import Run
     from headrace_flows.tuning import Tuning
@@ -71,6 +71,8 @@ def tune(
 
 
 def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
+    from headrace_flows.calling import with_server
+
     def flow(server: RunServer) -> Any:
         from headrace.backend import load_backend
 
@@ -198,13 +200,14 @@ def _task(
     pipeline: str, day: date, overrides: list[str], promotes: bool, settings: Settings
 ) -> BackfillTask:
     """The run of one date."""
+    from headrace.spec.folders import open_pipeline
     from headrace_flows.backfilling import BackfillTask, fill_in
 
     filled = fill_in(overrides, day)
-    spec, folder = open_pipeline(pipeline, settings, filled, None)
+    spec, folder = open_pipeline(pipeline, settings, filled)
     if spec.deploy is not None:  # runs of the range must not refuse each other
         filled.append("deploy.when_busy=wait")
-        spec, folder = open_pipeline(pipeline, settings, filled, None)
+        spec, folder = open_pipeline(pipeline, settings, filled)
     arguments = [part for text in filled for part in ("--set", text)]
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 

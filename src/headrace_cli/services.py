@@ -192,13 +192,13 @@ def _opened(
     pipeline: str | None, settings: Settings
 ) -> list[tuple[PipelineSpec, Path]]:
     """The pipelines to deploy, and their folders."""
-    from headrace.spec.folders import pipeline_names
+    from headrace.spec.folders import open_pipeline, pipeline_names
 
     own = settings.project / "pipelines"
     folders = pipeline_names(settings)
     mine = [name for name, folder in folders.items() if folder.parent == own]
     names = [pipeline] if pipeline else sorted(mine or folders)
-    return [pipelines.open_pipeline(name, settings, None, None) for name in names]
+    return [open_pipeline(name, settings) for name in names]
 
 
 def _described(applied: Applied, url: str) -> dict[str, Any]:
@@ -245,13 +245,14 @@ def trigger(
     It runs the file that was deployed. A --set of gates, contract, evaluation,
     promotion or data (except its source) makes the run an experiment, as for run.
     """
+    from headrace.spec.folders import all_overrides, open_pipeline
     from headrace_flows.client import connect
     from headrace_flows.deploying import trigger as start
 
     settings = prepared()
-    name = pipelines.open_pipeline(pipeline, settings, overrides, data)[0].name
+    name = open_pipeline(pipeline, settings, overrides, data)[0].name
     with connect(settings) as server:
-        changes = pipelines.all_overrides(overrides, data)
+        changes = all_overrides(overrides, data)
         started = start(server, name, changes, settings, flow)
     lines = [f"{name}: triggered run {started.run}; {started.reason}"]
     if started.experiment:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from headrace.errors import IntegrityError
@@ -64,8 +65,10 @@ def drain() -> None:
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=DRAIN_SECONDS)
+    # Beside an event loop, as a notebook's, it would return what nobody awaits.
+    with ThreadPoolExecutor(1) as elsewhere:
+        for worker in (APILogWorker, EventsWorker):
+            elsewhere.submit(worker.drain_all, timeout=DRAIN_SECONDS).result()
     for service in list(services._active_services):
         loop, done = service._loop, service._done_event
         if loop is not None and done is not None and not done.is_set():

@@ -92,3 +92,10 @@ def test_finding_deployments_loads_no_plan_of_a_run():
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+def test_what_comes_of_the_flows_loads_them_at_its_first_use():
+    assert "headrace_flows" not in loaded_by("import headrace")
+    loaded = loaded_by("from headrace import run")
+    assert "headrace_flows" in loaded
+    assert not loaded & HEAVY

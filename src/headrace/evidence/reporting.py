@@ -301,7 +301,8 @@ def find_report(name: str, settings: Settings) -> str:
         run_id = version.run_id
     else:
         run_id = tracking.newest_run(name, TAG)
-    if not run_id or not [*_existing(tracking, run_id, [REPORT_FILE])]:
+    report = report_of(run_id, tracking) if run_id else None
+    if report is None:
         model = model_of(name)
         if model not in ledger.models():
             find_pipeline(model, settings)
@@ -309,5 +310,16 @@ def find_report(name: str, settings: Settings) -> str:
             f"{name} has no report.",
             f"Run `headrace run {model}`: a run that trains ends with one.",
         )
+    return report
+
+
+def report_of(run_id: str, tracking: Tracking) -> str | None:
+    """The path or URI of the report of a run in MLflow; None if it has none.
+
+    Raises:
+        DependencyError: MLflow does not answer.
+    """
+    if not [*_existing(tracking, run_id, [REPORT_FILE])]:
+        return None
     place = f"{tracking.run_place(run_id)}/{REPORT_FILE}"
     return str(local_path(place) or place)

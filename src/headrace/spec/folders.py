@@ -1,16 +1,20 @@
-"""Finds the folders of pipelines, by name or by path."""
+"""Finds and opens pipelines, by name or by the path of their folder."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, did_you_mean
-from headrace.spec.files import FILE_NAME
+from headrace.spec.checks import absolute_source
+from headrace.spec.files import FILE_NAME, load_spec
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+    from headrace.spec.pipeline import PipelineSpec
 
 
 def pipeline_places(settings: Settings) -> list[Path]:
@@ -45,3 +49,39 @@ def find_pipeline(name: str, settings: Settings) -> Path:
     raise NotFoundError(
         f"There is no pipeline {name!r}.", did_you_mean(name, names, listed, cutoff=0.4)
     )
+
+
+def open_pipeline(
+    name: str,
+    settings: Settings,
+    overrides: Sequence[str] | None = None,
+    data: str | None = None,
+) -> tuple[PipelineSpec, Path]:
+    """The spec with its overrides, and the pipeline's folder.
+
+    Args:
+        name: of the pipeline, or the path of its folder.
+        settings: where pipelines are.
+        overrides: as given with ``--set``.
+        data: another source, as given with ``--data``.
+
+    Raises:
+        NotFoundError: there is no such pipeline.
+        SpecError: its file or an override is invalid.
+        UsageError: the source is empty, or holds a credential.
+    """
+    folder = find_pipeline(name, settings)
+    spec = load_spec(folder, all_overrides(overrides, data))
+    if data is None:
+        source = absolute_source(spec.data.source, folder)
+        of_source = spec.data.model_copy(update={"source": source})
+        spec = spec.model_copy(update={"data": of_source})
+    return spec, folder
+
+
+def all_overrides(overrides: Sequence[str] | None, data: str | None) -> tuple[str, ...]:
+    """``--set`` and ``--data``, as overrides of a pipeline file."""
+    changes = tuple(overrides or ())
+    if data is None:
+        return changes
+    return *changes, f"data.source={json.dumps(absolute_source(data, Path.cwd()))}"
