@@ -216,7 +216,7 @@ def _as_guest(*, shows_progress: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(_ONE_AT_A_TIME.release)
         stack.callback(gc.unfreeze)
-        stack.callback(_put_back, {n: os.environ[n] for n in _of_prefect()})
+        stack.callback(_put_back, _variables_of_prefect())
         stack.enter_context(restore_variables("DO_NOT_TRACK"))
         stack.enter_context(own_temporary_folder())
         if shows_progress:
@@ -224,18 +224,19 @@ def _as_guest(*, shows_progress: bool) -> Iterator[None]:
         yield
 
 
-def _of_prefect() -> set[str]:
-    """The names of Prefect's variables, but that of its handler on our log.
+def _variables_of_prefect() -> dict[str, str]:
+    """Prefect's variables, but that of its handler on our log.
 
     The handler stays, and would warn of a message outside of a flow.
     """
-    names = {name for name in os.environ if name.startswith("PREFECT_")}
-    return names - {"PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"}
+    variables = dict(os.environ)
+    variables.pop("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", None)
+    return {n: value for n, value in variables.items() if n.startswith("PREFECT_")}
 
 
 def _put_back(variables: Mapping[str, str]) -> None:
-    for name in _of_prefect():
-        del os.environ[name]
+    for name in _variables_of_prefect():
+        os.environ.pop(name)
     os.environ.update(variables)
     if "prefect" in sys.modules:  # which has read others
         from prefect.context import refresh_global_settings_context
