@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import compiled, load_backend
+from headrace.backend import load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
-from headrace.models.logged.loading import open_model
+from headrace.models.logged.loading import open_model, outputs
 from headrace.state.ledger.rows import Version
 from headrace.tasks.forms import Outputs
 
@@ -58,7 +59,7 @@ class KerasEngine(TensorFlowEngine):
         description = version.description
         model = open_model(path, version.model_uri, description).model
         self.shape = tuple(model.outputs[0].shape[1:])
-        self._function = compiled(model)
+        self._function = functools.partial(outputs, model)
         dtype = model.inputs[0].dtype
         self._dtype = np.dtype(object if dtype == "string" else dtype)
 

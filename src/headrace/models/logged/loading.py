@@ -19,6 +19,7 @@ from headrace.data.preparing import prepare
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media.arrow import lengths
 from headrace.media.forms import Payload
+from headrace.models.logged.halves import halves
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.tasks import asked, task
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 BLOCK, BLOCK_VALUES = 1024, 2**21
 ITEM_VALUES = 2**26  # of the items together, which a model may copy several times
 VALUES = 8192  # of items of any length, padding included
+IDS = 1024  # of texts, likewise: an encoder pays more for padding than for a call
 
 
 def answers(model: Any, items: Payload) -> Outputs:
@@ -43,7 +45,8 @@ def outputs(model: Any, items: Payload) -> Payload:
     """The outputs of a model for many items, in bounded memory.
 
     Items of a model that takes any length are padded with zeros at their end. They are
-    answered in order of length, so that each batch has little padding.
+    answered in order of length, so that each batch has little padding; and so are the
+    ids of texts, where a model has `halves`.
 
     Args:
         model: a Keras model with one input and one output.
@@ -52,9 +55,12 @@ def outputs(model: Any, items: Payload) -> Payload:
     Returns:
         ``(n, ...)``.
     """
+    if parts := halves(model):
+        ids = outputs(parts.first, items)
+        return of_any_length(compiled(parts.second), ids, IDS)
     compute = compiled(model)
     if len(model.inputs[0].shape) == 2 and model.inputs[0].shape[1] is None:
-        return _of_any_length(compute, items)
+        return of_any_length(compute, items, VALUES)
     rows = rows_at_once(model.outputs[0].shape[1:], model.inputs[0].shape[1:])
     starts = range(0, max(1, len(items)), rows)
     return np.concatenate([compute(items[start : start + rows]) for start in starts])
@@ -75,14 +81,21 @@ def rows_at_once(
     return max(1, min(BLOCK, BLOCK_VALUES // values, ITEM_VALUES // item_values))
 
 
-def _of_any_length(compute: Compute, items: Payload) -> Payload:
+def of_any_length(compute: Compute, items: Payload, values: int) -> Payload:
+    """The outputs for items of any length, in batches of similar ones.
+
+    Args:
+        compute: gives the outputs ``(k, ...)`` for items ``(k, length)``.
+        items: ``(n, longest)``, padded with zeros at their end.
+        values: of a batch at most, padding included.
+    """
     sizes = np.maximum(lengths(items), 1)
     order = np.argsort(sizes, kind="stable")
-    parts, start = [compute(items[:0, :1])], 0
+    parts, start = [] if len(items) else [compute(items[:, :1])], 0
     while start < len(order):
         # Rows are in order, so the last one of a batch is the longest.
         widths = sizes[order[start : start + BLOCK]]
-        fits = np.arange(1, len(widths) + 1) * widths <= VALUES
+        fits = np.arange(1, len(widths) + 1) * widths <= values
         stop = start + max(1, int(fits.sum()))
         rows = order[start:stop]
         parts.append(compute(items[rows, : sizes[rows[-1]]]))
