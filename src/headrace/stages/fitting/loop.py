@@ -31,7 +31,12 @@ from headrace.stages.fitting.checkpoints import (
 from headrace.stages.fitting.cluster import share, spans_machines
 from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution, scatter_seeds
-from headrace.stages.fitting.recipe import Objective, make_optimizer, variables_of
+from headrace.stages.fitting.recipe import (
+    Objective,
+    make_optimizer,
+    scale_rates,
+    variables_of,
+)
 from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
 from headrace.tasks import Task
@@ -125,6 +130,7 @@ class Loop:
         self._objective.check(network.outputs[0], inputs.target_dtype)
         with setup.strategy.scope():
             optimizer = make_optimizer(spec, steps, setup.folder)
+            scale_rates(optimizer, network.trainable_variables)
             optimizer.build(network.trainable_variables)
         self.callbacks = Callbacks(spec, setup.folder, network, optimizer)
         self._setup, self._spec, self._checkpoints = setup, spec, checkpoints

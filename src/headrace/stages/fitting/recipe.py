@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,30 @@ def make_optimizer(spec: TrainingSpec, steps: int, folder: Path = Path()) -> Any
         # Not a class of our own, which a saved model would name.
         optimizer.update_step = functools.partial(_fused_update, optimizer)
     return optimizer
+
+
+def scale_rates(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Have variables learn at their own share of the learning rate.
+
+    Args:
+        optimizer: not built yet.
+        variables: in the order in which it will be built for them. A builder gives one
+            that was pretrained an attribute ``rate``, such as 0.005. It does not decay:
+            that would lead away from what it has learned.
+    """
+    scaled = [variable for variable in variables if hasattr(variable, "rate")]
+    if not scaled:
+        return
+    step = optimizer.update_step
+    rates = [getattr(variable, "rate", 1.0) for variable in variables]
+
+    def update(gradient: Any, variable: Any, learning_rate: Any) -> Any:
+        rate = rates[optimizer._get_variable_index(variable)]
+        return step(gradient, variable, learning_rate * rate)
+
+    optimizer.update_step = update
+    if optimizer.weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=scaled)
 
 
 def variables_of(optimizer: Any) -> list[Any]:

@@ -39,7 +39,7 @@ def test_the_backbone_that_is_used_is_exact_and_the_converters_is_not(
     import keras
     import keras_hub
 
-    from headrace.models.pretrained import exact
+    from headrace.models.backbones.texts import exact
 
     converted = keras_hub.models.Backbone.from_preset(str(small_bert))
     expected, is_token = reference(IDS, IDS != 0), IDS != 0

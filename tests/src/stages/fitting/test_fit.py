@@ -178,3 +178,25 @@ def test_the_digest_of_weights_sees_path_shape_and_value():
     weights[0][0, 0] = np.nextafter(weights[0][0, 0], np.float32(1))
     model.set_weights(weights)
     assert weights_digest(model) != plain
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_variable_with_a_rate_learns_at_its_share_and_does_not_decay(name):
+    import keras
+
+    from headrace.stages.fitting.recipe import scale_rates
+
+    variables = [keras.Variable(np.ones(3, np.float32)) for _ in range(2)]
+    variables[1].rate = 0.01
+    decay = {"weight_decay": 0.5} if name == "adam" else {"momentum": 0.0}
+    spec = TrainingSpec(optimizer=name, learning_rate=0.1, decay=0, **decay)
+    optimizer = make_optimizer(spec, 10)
+    scale_rates(optimizer, variables)
+    optimizer.build(variables)
+    gradients = [keras.ops.ones(3)] * 2
+    optimizer.apply(gradients, variables)
+    plain, scaled = (1 - np.asarray(variable) for variable in variables)
+    if name == "adam":
+        plain -= 0.1 * 0.5
+    np.testing.assert_allclose(plain, 0.1, rtol=1e-4)
+    np.testing.assert_allclose(scaled, 0.001, rtol=1e-3)

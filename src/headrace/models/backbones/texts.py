@@ -1,0 +1,78 @@
+"""A pretrained encoder of texts: the mean of its last layer's vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.models.backbones.training import choose
+
+
+def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
+    """Word pieces, and the mean of what the encoder makes of them, of length 1.
+
+    Args:
+        preset: the backbone's folder.
+        train: what is trained, see `choose`.
+        max_tokens: word pieces of a text that are read, with one before and one after.
+
+    Returns:
+        (preprocessing, body): from strings to int32 ``(batch, max_tokens + 2)``, and
+        from any number of ids to ``(batch, width)``.
+
+    Raises:
+        SpecError: ``train`` names nothing of the encoder.
+    """
+    import keras
+    import keras_hub
+
+    tokenizer = keras_hub.models.Tokenizer.from_preset(
+        preset, strip_accents=True, sequence_length=max_tokens
+    )
+    text = keras.Input((), dtype="string", name="text")
+    pieces = tokenizer(text)
+    preprocessing = keras.Model(text, _marked(pieces, tokenizer), name="preprocessing")
+
+    backbone = exact(keras_hub.models.Backbone.from_preset(preset))
+    blocks = [one for one in backbone.layers if hasattr(one, "intermediate_dim")]
+    choose(train, blocks, backbone)
+    taken = keras.Input((None,), dtype="int32")
+    is_token = keras.ops.not_equal(taken, tokenizer.pad_token_id)
+    inputs = {
+        "token_ids": taken,
+        "segment_ids": keras.ops.zeros_like(taken),
+        "padding_mask": keras.ops.cast(is_token, "int32"),
+    }
+    _, sequence = backbone([inputs[one.name] for one in backbone.inputs])
+    mean = keras.layers.GlobalAveragePooling1D()(sequence, mask=is_token)
+    vector = keras.layers.UnitNormalization()(mean)
+    return preprocessing, keras.Model(taken, vector, name="pretrained")
+
+
+def _marked(pieces: Any, tokenizer: Any) -> Any:
+    """The ids with those of the beginning and the end, int32 ``(batch, steps + 2)``."""
+    from keras import ops
+
+    pieces = ops.cast(pieces, "int32")
+    padding = tokenizer.pad_token_id
+    is_piece = ops.cast(ops.not_equal(pieces, padding), "int32")
+    end = ops.sum(is_piece, axis=1, keepdims=True) + 1
+    one = ops.zeros_like(pieces[:, :1])
+    ids = [one + tokenizer.cls_token_id, pieces, one + padding]
+    is_end = ops.equal(ops.arange(pieces.shape[1] + 2), end)
+    return ops.where(is_end, tokenizer.sep_token_id, ops.concatenate(ids, axis=1))
+
+
+def exact(backbone: Any) -> Any:
+    """The same with GELU as published: KerasHub has its approximation by tanh."""
+    import keras
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if "activation" in config and "intermediate_dim" in config:
+            config["activation"] = "gelu"
+        return type(layer).from_config(config)
+
+    model = keras.Model(backbone.inputs, backbone.outputs, name=backbone.name)
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(backbone.get_weights())
+    return copy

@@ -1,0 +1,71 @@
+"""What of a backbone is trained, and how fast.
+
+What was pretrained needs a far smaller learning rate than a new head, and the less the
+nearer a block is to the input: J. Howard, S. Ruder, Universal Language Model
+Fine-tuning for Text Classification, ACL 2018. Low-rank updates: E. Hu et al., LoRA,
+ICLR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.backend import layers_of
+from headrace.errors import SpecError
+
+# Shares of the head's learning rate: of the last block, of each one from that of the
+# next, and of low-rank updates.
+LAST, EACH, LORA = 0.005, 0.8, 0.1
+_ADAPTED = {"query", "value"}
+
+
+def choose(train: str, blocks: Sequence[Any], backbone: Any) -> None:
+    """Make trainable what is to be trained, each part with its own learning rate.
+
+    Args:
+        train: ``head``: nothing of the backbone; ``last:2``: its last two blocks;
+            ``all``: all of it; ``lora:8``: low-rank updates, of rank 8, of what the
+            attention of each block asks for and gives.
+        blocks: of the backbone, in order.
+        backbone: a Keras model.
+
+    Raises:
+        SpecError: it is nothing of these, or of more blocks than there are.
+    """
+    kind, _, text = train.partition(":")
+    number = int(text) if text.isdecimal() else 0
+    is_known = train in ("head", "all") or (kind in ("last", "lora") and number > 0)
+    if not is_known or (kind == "last" and number > len(blocks)):
+        raise SpecError(
+            f"model.arguments.train = {train!r} names nothing of a backbone of "
+            f"{len(blocks)} blocks.",
+            'Write "head", "last:N" for the last N blocks, "all", or "lora:R" for '
+            "updates of rank R.",
+        )
+    backbone.trainable = kind != "head"
+    if kind in ("last", "lora"):
+        for layer in backbone.layers:
+            layer.trainable = layer in blocks[-number:] and kind == "last"
+    if kind == "lora":
+        _adapt(blocks, number)
+    rate = LORA if kind == "lora" else LAST
+    depth = {id(v): n for n, block in enumerate(blocks) for v in block.variables}
+    for variable in backbone.trainable_variables:
+        below = len(blocks) - 1 - depth.get(id(variable), -1)
+        variable.rate = rate if kind == "lora" else rate * EACH**below
+
+
+def _adapt(blocks: Sequence[Any], rank: int) -> None:
+    """Low-rank updates of the queries and values; all else stays."""
+    adapted = 0
+    for layer in (layer for block in blocks for layer in layers_of(block)):
+        if layer.name in _ADAPTED and hasattr(layer, "enable_lora"):
+            layer.trainable = True
+            layer.enable_lora(rank)
+            adapted += 1
+    if not adapted:
+        raise SpecError(
+            'model.arguments.train = "lora": the backbone has no attention.',
+            'Write "last:N".',
+        )
