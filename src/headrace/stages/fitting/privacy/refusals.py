@@ -47,6 +47,8 @@ def check_data(spec: PipelineSpec) -> None:
 def check_network(preprocessing: Any, network: Any) -> None:
     """Refuse layers that learn from rows, or mix them.
 
+    A frozen BatchNormalization does neither: Keras has it use its own statistics.
+
     Args:
         preprocessing: before it is adapted.
         network: built, with its head.
@@ -65,12 +67,13 @@ def check_network(preprocessing: Any, network: Any) -> None:
                 "Give it its numbers or words as arguments, or use another builder.",
             )
     for layer in layers_of(network)[1:]:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
             raise _refusal(
                 layer,
                 "mixes the rows of a batch, so that no bound holds for one of them",
-                "Use LayerNormalization or GroupNormalization, or none, such as the "
-                "family mlp.",
+                "Freeze it (trainable = False), if it was trained on public data; use "
+                "LayerNormalization or GroupNormalization, or none, such as the family "
+                "mlp.",
             )
         if type(layer).__name__ in _MIXERS:
             raise _refusal(

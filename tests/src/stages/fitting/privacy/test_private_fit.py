@@ -127,6 +127,56 @@ def test_samples_in_several_passes_give_the_same_weights(private_fit, monkeypatc
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+BACKBONE = """
+import keras
+
+YIELDS = "vector"
+
+
+def build(data, **_):
+    raw = keras.Input(data.shape)
+    preprocessing = keras.Model(raw, keras.layers.Rescaling(1 / 255)(raw))
+    items = keras.Input(data.shape)
+    inner = keras.Sequential([
+        keras.Input(data.shape),
+        keras.layers.BatchNormalization(moving_mean_initializer="ones"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(8),
+    ], name="backbone")
+    inner.trainable = False
+    return preprocessing, keras.Model(items, inner(items))
+"""
+
+
+def test_a_private_head_on_a_frozen_network_takes_its_features_and_leaves_it_alone(
+    private_fit, make_data, tmp_path, monkeypatch
+):
+    (tmp_path / "public.py").write_text(BACKBONE)
+    monkeypatch.chdir(tmp_path)
+    given = {"builder": "public:build", "epochs": 6, "learning_rate": 0.1}
+
+    def fit():
+        return private_fit({"epsilon": 8.0}, make_data(200, 20), **given)
+
+    fitted, epochs = fit()
+    assert epochs[-1]["val_accuracy"] >= 0.9
+    assert 7.9 < fitted.privacy.epsilon <= 8
+    assert (fitted.privacy.rows, fitted.privacy.steps) == (200, 6 * 13)
+    learned = {weight.path for weight in fitted.model.trainable_weights}
+    assert len(learned) == 2, "the kernel and the bias of the head"
+    (mean,) = [w for w in fitted.model.weights if w.path.endswith("moving_mean")]
+    (variance,) = [w for w in fitted.model.weights if "moving_variance" in w.path]
+    assert (np.asarray(mean) == 1).all()
+    assert (np.asarray(variance) == 1).all()
+    # What is computed once is what the whole network would compute in each step.
+    monkeypatch.setattr(
+        "headrace.stages.fitting.data.frozen_prefix", lambda network: None
+    )
+    whole, _ = fit()
+    for one, other in zip(weights(fitted), weights(whole), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_how_many_steps_run_at_once_changes_nothing(private_fit, monkeypatch):
     plain, _ = private_fit()
     monkeypatch.setattr("headrace.stages.fitting.execution.STEPS_PER_CALL", 1)

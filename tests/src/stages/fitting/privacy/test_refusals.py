@@ -106,6 +106,19 @@ def test_layers_that_mix_rows_or_add_losses_are_refused():
             check_network(*network_of(layer))
 
 
+def test_frozen_batch_normalisation_mixes_no_rows_and_is_allowed():
+    import keras
+
+    layers = keras.layers
+    check_network(*network_of(layers.BatchNormalization(trainable=False)))
+    inner = keras.Sequential([keras.Input((4,)), layers.BatchNormalization()])
+    inner.trainable = False
+    check_network(*network_of(inner))
+    inner.layers[-1].trainable = True  # updates its statistics, frozen parent or not
+    with pytest.raises(SpecError, match=r"mixes the rows .*Freeze it \(trainable"):
+        check_network(*network_of(inner))
+
+
 def test_preprocessing_that_learns_is_refused_unless_it_was_given_its_numbers():
     import keras
 
