@@ -23,6 +23,7 @@ from headrace_flows.parameters import find_flow
 from headrace_ops.pools import ensure_pool
 
 _STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
+_OF_PRESET = ("model=", "model.arguments=", "model.arguments.preset=")
 _COMPARED = (
     *("description", "entrypoint", "parameters", "parameter_openapi_schema"),
     *("enforce_parameter_schema", "work_pool_name", "work_queue_name"),
@@ -286,7 +287,11 @@ def trigger(
         digest = str(deployed["folder"]).removeprefix("sha256:")
         folder = unpack_folder(digest, Home(settings).store, settings.folders)
         source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
-        spec = load_spec(folder, (source, *overrides), name=pipeline)
+        fixed = [source]
+        backbone = deployed["pipeline"]["model"].get("backbone")
+        if backbone and not any(one.startswith(_OF_PRESET) for one in overrides):
+            fixed.append(f"model.backbone={backbone}")
+        spec = load_spec(folder, (*fixed, *overrides), name=pipeline)
         parameters = {"pipeline": spec.model_dump(mode="json")}
         fields = Plan(spec, folder, Home(settings)).law.overrides
     run = client.create_flow_run_from_deployment(

@@ -43,6 +43,7 @@ from headrace.state.ledger.holding import (
     wait_for_collection,
 )
 from headrace.state.signing.configuration import check_keys
+from headrace.use.backbones.pinning import pinned
 
 if TYPE_CHECKING:
     from headrace.stages.beside import OtherProcess
@@ -84,7 +85,9 @@ class Run:
         register_only: whether the champion stays, whatever the gates say.
 
     Raises:
-        UsageError: a key for signatures is needed, or cannot be used.
+        UsageError: a key for signatures is needed, or cannot be used; or the backbone
+            that the spec names cannot be found or used.
+        Refusal: what it names as its backbone is not safe to read.
 
     Attributes:
         snapshot, contract, training, evaluation, registration, promotion: the results
@@ -124,8 +127,9 @@ class Run:
         register_only: bool = False,
     ) -> None:
         check_keys(settings, is_wanted=spec.promotion.signed)
-        self.spec = spec
-        self.plan = Plan(spec, folder, Home(settings))
+        home = Home(settings)
+        self.spec = pinned(spec, folder, home)
+        self.plan = Plan(self.spec, folder, home)
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.broken: list[Finding] = []

@@ -30,6 +30,7 @@ from headrace_cli.answers import (
     warn_of_variables,
 )
 from headrace_cli.asking import explain, generate, say
+from headrace_cli.backbones import backbone
 from headrace_cli.gating import gate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
@@ -45,7 +46,7 @@ from headrace_cli.upkeep import migrate, repair, reproduce, verify
 
 HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Train": (init, run, check, new, tune, backfill, relabel),
+    "Train": (init, run, check, new, backbone, tune, backfill, relabel),
     "Decide": (gate, compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, explain, say, generate, monitor, export, bundle),
     "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),

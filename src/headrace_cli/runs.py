@@ -106,7 +106,7 @@ def check(
     for name in names:
         spec, folder = open_pipeline(name, settings, overrides, source)
         check_keys(settings, is_wanted=spec.promotion.signed)
-        results.append(_check_spec(spec, folder))
+        results.append(_check_spec(spec, folder, settings))
         if data is not None:
             results[-1] |= _check_data(spec, folder, settings)
     refused = any(result["status"] == "refused" for result in results)
@@ -120,10 +120,11 @@ def check(
     answer(results[0] if pipeline else {"pipelines": results}, show, int(refused))
 
 
-def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
+def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Check a spec; the pipeline's own code is imported and called."""
     from headrace.models import builder_name
     from headrace.spec.files import read_readme
+    from headrace.use.backbones.pinning import check_backbone
     from headrace.use.checking import (
         check_builder,
         check_gates,
@@ -132,6 +133,7 @@ def _check_spec(spec: PipelineSpec, folder: Path) -> dict[str, Any]:
         doubtful_gates,
     )
 
+    check_backbone(spec, folder, settings)
     built = check_builder(spec, folder) + check_training(spec, folder)
     built += check_privacy(spec, folder)
     check_gates(spec)

@@ -58,8 +58,8 @@ def tune(
     settings = Settings()
     plain, space = parse_search(overrides or ())
     spec, folder = open_pipeline(pipeline, settings, plain, data)
-    tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
     prepared(settings)
+    tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
     summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
     value = tuning.answer(summary)
 
@@ -201,6 +201,8 @@ def _task(
 ) -> BackfillTask:
     """The run of one date."""
     from headrace.spec.folders import open_pipeline
+    from headrace.state.home import Home
+    from headrace.use.backbones.pinning import pinned
     from headrace_flows.backfilling import BackfillTask, fill_in
 
     filled = fill_in(overrides, day)
@@ -209,6 +211,7 @@ def _task(
         filled.append("deploy.when_busy=wait")
         spec, folder = open_pipeline(pipeline, settings, filled)
     arguments = [part for text in filled for part in ("--set", text)]
+    spec = pinned(spec, folder, Home(settings))
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 

@@ -144,7 +144,9 @@ def deploy(
     ] = None,
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
+    from headrace.state.home import Home
     from headrace.state.ledger.files import Deployments
+    from headrace.use.backbones.pinning import pinned
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
     from headrace_flows.deployments import (
@@ -156,7 +158,10 @@ def deploy(
     from headrace_flows.events import ensure_notifications
 
     settings = prepared()
-    opened = _opened(pipeline, settings)
+    opened = [
+        (pinned(spec, folder, Home(settings)), folder)
+        for spec, folder in _opened(pipeline, settings)
+    ]
     without = [spec.name for spec, _ in opened if spec.deploy is None]
     with connect(settings) as (client, url):
         # It reads flows, which imports Prefect, which must know the server by then.

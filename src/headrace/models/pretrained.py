@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.models.backbones import images, texts
+from headrace.models.backbones import check_installed, images, texts
 from headrace.records import DataDescription
 
 MEDIUM = ""  # any
@@ -45,7 +45,9 @@ def build(
 
     Raises:
         SpecError: the backbone does not suit the data.
+        UsageError: the extra ``pretrained`` is not installed.
     """
+    check_installed()
     if data.medium == "image":
         return images.build(data, preset, train, pixels)
     return texts.build(preset, train, max_tokens)

@@ -32,6 +32,7 @@ _LISTS = {"contract", "gates"}  # named without their rows
 _NAMES = {"name", "medium", "task", "project"}
 
 _BUILDER = "model.builder"
+_FILLED_IN = "model.backbone"  # when a run begins, by what the pipeline's file names
 _WITHOUT_VALUE = {None, "{}"}
 _LONGEST_VALUE = 24
 _NAMED_FIELDS = 3
@@ -210,6 +211,7 @@ def changes_of_fields(before: Fields, after: Fields) -> list[Change]:
         for change in pairs
         if change.before != change.after
         and not {change.before, change.after} <= _WITHOUT_VALUE
+        and (change.field, change.before) != (_FILLED_IN, None)
     ]
 
 

@@ -1,21 +1,236 @@
 """Pretrained backbones in the store, each a folder named by its digest.
 
 A backbone is brought by ``headrace backbone add``, or by a run that names a folder of
-the project. Nothing is downloaded here.
+the project. Nothing is downloaded here. The digest of a backbone is that of its files.
+What is said of it, such as its licence, is in a record beside them, whose digest the
+ledger has; the ledger has the names of backbones, too.
 """
 
 from __future__ import annotations
 
+import hashlib
+import operator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pydantic import Field
+
+from headrace.errors import IntegrityError, NotFoundError
+from headrace.records import Record
+from headrace.state import regular
+from headrace.state.anchored import as_json
 from headrace.state.home import Home
+from headrace.state.ledger.files import Deployments
+from headrace.state.remote import ask
+from headrace.state.store import Store
+
+FOLDER = "backbones"
+RECORD, GOLDEN = "record.json", "golden.npz"
+_NAMED = "backbone "
+
+
+class BackboneFile(Record):
+    """A file of a backbone, by its path below the backbone's folder."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class Backbone(Record):
+    """A pretrained backbone in the store.
+
+    Attributes:
+        digest: sha256 over the names and digests of its files.
+        files: sorted by name.
+        medium: of the items that it reads.
+        architecture: such as ``bert``.
+        source: where it came from.
+        licence: an SPDX identifier; empty where none is known.
+        golden_digest: sha256 of the items and vectors of the reference; empty where
+            the architecture has none.
+        difference: the largest one from the reference's vectors; None where there is
+            no reference.
+        converter_difference: the same of KerasHub's own conversion.
+    """
+
+    digest: str
+    files: tuple[BackboneFile, ...]
+    medium: str
+    architecture: str
+    source: str
+    licence: str = ""
+    golden_digest: str = Field(default="", exclude_if=operator.not_)
+    difference: float | None = None
+    converter_difference: float | None = None
+
+    @property
+    def bytes(self) -> int:
+        """The size of its files."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether what it gives was compared with a reference."""
+        return self.difference is not None
+
+
+def files_of(paths: Mapping[str, Path]) -> tuple[BackboneFile, ...]:
+    """Files with their digests, sorted by name.
+
+    Args:
+        paths: where they are, by their name in a backbone's folder.
+
+    Raises:
+        FileNotFoundError: one is no regular file, or too large.
+    """
+    return tuple(
+        BackboneFile(
+            name=name, sha256=regular.file_digest(path), bytes=path.stat().st_size
+        )
+        for name, path in sorted(paths.items())
+    )
+
+
+def digest_of(files: Iterable[BackboneFile]) -> str:
+    """The digest of a backbone with these files."""
+    lines = sorted(f"{file.name} {file.sha256}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def names(home: Home) -> dict[str, str]:
+    """The digest of each named backbone, sorted by name."""
+    facts = Deployments(home.settings.database_url).all()
+    return {
+        name.removeprefix(_NAMED): digest
+        for name, digest in sorted(facts.items())
+        if name.startswith(_NAMED)
+    }
+
+
+def digest_named(name: str, home: Home) -> str | None:
+    """The digest of the backbone of a name; None if there is none."""
+    return home.ledger.recorded(f"{_NAMED}{name}") or None
+
+
+def give_name(name: str, digest: str, home: Home) -> None:
+    """Record the name of a backbone, which another one may have had."""
+    home.ledger.record({f"{_NAMED}{name}": digest}, home.settings.user)
+
+
+def find(digest: str, home: Home) -> Backbone | None:
+    """What is known of a backbone; None where the store has no record of it."""
+    found = home.anchored.read_record(f"{FOLDER}/{digest}/{RECORD}", Backbone)
+    if found is None or digest_of(found.files) != digest:
+        return None
+    return found if found.digest == digest else None
+
+
+def keep(backbone: Backbone, folder: Path, home: Home) -> None:
+    """Keep a backbone in the store, in place of an incomplete or damaged copy.
+
+    Args:
+        backbone: its record.
+        folder: inside a work folder of the store, with its files and the golden ones.
+        home: with the store.
+    """
+    key = f"{FOLDER}/{backbone.digest}"
+    record = as_json(backbone.model_dump(mode="json"))
+    (folder / RECORD).write_bytes(record)
+    # First the digest, then the files: a killed process leaves no file without one.
+    home.ledger.anchor({f"{key}/{RECORD}": hashlib.sha256(record).hexdigest()})
+    home.store.delete_folder(key)
+    home.store.publish(folder, key, RECORD)
+
+
+def describe(backbone: Backbone, home: Home) -> None:
+    """Record what is newly known of a backbone that the store has."""
+    key = f"{FOLDER}/{backbone.digest}/{RECORD}"
+    home.anchored.write_json(key, backbone.model_dump(mode="json"))
+
+
+def damaged(backbone: Backbone, store: Store) -> str:
+    """The first file that is gone or was changed; empty if there is none."""
+    key = f"{FOLDER}/{backbone.digest}"
+    for file in backbone.files:
+        try:
+            is_same = store.digest(f"{key}/{file.name}", file.bytes) == file.sha256
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            return file.name
+    return ""
+
+
+def check(digest: str, home: Home) -> Backbone:
+    """The record of a backbone, all of whose files are as they were recorded.
+
+    Raises:
+        NotFoundError: the store has no such backbone.
+        IntegrityError: a file is gone, or was changed.
+    """
+    backbone = known(digest, home)
+    if name := damaged(backbone, home.store):
+        place = home.store.uri(f"{FOLDER}/{digest}/{name}")
+        raise IntegrityError(
+            f"{place} is not the file that was recorded: it was changed or damaged. It "
+            "was not used.",
+            _again(backbone, home),
+        )
+    return backbone
 
 
 def local_folder(digest: str, home: Home) -> Path:
     """The files of a backbone on this machine, their digests checked.
 
+    Those of a remote store are copied into the home once.
+
     Raises:
         NotFoundError: the store has no such backbone.
         IntegrityError: a file was changed or damaged.
     """
-    raise NotImplementedError
+    key = f"{FOLDER}/{digest}"
+    if home.store.is_local:
+        check(digest, home)
+        return Path(home.store.path(key))
+    backbone = known(digest, home)
+    local = Store(str(home.settings.home.absolute()))
+    if damaged(backbone, local):
+        check(digest, home)
+        local.delete_folder(key)
+        with local.new_folder(key, RECORD) as work:
+            for file in backbone.files:
+                _copy(f"{key}/{file.name}", work / file.name, home.store)
+            (work / RECORD).write_bytes(as_json(backbone.model_dump(mode="json")))
+        if name := damaged(backbone, local):
+            place = home.store.uri(f"{key}/{name}")
+            raise IntegrityError(
+                f"{place} was changed while it was read.", _again(backbone, home)
+            )
+    return Path(local.path(key))
+
+
+def _copy(key: str, target: Path, store: Store) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = store.path(key)
+    ask(store.uri(key), lambda: store.fs.get_file(place, str(target)))
+
+
+def known(digest: str, home: Home) -> Backbone:
+    """The record of a backbone.
+
+    Raises:
+        NotFoundError: the store has no such backbone.
+    """
+    if backbone := find(digest, home):
+        return backbone
+    raise NotFoundError(
+        f"The store {home.store.root} has no backbone {digest[:16]}.",
+        "Bring it with `headrace backbone add`; the digest must be the same.",
+    )
+
+
+def _again(backbone: Backbone, home: Home) -> str:
+    own = [name for name, one in names(home).items() if one == backbone.digest]
+    name = own[0] if own else "NAME"
+    return f"Bring it again: headrace backbone add {name} {backbone.source}"

@@ -6,16 +6,69 @@ Understanding, NAACL 2019. It is slow, and only answers golden texts.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from headrace.models.backbones import Golden
+from headrace.records import DataDescription
+
 _Floats = npt.NDArray[np.float64]
 _BLOCK = "encoder.layer."
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
+_MOST_TOKENS = 128
+TEXTS = (
+    "The quick brown fox jumps over the lazy dog, twice.",
+    "Zürich, naïve café: Ångström's façade",
+    "我喜欢学习机器 and more",
+    "",
+    "unbelievably antidisestablishmentarian 3.14159 #!? ",
+    "A long text goes on, and on, until nobody reads it any more. " * 20,
+)
+
+
+def golden(folder: Path) -> Golden | None:
+    """Texts, and the mean of their vectors, of length 1.
+
+    The word pieces are those of ``tokenizers``, with which such encoders are trained.
+
+    Args:
+        folder: in the form of Hugging Face; None is given for one of another form.
+    """
+    from safetensors.numpy import load_file
+    from tokenizers import BertWordPieceTokenizer
+
+    weights = folder / "model.safetensors"
+    options = folder / "tokenizer_config.json"
+    if not (weights.is_file() and options.is_file()):
+        return None
+    config, how = (
+        json.loads(path.read_bytes()) for path in (folder / "config.json", options)
+    )
+    pieces = min(_MOST_TOKENS, int(config["max_position_embeddings"]) - 2)
+    tokenizer = BertWordPieceTokenizer(
+        str(folder / "vocab.txt"),
+        lowercase=how["do_lower_case"],
+        strip_accents=how.get("strip_accents"),
+        handle_chinese_chars=how.get("tokenize_chinese_chars", True),
+    )
+    tokenizer.enable_truncation(pieces + 2)
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"))
+    encoded = tokenizer.encode_batch(list(TEXTS))
+    ids = np.array([one.ids for one in encoded])
+    is_token = np.array([one.attention_mask for one in encoded]) == 1
+    vectors = Bert(config, load_file(weights))(ids, is_token)
+    mean = np.where(is_token[:, :, None], vectors, 0).sum(axis=1)
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    data = DataDescription(
+        medium="text", shape=(4096,), target={"classes": ["no", "yes"]}
+    )
+    return Golden(data, np.array(TEXTS), mean, {"max_tokens": pieces})
 
 
 class Bert:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from headrace.models.backbones.training import choose
@@ -22,19 +24,27 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
     Raises:
         SpecError: ``train`` names nothing of the encoder.
     """
-    import keras
     import keras_hub
 
     tokenizer = keras_hub.models.Tokenizer.from_preset(
-        preset, strip_accents=True, sequence_length=max_tokens
+        preset,
+        strip_accents=_strips_accents(Path(preset)),
+        sequence_length=max_tokens,
     )
+    backbone = exact(keras_hub.models.Backbone.from_preset(preset))
+    blocks = [one for one in backbone.layers if hasattr(one, "intermediate_dim")]
+    choose(train, blocks, backbone)
+    return joined(tokenizer, backbone)
+
+
+def joined(tokenizer: Any, backbone: Any) -> tuple[Any, Any]:
+    """A tokenizer and an encoder of KerasHub, as `build` returns them."""
+    import keras
+
     text = keras.Input((), dtype="string", name="text")
     pieces = tokenizer(text)
     preprocessing = keras.Model(text, _marked(pieces, tokenizer), name="preprocessing")
 
-    backbone = exact(keras_hub.models.Backbone.from_preset(preset))
-    blocks = [one for one in backbone.layers if hasattr(one, "intermediate_dim")]
-    choose(train, blocks, backbone)
     taken = keras.Input((None,), dtype="int32")
     is_token = keras.ops.not_equal(taken, tokenizer.pad_token_id)
     inputs = {
@@ -42,10 +52,25 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
         "segment_ids": keras.ops.zeros_like(taken),
         "padding_mask": keras.ops.cast(is_token, "int32"),
     }
-    _, sequence = backbone([inputs[one.name] for one in backbone.inputs])
+    given = backbone([inputs[one.name] for one in backbone.inputs])
+    sequence = next(one for one in keras.tree.flatten(given) if len(one.shape) == 3)
     mean = keras.layers.GlobalAveragePooling1D()(sequence, mask=is_token)
     vector = keras.layers.UnitNormalization()(mean)
     return preprocessing, keras.Model(taken, vector, name="pretrained")
+
+
+def _strips_accents(folder: Path) -> bool:
+    """Whether the encoder was trained without accents: unless told, if in lower case.
+
+    KerasHub keeps them, and writes so into its own format.
+    """
+    options = folder / "tokenizer_config.json"
+    if options.is_file():
+        told = json.loads(options.read_bytes())
+        strips = told.get("strip_accents")
+        return bool(told.get("do_lower_case", True) if strips is None else strips)
+    config = json.loads((folder / "tokenizer.json").read_bytes()).get("config", {})
+    return bool(config.get("lowercase") or config.get("strip_accents"))
 
 
 def _marked(pieces: Any, tokenizer: Any) -> Any:

@@ -1,0 +1,195 @@
+"""``headrace backbone``: pretrained backbones, brought into the store and proved."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.records import Finding, Record
+from headrace.state import backbones
+from headrace.state.backbones import Backbone, BackboneFile
+from headrace.state.home import Home
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}", re.I)
+
+
+class AddedBackbone(Record):
+    """A backbone that was brought into the store.
+
+    Attributes:
+        name: by which pipelines name it.
+        backbone: what is known of it.
+        is_new: whether the store did not have it.
+        left_out: files of the source that were not taken.
+        warnings: what may be wrong with it.
+    """
+
+    name: str
+    backbone: Backbone
+    is_new: bool
+    left_out: tuple[str, ...]
+    warnings: tuple[Finding, ...]
+
+
+def add(name: str, source: str, home: Home, licence: str = "") -> AddedBackbone:
+    """Bring a backbone into the store under a name.
+
+    Args:
+        name: by which pipelines will name it.
+        source: a folder, ``kaggle://...`` or ``hf://...``.
+        home: with the store.
+        licence: an SPDX identifier; by default the one that the source names.
+
+    Raises:
+        UsageError: it is no backbone, an extra is missing, or the name is no name.
+        Refusal: it holds what is not safe to read, or gives something else than its
+            reference.
+        DependencyError: a download failed.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a backbone.",
+            "Take letters, digits, dots and dashes, such as minilm.",
+        )
+    with _folder_of(source) as (folder, origin):
+        return bring(name, folder, origin, home, licence)
+
+
+@contextlib.contextmanager
+def _folder_of(source: str) -> Iterator[tuple[Path, str]]:
+    """The folder of a source, downloaded where it is elsewhere, and its full name."""
+    scheme, separator, _ = source.partition("://")
+    if separator:
+        from headrace.use.backbones.fetching import fetch
+
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            yield fetch(source, scheme, Path(place))
+        return
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise NotFoundError(
+            f"{source} is no folder.", "Name a folder, kaggle://... or hf://..."
+        )
+    yield folder, str(folder.absolute())
+
+
+def bring(
+    name: str, folder: Path, source: str, home: Home, licence: str = ""
+) -> AddedBackbone:
+    """Check a folder, prove it, keep it, and give it a name.
+
+    Args:
+        name: by which pipelines will name it.
+        folder: with its files.
+        source: where they came from.
+        home: with the store.
+        licence: by default the one that its README names.
+
+    Raises:
+        UsageError, Refusal: as `add`.
+    """
+    from headrace.use.backbones.admission import admit
+
+    admitted = admit(folder)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        paths = admitted.with_made(Path(place))
+        files = backbones.files_of(paths)
+        digest = backbones.digest_of(files)
+        known = backbones.find(digest, home)
+        own = licence or admitted.licence
+        if known is None or backbones.damaged(known, home.store):
+            backbone = _kept(
+                paths,
+                files,
+                Backbone(
+                    digest=digest,
+                    files=files,
+                    medium=admitted.medium,
+                    architecture=admitted.architecture,
+                    source=source,
+                    licence=own or (known.licence if known else ""),
+                ),
+                home,
+            )
+        else:
+            values = {"source": source, "licence": own or known.licence}
+            backbone = known.model_copy(update=values)
+            if backbone != known:
+                backbones.describe(backbone, home)
+    backbones.give_name(name, digest, home)
+    return AddedBackbone(
+        name=name,
+        backbone=backbone,
+        is_new=known is None,
+        left_out=admitted.left_out,
+        warnings=tuple(doubts(backbone)),
+    )
+
+
+def _kept(
+    paths: Mapping[str, Path],
+    files: tuple[BackboneFile, ...],
+    backbone: Backbone,
+    home: Home,
+) -> Backbone:
+    """A backbone whose files were copied into the store, and proved there."""
+    from headrace.use.backbones.admission import admit
+    from headrace.use.backbones.proof import LARGEST_DIFFERENCE, prove
+
+    with home.store.work_folder(backbones.FOLDER) as work:
+        folder = work / "folder"
+        for name, path in paths.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
+        admit(folder)  # what is kept is what was checked
+        copied = {name: folder / name for name in paths}
+        if backbones.files_of(copied) != files:
+            raise Refusal(
+                f"{backbone.source} was changed while it was read.", "Bring it again."
+            )
+        proof = prove(folder, backbone.architecture)
+        if proof is not None:
+            if not proof.difference <= LARGEST_DIFFERENCE:
+                raise Refusal(
+                    f"{backbone.source} gives other vectors than its weights do: the "
+                    f"largest difference is {proof.difference:.2g}, and may be "
+                    f"{LARGEST_DIFFERENCE:g}.",
+                    "Its configuration or its vocabulary may not belong to it.",
+                )
+            (folder / backbones.GOLDEN).write_bytes(proof.golden)
+            values = {
+                "golden_digest": hashlib.sha256(proof.golden).hexdigest(),
+                "difference": proof.difference,
+                "converter_difference": proof.converter_difference,
+            }
+            backbone = backbone.model_copy(update=values)
+        backbones.keep(backbone, folder, home)
+    return backbone
+
+
+def doubts(backbone: Backbone) -> Iterator[Finding]:
+    """What may be wrong with a backbone."""
+    if not backbone.licence:
+        yield Finding(
+            check="licence",
+            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
+            "with `headrace backbone add ... --licence` if you know it",
+        )
+    if not backbone.is_proved:
+        yield Finding(
+            check="backbone",
+            message=f"the backbone {backbone.digest[:12]} is unproved: there is no "
+            f"reference for {backbone.architecture} in this form",
+        )
+
+
+def listed(home: Home) -> dict[str, Backbone | None]:
+    """What is known of each named backbone, by name; None where its record is gone."""
+    named = backbones.names(home)
+    return {name: backbones.find(digest, home) for name, digest in named.items()}

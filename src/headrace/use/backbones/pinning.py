@@ -1,0 +1,111 @@
+"""The backbone that a pipeline names, pinned by its digest when work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from headrace.errors import NotFoundError, SpecError, did_you_mean
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.state import backbones
+from headrace.state.home import Home
+
+_FAMILY = "pretrained"
+
+
+def pinned(spec: PipelineSpec, folder: Path, home: Home) -> PipelineSpec:
+    """A spec with the digest of the backbone that its argument ``preset`` names.
+
+    That is a folder, relative to the pipeline's or the project's, which is brought into
+    the store under this name; or a name that `add` has given. A spec that has a digest
+    already keeps it.
+
+    Args:
+        spec: of the pipeline.
+        folder: of the pipeline.
+        home: with the store.
+
+    Raises:
+        NotFoundError: there is no such backbone.
+        SpecError: it is for another medium, or another one than ``model.backbone``.
+        UsageError, Refusal: as `add`.
+    """
+    preset = spec.model.arguments.get("preset")
+    if not isinstance(preset, str):
+        return spec
+    wanted = spec.model.backbone
+    backbone = backbones.find(wanted, home) if wanted else None
+    if backbone is None:
+        from headrace.use.backbones import bring
+
+        place = _place_of(preset, folder, home.settings.project)
+        if place is not None:
+            name = preset.rstrip("/")
+            backbone = bring(name, place, str(place.absolute()), home).backbone
+        elif digest := backbones.digest_named(preset, home):
+            backbone = backbones.known(digest, home)
+        elif spec.model.builder != _FAMILY and not wanted:
+            return spec  # an argument of the user's own builder
+        else:
+            raise _no_such(preset, wanted, backbones.names(home))
+    _check(spec, backbone.medium, backbone.digest)
+    model = spec.model.model_copy(update={"backbone": backbone.digest})
+    return spec.model_copy(update={"model": model})
+
+
+def check_backbone(spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+    """Check the backbone that a spec names, without writing anything.
+
+    Raises:
+        NotFoundError, SpecError, UsageError, Refusal: as `pinned`.
+    """
+    preset = spec.model.arguments.get("preset")
+    if not isinstance(preset, str):
+        return
+    place = _place_of(preset, folder, settings.project)
+    if place is not None:
+        from headrace.use.backbones.admission import admit
+
+        _check(spec, admit(place).medium, spec.model.backbone)
+        return
+    home = Home(settings)
+    has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
+    digest = backbones.digest_named(preset, home) if has_ledger else None
+    if digest:
+        _check(spec, backbones.known(digest, home).medium, digest)
+    elif spec.model.builder == _FAMILY:
+        raise _no_such(preset, "", backbones.names(home) if has_ledger else ())
+
+
+def _place_of(preset: str, folder: Path, project: Path) -> Path | None:
+    """The folder that a preset names, if it does."""
+    if not preset:
+        return None
+    places = (folder / preset, project / preset)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def _check(spec: PipelineSpec, medium: str, digest: str) -> None:
+    preset, wanted = spec.model.arguments["preset"], spec.model.backbone
+    if medium != spec.medium:
+        raise SpecError(
+            f"model.arguments.preset = {preset!r} is a backbone for {medium}, and this "
+            f"pipeline's medium is {spec.medium}.",
+            f"Name a backbone for {spec.medium}; see `headrace backbone list`.",
+        )
+    if wanted and digest != wanted:
+        raise SpecError(
+            f"model.arguments.preset = {preset!r} is the backbone {digest[:16]}, and "
+            f"model.backbone says {wanted[:16]}.",
+            "Bring the other one, or leave model.backbone out.",
+        )
+
+
+def _no_such(preset: str, wanted: str, known: Iterable[str]) -> NotFoundError:
+    which = f" ({wanted[:16]})" if wanted else ""
+    return NotFoundError(
+        f"model.arguments.preset = {preset!r}: there is no backbone of this name"
+        f"{which}, and no such folder.",
+        did_you_mean(preset, known, f"Run `headrace backbone add {preset} SOURCE`."),
+    )

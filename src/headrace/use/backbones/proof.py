@@ -1,0 +1,105 @@
+"""Whether a converted backbone gives what its published weights give."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.backend import load_backend
+from headrace.models import pretrained
+from headrace.models.backbones import Golden, check_installed, reference, texts
+from headrace.records import DataDescription
+
+LARGEST_DIFFERENCE = 1e-3  # of a vector's number, where vectors have the length 1
+
+
+class Proof(NamedTuple):
+    """How far a converted backbone is from its reference.
+
+    Attributes:
+        golden: the items and the reference's vectors, as a file's bytes.
+        difference: the largest one, of the backbone as Headrace builds it.
+        converter_difference: the same of KerasHub's own conversion; None where that is
+            the one that is used.
+    """
+
+    golden: bytes
+    difference: float
+    converter_difference: float | None
+
+
+def prove(folder: Path, architecture: str) -> Proof | None:
+    """Compare a backbone with its reference; None where there is no reference.
+
+    Raises:
+        UsageError: the extra ``pretrained`` is not installed.
+    """
+    check_installed()
+    load_backend()
+    give = reference(architecture)
+    golden = give(folder) if give else None
+    if golden is None:
+        return None
+    by_converter = None
+    if golden.data.medium == "text":
+        by_converter = _difference(golden, *_converted(folder, golden))
+    return Proof(to_bytes(golden), difference(folder, golden), by_converter)
+
+
+def difference(folder: Path, golden: Golden) -> float:
+    """The largest difference from golden vectors of what Headrace builds.
+
+    Raises:
+        UsageError: the extra ``pretrained`` is not installed.
+    """
+    load_backend()
+    built = pretrained.build(golden.data, str(folder), **golden.arguments)
+    return _difference(golden, *built)
+
+
+def _difference(golden: Golden, preprocessing: Any, body: Any) -> float:
+    import keras
+
+    items = keras.ops.convert_to_tensor(golden.items)
+    vectors = keras.ops.convert_to_numpy(body(preprocessing(items)))
+    return float(np.abs(vectors - golden.vectors).max())
+
+
+def _converted(folder: Path, golden: Golden) -> tuple[Any, Any]:
+    """A text encoder as KerasHub converts it."""
+    import keras
+    import keras_hub
+
+    tokenizer = keras_hub.models.Tokenizer.from_preset(
+        str(folder), sequence_length=golden.arguments["max_tokens"]
+    )
+    backbone = keras_hub.models.Backbone.from_preset(str(folder))
+    plain = keras.Model(backbone.inputs, backbone.outputs)
+    return texts.joined(tokenizer, plain)
+
+
+def to_bytes(golden: Golden) -> bytes:
+    """Golden items and vectors as a file's bytes."""
+    about = {"data": golden.data.model_dump(mode="json"), "arguments": golden.arguments}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "items": golden.items,
+        "vectors": golden.vectors,
+        "about": np.array(json.dumps(about, sort_keys=True)),
+    }
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def from_bytes(data: bytes) -> Golden:
+    """What `to_bytes` gave."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        about = json.loads(str(arrays["about"]))
+        description = DataDescription.model_validate(about["data"])
+        items, vectors = arrays["items"], arrays["vectors"]
+    return Golden(description, items, vectors, about["arguments"])

@@ -1,0 +1,126 @@
+"""``headrace backbone``: pretrained backbones in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Argument, Option
+
+from headrace.errors import UsageError
+from headrace_cli.answers import answer, opened, show_table, show_text
+from headrace_cli.summary import show_warnings
+
+if TYPE_CHECKING:
+    from headrace.state.backbones import Backbone
+    from headrace.use.backbones import AddedBackbone
+
+_COLUMNS = ("name", "digest", "medium", "architecture", "MB", "licence", "difference")
+
+
+def backbone(
+    action: Annotated[
+        Literal["add", "list"], Argument(help="What to do.", metavar="add|list")
+    ],
+    name: Annotated[
+        str | None, Argument(help="By which pipelines name it: minilm.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        Argument(
+            help="A folder, hf://OWNER/NAME or kaggle://OWNER/MODEL/keras/VARIANT."
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        Option(
+            metavar="SPDX",
+            help="Its licence, such as Apache-2.0; by default what its README says.",
+        ),
+    ] = None,
+) -> None:
+    """Bring a pretrained backbone into the store, or list those it has.
+
+    Only here is one downloaded: a run takes it from the store, and checks its digest.
+    """
+    if action == "list":
+        if name is not None:
+            raise UsageError("`headrace backbone list` takes no name.", "Leave it out.")
+        _list()
+    elif name is None or source is None:
+        raise UsageError(
+            "`headrace backbone add` takes a name and a source.",
+            "Write: headrace backbone add NAME SOURCE.",
+        )
+    else:
+        _add(name, source, licence or "")
+
+
+def _add(name: str, source: str, licence: str) -> None:
+    from headrace.use.backbones import add
+
+    added = add(name, source, opened(), licence)
+    value = {
+        "status": "added" if added.is_new else "unchanged",
+        **_row(name, added.backbone),
+        "left_out": list(added.left_out),
+        "warnings": [one.model_dump() for one in added.warnings],
+    }
+    answer(value, lambda: _show(added))
+
+
+def _show(added: AddedBackbone) -> None:
+    one = added.backbone
+    show_text(
+        f"{added.name}: {one.architecture} for {one.medium}, {one.bytes / 1e6:.1f} MB, "
+        f"licence {one.licence or 'unknown'}, digest {one.digest[:16]}"
+    )
+    if one.is_proved:
+        text = f"  largest difference from its reference: {one.difference:.1e}"
+        if one.converter_difference is not None:
+            text += f"; of KerasHub's own conversion: {one.converter_difference:.1e}"
+        show_text(text)
+    if added.left_out:
+        show_text(f"  left out: {', '.join(added.left_out[:8])}")
+    show_warnings((each.check, each.message) for each in added.warnings)
+    show_text(f'  next: in pipeline.toml, preset = "{added.name}"')
+
+
+def _list() -> None:
+    from headrace.use.backbones import listed
+
+    rows = [
+        _row(name, one) if one else {"name": name, "digest": None}
+        for name, one in listed(opened()).items()
+    ]
+
+    def show() -> None:
+        if not rows:
+            show_text("There is none yet: headrace backbone add NAME SOURCE")
+            return
+        show_table(_COLUMNS, [_cells(row) for row in rows], wraps="name")
+
+    answer({"backbones": rows}, show)
+
+
+def _row(name: str, one: Backbone) -> dict[str, Any]:
+    return {
+        "name": name,
+        **one.model_dump(mode="json", exclude={"files", "golden_digest"}),
+        "proved": one.is_proved,
+        "bytes": one.bytes,
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    if row["digest"] is None:
+        return row["name"], "its record is gone: add it again", *[""] * 5
+    difference = row["difference"]
+    return (
+        row["name"],
+        row["digest"][:16],
+        row["medium"],
+        row["architecture"],
+        f"{row['bytes'] / 1e6:.1f}",
+        row["licence"] or "unknown",
+        "unproved" if difference is None else f"{difference:.1e}",
+    )

@@ -1,0 +1,170 @@
+"""A backbone is brought once, proved, and named by pipelines that pin its digest."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
+
+from headrace.errors import DependencyError, NotFoundError, Refusal, UsageError
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.spec.law import name_by_changes
+from headrace.state import backbones
+from headrace.state.home import Home
+from headrace.use.backbones import add, listed
+from headrace.use.backbones.pinning import check_backbone, pinned
+
+pytestmark = pytest.mark.system
+pytest.importorskip("keras_hub", reason="extra pretrained")
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines" / "tiny").mkdir(parents=True)
+    return Settings(home=tmp_path / ".headrace").prepare_home()
+
+
+@pytest.fixture
+def home(settings):
+    return Home(settings)
+
+
+@pytest.fixture
+def folder(settings):
+    return settings.project / "pipelines" / "tiny"
+
+
+@pytest.fixture
+def bert(small_bert, tmp_path):  # noqa: F811
+    """A copy that may be changed."""
+    return Path(shutil.copytree(small_bert, tmp_path / "copies" / "bert"))
+
+
+def spec_of(preset, medium="text", builder="pretrained", **model):
+    arguments = {"preset": preset}
+    return PipelineSpec.model_validate(
+        {
+            "name": "tiny",
+            "medium": medium,
+            "data": {"source": "x.csv"},
+            "model": {"builder": builder, "arguments": arguments, **model},
+        }
+    )
+
+
+def test_a_backbone_is_proved_when_it_is_brought_and_kept_once(bert, home):
+    added = add("small", str(bert), home)
+    one = added.backbone
+    assert added.is_new
+    assert one.is_proved
+    assert one.difference < 1e-5
+    assert one.converter_difference > 1e-4
+    assert [w.check for w in added.warnings] == ["licence"]
+    again = add("other", str(bert), home, licence="MIT")
+    assert not again.is_new
+    assert again.backbone.digest == one.digest
+    assert not again.warnings
+    assert home.store.names("backbones") == [one.digest]
+    assert {*listed(home)} == {"other", "small"}
+    assert listed(home)["small"].licence == "MIT"
+    assert add("small", str(bert), home).backbone.licence == "MIT"
+
+
+def test_a_damaged_copy_is_replaced_by_bringing_it_again(bert, home):
+    one = add("small", str(bert), home, licence="MIT").backbone
+    damaged = Path(home.store.path(f"backbones/{one.digest}/model.safetensors"))
+    data = bytearray(damaged.read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(Refusal, match=r"model\.safetensors is not the file"):
+        backbones.local_folder(one.digest, home)
+    assert add("small", str(bert), home).backbone == one
+    assert backbones.local_folder(one.digest, home)
+
+
+def test_vectors_other_than_those_of_the_weights_are_refused(bert, home):
+    """The reference reads an epsilon that KerasHub's converter does not."""
+    config = json.loads((bert / "config.json").read_text())
+    changed = config | {"layer_norm_eps": 0.5}
+    (bert / "config.json").write_text(json.dumps(changed))
+    with pytest.raises(Refusal, match="gives other vectors than its weights do"):
+        add("small", str(bert), home)
+    assert not listed(home)
+    assert not home.store.names("backbones")
+
+
+def test_what_cannot_be_brought_leaves_nothing(bert, home):
+    (bert / "model.safetensors").rename(bert / "model.pth")
+    with pytest.raises(Refusal, match=r"model\.pth may run code"):
+        add("small", str(bert), home)
+    with pytest.raises(NotFoundError, match="is no folder"):
+        add("small", str(bert / "nowhere"), home)
+    with pytest.raises(UsageError, match="is no name"):
+        add("../small", str(bert), home)
+    for source in ("hf://x", "s3://a/b", "kaggle://a/b"):
+        with pytest.raises(UsageError, match="no source of a backbone"):
+            add("small", source, home)
+    assert not listed(home)
+    assert not home.store.names("backbones")
+
+
+def test_a_download_without_a_network_is_an_error_of_a_dependency(home, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DependencyError, match="hf://a/b cannot be downloaded"):
+        add("small", "hf://a/b", home)
+
+
+def test_a_pipeline_pins_a_folder_of_the_project(bert, home, folder, settings):
+    shutil.copytree(bert, settings.project / "backbones" / "small")
+    spec = pinned(spec_of("backbones/small"), folder, home)
+    digest = backbones.names(home)["backbones/small"]
+    assert spec.model.backbone == digest
+    assert spec.model.facts["arguments"]["preset"] == digest
+    # Pinned, it needs the folder no more; and its name is another way to it.
+    shutil.rmtree(settings.project / "backbones")
+    assert pinned(spec, folder, home) == spec
+    assert pinned(spec_of("backbones/small"), folder, home) == spec
+    of_other = spec_of("anything", backbone=digest)
+    assert pinned(of_other, folder, home).model.backbone == digest
+
+
+def test_a_spec_that_names_no_backbone_stays(home, folder):
+    own = spec_of("large", builder="model:build")
+    assert pinned(own, folder, home) == own
+    assert not home.store.names("backbones")
+
+
+def test_what_does_not_fit_is_one_error(bert, home, folder, settings):
+    digest = add("small", str(bert), home).backbone.digest
+    for look in (
+        lambda spec: pinned(spec, folder, home),
+        lambda spec: check_backbone(spec, folder, settings),
+    ):
+        with pytest.raises(NotFoundError, match="no backbone of this name") as info:
+            look(spec_of("smal"))
+        assert info.value.action == "Did you mean small?"
+        with pytest.raises(UsageError, match="is a backbone for text, and this"):
+            look(spec_of("small", medium="image"))
+        with pytest.raises(UsageError, match=rf"{digest[:16]}, and model\.backbone"):
+            look(spec_of("small", backbone="0" * 64))
+        look(spec_of("small"))
+
+
+def test_a_check_writes_nothing(bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(home=tmp_path / "none")
+    check_backbone(spec_of(str(bert)), tmp_path, settings)
+    with pytest.raises(NotFoundError, match="no backbone of this name"):
+        check_backbone(spec_of("small"), tmp_path, settings)
+    assert not settings.home.exists()
+
+
+def test_a_run_is_not_named_by_the_digest_that_it_fills_in():
+    before = {"model.builder": "pretrained", "training.seed": "1"}
+    after = before | {"model.backbone": "a" * 64}
+    assert name_by_changes("tiny", before, after) == "tiny"
+    other = after | {"model.backbone": "b" * 64}
+    assert name_by_changes("tiny", after, other).startswith("tiny backbone=bbb")
