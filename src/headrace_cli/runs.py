@@ -124,7 +124,6 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     """Check a spec; the pipeline's own code is imported and called."""
     from headrace.models import builder_name
     from headrace.spec.files import read_readme
-    from headrace.use.backbones.pinning import check_backbone
     from headrace.use.checking import (
         check_builder,
         check_gates,
@@ -133,7 +132,10 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
         doubtful_gates,
     )
 
-    check_backbone(spec, folder, settings)
+    if "preset" in spec.model.arguments:
+        from headrace.use.backbones.pinning import check_backbone  # opens the ledger
+
+        check_backbone(spec, folder, settings)
     built = check_builder(spec, folder) + check_training(spec, folder)
     built += check_privacy(spec, folder)
     check_gates(spec)

@@ -68,4 +68,4 @@ def reference(architecture: str) -> Callable[[Path], Golden | None] | None:
     name = f"{__name__}.{architecture}"
     if importlib.util.find_spec(name) is None:
         return None
-    return importlib.import_module(name).golden  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(name), "golden", None)
