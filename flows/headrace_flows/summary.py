@@ -28,6 +28,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings, variable
 from headrace.stages.promotion.registry import aliases_of
+from headrace.use.backbones.pinning import doubts_of
 from headrace.use.checking import doubtful_gates
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live
@@ -179,6 +180,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         warnings=(
             *run.broken,
             *doubtful_gates(run.spec),
+            *doubts_of(run.spec, run.plan.home),
             *findings,
             *run.plan.edited_law(),
         ),

@@ -226,6 +226,32 @@ class PrivacyRecord(Record):
         return self.delta * self.rows >= 1
 
 
+class BackboneRecord(Record):
+    """The pretrained backbone that a training began with.
+
+    Attributes:
+        name: by which the pipeline names it.
+        digest: of its files.
+        architecture: such as ``bert``.
+        source: where it came from.
+        licence: an SPDX identifier; empty where none was known.
+    """
+
+    name: str
+    digest: str
+    architecture: str
+    source: Shown
+    licence: str = ""
+
+    def __str__(self) -> str:
+        """It in one phrase."""
+        licence = self.licence or "no known licence"
+        return (
+            f"{self.name} ({self.architecture}, {licence}) from {self.source}, "
+            f"`{self.digest}`"
+        )
+
+
 class TrainingRecord(LoggedModel):
     """One training: one MLflow run and one logged model.
 
@@ -236,6 +262,7 @@ class TrainingRecord(LoggedModel):
         execution: the conditions: device, threads, precision, XLA, steps.
         findings: reasons why it may not be reproducible, or private.
         privacy: of a private training.
+        backbone: that it began with, if it is pretrained.
     """
 
     experiment_id: str
@@ -247,6 +274,9 @@ class TrainingRecord(LoggedModel):
     execution: dict[str, str | int | float | bool]
     findings: tuple[Finding, ...] = ()
     privacy: PrivacyRecord | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    backbone: BackboneRecord | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
 

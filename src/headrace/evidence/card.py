@@ -124,6 +124,10 @@ def lineage(
             "model file": training.model_digest,
             "golden answers": training.golden_digest,
         }
+    if training and training.backbone:
+        rows["backbone"] = training.backbone.digest
+        rows["source of the backbone"] = training.backbone.source
+        rows["licence of the backbone"] = training.backbone.licence or "unknown"
     if evaluation:
         rows["judged test rows"] = evaluation.rows_digest
         champion = evaluation.champion_version

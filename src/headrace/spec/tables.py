@@ -272,6 +272,12 @@ class PromotionSpec(SpecTable):
         "only a version is promoted whose files and record have a valid signature",
         exclude_if=operator.not_,
     )
+    licence: tuple[str, ...] = option(
+        (),
+        "SPDX identifiers, such as Apache-2.0: only a version is promoted whose "
+        "pretrained backbone has one of these licences; without any, each is allowed",
+        exclude_if=operator.not_,
+    )
 
 
 class FlowSpec(SpecTable):

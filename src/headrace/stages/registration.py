@@ -261,6 +261,7 @@ def _model(spec: PipelineSpec, folder: Path, training: TrainingRecord) -> str:
     lines = [
         f"`{builder_name(spec)}`, of {training.model_bytes / 1e6:.1f} MB",
         *[f"{k.replace('_', ' ')} {v}" for k, v in spec.model.arguments.items()],
+        *([f"Base model {training.backbone}"] if training.backbone else []),
         f"Trained for {epochs}; it has the weights of epoch {best}",
         f"{settings[:1].upper()}{settings[1:]}",
         *[f"Not as in the pipeline's file: {change}" for change in changes],

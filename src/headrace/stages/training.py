@@ -20,6 +20,7 @@ from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.progress import Progress
 from headrace.records import (
+    BackboneRecord,
     ContractRecord,
     DataDescription,
     Finding,
@@ -43,6 +44,7 @@ from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.fitting.privacy.loop import EPSILON
 from headrace.stages.ingredients import Packed
+from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace.state.tracking import GOLDEN_FILE
@@ -89,8 +91,8 @@ def train(  # noqa: PLR0913
     beside.begin(pictures.load)
     strategy = _lead(spec, folder, builder, snapshot, contract, settings)
     home = Home(settings)
-    tracking = home.tracking
-    data = open_data(snapshot, contract, home)
+    tracking, data = home.tracking, open_data(snapshot, contract, home)
+    backbone = _backbone(spec, home)
     packed = Packed(spec, folder, builder, snapshot, contract)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
     _miss_a_gpu(spec, fit, tags)
@@ -135,6 +137,7 @@ def train(  # noqa: PLR0913
             of_result = {
                 "headrace.weights_digest": fitted.weights_digest,
                 "headrace.snapshot": snapshot.digest,
+                **_backbone_tags(backbone),
                 "devices": fitted.execution.devices,
                 **packed.write(place, facts),
             }
@@ -159,7 +162,29 @@ def train(  # noqa: PLR0913
         execution=facts,
         findings=(*_findings(fitted), *_privacy_findings(fitted)),
         privacy=fitted.privacy,
+        backbone=backbone,
     )
+
+
+def _backbone(spec: PipelineSpec, home: Home) -> BackboneRecord | None:
+    """The backbone that a training begins with, if it is pretrained.
+
+    Raises:
+        NotFoundError: the store does not have it.
+    """
+    if not spec.model.backbone:
+        return None
+    known = backbones.known(spec.model.backbone, home)
+    fields = known.model_dump(include=set(BackboneRecord.model_fields))
+    return BackboneRecord(name=str(spec.model.arguments.get("preset", "")), **fields)
+
+
+def _backbone_tags(backbone: BackboneRecord | None) -> dict[str, str]:
+    if backbone is None:
+        return {}
+    facts = backbone.model_dump(include={"name", "source", "licence"})
+    tags = {f"headrace.backbone_{name}": value for name, value in facts.items()}
+    return {"headrace.backbone": backbone.digest, **tags}
 
 
 def _lead(

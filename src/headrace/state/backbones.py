@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.records import Record
+from headrace.records import Finding, Record
 from headrace.state import regular
 from headrace.state.anchored import as_json
 from headrace.state.home import Home
@@ -175,7 +175,7 @@ def check(digest: str, home: Home) -> Backbone:
         raise IntegrityError(
             f"{place} is not the file that was recorded: it was changed or damaged. It "
             "was not used.",
-            _again(backbone, home),
+            again(backbone, home),
         )
     return backbone
 
@@ -205,7 +205,7 @@ def local_folder(digest: str, home: Home) -> Path:
         if name := damaged(backbone, local):
             place = home.store.uri(f"{key}/{name}")
             raise IntegrityError(
-                f"{place} was changed while it was read.", _again(backbone, home)
+                f"{place} was changed while it was read.", again(backbone, home)
             )
     return Path(local.path(key))
 
@@ -230,7 +230,24 @@ def known(digest: str, home: Home) -> Backbone:
     )
 
 
-def _again(backbone: Backbone, home: Home) -> str:
+def again(backbone: Backbone, home: Home) -> str:
+    """What mends a backbone, for a message."""
     own = [name for name, one in names(home).items() if one == backbone.digest]
     name = own[0] if own else "NAME"
     return f"Bring it again: headrace backbone add {name} {backbone.source}"
+
+
+def doubts(backbone: Backbone) -> Iterator[Finding]:
+    """What may be wrong with a backbone."""
+    if not backbone.licence:
+        yield Finding(
+            check="licence",
+            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
+            "with `headrace backbone add ... --licence` if you know it",
+        )
+    if not backbone.is_proved:
+        yield Finding(
+            check="backbone",
+            message=f"the backbone {backbone.digest[:12]} is unproved: there is no "
+            f"reference for {backbone.architecture} in this form",
+        )

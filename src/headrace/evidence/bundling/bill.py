@@ -15,7 +15,7 @@ from typing import Any
 from headrace import __version__
 from headrace.data.sources.catalog.named import find_entry
 from headrace.errors import NotFoundError
-from headrace.records import SnapshotRecord
+from headrace.records import BackboneRecord, SnapshotRecord
 from headrace.stages.ingredients import Ingredients
 from headrace.stages.ingredients.closure import normal_name
 from headrace.state.ledger import Evidence, Version
@@ -44,7 +44,8 @@ def bill_of_materials(
     model, data = f"model:{name}", f"data:{snapshot.digest}"
     libraries = _libraries(ingredients)
     exported = [_engine(name, *engine) for engine in sorted(engines.items())]
-    refs = [one["bom-ref"] for one in (*exported, *libraries)]
+    base = _backbone(version)
+    refs = [one["bom-ref"] for one in (*base, *exported, *libraries)]
     identity = f"{version.model_digest}:{snapshot.digest}:{name}"
     return {
         "$schema": _SCHEMA,
@@ -68,7 +69,7 @@ def bill_of_materials(
                 "modelCard": _model_card(version, snapshot, ingredients, evidence),
             },
         },
-        "components": [_data(data, snapshot), *exported, *libraries],
+        "components": [_data(data, snapshot), *base, *exported, *libraries],
         "dependencies": [
             {"ref": model, "dependsOn": [data, *refs]},
             *({"ref": ref} for ref in (data, *refs)),
@@ -143,6 +144,25 @@ def _data(ref: str, snapshot: SnapshotRecord) -> dict[str, Any]:
         licence = find_entry(snapshot.source).licence
         component["licenses"] = [{"license": {"name": licence}}]
     return component
+
+
+def _backbone(version: Version) -> list[dict[str, Any]]:
+    """The pretrained backbone that the model was made of, if there is one."""
+    training = version.details.get("training", {})
+    if "backbone" not in training:
+        return []
+    backbone = BackboneRecord.model_validate(training["backbone"])
+    component: dict[str, Any] = {
+        "type": "machine-learning-model",
+        "bom-ref": f"backbone:{backbone.digest}",
+        "name": backbone.name,
+        "version": backbone.digest[:16],
+        "description": f"{backbone.architecture} from {backbone.source}",
+        "hashes": [_sha256(backbone.digest)],
+    }
+    if backbone.licence:
+        component["licenses"] = [{"license": {"name": backbone.licence}}]
+    return [component]
 
 
 def _engine(name: str, engine: str, files: Mapping[str, str]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from headrace.records import Record
+from pydantic import Field
+
+from headrace.records import BackboneRecord, Record
 
 MANIFEST, SIGNATURE, MODEL_SIGNATURE = "manifest.json", "bundle.sig", "model.sig"
 CARD, BILL, EVIDENCE = "card.html", "bom.cdx.json", "evidence.json"
@@ -26,6 +28,8 @@ class Manifest(Record):
     Attributes:
         model_digest, golden_digest: sha256 of its model file and golden answers.
         created: when the version was registered, ISO 8601, UTC.
+        backbone: the pretrained one that the model was made of, if there is one; its
+            weights are in the model.
         must_be_signed: whether the pipeline file wants a signature.
         files: all but the manifest itself and the signature of the whole, by name.
     """
@@ -38,6 +42,9 @@ class Manifest(Record):
     weights_digest: str
     snapshot_digest: str
     created: str
+    backbone: BackboneRecord | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     must_be_signed: bool
     files: dict[str, BundledFile]
 

@@ -119,6 +119,7 @@ class Packing:
             weights_digest=version.weights_digest,
             snapshot_digest=version.snapshot_digest,
             created=version.created,
+            backbone=version.details.get("training", {}).get("backbone"),
             must_be_signed=is_wanted(version, self._home.ledger),
             files=dict(sorted(facts.items())),
         )

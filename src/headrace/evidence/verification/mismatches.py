@@ -12,6 +12,7 @@ from headrace.data.heads import LedgerCheck
 from headrace.data.snapshots.checking import check_snapshot
 from headrace.data.snapshots.reading import described, forgotten_of
 from headrace.errors import IntegrityError
+from headrace.evidence.verification.backbones import backbone_mismatches, digests_of
 from headrace.evidence.verification.versions import (
     other_mismatches,
     record_mismatches,
@@ -22,6 +23,7 @@ from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger
+from headrace.state.backbones import FOLDER as BACKBONES
 from headrace.state.folders import FOLDERS, Owner, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
@@ -180,6 +182,9 @@ class Mismatches:
             if model and saved and saved.get("pipeline") != model:
                 continue
             mismatches = list(self._compare(key, data, actual, digest))
+            if kind == BACKBONES and not mismatches:
+                own = key.split("/")[1]
+                mismatches = [*backbone_mismatches(own, self.home, self.warnings)]
             yield from mismatches
             self.checked[kind] += not mismatches
 
@@ -237,6 +242,7 @@ class Mismatches:
         own = {"stages/"}.union(
             *(f.prefixes_of(owners.get(f.owner, ())) for f in FOLDERS.values())
         )
+        own |= {f"{BACKBONES}/{digest}/" for digest in digests_of(versions)}
         beginnings = tuple(own)
         return {key: sha for key, sha in anchors.items() if key.startswith(beginnings)}
 

@@ -15,7 +15,8 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
     Args:
         preset: the backbone's folder.
         train: what is trained, see `choose`.
-        max_tokens: word pieces of a text that are read, with one before and one after.
+        max_tokens: word pieces of a text that are read, with one before and one after;
+            at most those for which the encoder has positions.
 
     Returns:
         (preprocessing, body): from strings to int32 ``(batch, max_tokens + 2)``, and
@@ -26,12 +27,14 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
     """
     import keras_hub
 
+    published = keras_hub.models.Backbone.from_preset(preset)
+    most = getattr(published, "max_sequence_length", max_tokens + 2)
     tokenizer = keras_hub.models.Tokenizer.from_preset(
         preset,
         strip_accents=_strips_accents(Path(preset)),
-        sequence_length=max_tokens,
+        sequence_length=min(max_tokens, most - 2),
     )
-    backbone = exact(keras_hub.models.Backbone.from_preset(preset))
+    backbone = exact(published)
     blocks = [one for one in backbone.layers if hasattr(one, "intermediate_dim")]
     choose(train, blocks, backbone)
     return joined(tokenizer, backbone)

@@ -20,7 +20,7 @@ from headrace.records import (
 )
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
-from headrace.stages.promotion import signed
+from headrace.stages.promotion import licensed, signed
 from headrace.stages.promotion.registry import project_aliases
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
@@ -150,6 +150,8 @@ def conclude(
         decided = _refuse_unsound(row, home) or decided
         if decided is None and spec.promotion.signed:
             decided = _refuse_unsigned(row, home)
+        if decided is None and spec.promotion.licence:
+            decided = _refuse_unlicensed(row, spec.promotion.licence, home)
     if decided is None:
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, home, champion)
@@ -221,6 +223,14 @@ def _refuse_unsigned(version: Version, home: Home) -> PromotionRecord | None:
     """A refusal if the law wants a signature that a version has not."""
     flaw = signed.find_flaw(version, home)
     return _refused(f"promotion.signed: {flaw}") if flaw else None
+
+
+def _refuse_unlicensed(
+    version: Version, allowed: Sequence[str], home: Home
+) -> PromotionRecord | None:
+    """A refusal if a version's backbone has none of the licences that are allowed."""
+    flaw = licensed.find_flaw(version, allowed, home)
+    return _refused(f"promotion.licence: {flaw}") if flaw else None
 
 
 def passing_gates(gates: Sequence[GateResult]) -> str:

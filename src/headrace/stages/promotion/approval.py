@@ -23,6 +23,7 @@ from headrace.stages.promotion import (
     standing,
     verdict,
 )
+from headrace.stages.promotion.licensed import require_licensed
 from headrace.stages.promotion.signed import require_signed
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Entry, Ledger
@@ -105,7 +106,8 @@ def approve(
         UsageError: a version that was rejected or rolled back is approved without a
             reason.
         PromotionError: never asked for, an experiment, not by this user, no passing
-            evidence, or the champion is not the one it was compared with.
+            evidence, the champion is not the one it was compared with, or the law
+            allows other licences than its backbone has.
         IntegrityError: the version's file is gone or changed, or it answers otherwise,
             or the law wants a signature that it has not.
     """
@@ -126,6 +128,7 @@ def approve(
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, home)
     require_signed(row, home)
+    require_licensed(row, evidence, home)
     # An approval before a rollback, or of earlier evidence, no longer counts.
     if rolled_back or not is_approved(last, evidence):
         values = {"who": user, "why": reason, "evidence_id": evidence.id}

@@ -10,6 +10,7 @@ from headrace.models.logged.soundness.checks import require_sound
 from headrace.spec.folders import find_pipeline
 from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import is_approved, keep_decision
+from headrace.stages.promotion.licensed import require_licensed
 from headrace.stages.promotion.signed import require_signed
 from headrace.state.home import Home
 from headrace.state.ledger import (
@@ -56,7 +57,8 @@ def promote_by_hand(
     Raises:
         NotFoundError: there is no such model or version.
         UsageError: forced without a reason.
-        PromotionError: no passing evidence, or another promotion came first.
+        PromotionError: no passing evidence, or another promotion came first; or the
+            law allows other licences than its backbone has.
         IntegrityError: the version's file is gone or changed, or it answers otherwise,
             or the law wants a signature that it has not.
     """
@@ -76,6 +78,7 @@ def promote_by_hand(
         require = ledger.require_evidence
         evidence = judge(row, champion) if judge else require(model, row.version, now)
         _check_mode(ledger, evidence)
+        require_licensed(row, evidence, home)
         number = evidence.id
     require_sound(row, home)
     require_signed(row, home)

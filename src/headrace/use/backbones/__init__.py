@@ -128,7 +128,7 @@ def bring(
         backbone=backbone,
         is_new=known is None,
         left_out=admitted.left_out,
-        warnings=tuple(doubts(backbone)),
+        warnings=tuple(backbones.doubts(backbone)),
     )
 
 
@@ -171,22 +171,6 @@ def _kept(
             backbone = backbone.model_copy(update=values)
         backbones.keep(backbone, folder, home)
     return backbone
-
-
-def doubts(backbone: Backbone) -> Iterator[Finding]:
-    """What may be wrong with a backbone."""
-    if not backbone.licence:
-        yield Finding(
-            check="licence",
-            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
-            "with `headrace backbone add ... --licence` if you know it",
-        )
-    if not backbone.is_proved:
-        yield Finding(
-            check="backbone",
-            message=f"the backbone {backbone.digest[:12]} is unproved: there is no "
-            f"reference for {backbone.architecture} in this form",
-        )
 
 
 def listed(home: Home) -> dict[str, Backbone | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from headrace.errors import NotFoundError, SpecError, did_you_mean
+from headrace.records import Finding
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state import backbones
@@ -52,6 +53,17 @@ def pinned(spec: PipelineSpec, folder: Path, home: Home) -> PipelineSpec:
     _check(spec, backbone.medium, backbone.digest)
     model = spec.model.model_copy(update={"backbone": backbone.digest})
     return spec.model_copy(update={"model": model})
+
+
+def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:
+    """What may be wrong with the backbone of a pinned spec: nothing where it has none.
+
+    Raises:
+        DependencyError: the ledger or the store does not answer.
+    """
+    digest = spec.model.backbone
+    backbone = backbones.find(digest, home) if digest else None
+    return [*backbones.doubts(backbone)] if backbone else []
 
 
 def check_backbone(spec: PipelineSpec, folder: Path, settings: Settings) -> None:

@@ -84,3 +84,12 @@ def test_texts_become_the_word_pieces_of_the_original(small_bert):
     assert np.asarray(ids).tolist() == expected
     assert not body.trainable_variables
     assert body.output_shape == (None, 16)
+
+
+def test_a_text_has_no_more_word_pieces_than_the_encoder_has_positions(small_bert):
+    from headrace.models import pretrained
+    from headrace.records import DataDescription
+
+    data = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
+    preprocessing, _ = pretrained.build(data, str(small_bert))
+    assert preprocessing.output_shape == (None, 24)

@@ -1,0 +1,185 @@
+"""A pretrained backbone by the command line: brought, trained on, proved, refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.homes import Home
+from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
+
+from headrace.state.ledger import Ledger
+
+pytest.importorskip("keras_hub", reason="extra pretrained")
+
+PIPELINE = """
+medium = "text"
+data = { source = "items.csv", item = "text", label = "label" }
+model = { builder = "pretrained", arguments = { preset = "small" } }
+training = { epochs = 2, seed = 1 }
+evaluation = { depth = "quick" }
+promotion = { licence = ["Apache-2.0"] }
+gates = [{ name = "accuracy", metric = "test_accuracy", direction = "min", threshold = 0 }]
+"""
+
+
+@pytest.fixture
+def texts(tmp_path, prefect_server):
+    """A project with a pipeline of texts, and an empty home."""
+    folder = tmp_path / "pipelines" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.toml").write_text(PIPELINE)
+    rows = [
+        f"{word} a {number},{label}"
+        for number in range(40)
+        for word, label in (("red", "warm"), ("blue", "cold"))
+    ]
+    (folder / "items.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    return Home(tmp_path / "home", tmp_path)
+
+
+@pytest.fixture
+def bert(small_bert, tmp_path):  # noqa: F811
+    """A folder that may be changed."""
+    return Path(shutil.copytree(small_bert, tmp_path / "copies" / "bert"))
+
+
+def loaded_by(home, *arguments):
+    """What a process of a command has loaded at its end."""
+    code = f"""
+import contextlib, json, sys
+from headrace_cli.main import main
+sys.argv = {["headrace", *arguments]!r}
+with contextlib.suppress(SystemExit):
+    main()
+print(json.dumps(sorted(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**home.environment, "PATH": ""},
+        cwd=home.project,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
+    texts, bert, tmp_path
+):
+    add = ["backbone", "add", "small", str(bert), "--json"]
+    added = texts.headrace(*add)
+    assert added.exit_code == 0, added.err
+    assert added.json["status"] == "added"
+    assert added.json["proved"]
+    assert [one["check"] for one in added.json["warnings"]] == ["licence"]
+    digest = added.json["digest"]
+
+    refused = texts.headrace("run", "tiny", "--json")
+    assert (refused.exit_code, refused.json["status"]) == (1, "refused"), refused.err
+    no_licence = "the backbone small states no licence, and promotion.licence allows"
+    assert refused.json["reason"] == f"promotion.licence: {no_licence} Apache-2.0"
+    assert "licence" in [one["check"] for one in refused.json["warnings"]]
+    by_hand = texts.headrace("promote", "tiny", "1", "--json")
+    assert by_hand.exit_code == 1
+    assert no_licence in by_hand.json["reason"]
+
+    assert texts.headrace(*add, "--licence", "MIT").exit_code == 0
+    refused = texts.headrace("run", "tiny", "--json")
+    assert "the backbone small has the licence MIT" in refused.json["reason"]
+    assert texts.headrace(*add, "--licence", "Apache-2.0").exit_code == 0
+    promoted = texts.headrace("run", "tiny", "--json")
+    assert promoted.json["status"] == "promoted", promoted.err
+    states = {one["name"]: one["state"] for one in promoted.json["stages"]}
+    assert states["train"] == "cached"
+    assert promoted.json["overrides"] == []
+    assert "licence" not in [one["check"] for one in promoted.json["warnings"]]
+
+    version = Ledger(f"sqlite:///{texts.path}/headrace.db").version("tiny", 1)
+    recorded = version.details["training"]["backbone"]
+    assert (recorded["name"], recorded["digest"]) == ("small", digest)
+    loaded = loaded_by(texts, "run", "tiny", "--json")
+    assert "headrace_flows.run" in loaded
+    assert not loaded & {"keras_hub", "safetensors", "keras", "tokenizers"}
+
+    texts.assert_reproduced("tiny/1")
+    bundle = tmp_path / "tiny.tar"
+    packed = texts.headrace("bundle", "tiny", "--output", str(bundle), "--json")
+    assert packed.exit_code == 0, packed.err
+    shutil.unpack_archive(bundle, tmp_path / "unpacked")
+    (unpacked,) = (tmp_path / "unpacked").rglob("bom.cdx.json")
+    bill = json.loads(unpacked.read_text())
+    (component,) = (one for one in bill["components"] if one["name"] == "small")
+    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    manifest = json.loads((unpacked.parent / "manifest.json").read_text())
+    assert manifest["backbone"]["digest"] == digest
+    assert digest in (unpacked.parent / "card.html").read_text()
+    elsewhere = Home(tmp_path / "nowhere", tmp_path)
+    assert elsewhere.headrace("verify", str(bundle), "--json").exit_code == 0
+
+    sound = texts.headrace("verify", "--json")
+    assert sound.exit_code == 0, sound.out
+    assert sound.json["checked"]["backbones"] == 1
+    weights = texts.path / "store" / "backbones" / digest / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    again = ["run", "tiny", "--set", "training.seed=2", "--json"]
+    for command in (["verify", "--json"], ["verify", "tiny", "--json"], again):
+        broken = texts.headrace(*command)
+        assert broken.exit_code == 1
+        assert f"{weights} is not the file that was recorded" in broken.json["reason"]
+        assert f"headrace backbone add small {bert}" in broken.json["reason"]
+    assert texts.headrace(*add).exit_code == 0
+    assert texts.headrace("verify", "--json").exit_code == 0
+
+
+def test_bad_input_is_one_sentence_and_downloads_nothing(texts, bert):
+    def answer(*words):
+        given = texts.headrace(*words, "--json")
+        return given.exit_code, given.json["reason"]
+
+    add = ("backbone", "add", "small", str(bert))
+    code, reason = answer("run", "tiny")
+    assert code == 2
+    assert "'small': there is no backbone of this name" in reason
+    assert answer("check", "tiny") == (2, reason)
+    for words, code, text in (
+        (("backbone", "add", "small"), 2, "takes a name and a source"),
+        (("backbone", "list", "small"), 2, "takes no name"),
+        (("backbone", "add", "a b", str(bert)), 2, "is no name for a backbone"),
+        (("backbone", "add", "small", "nowhere"), 2, "nowhere is no folder"),
+        (("backbone", "add", "small", "ftp://a/b"), 2, "is no source of a backbone"),
+    ):
+        found, reason = answer(*words)
+        assert (found, text in reason) == (code, True), reason
+    (bert / "vocab.txt").rename(bert / "words.txt")
+    code, reason = answer(*add)
+    assert code == 2
+    assert "has no vocabulary" in reason
+    (bert / "words.txt").rename(bert / "vocab.txt")
+    (bert / "model.safetensors").rename(bert / "weights.pth")
+    code, reason = answer(*add)
+    assert code == 1
+    assert "weights.pth may run code when it is read, and is not taken" in reason
+    (bert / "weights.pth").rename(bert / "model.safetensors")
+    assert texts.headrace("backbone", "list", "--json").json == {"backbones": []}
+    assert texts.headrace(*add).exit_code == 0
+    code, reason = answer("run", "tiny", "--set", "model.backbone=" + "0" * 64)
+    assert code == 2
+    assert "model.backbone says 0000" in reason
+    image = texts.project / "pipelines" / "photos"
+    image.mkdir()
+    (image / "pipeline.toml").write_text(
+        'medium = "image"\ndata = { source = "x.npz" }\n'
+        'model = { builder = "pretrained", arguments = { preset = "small" } }\n'
+    )
+    code, reason = answer("run", "photos")
+    assert code == 2
+    assert "'small' is a backbone for text, and this pipeline's medium is" in reason
+    listed = texts.headrace("backbone", "list")
+    assert "small" in listed.out
+    assert "bert" in listed.out
