@@ -21,7 +21,11 @@ model = { builder = "pretrained", arguments = { preset = "small" } }
 training = { epochs = 2, seed = 1 }
 evaluation = { depth = "quick" }
 promotion = { licence = ["Apache-2.0"] }
-gates = [{ name = "accuracy", metric = "test_accuracy", direction = "min", threshold = 0 }]
+[[gates]]
+name = "accuracy"
+metric = "test_accuracy"
+direction = "min"
+threshold = 0
 """
 
 
@@ -67,6 +71,43 @@ print(json.dumps(sorted(sys.modules)))
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+def check_bundle(texts, digest, tmp_path):
+    """The bundle lists the backbone, and is checked without the store."""
+    bundle = tmp_path / "tiny.tar"
+    packed = texts.headrace("bundle", "tiny", "--output", str(bundle), "--json")
+    assert packed.exit_code == 0, packed.err
+    shutil.unpack_archive(bundle, tmp_path / "unpacked")
+    (unpacked,) = (tmp_path / "unpacked").rglob("bom.cdx.json")
+    bill = json.loads(unpacked.read_text())
+    (component,) = (one for one in bill["components"] if one["name"] == "small")
+    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    manifest = json.loads((unpacked.parent / "manifest.json").read_text())
+    assert manifest["backbone"]["digest"] == digest
+    assert digest in (unpacked.parent / "card.html").read_text()
+    elsewhere = Home(tmp_path / "nowhere", tmp_path)
+    assert elsewhere.headrace("verify", str(bundle), "--json").exit_code == 0
+
+
+def check_damage(texts, digest, bert):
+    """A changed byte is named by what reads it, with the command that mends it."""
+    add = ["backbone", "add", "small", str(bert), "--json"]
+    sound = texts.headrace("verify", "--json")
+    assert sound.exit_code == 0, sound.out
+    assert sound.json["checked"]["backbones"] == 1
+    weights = texts.path / "store" / "backbones" / digest / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    again = ["run", "tiny", "--set", "training.seed=2", "--json"]
+    for command in (["verify", "--json"], ["verify", "tiny", "--json"], again):
+        broken = texts.headrace(*command)
+        assert broken.exit_code == 1
+        assert f"{weights} is not the file that was recorded" in broken.json["reason"]
+        assert f"headrace backbone add small {bert}" in broken.json["reason"]
+    assert texts.headrace(*add).exit_code == 0
+    assert texts.headrace("verify", "--json").exit_code == 0
+
+
 def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
     texts, bert, tmp_path
 ):
@@ -106,35 +147,8 @@ def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
     assert not loaded & {"keras_hub", "safetensors", "keras", "tokenizers"}
 
     texts.assert_reproduced("tiny/1")
-    bundle = tmp_path / "tiny.tar"
-    packed = texts.headrace("bundle", "tiny", "--output", str(bundle), "--json")
-    assert packed.exit_code == 0, packed.err
-    shutil.unpack_archive(bundle, tmp_path / "unpacked")
-    (unpacked,) = (tmp_path / "unpacked").rglob("bom.cdx.json")
-    bill = json.loads(unpacked.read_text())
-    (component,) = (one for one in bill["components"] if one["name"] == "small")
-    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    manifest = json.loads((unpacked.parent / "manifest.json").read_text())
-    assert manifest["backbone"]["digest"] == digest
-    assert digest in (unpacked.parent / "card.html").read_text()
-    elsewhere = Home(tmp_path / "nowhere", tmp_path)
-    assert elsewhere.headrace("verify", str(bundle), "--json").exit_code == 0
-
-    sound = texts.headrace("verify", "--json")
-    assert sound.exit_code == 0, sound.out
-    assert sound.json["checked"]["backbones"] == 1
-    weights = texts.path / "store" / "backbones" / digest / "model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    again = ["run", "tiny", "--set", "training.seed=2", "--json"]
-    for command in (["verify", "--json"], ["verify", "tiny", "--json"], again):
-        broken = texts.headrace(*command)
-        assert broken.exit_code == 1
-        assert f"{weights} is not the file that was recorded" in broken.json["reason"]
-        assert f"headrace backbone add small {bert}" in broken.json["reason"]
-    assert texts.headrace(*add).exit_code == 0
-    assert texts.headrace("verify", "--json").exit_code == 0
+    check_bundle(texts, digest, tmp_path)
+    check_damage(texts, digest, bert)
 
 
 def test_bad_input_is_one_sentence_and_downloads_nothing(texts, bert):
