@@ -53,25 +53,19 @@ class Gradients:
     Its weights may be changed between calls.
 
     Args:
-        model: a Keras model, pre-processing and network.
+        preprocessing: the model's first part.
+        network: its second part.
         explained: the number that is differentiated.
 
-    Attributes:
-        network: the part after pre-processing.
-        preprocessing: the part before it.
-
     Raises:
-        NoGradientsError: the model is not pre-processing and network, or has tokens
-            and no embedding of them.
+        NoGradientsError: the network has tokens, and no embedding of them in its own
+            layers.
     """
 
-    def __init__(self, model: Any, explained: Explained) -> None:
+    def __init__(self, preprocessing: Any, network: Any, explained: Explained) -> None:
         import keras
 
-        parts = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
-        if len(parts) != 2 or not hasattr(parts[1], "inputs"):
-            raise NoGradientsError("it is not made of pre-processing and network")
-        self.preprocessing, self.network = parts
+        self.preprocessing, self.network = preprocessing, network
         self._explained = explained
         first = self.network.inputs[0]
         self.tokens: list[Any] = []
@@ -89,7 +83,9 @@ class Gradients:
         layers = [layer for layer in self.network.layers if isinstance(layer, kind)]
         layers = [x for x in layers if self._reads_tokens(x)]
         if not layers:
-            raise NoGradientsError("its network has tokens, and no embedding of them")
+            raise NoGradientsError(
+                "its network has tokens, and no embedding of them in its own layers"
+            )
         source = self.network.inputs[0]
         self.tokens = [keras.Model(source, layer.input) for layer in layers]
         vectors = [layer.output for layer in layers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +20,7 @@ from headrace.media.pieces import Pieces
 from headrace.models.logged import loading
 from headrace.records import DataDescription
 from headrace.tasks import asks_items, task
+from headrace.tasks.forms import Outputs
 
 Method = Literal["gradients", "occlusion"]
 _SEED = 2_018
@@ -74,6 +76,16 @@ def occluded(answer: Answer, items: Sequence[Item], data: DataDescription) -> li
     ]
 
 
+def _parts(model: Any) -> tuple[Any, Any]:
+    """Pre-processing and network of a model; None and None if it has other parts."""
+    import keras
+
+    parts = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
+    if len(parts) != 2 or not hasattr(parts[1], "inputs"):
+        return None, None
+    return parts[0], parts[1]
+
+
 class Explainer:
     """Explains the answers of one Keras model, whose weights may be changed.
 
@@ -87,14 +99,43 @@ class Explainer:
     """
 
     def __init__(self, model: Any, data: DataDescription) -> None:
-        self.model, self._data = model, data
+        self._data, self._answer = data, partial(loading.answers, model)
         self.no_gradients = ""
         self._gradients: Gradients | None = None
+        self._preprocessing, self.network = _parts(model)
+        if self.network is None:
+            self.no_gradients = "it is not made of pre-processing and network"
+            return
+        parts = self._preprocessing, self.network
         try:
-            self._gradients = Gradients(model, task(data.task).explained)
+            self._gradients = Gradients(*parts, task(data.task).explained)
         except NoGradientsError as error:
             self.no_gradients = str(error)
-        self.network = self._gradients.network if self._gradients else None
+
+    def freeze(self, prefix: Any, rest: Any) -> None:
+        """Take the rest of the network for what is fitted.
+
+        What the prefix gives is computed once for each item and each piece without
+        which it is asked. There are no gradients, which would ask all of the network
+        at each step of each item.
+
+        Args:
+            prefix: the frozen part of the network, a Keras model.
+            rest: from there to its outputs.
+        """
+        kept: dict[bytes, Payload] = {}
+
+        def answer(items: Payload) -> Outputs:
+            is_text = items.dtype == object
+            data = repr(items.tolist()).encode() if is_text else items.tobytes()
+            key = hashlib.sha256(data).digest()
+            if key not in kept:
+                given = loading.outputs(self._preprocessing, items)
+                kept[key] = loading.outputs(prefix, given)
+            return loading.answers(rest, kept[key])
+
+        self.network, self._answer, self._gradients = rest, answer, None
+        self.no_gradients = "its network begins with frozen layers"
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -126,8 +167,7 @@ class Explainer:
         """
         if method == "gradients":
             return self._by_gradients(items, refine=refine)
-        answer = partial(loading.answers, self.model)
-        return occluded(answer, items, self._data)
+        return occluded(self._answer, items, self._data)
 
     def _by_gradients(self, items: Sequence[Item], *, refine: bool) -> list[Map]:
         if self._gradients is None:

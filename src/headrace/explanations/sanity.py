@@ -32,7 +32,8 @@ def check_sanity(
     labels mean nothing, so that one at random is explained of each.
 
     Args:
-        explainer: of the model, which has its weights again at the end.
+        explainer: of the model, which has its weights again at the end. Of a network
+            with a frozen part, only the rest is given other weights.
         items: a random sample.
         others: the weights of the network by ``random_labels`` and ``other_seed``.
 

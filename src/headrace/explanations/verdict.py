@@ -48,6 +48,12 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
     """
     values = {name: metrics.get(f"{method}_{name}") for name in OTHERS}
     measured = {name: value for name, value in values.items() if value is not None}
+    if not measured and f"occlusion_{next(iter(OTHERS))}" in metrics:
+        return Verdict(
+            status="unchecked",
+            reason="integrated gradients were not computed: the network begins with "
+            "frozen layers, or has no embedding of its tokens",
+        )
     if len(measured) < len(OTHERS):
         return Verdict(
             status="unchecked",

@@ -26,6 +26,7 @@ from headrace.records import (
 from headrace.stages.evaluation.answers import items_at
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Trained
 from headrace.stages.evaluation.report import in_one_line
+from headrace.stages.fitting.data import cut_of
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import OTHERS, fit_seed_and_labels
@@ -36,6 +37,7 @@ from headrace.tasks.forms import Context
 CHEAP_SECONDS = 3.0  # of all epochs of the training, on all processors together
 CHECKED, _FEWEST_CHECKED = 24, 8  # test items
 _CHECKED_BYTES = 2**25
+_PIECES = 400  # of the checked items of a network with frozen layers, together
 MISTAKES, TYPICAL = 6, 10  # items that are shown
 # Of the epochs, where the check is to cost little; digits had 0.57 after two of ten, in
 # place of 0.74, for the likeness with another seed.
@@ -75,6 +77,9 @@ def explain(evaluated: EvaluatedModel, trained: Trained, home: Home) -> Look:
         Item.of(item, int(chosen[row]), data)
         for row, item in zip(rows, items_at(context.test, rows), strict=True)
     ]
+    if cut := cut_of(explainer.network, spec.training):
+        explainer.freeze(*cut)
+        sample = _with_few_pieces(sample)
     epochs = spec.training.epochs
     if not is_full:
         epochs = min(epochs, max(_FEWEST_EPOCHS, -(-epochs // _SHARE)))
@@ -101,6 +106,13 @@ def seconds_of(training: TrainingRecord, epochs: int) -> float:
 def _checked(data: DataDescription) -> int:
     size = int(np.prod(data.shape)) * 4
     return max(_FEWEST_CHECKED, min(CHECKED, _CHECKED_BYTES // size))
+
+
+def _with_few_pieces(sample: list[Item]) -> list[Item]:
+    """Of a sample, what a large network answers in seconds without each piece."""
+    pieces = np.cumsum([len(item.pieces.names) for item in sample])
+    fits = int((pieces <= _PIECES).sum())
+    return sample[: max(_FEWEST_CHECKED, fits)]
 
 
 def _references(

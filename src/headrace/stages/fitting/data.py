@@ -24,6 +24,7 @@ from headrace.data.snapshots.splits import SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
+from headrace.spec import TrainingSpec
 from headrace.stages.fitting import execution
 from headrace.stages.fitting.features import Features
 from headrace.stages.fitting.frozen import Cut, frozen_prefix
@@ -129,7 +130,7 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     adapt(preprocessing, data)
     if task(description.task).head.HAS_EXAMPLES:
         return _own_examples(data, fitting)
-    cut = None if fitting.training.augment else frozen_prefix(fitting.network)
+    cut = cut_of(fitting.network, fitting.training)
     if not questions.CACHED and cut is None:
         shape, dtype = description.shape, np.dtype(questions.DTYPE)
         return Inputs(data.train, data.val, preprocessing, shape, dtype, *of_target)
@@ -159,6 +160,14 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     varies = None in network.inputs[0].shape[1:2]
     val = prepare(data.val)
     return Inputs(train, val, None, shape, dtype, *of_target, varies=varies, cut=cut)
+
+
+def cut_of(network: Any, training: TrainingSpec) -> Cut | None:
+    """The frozen beginning of a network and the rest, if only the rest is fitted.
+
+    Augmented items are others in each epoch, and pass through the whole network.
+    """
+    return None if training.augment else frozen_prefix(network)
 
 
 def _own_examples(data: TrainingData, fitting: Fitting) -> Inputs:
