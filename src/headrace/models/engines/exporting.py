@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headrace.errors import HeadraceError
+from headrace.media.forms import Payload
 from headrace.models.engines import formats
 from headrace.models.engines.files import golden_bytes, model_file
-from headrace.models.engines.forms import TOLERANCE
+from headrace.models.engines.forms import TOLERANCE, Engine
+from headrace.models.engines.pieces import WordPieces
 from headrace.models.engines.stored import GOLDEN, BuildAttempt, Tensor
-from headrace.models.logged.golden import Golden
+from headrace.models.logged.golden import Answering, Golden, Measured
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.rows import Version
 
 MODULE = "headrace.models.engines.exporting"
+_HARD = (
+    *("", "Zürich, naïve ÅNGSTRÖM ẞ", "東京タワー 한국어 ไทย", "👩‍👩‍👧 🇩🇪!"),
+    *("a\tb\u00a0c\u3000d\u200be", "Don't [CLS] #a ##b…", "ﬁ Ⅷ ① ﷺ", "x" * 101),
+)
 _ANY_LENGTH = "its items have any length, and this format is for one length"
 
 
@@ -55,7 +64,8 @@ def export(order: Order) -> BuildAttempt:
     try:
         model = _open(order, golden)
         given = model.inputs[0]
-        if name in formats.ENGINES and None in given.shape[1:]:
+        any_length = None in given.shape[1:] and not _is_of_ids(order)
+        if name in formats.ENGINES and any_length:
             return BuildAttempt(engine=name, reason=_ANY_LENGTH)
         module.export(model, order.folder)
         taken = Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
@@ -65,11 +75,8 @@ def export(order: Order) -> BuildAttempt:
         return BuildAttempt(
             engine=name, reason=f"it cannot be exported: {_first(error)}"
         )
-    data = version.description
     try:
-        shape = golden.outputs.shape[1:]
-        engine = module.ENGINE(content(order.folder), shape, 1)
-        difference, latency_ms = golden.measure(engine, data)
+        difference, latency_ms = _replay(order, golden)
     except Exception as error:  # the runtimes' own
         reason = f"what was exported cannot be used: {_first(error)}"
         return BuildAttempt(engine=name, reason=reason)
@@ -86,20 +93,87 @@ def export(order: Order) -> BuildAttempt:
     )
 
 
+def _is_of_ids(order: Order) -> bool:
+    return (order.folder / formats.PIECES).exists()
+
+
+def _replay(order: Order, golden: Golden) -> Measured:
+    """The answers of what was written beside the golden ones."""
+    data, shape = order.version.description, golden.outputs.shape[1:]
+    engine = formats.open_files(order.format, content(order.folder), shape)
+    measured = golden.measure(engine, data)
+    if not _is_of_ids(order):
+        return measured
+    alone = golden.difference(_one_by_one(engine), data)  # each by its own length
+    return measured._replace(difference=max(measured.difference, alone))
+
+
 def _open(order: Order, golden: Golden) -> Any:
-    """The Keras model, called once; else Keras does not export it."""
+    """The Keras model to export, called once; else Keras does not export it.
+
+    Of a model of texts by way of ids it is the part from ids to answers, where
+    `WordPieces` can make the ids; a file says how.
+    """
     from headrace.backend import load_backend
+    from headrace.models.logged.halves import halves
     from headrace.models.logged.loading import open_model
     from headrace.tasks import asked
 
     version = order.version
     description = version.description
     load_backend(minimal=True)
+    import keras
+
     with model_file(version, order.opened) as path:
         model = open_model(path, version.model_uri, description).model
-    first = asked(description).raw(golden.items[:1])
-    model(first, training=False)
+    given = asked(description).raw(golden.items)
+    parts = halves(model)
+    pieces = _word_pieces(parts.first, given) if parts else None
+    if parts and pieces:
+        file = order.folder / formats.PIECES
+        file.write_text(json.dumps(pieces, ensure_ascii=False, indent=1), "utf-8")
+        ids = keras.Input((None,), dtype="int32", name="ids")
+        model, given = keras.Model(ids, parts.second(ids)), WordPieces(**pieces)(given)
+    model(given[:1], training=False)
     return model
+
+
+def _word_pieces(first: Any, texts: Payload) -> dict[str, Any] | None:
+    """The arguments of `WordPieces` for the ids that a model makes of texts.
+
+    None unless these are the same, for some texts and for a few hard ones.
+    """
+    from headrace.backend import compiled, layers_of
+
+    layers = [one for one in layers_of(first) if hasattr(one, "suffix_indicator")]
+    if len(layers) != 1:
+        return None
+    arguments = {
+        "vocabulary": layers[0].get_vocabulary(),
+        "unknown": layers[0].oov_token,
+        "suffix": layers[0].suffix_indicator,
+        "lowercase": layers[0].lowercase,
+        "strip_accents": layers[0].strip_accents,
+        "most": layers[0].sequence_length,
+    }
+    compute = compiled(first)
+    nothing, word = (row[row != 0].tolist() for row in compute(_array("", "a")))
+    own = WordPieces(**arguments)(["a"])[0].tolist()
+    start = next((n for n in range(len(word)) if word[n : n + len(own)] == own), 0)
+    arguments |= {"before": nothing[:start], "after": nothing[start:]}
+    texts = np.concatenate([texts, _array(*_HARD, "a. " * arguments["most"])])
+    expected, ids = compute(texts), WordPieces(**arguments)(texts)
+    padding = expected.shape[1] - ids.shape[1]
+    is_same = padding >= 0 and (np.pad(ids, ((0, 0), (0, padding))) == expected).all()
+    return arguments if is_same else None
+
+
+def _one_by_one(engine: Engine) -> Answering:
+    return lambda items: np.concatenate([engine(one) for one in items[:, None]])
+
+
+def _array(*texts: str) -> Payload:
+    return np.array(texts, object)
 
 
 def _first(error: Exception) -> str:

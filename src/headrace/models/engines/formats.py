@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from headrace.models.engines.forms import Engine
+from headrace.models.engines.forms import Engine, TextEngine
+from headrace.models.engines.pieces import WordPieces
 
 ENGINES = ("onnx", "openvino")  # those that serve, in the order in which they are tried
 FORMATS = (*ENGINES, "savedmodel")
+PIECES = "pieces.json"  # of a model of texts by way of ids: how these are made
 EXTRA = "pip install 'headrace[serve]'"
 
 
@@ -36,6 +39,20 @@ class Format(Protocol):
 def format_of(name: str) -> Format:
     """The module of a format."""
     return cast(Format, importlib.import_module(f"headrace.models.engines.{name}"))
+
+
+def open_files(name: str, files: Mapping[str, bytes], shape: tuple[int, ...]) -> Engine:
+    """The engine of its files, with one thread; raises what its runtime raises.
+
+    Args:
+        name: of the format.
+        files: their content by name.
+        shape: of one answer.
+    """
+    engine = format_of(name).ENGINE(files, shape, 1)
+    if PIECES not in files:
+        return engine
+    return TextEngine(WordPieces(**json.loads(files[PIECES])), engine)
 
 
 def can_run(name: str) -> bool:

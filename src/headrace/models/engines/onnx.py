@@ -27,7 +27,20 @@ def export(model: Any, folder: Path) -> None:
     What ONNX cannot express, such as operations on strings, tf2onnx writes all the
     same; see https://github.com/onnx/tensorflow-onnx/issues/1886.
     """
+    importlib.import_module("tf2onnx.handler").tf_op("Erfc")(_Erfc)
     model.export(str(folder / FILE), format="onnx", verbose=False)
+
+
+class _Erfc:
+    """1 - erf for TensorFlow's erfc, of exact GELU, which tf2onnx does not know."""
+
+    @classmethod
+    def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
+        """Change a node of the graph; of ONNX's operations from their version 9 on."""
+        node.type, (output,) = "Erf", node.output
+        one = graph.make_const(f"{node.name}_one", np.array(1, np.float32))
+        added = graph.insert_new_node_on_output("Sub", output, name=f"{node.name}_sub")
+        graph.replace_inputs(added, [*one.output, output])
 
 
 class OnnxEngine:

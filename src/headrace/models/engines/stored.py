@@ -201,4 +201,4 @@ def open_unchecked(stored: StoredEngine, shape: tuple[int, ...]) -> Engine:
     Args:
         shape: of one answer.
     """
-    return formats.format_of(stored.record.engine).ENGINE(stored.files, shape, 1)
+    return formats.open_files(stored.record.engine, stored.files, shape)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.errors import Refusal, UsageError
-from headrace.models.engines import TOLERANCE, formats
+from headrace.models.engines import TOLERANCE, formats, pieces
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
 from headrace.models.engines.stored import (
@@ -117,11 +117,14 @@ def exported_files(
     """
     description = version.description
     kind = admitted.result.input.dtype if admitted.result.input else "float32"
-    golden = replayable(admitted.golden, description, kind)
+    makes_ids = admitted.files.get(formats.PIECES)
+    golden = replayable(admitted.golden, description, kind, makes_ids)
     files = dict(admitted.files) | {GOLDEN: golden}
     digests = {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}
     facts = _facts(version, admitted.result, description, admitted.golden, digests)
     files[CHECK] = check_script()
+    if makes_ids:
+        files["pieces.py"] = Path(pieces.__file__).read_bytes()
     files["README.txt"] = readme(facts).encode()
     files[FACTS] = json.dumps(facts, indent=1, ensure_ascii=False).encode()
     return files, digests
@@ -180,16 +183,28 @@ def _refusal(version: Version, result: BuildAttempt) -> Refusal:
     )
 
 
-def replayable(golden: Golden, description: DataDescription, kind: str) -> bytes:
+def replayable(
+    golden: Golden,
+    description: DataDescription,
+    kind: str,
+    makes_ids: bytes | None = None,
+) -> bytes:
     """The golden inputs as a model takes them and the outputs, as an npz file.
 
     Args:
         kind: Keras's name of the input's dtype.
+        makes_ids: the file that says how the ids are made, where a model takes those of
+            texts; the texts are in the npz file, too.
     """
-    inputs = asked(description).raw(golden.items)
+    given = inputs = asked(description).raw(golden.items)
+    if makes_ids:
+        inputs = pieces.WordPieces(**json.loads(makes_ids))(given)
     inputs = inputs.astype(np.str_ if kind == "string" else kind)
+    arrays = {"inputs": inputs, "outputs": golden.outputs}
+    if makes_ids:
+        arrays["texts"] = given.astype(np.str_)
     file = io.BytesIO()
-    np.savez(file, inputs=inputs, outputs=golden.outputs)
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 

@@ -53,6 +53,14 @@ def keras(inputs: Any) -> Any:
     return library.ops.convert_to_numpy(model(tensor, training=False))
 
 
+def ids(texts: list[str]) -> Any:
+    """The ids of texts, for a model that takes these."""
+    sys.path.insert(0, str(HERE))
+    makers = importlib.import_module("pieces")
+    arguments = json.loads((HERE / "pieces.json").read_text(encoding="utf-8"))
+    return makers.WordPieces(**arguments)(texts)
+
+
 def problem(facts: dict[str, Any]) -> str:
     """What is wrong; empty if nothing is."""
     for name, digest in facts["files"].items():
@@ -63,6 +71,9 @@ def problem(facts: dict[str, Any]) -> str:
             return f"{name} is not the file that was exported"
     with np.load(HERE / "golden.npz", allow_pickle=False) as golden:
         inputs, expected = golden["inputs"], golden["outputs"]
+        texts = golden["texts"].tolist() if "texts" in golden else None
+    if texts is not None and not np.array_equal(ids(texts), inputs):
+        return "pieces.py makes other ids of the texts"
     if inputs.dtype.kind == "U":
         inputs = inputs.astype(object)
     compute = {

@@ -27,10 +27,20 @@ import tensorflow
 model = tensorflow.saved_model.load("saved_model")
 answers = model.serve(tensorflow.constant(x)).numpy()""",
 }
+_IDS = """\
+import json
+
+from pieces import WordPieces
+
+with open("pieces.json", encoding="utf-8") as file:
+    pieces = WordPieces(**json.load(file))
+x = pieces(["a text", "another one"])
+"""
 _MEANINGS = {
     "image": "pixels, 0 to 255: height, width, channels",
     "audio": "samples, -1 to 1, mono, padded with zeros at the end",
     "text": "texts, UTF-8",
+    "ids": "ids of the word pieces of texts, padded with zeros at their end",
 }
 _OF_TASKS = {
     "generation": "code points of texts, padded with zeros at the end",
@@ -47,13 +57,16 @@ def readme(facts: Mapping[str, Any]) -> str:
         facts: the content of ``model.json``.
     """
     given, output = facts["input"], facts["output"]
-    medium, task = facts["medium"], facts["task"]
+    kind, task = facts["medium"], facts["task"]
+    of_ids = "pieces.json" in facts["files"]
+    if of_ids:
+        kind = "ids"
     rate, resize = given.get("sample_rate_hz"), given.get("resize")
     lines = [
         f"{facts['model']} version {facts['version']}, as {facts['format']}",
         "",
         f"Input    {given['name']}: {given['dtype']} {_shape(given['shape'])}",
-        f"         {_OF_TASKS.get(task) or _MEANINGS.get(medium, medium)}"
+        f"         {_OF_TASKS.get(task) or _MEANINGS.get(kind, kind)}"
         + (f", {rate} Hz" if rate else "")
         + (f"; resized by {resize}, {given['filter']}" if resize else ""),
         f"Output   float32 {_shape(output['shape'])}",
@@ -68,6 +81,7 @@ def readme(facts: Mapping[str, Any]) -> str:
         "",
         "In Python:",
         "",
+        *(_IDS.splitlines() if of_ids else ()),
         *_CALLS[facts["format"]].format(**given).splitlines(),
         "",
         "golden.npz has a few items of the training data, or random ones where the "
