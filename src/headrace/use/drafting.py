@@ -32,8 +32,10 @@ from headrace.spec.pipeline import (
     task_names,
 )
 from headrace.spec.tables import fields_of
+from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.tasks.words import Survey
+from headrace.use.backbones.proposing import FAMILY, Proposal, with_backbone
 from headrace.use.inspecting import Inspection, inspect
 from headrace.use.projects import write_pipeline
 
@@ -85,9 +87,10 @@ def draft(
             "Leave it out.",
         )
     inspection = inspect(data, medium, task, settings, name)
+    inspection, proposal = with_backbone(inspection, Home(settings))
     sentences = [*_sentences(inspection)]
     head = [_comment(line) for line in (f"headrace run {name}", *sentences)]
-    text = "\n".join([*head, "", *_tables(inspection), ""])
+    text = "\n".join([*head, "", *_tables(inspection, proposal), ""])
     files = {FILE_NAME: text, "README.md": _readme(name, inspection, sentences)}
     write_pipeline(folder, files, settings)
     return folder, inspection
@@ -120,7 +123,7 @@ def _check(name: str, medium: str, task: str, folder: Path) -> None:
         )
 
 
-def _tables(inspection: Inspection) -> Iterator[str]:
+def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
     data, survey = inspection.data, inspection.survey
     description = inspection.snapshot.description
     medium, task = medium_named(description.medium), description.task
@@ -136,9 +139,15 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     yield from _table("[data]", {**fields, **survey.fields})
     own = task_default(task, "BUILDERS") or {}
     builder = own.get(description.medium) or medium.BEST_BUILDER
+    size: dict[str, Any] = {"name": "size"}
+    chosen: dict[str, Any] = {}
+    if proposal:
+        builder, size["threshold"] = FAMILY, proposal.megabytes
+        chosen = {"preset": proposal.name, "train": "head"}
     yield from _table("[model]", {"builder": builder})
-    if taken := arguments_of(builder) & survey.arguments.keys():
-        chosen = {name: survey.arguments[name] for name in sorted(taken)}
+    taken = arguments_of(builder) & survey.arguments.keys()
+    chosen |= {name: survey.arguments[name] for name in sorted(taken)}
+    if chosen:
         yield from _table("[model.arguments]", chosen)
     least = max(least_steps(builder), survey.least_steps)
     recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
@@ -147,7 +156,7 @@ def _tables(inspection: Inspection) -> Iterator[str]:
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
         champion["arguments"] = {"gain": gain}
-    for gate in (*survey.gates, {"name": "finite"}, {"name": "size"}, champion):
+    for gate in (*survey.gates, {"name": "finite"}, size, champion):
         yield from _table("[[gates]]", gate)
 
 

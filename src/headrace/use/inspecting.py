@@ -114,7 +114,7 @@ def inspect(
     except Refusal as refusal:
         raise _first_failing(snapshot, rejected, data.source) or refusal from None
     survey = surveyor.count_groups(survey, groups)
-    survey = surveyor.look(survey, _learned_items(snapshot))
+    survey = surveyor.look(survey, learned_items(snapshot))
     return Inspection(data, snapshot, _with_marks(survey, counts, snapshot))
 
 
@@ -168,7 +168,8 @@ def _first_failing(
     )
 
 
-def _learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
+def learned_items(snapshot: SnapshotRecord) -> Iterator[pa.ChunkedArray]:
+    """The items of each shard, as they are stored, without those of test."""
     for shard in shards_of(snapshot):
         medium = snapshot.description.medium  # the name of the column as well
         table = read_shard(snapshot, shard, ["split", medium])

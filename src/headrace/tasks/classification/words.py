@@ -154,6 +154,7 @@ class ClassSurvey(Surveyor):
             },
             table=[("class", "train", "test"), *classes.table],
             findings=list(classes.findings),
+            class_rows=[labels["train", name] for name in names],
             patience=PATIENCE,
         )
 

@@ -57,6 +57,23 @@ def check_vocabulary(
     return made
 
 
+def word_pieces(folder: Path) -> Any:
+    """The tokenizer of a text encoder, of the library ``tokenizers``.
+
+    Args:
+        folder: of a backbone that was checked.
+    """
+    from tokenizers import BertWordPieceTokenizer
+
+    path, options = folder / VOCABULARY, folder / OPTIONS
+    if not path.is_file():  # in KerasHub's form
+        path, options = folder / _ASSET, folder / TOKENIZER
+    how = json.loads(options.read_bytes()) if options.is_file() else {}
+    how = how.get("config", how)
+    lowercase = bool(how.get("do_lower_case", how.get("lowercase", True)))
+    return BertWordPieceTokenizer(str(path), lowercase=lowercase)
+
+
 def _table(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     inner = value.get(name)
     return inner if isinstance(inner, dict) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,24 @@ def check_weights(
             _check_safetensors(paths[name])
         else:
             _check_hdf5(paths[name])
+
+
+def megabytes(paths: Iterable[Path]) -> float:
+    """The size of weights as float32, as a saved model has them, in megabytes.
+
+    Args:
+        paths: of files that were checked.
+    """
+    total = 0
+    for path in paths:
+        if path.suffix != ".safetensors":
+            total += path.stat().st_size
+            continue
+        with open_regular(path) as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        shapes = [one["shape"] for name, one in header.items() if name[:2] != "__"]
+        total += 4 * sum(math.prod(shape) for shape in shapes)
+    return total / 1e6
 
 
 def _check_safetensors(path: Path) -> None:

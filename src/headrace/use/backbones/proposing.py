@@ -1,0 +1,164 @@
+"""The backbone that ``headrace new`` names for new texts; nothing is downloaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.errors import IntegrityError
+from headrace.media import medium
+from headrace.models import family_yields
+from headrace.state import backbones
+from headrace.state.home import Home
+from headrace.tasks import task
+from headrace.use.backbones import listed
+from headrace.use.backbones.vocabulary import word_pieces
+from headrace.use.backbones.weights import WEIGHTS, megabytes
+from headrace.use.inspecting import Inspection, learned_items
+
+FAMILY = "pretrained"
+# With more items of each class, a network of the task's own learns as much.
+MOST_OF_A_CLASS = 1_000
+FEW_OF_A_CLASS = 100
+# With the vocabulary of an English encoder, of English texts nothing is unknown, and a
+# word has 1.0 to 1.2 pieces; a German one has 1.9, a Russian one 4.5; of Chinese texts,
+# 63 % is unknown.
+MOST_UNKNOWN, MOST_PIECES = 0.05, 1.6
+_SAMPLE = 500  # texts by which a backbone is chosen
+_OF_A_SIZE = 1.1  # a saved model has more than the weights of its backbone
+
+
+class Proposal(NamedTuple):
+    """A backbone whose head is to be trained.
+
+    Attributes:
+        name: by which pipelines name it.
+        megabytes: that the saved model may have.
+        sentence: why it is named, without capital and full stop.
+    """
+
+    name: str
+    megabytes: int
+    sentence: str
+
+
+class Fit(NamedTuple):
+    """How well a vocabulary fits some texts.
+
+    Attributes:
+        unknown: the share of word pieces that it does not have.
+        pieces: of a word, on average.
+    """
+
+    unknown: float
+    pieces: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the encoder can have learned from such texts."""
+        return self.unknown <= MOST_UNKNOWN and self.pieces <= MOST_PIECES
+
+    def __str__(self) -> str:
+        """In words, for a sentence on texts."""
+        return f"{self.unknown:.1%} unknown, {self.pieces:.1f} word pieces a word"
+
+
+def with_backbone(
+    inspection: Inspection, home: Home
+) -> tuple[Inspection, Proposal | None]:
+    """What was read of new data, and the backbone for it.
+
+    Texts of few rows a class get the one that fits; without one, a sentence says that
+    there are backbones. Images and sounds have none: whether it is better, their first
+    run finds out.
+    """
+    survey, snapshot = inspection.survey, inspection.snapshot
+    data, counts = snapshot.description, survey.class_rows
+    suits = (
+        medium(data.medium).IS_TEXT and family_yields(FAMILY) == task(data.task).takes
+    )
+    if not suits or not counts or sum(counts) > MOST_OF_A_CLASS * len(counts):
+        return inspection, None
+    items = itertools.chain.from_iterable(learned_items(snapshot))
+    texts = [item.as_py() for item in itertools.islice(items, _SAMPLE)]
+    proposal, unfit = propose(texts, home)
+    facts, sentences = survey.facts, [*survey.sentences]
+    if proposal:
+        sentences.append(proposal.sentence)
+        facts = {**facts, "backbone": proposal.name}
+    elif min(counts) < FEW_OF_A_CLASS:
+        sentences.append(_hint(min(counts), unfit))
+    survey = replace(survey, facts=facts, sentences=sentences)
+    return replace(inspection, survey=survey), proposal
+
+
+def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str]]:
+    """The registered backbone that fits texts best, and what does not fit.
+
+    Args:
+        texts: some of those to learn from.
+        home: with the store.
+
+    Returns:
+        the proposal, and the names of the others with why they do not fit.
+    """
+    if importlib.util.find_spec("keras_hub") is None:
+        return None, []
+    unfit, fitting = [], []
+    for name, folder in _folders(home):
+        fit = fit_of(folder, texts)
+        size = megabytes(p for p in folder.iterdir() if WEIGHTS.fullmatch(p.name))
+        if fit.is_good:
+            fitting.append((fit.unknown, fit.pieces, size, name, fit))
+        else:
+            unfit.append(f"{name} ({fit})")
+    if not fitting:
+        return None, unfit
+    *_, size, name, fit = min(fitting)
+    sentence = f"the backbone {name} reads these texts ({fit}): its head is trained"
+    return Proposal(name, 10 * math.ceil(size * _OF_A_SIZE / 10), sentence), unfit
+
+
+def _folders(home: Home) -> Iterator[tuple[str, Path]]:
+    """The names and files of the text encoders that are whole."""
+    for name, backbone in listed(home).items():
+        if backbone is None or backbone.medium != "text":
+            continue
+        try:
+            yield name, backbones.local_folder(backbone.digest, home)
+        except IntegrityError:
+            continue  # a run that names it says so
+
+
+def fit_of(folder: Path, texts: Sequence[str]) -> Fit:
+    """How well the vocabulary of an encoder fits texts.
+
+    Args:
+        folder: of the backbone.
+        texts: without any of them, nothing fits.
+    """
+    encoded = word_pieces(folder).encode_batch([*texts], add_special_tokens=False)
+    pieces = sum(len(one.tokens) for one in encoded)
+    unknown = sum(one.tokens.count("[UNK]") for one in encoded)
+    words = sum(len(set(one.word_ids)) for one in encoded)
+    return Fit(unknown / pieces, pieces / words) if pieces else Fit(1.0, 0.0)
+
+
+def _hint(fewest: int, unfit: Sequence[str]) -> str:
+    """What says that there are backbones, where a class has few rows.
+
+    Args:
+        fewest: rows of the smallest class.
+        unfit: from `propose`.
+    """
+    none = f"; none in the store fits: {', '.join(unfit)}" if unfit else ""
+    return (
+        f"the smallest class has {fewest:,} rows; with fewer than {FEW_OF_A_CLASS}, a "
+        "pretrained backbone is usually better: bring one with `headrace backbone add "
+        f"NAME SOURCE`, and write the pipeline anew{none}"
+    )

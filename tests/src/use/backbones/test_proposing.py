@@ -1,0 +1,178 @@
+"""Which backbone ``headrace new`` names for texts, without loading one."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from headrace.settings import Settings
+from headrace.spec import DataSpec, load_spec
+from headrace.state import backbones
+from headrace.state.backbones import Backbone
+from headrace.state.home import Home
+from headrace.use.backbones.proposing import fit_of
+from headrace.use.drafting import draft
+
+pytest.importorskip("keras_hub", reason="extra pretrained")
+
+WORDS = "the was room food bed good bad clean dirty very staff and".split()
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s", "r", "o"]
+SHAPE = (1_000, 3_000)  # of the weights, 12 MB as float32
+
+
+def write_encoder(folder, words=PIECES, *, dtype="F32"):
+    """The files of a backbone; nobody reads its weights here."""
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    header = json.dumps({"w": {"dtype": dtype, "shape": SHAPE}}).encode()
+    data = len(header).to_bytes(8, "little") + header
+    (folder / "model.safetensors").write_bytes(data)
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
+
+
+@pytest.fixture
+def register(settings):
+    """Puts a backbone into the store, under a name."""
+
+    def put(name, words=PIECES, medium="text", **options):
+        home = Home(settings)
+        with home.store.work_folder(backbones.FOLDER) as work:
+            folder = write_encoder(work / "folder", words, **options)
+            files = backbones.files_of({p.name: p for p in folder.iterdir()})
+            one = Backbone(
+                digest=backbones.digest_of(files),
+                files=files,
+                medium=medium,
+                architecture="bert",
+                source="a test",
+            )
+            backbones.keep(one, folder, home)
+        backbones.give_name(name, one.digest, home)
+        return home.store.path(f"{backbones.FOLDER}/{one.digest}")
+
+    return put
+
+
+def drafted(settings, each, words=WORDS):
+    """The file for a table of texts in two classes, and what is told of it."""
+    lines = ["text,label"]
+    for number in range(2 * each):
+        own = [words[(number * k) % len(words)] for k in (1, 3, 5, 7)]
+        lines.append(f"{' '.join(own)} {number // len(words)},{number % 2}")
+    (settings.project / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    data = DataSpec(source=str(settings.project / "table.csv"))
+    folder, inspection = draft("it", "text", "classification", data, settings)
+    file = (folder / "pipeline.toml").read_text()
+    load_spec(folder)
+    readme = (folder / "README.md").read_text()
+    told = " ".join(inspection.survey.sentences)
+    assert ("backbone" in told) == ("backbone" in file) == ("backbone" in readme)
+    return tomllib.loads(file), told, inspection.survey.facts
+
+
+def size_of(written):
+    (size,) = [gate for gate in written["gates"] if gate["name"] == "size"]
+    return size.get("threshold")
+
+
+NUMBERS = [str(number) for number in range(500)]
+
+
+def test_a_registered_backbone_that_reads_the_texts_is_named(settings, register):
+    register("small", [*PIECES, *NUMBERS])
+    written, told, facts = drafted(settings, 60)
+    assert written["model"]["builder"] == "pretrained"
+    assert written["model"]["arguments"] == {"preset": "small", "train": "head"}
+    assert size_of(written) == 20
+    assert "the backbone small reads these texts (0.0% unknown, 1.0 word" in told
+    assert facts["backbone"] == "small"
+
+
+def test_the_size_gate_counts_weights_as_they_are_saved(settings, register):
+    register("half", [*PIECES, *NUMBERS], dtype="F16")
+    assert size_of(drafted(settings, 60)[0]) == 20
+
+
+def test_of_several_the_one_that_knows_most_is_named(settings, register):
+    register("a", [*PIECES, *NUMBERS[:3]])
+    register("b", [*PIECES, *NUMBERS])
+    assert drafted(settings, 60)[0]["model"]["arguments"]["preset"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["房间", "很", "干净", "食物", "不好", "员工"], "small (88.3% unknown"),
+        (["roorooroo", "rorororo", "orororo", "roror"], "word pieces a word)"),
+    ],
+)
+def test_one_that_does_not_read_the_script_is_not_named(settings, register, words, why):
+    letters = ["##o", "##r"]
+    register("small", [*PIECES, *NUMBERS, *letters])
+    written, told, facts = drafted(settings, 60, words)
+    assert written["model"]["builder"] == "bag_of_ngrams"
+    assert size_of(written) is None
+    assert "none in the store fits: small (" in told
+    assert why in told
+    assert "backbone" not in facts
+
+
+def test_without_one_a_line_tells_of_them_where_a_class_has_few_rows(settings):
+    written, told, _ = drafted(settings, 60)
+    assert written["model"]["builder"] == "bag_of_ngrams"
+    assert told.count("headrace backbone add NAME SOURCE") == 1
+    assert re.search(r"the smallest class has \d\d rows; with fewer than 100, ", told)
+
+
+def test_where_no_class_has_few_rows_nothing_is_told(settings):
+    assert "backbone" not in drafted(settings, 200)[1]
+
+
+def test_many_texts_of_a_class_get_no_backbone(settings, register, monkeypatch):
+    monkeypatch.setattr("headrace.use.backbones.proposing.MOST_OF_A_CLASS", 100)
+    register("small", [*PIECES, *NUMBERS])
+    assert drafted(settings, 200)[0]["model"]["builder"] == "bag_of_ngrams"
+
+
+def test_a_damaged_backbone_and_one_of_another_medium_are_not_named(settings, register):
+    place = register("small", [*PIECES, *NUMBERS])
+    register("eyes", [*PIECES, *NUMBERS[:400]], medium="image")
+    with open(f"{place}/vocab.txt", "a") as file:
+        file.write("more\n")
+    assert drafted(settings, 60)[0]["model"]["builder"] == "bag_of_ngrams"
+
+
+def test_a_vocabulary_is_tried_without_keras(tmp_path):
+    write_encoder(tmp_path / "encoder")
+    code = f"""
+import sys
+from pathlib import Path
+from headrace.use.backbones.proposing import fit_of
+fit = fit_of(Path({str(tmp_path / "encoder")!r}), ["the rooms", "the 词"])
+assert (fit.unknown, fit.pieces) == (0.2, 1.25), fit
+assert not {{"keras", "keras_hub", "tensorflow"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_form_of_kerashub_has_its_vocabulary_elsewhere(tmp_path):
+    folder = tmp_path / "preset"
+    (folder / "assets" / "tokenizer").mkdir(parents=True)
+    vocabulary = folder / "assets" / "tokenizer" / "vocabulary.txt"
+    vocabulary.write_text("\n".join(PIECES) + "\n")
+    (folder / "tokenizer.json").write_text('{"config": {"lowercase": true}}')
+    assert fit_of(folder, ["THE rooms"]).unknown == 0
+
+
+@pytest.mark.parametrize("texts", [[], [""]])
+def test_no_vocabulary_fits_no_text(tmp_path, texts):
+    assert not fit_of(write_encoder(tmp_path / "encoder"), texts).is_good
