@@ -52,12 +52,10 @@ class Outcome(Summary):
 
     _settings: Settings = PrivateAttr()
 
-    @classmethod
-    def of(cls, summary: Summary, settings: Settings) -> Outcome:
-        """The outcome of a run in a home."""
-        outcome = cls(**{name: getattr(summary, name) for name in Summary.model_fields})
-        outcome._settings = settings
-        return outcome
+    def __init__(self, summary: Summary, settings: Settings) -> None:
+        fields = {name: getattr(summary, name) for name in Summary.model_fields}
+        super().__init__(**fields)
+        self._settings = settings
 
     @property
     def report(self) -> str | None:
@@ -155,7 +153,7 @@ def run(
         raise KeyboardInterrupt(summary.reason)
     if begun.error is not None and not isinstance(begun.error, Refusal):
         raise begun.error.with_traceback(None) from None
-    return Outcome.of(summary, settings)
+    return Outcome(summary, settings)
 
 
 def ended(run: Run) -> tuple[Summary, int]:
