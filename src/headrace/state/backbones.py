@@ -49,8 +49,8 @@ class Backbone(Record):
         licence: an SPDX identifier; empty where none is known.
         golden_digest: sha256 of the items and vectors of the reference; empty where
             the architecture has none.
-        difference: the largest one from the reference's vectors; None where there is
-            no reference.
+        difference: the largest one from the reference's vectors, as a share of their
+            length; None where there is no reference.
         converter_difference: the same of KerasHub's own conversion.
     """
 

@@ -12,12 +12,17 @@ Those that PyTorch trained expect equally many on both sides.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from headrace.models.backbones import Golden
+from headrace.records import DataDescription
 
 _Floats = npt.NDArray[np.float64]
 _Sides = tuple[int, int]  # zeros before and after
@@ -34,6 +39,37 @@ _ACTIVATIONS: dict[str, Callable[[_Floats], _Floats]] = {
     "silu": _swish,
     "swish": _swish,
 }
+
+
+def golden(folder: Path) -> Golden | None:
+    """Images of random pixels, and the means of their last maps.
+
+    Args:
+        folder: in the form of KerasHub; None is given for one of another form.
+    """
+    import h5py
+
+    config, converter, weights = (
+        folder / name
+        for name in ("config.json", "image_converter.json", "model.weights.h5")
+    )
+    if not (converter.is_file() and weights.is_file()):
+        return None
+    with h5py.File(weights, "r") as file:
+        arrays = {
+            str(own.attrs["name"]): [own[str(n)][...] for n in range(len(own))]
+            for own in (layer["vars"] for layer in file["layers"].values())
+        }
+    how = json.loads(converter.read_bytes())["config"]
+    images = np.random.default_rng(7).integers(0, 256, (4, 64, 96, 3), np.uint8)
+    scale, offset = how.get("scale"), how.get("offset")
+    pixels = images * (1.0 if scale is None else np.asarray(scale))
+    pixels = pixels + (0.0 if offset is None else np.asarray(offset))
+    backbone = EfficientNet(json.loads(config.read_bytes())["config"], arrays)
+    data = DataDescription(
+        medium="image", shape=images.shape[1:], target={"classes": ["no", "yes"]}
+    )
+    return Golden(data, images, backbone(pixels).mean((1, 2)), {})
 
 
 class EfficientNet:
@@ -116,12 +152,14 @@ class EfficientNet:
 
     def _dense(self, x: _Floats, name: str) -> _Floats:
         kernel, bias = self._arrays(name)
-        return x @ kernel[0, 0] + bias
+        made: _Floats = x @ kernel[0, 0] + bias
+        return made
 
     def _normal(self, x: _Floats, name: str) -> _Floats:
         scale, shift, mean, variance = self._arrays(name)
         deviation = np.sqrt(variance + self._config["batch_norm_epsilon"])
-        return (x - mean) / deviation * scale + shift
+        made: _Floats = (x - mean) / deviation * scale + shift
+        return made
 
     def _arrays(self, name: str) -> list[_Floats]:
         return [np.asarray(array, np.float64) for array in self._weights[name]]

@@ -15,7 +15,7 @@ from headrace.models import pretrained
 from headrace.models.backbones import Golden, check_installed, reference, texts
 from headrace.records import DataDescription
 
-LARGEST_DIFFERENCE = 1e-3  # of a vector's number, where vectors have the length 1
+LARGEST_DIFFERENCE = 1e-3  # of a number, as a share of the vector's length
 
 
 class Proof(NamedTuple):
@@ -24,13 +24,12 @@ class Proof(NamedTuple):
     Attributes:
         golden: the items and the reference's vectors, as a file's bytes.
         difference: the largest one, of the backbone as Headrace builds it.
-        converter_difference: the same of KerasHub's own conversion; None where that is
-            the one that is used.
+        converter_difference: the same of KerasHub's own conversion.
     """
 
     golden: bytes
     difference: float
-    converter_difference: float | None
+    converter_difference: float
 
 
 def prove(folder: Path, architecture: str) -> Proof | None:
@@ -45,9 +44,7 @@ def prove(folder: Path, architecture: str) -> Proof | None:
     golden = give(folder) if give else None
     if golden is None:
         return None
-    by_converter = None
-    if golden.data.medium == "text":
-        by_converter = _difference(golden, *_converted(folder, golden))
+    by_converter = _difference(golden, *_converted(folder, golden))
     return Proof(to_bytes(golden), difference(folder, golden), by_converter)
 
 
@@ -67,18 +64,23 @@ def _difference(golden: Golden, preprocessing: Any, body: Any) -> float:
 
     items = keras.ops.convert_to_tensor(golden.items)
     vectors = keras.ops.convert_to_numpy(body(preprocessing(items)))
-    return float(np.abs(vectors - golden.vectors).max())
+    length = np.linalg.norm(golden.vectors, axis=1).max()
+    return float(np.abs(vectors - golden.vectors).max() / length)
 
 
 def _converted(folder: Path, golden: Golden) -> tuple[Any, Any]:
-    """A text encoder as KerasHub converts it."""
+    """A backbone as KerasHub converts it."""
     import keras
     import keras_hub
 
+    backbone = keras_hub.models.Backbone.from_preset(str(folder))
+    if golden.data.medium == "image":
+        preprocessing, _ = pretrained.build(golden.data, str(folder))
+        vector = keras.layers.GlobalAveragePooling2D()(backbone.outputs[0])
+        return preprocessing, keras.Model(backbone.inputs, vector)
     tokenizer = keras_hub.models.Tokenizer.from_preset(
         str(folder), sequence_length=golden.arguments["max_tokens"]
     )
-    backbone = keras_hub.models.Backbone.from_preset(str(folder))
     plain = keras.Model(backbone.inputs, backbone.outputs)
     return texts.joined(tokenizer, plain)
 

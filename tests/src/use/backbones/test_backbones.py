@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
+from tests.src.models.backbones.test_images import SMALL, preset_of
 
 from headrace.errors import DependencyError, NotFoundError, Refusal, UsageError
 from headrace.settings import Settings
@@ -71,6 +72,22 @@ def test_a_backbone_is_proved_when_it_is_brought_and_kept_once(bert, home):
     assert {*listed(home)} == {"other", "small"}
     assert listed(home)["small"].licence == "MIT"
     assert add("small", str(bert), home).backbone.licence == "MIT"
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_an_efficientnet_is_proved_with_the_padding_of_its_weights(
+    home, tmp_path, padding
+):
+    """KerasHub pads as PyTorch does, also where TensorFlow trained the weights."""
+    config = SMALL | {"stem_conv_padding": padding}
+    config["include_stem_padding"] = padding == "valid"
+    folder = tmp_path / "efficientnet"
+    folder.mkdir()
+    preset_of(folder, config)
+    one = add("lite", str(folder), home).backbone
+    assert (one.medium, one.architecture) == ("image", "efficientnet")
+    assert one.difference < 1e-5
+    assert (one.converter_difference > 1e-3) == (padding == "same")
 
 
 def test_a_damaged_copy_is_replaced_by_bringing_it_again(bert, home):
