@@ -9,6 +9,7 @@ from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task
+from headrace.use.backbones.pinning import pinned
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import Study, metric_of
 from headrace.use.tuning.trials import refuse_private, trial_table
@@ -51,13 +52,19 @@ class Tuning:
         """The study of this space on this data, new or from the store."""
         plan = self.run.plan
         ingredients = code_state(["headrace.use.tuning.trials"])
-        for spec in self._edges:
+        backbones = {}
+        for edge in self._edges:
+            spec = pinned(edge, plan.folder, plan.home)
             key = Plan(spec, plan.folder, plan.home).train(snapshot, contract)
             ingredients |= key.ingredients
+            if digest := spec.model.backbone:
+                backbones[f"backbone {spec.model.arguments['preset']}"] = digest
         varied = tuple(f"spec {field}." for field in self.space.keys)
         for name in [*ingredients]:
             if f"{name}.".startswith(varied):
                 del ingredients[name]
+        if len(backbones) > 1:
+            ingredients |= backbones
         self.study = Study(
             ingredients,
             self.space,

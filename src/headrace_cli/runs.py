@@ -132,12 +132,13 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
         doubtful_gates,
     )
 
+    there = spec
     if "preset" in spec.model.arguments:
         from headrace.use.backbones.pinning import check_backbone  # opens the ledger
 
-        check_backbone(spec, folder, settings)
-    built = check_builder(spec, folder) + check_training(spec, folder)
-    built += check_privacy(spec, folder)
+        there = check_backbone(spec, folder, settings)
+    built = check_builder(there, folder) + check_training(spec, folder)
+    built += check_privacy(there, folder)
     check_gates(spec)
     if spec.deploy is not None:
         from headrace_flows.parameters import check_parameters

@@ -80,10 +80,13 @@ def check_bundle(texts, digest, tmp_path):
     (unpacked,) = (tmp_path / "unpacked").rglob("bom.cdx.json")
     bill = json.loads(unpacked.read_text())
     (component,) = (one for one in bill["components"] if one["name"] == "small")
+    assert component["licenses"] == [{"license": {"name": "Apache-2.0"}}]
     assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
     manifest = json.loads((unpacked.parent / "manifest.json").read_text())
     assert manifest["backbone"]["digest"] == digest
-    assert digest in (unpacked.parent / "card.html").read_text()
+    card = (unpacked.parent / "card.html").read_text()
+    assert digest in card
+    assert "Apache-2.0" in card
     elsewhere = Home(tmp_path / "nowhere", tmp_path)
     assert elsewhere.headrace("verify", str(bundle), "--json").exit_code == 0
 

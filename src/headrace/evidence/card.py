@@ -127,7 +127,6 @@ def lineage(
     if training and training.backbone:
         rows["backbone"] = training.backbone.digest
         rows["source of the backbone"] = training.backbone.source
-        rows["licence of the backbone"] = training.backbone.licence or "unknown"
     if evaluation:
         rows["judged test rows"] = evaluation.rows_digest
         champion = evaluation.champion_version

@@ -43,6 +43,7 @@ from headrace.spec.files import fields_of
 from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.stages.ingredients import FILE
+from headrace.state.backbones import as_known
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
@@ -100,7 +101,11 @@ def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[st
         compared = _against_champion(outcome, home)
     except HeadraceError as error:
         log.warning("the report does not compare with the champion: %s", error)
-    return describe(outcome, links, compared, home.tracking)
+    described = describe(outcome, links, compared, home.tracking)
+    if outcome.training and outcome.training.backbone:
+        licence = as_known(outcome.training.backbone, home).licence
+        described["lineage"]["licence of the backbone"] = licence or "unknown"
+    return described
 
 
 def describe(

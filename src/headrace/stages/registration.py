@@ -37,6 +37,7 @@ from headrace.spec.law import (
     recorded_changes,
 )
 from headrace.spec.training import CHECKPOINT_FIELDS
+from headrace.state.backbones import as_known
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.state.ledger.files import project_of
@@ -136,7 +137,11 @@ class _Registration:
 
     def card(self, judged: EvaluationRecord | Evidence) -> str:
         """The text of the model card, which MLflow shows with the version."""
-        return model_card(self.spec, self.folder, self.snapshot, self.training, judged)
+        training = self.training
+        if training.backbone:  # whose licence may be known by now
+            known = as_known(training.backbone, self.home)
+            training = training.model_copy(update={"backbone": known})
+        return model_card(self.spec, self.folder, self.snapshot, training, judged)
 
     def tags(self, judged: EvaluationRecord | Evidence) -> dict[str, str]:
         """The tags of its version on its results."""

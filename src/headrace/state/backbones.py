@@ -16,10 +16,11 @@ from pathlib import Path
 from pydantic import Field
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.records import Finding, Record
+from headrace.records import BackboneRecord, Finding, Record
 from headrace.state import regular
 from headrace.state.anchored import as_json
 from headrace.state.home import Home
+from headrace.state.ledger import Version
 from headrace.state.ledger.files import Deployments
 from headrace.state.remote import ask
 from headrace.state.store import Store
@@ -178,6 +179,20 @@ def check(digest: str, home: Home) -> Backbone:
             again(backbone, home),
         )
     return backbone
+
+
+def as_known(recorded: BackboneRecord, home: Home) -> BackboneRecord:
+    """A training's backbone, with the licence that the store has of it now."""
+    found = find(recorded.digest, home)
+    return recorded.model_copy(update={"licence": found.licence}) if found else recorded
+
+
+def of_version(version: Version, home: Home) -> BackboneRecord | None:
+    """The backbone that a version began with, as it is known now; None of others."""
+    recorded = version.details.get("training", {}).get("backbone")
+    if not recorded:
+        return None
+    return as_known(BackboneRecord.model_validate(recorded), home)
 
 
 def local_folder(digest: str, home: Home) -> Path:

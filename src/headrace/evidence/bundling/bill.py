@@ -30,6 +30,7 @@ def bill_of_materials(
     ingredients: Ingredients,
     evidence: Evidence | None,
     engines: Mapping[str, Mapping[str, str]],
+    backbone: BackboneRecord | None = None,
 ) -> dict[str, Any]:
     """The bill of a version, which depends on nothing but its record.
 
@@ -39,12 +40,13 @@ def bill_of_materials(
         ingredients: of its training.
         evidence: that it stands on.
         engines: sha256 of the files of each engine, by name.
+        backbone: the pretrained one that it began with, if there is one.
     """
     name = f"{version.model}/{version.version}"
     model, data = f"model:{name}", f"data:{snapshot.digest}"
     libraries = _libraries(ingredients)
     exported = [_engine(name, *engine) for engine in sorted(engines.items())]
-    base = _backbone(version)
+    base = [_backbone(backbone)] if backbone else []
     refs = [one["bom-ref"] for one in (*base, *exported, *libraries)]
     identity = f"{version.model_digest}:{snapshot.digest}:{name}"
     return {
@@ -146,12 +148,8 @@ def _data(ref: str, snapshot: SnapshotRecord) -> dict[str, Any]:
     return component
 
 
-def _backbone(version: Version) -> list[dict[str, Any]]:
-    """The pretrained backbone that the model was made of, if there is one."""
-    training = version.details.get("training", {})
-    if "backbone" not in training:
-        return []
-    backbone = BackboneRecord.model_validate(training["backbone"])
+def _backbone(backbone: BackboneRecord) -> dict[str, Any]:
+    """A pretrained backbone, whose hash is that of its list of files."""
     component: dict[str, Any] = {
         "type": "machine-learning-model",
         "bom-ref": f"backbone:{backbone.digest}",
@@ -162,7 +160,7 @@ def _backbone(version: Version) -> list[dict[str, Any]]:
     }
     if backbone.licence:
         component["licenses"] = [{"license": {"name": backbone.licence}}]
-    return [component]
+    return component
 
 
 def _engine(name: str, engine: str, files: Mapping[str, str]) -> dict[str, Any]:

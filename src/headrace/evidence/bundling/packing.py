@@ -31,6 +31,7 @@ from headrace.stages import ingredients
 from headrace.stages.ingredients import Ingredients
 from headrace.stages.promotion.signed import is_wanted
 from headrace.state.anchored import AnchoredStore
+from headrace.state.backbones import of_version
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
@@ -101,7 +102,10 @@ class Packing:
         snapshot = SnapshotRecord.model_validate_json(
             record[f"reproduction/{ingredients.SNAPSHOT}"]
         )
-        bill = bill_of_materials(version, snapshot, recorded, standing, self.engines)
+        backbone = of_version(version, self._home)
+        bill = bill_of_materials(
+            version, snapshot, recorded, standing, self.engines, backbone
+        )
         files[CARD] = card_page(version, self._home.tracking, self._home.anchored)
         files[EVIDENCE] = as_json(self._evidence())
         files[BILL] = as_json(bill)
@@ -119,7 +123,7 @@ class Packing:
             weights_digest=version.weights_digest,
             snapshot_digest=version.snapshot_digest,
             created=version.created,
-            backbone=version.details.get("training", {}).get("backbone"),
+            backbone=backbone,
             must_be_signed=is_wanted(version, self._home.ledger),
             files=dict(sorted(facts.items())),
         )

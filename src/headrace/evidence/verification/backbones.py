@@ -16,8 +16,7 @@ from headrace.state.ledger import Mismatch, Version
 def digests_of(versions: Collection[Version]) -> set[str]:
     """The digests of the backbones that versions began with."""
     trainings = (version.details.get("training", {}) for version in versions)
-    found = (training.get("backbone") for training in trainings)
-    return {backbone["digest"] for backbone in found if backbone}
+    return {one["backbone"]["digest"] for one in trainings if one.get("backbone")}
 
 
 def backbone_mismatches(

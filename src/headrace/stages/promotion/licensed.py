@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from headrace.errors import PromotionError
-from headrace.records import BackboneRecord
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Version
@@ -23,14 +22,10 @@ def find_flaw(version: Version, allowed: Collection[str], home: Home) -> str:
         allowed: the licences; without any, each is.
         home: with the store.
     """
-    recorded = version.details.get("training", {}).get("backbone")
-    if not (allowed and recorded):
+    backbone = backbones.of_version(version, home) if allowed else None
+    if backbone is None or backbone.licence in allowed:
         return ""
-    backbone = BackboneRecord.model_validate(recorded)
-    known = backbones.find(backbone.digest, home)
-    licence = known.licence if known else backbone.licence
-    if licence in allowed:
-        return ""
+    licence = backbone.licence
     states = f"has the licence {licence}" if licence else "states no licence"
     return (
         f"the backbone {backbone.name} {states}, and promotion.licence allows "

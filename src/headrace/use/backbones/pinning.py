@@ -66,28 +66,41 @@ def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:
     return [*backbones.doubts(backbone)] if backbone else []
 
 
-def check_backbone(spec: PipelineSpec, folder: Path, settings: Settings) -> None:
+def check_backbone(
+    spec: PipelineSpec, folder: Path, settings: Settings
+) -> PipelineSpec:
     """Check the backbone that a spec names, without writing anything.
+
+    Returns:
+        the spec with the backbone's folder in place of its name, to build it.
 
     Raises:
         NotFoundError, SpecError, UsageError, Refusal: as `pinned`.
     """
     preset = spec.model.arguments.get("preset")
     if not isinstance(preset, str):
-        return
+        return spec
     place = _place_of(preset, folder, settings.project)
     if place is not None:
         from headrace.use.backbones.admission import admit
 
         _check(spec, admit(place).medium, spec.model.backbone)
-        return
+        return _at(spec, place)
     home = Home(settings)
     has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
     digest = backbones.digest_named(preset, home) if has_ledger else None
     if digest:
         _check(spec, backbones.known(digest, home).medium, digest)
-    elif spec.model.builder == _FAMILY:
+        return _at(spec, backbones.local_folder(digest, home))
+    if spec.model.builder == _FAMILY:
         raise _no_such(preset, "", backbones.names(home) if has_ledger else ())
+    return spec
+
+
+def _at(spec: PipelineSpec, place: Path) -> PipelineSpec:
+    arguments = {**spec.model.arguments, "preset": str(place)}
+    model = spec.model.model_copy(update={"arguments": arguments})
+    return spec.model_copy(update={"model": model})
 
 
 def _place_of(preset: str, folder: Path, project: Path) -> Path | None:

@@ -11,11 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.backend import load_backend
+from headrace.errors import HeadraceError, Refusal
 from headrace.models import pretrained
-from headrace.models.backbones import Golden, check_installed, reference, texts
+from headrace.models.backbones import (
+    ARCHITECTURES,
+    Golden,
+    check_installed,
+    reference,
+    texts,
+)
 from headrace.records import DataDescription
 
 LARGEST_DIFFERENCE = 1e-3  # of a number, as a share of the vector's length
+
+
+_SHAPES = {"text": (4096,), "image": (64, 64, 3), "audio": (16_000,)}
 
 
 class Proof(NamedTuple):
@@ -33,16 +43,43 @@ class Proof(NamedTuple):
 
 
 def prove(folder: Path, architecture: str) -> Proof | None:
-    """Compare a backbone with its reference; None where there is no reference.
+    """Compare a backbone with its reference.
+
+    Args:
+        folder: with its files.
+        architecture: a key of `ARCHITECTURES`.
+
+    Returns:
+        None where there is no reference. It is only built then.
 
     Raises:
         UsageError: the extra ``pretrained`` is not installed.
+        Refusal: it cannot be converted.
     """
     check_installed()
     load_backend()
+    try:
+        return _prove(folder, architecture)
+    except HeadraceError:
+        raise
+    except Exception as error:  # KerasHub raises what it meets
+        lines = str(error).strip().splitlines()
+        told = f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
+        raise Refusal(
+            f"No backbone can be made of it: {told.rstrip('.: ')}.",
+            "Its configuration may not belong to its weights, or is of a kind that "
+            "KerasHub does not know.",
+        ) from error
+
+
+def _prove(folder: Path, architecture: str) -> Proof | None:
     give = reference(architecture)
     golden = give(folder) if give else None
     if golden is None:
+        medium = ARCHITECTURES[architecture]
+        target = {"classes": ["no", "yes"]}
+        data = DataDescription(medium=medium, shape=_SHAPES[medium], target=target)
+        pretrained.build(data, str(folder))
         return None
     by_converter = _difference(golden, *_converted(folder, golden))
     return Proof(to_bytes(golden), difference(folder, golden), by_converter)

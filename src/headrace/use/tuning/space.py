@@ -251,12 +251,15 @@ class Space:
         return {".".join(keys): value for keys, value in parsed}
 
     def apply(self, spec: PipelineSpec, point: Mapping[str, Value]) -> PipelineSpec:
-        """The spec at a point.
+        """The spec at a point; its backbone is not pinned where the point names one.
 
         Raises:
             SpecError: the spec refuses it.
         """
-        return override(spec, tuple(self.settings(point)))
+        settings = self.settings(point)
+        if any("preset" in key.split(".") for key in point):
+            settings.append("model.backbone=")
+        return override(spec, tuple(settings))
 
     def own_point(self, spec: PipelineSpec) -> Point | None:
         """The point of the spec's own values; None if it is outside the space."""

@@ -30,6 +30,7 @@ from headrace.stages.ingredients import machine
 from headrace.state.home import Home
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.runs import Child
+from headrace.use.backbones.pinning import pinned
 from headrace.use.tuning.space import Dimension
 from headrace.use.tuning.study import State, Study, Trial
 
@@ -232,7 +233,7 @@ def _run_trial(
     started = time.perf_counter()
     number = len(study.trials) + 1
     point, suggestion = study.ask()
-    changed = study.space.apply(plan.spec, point)
+    changed = pinned(study.space.apply(plan.spec, point), plan.folder, plan.home)
     params = changed.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
     )

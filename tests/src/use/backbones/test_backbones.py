@@ -113,6 +113,32 @@ def test_vectors_other_than_those_of_the_weights_are_refused(bert, home):
     assert not home.store.names("backbones")
 
 
+def test_weights_that_do_not_fit_the_configuration_are_refused(bert, home):
+    config = json.loads((bert / "config.json").read_text())
+    (bert / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
+    with pytest.raises(Refusal, match="No backbone can be made of it"):
+        add("small", str(bert), home)
+    assert not listed(home)
+
+
+def test_a_backbone_without_a_reference_is_unproved_and_built_once(
+    bert, home, tmp_path
+):
+    import keras_hub
+
+    folder = str(tmp_path / "keras")
+    keras_hub.models.Backbone.from_preset(str(bert)).save_to_preset(folder)
+    keras_hub.models.Tokenizer.from_preset(str(bert)).save_to_preset(folder)
+    added = add("small", folder, home, licence="MIT")
+    assert not added.backbone.is_proved
+    assert [one.check for one in added.warnings] == ["backbone"]
+    assert "unproved: there is no reference for bert" in added.warnings[0].message
+    weights = tmp_path / "keras" / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:-2000])
+    with pytest.raises(Refusal):
+        add("other", folder, home)
+
+
 def test_what_cannot_be_brought_leaves_nothing(bert, home):
     (bert / "model.safetensors").rename(bert / "model.pth")
     with pytest.raises(Refusal, match=r"model\.pth may run code"):
@@ -168,6 +194,8 @@ def test_what_does_not_fit_is_one_error(bert, home, folder, settings):
         with pytest.raises(UsageError, match=rf"{digest[:16]}, and model\.backbone"):
             look(spec_of("small", backbone="0" * 64))
         look(spec_of("small"))
+    there = check_backbone(spec_of("small"), folder, settings)
+    assert Path(there.model.arguments["preset"], "config.json").is_file()
 
 
 def test_a_check_writes_nothing(bert, tmp_path, monkeypatch):

@@ -64,6 +64,18 @@ def test_a_builder_must_take_the_arguments_of_all_trials(project):
         space.check(load_spec(folder), folder)
 
 
+def test_a_point_that_names_a_backbone_leaves_it_to_be_pinned(project):
+    spec = load_spec(project / "pipelines" / "blobs")
+    pinned = {"backbone": "a" * 64, "arguments": {"preset": "small"}}
+    model = spec.model.model_copy(update=pinned)
+    spec = spec.model_copy(update={"model": model})
+    space = space_of("model.arguments.preset=choice(small,large)")
+    other = space.apply(spec, {"model.arguments.preset": "large"}).model
+    assert (other.arguments["preset"], other.backbone) == ("large", "")
+    space = space_of(RATE)
+    assert space.apply(spec, {"training.learning_rate": "0.1"}).model == model
+
+
 def test_a_point_is_a_spec_as_run_would_read_it(project):
     folder = project / "pipelines" / "blobs"
     space = space_of(RATE, OPTIMIZER, "model.arguments.hidden=choice([16],[8,8])")
