@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace_cli.answers import answer, opened, show_table, show_text
+from headrace_cli.answers import answer, begin, opened, show_table, show_text
+from headrace_cli.pipelines import has_ledger
 from headrace_cli.summary import show_warnings
 
 if TYPE_CHECKING:
@@ -86,11 +87,14 @@ def _show(added: AddedBackbone) -> None:
 
 
 def _list() -> None:
+    from headrace.state.home import Home
     from headrace.use.backbones import listed
 
+    settings = begin()
+    known = listed(Home(settings)) if has_ledger(settings) else {}
     rows = [
         _row(name, one) if one else {"name": name, "digest": None}
-        for name, one in listed(opened()).items()
+        for name, one in known.items()
     ]
 
     def show() -> None:

