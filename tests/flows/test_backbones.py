@@ -107,7 +107,12 @@ def check_damage(texts, digest, bert):
         assert broken.exit_code == 1
         assert f"{weights} is not the file that was recorded" in broken.json["reason"]
         assert f"headrace backbone add small {bert}" in broken.json["reason"]
-    assert texts.headrace(*add).exit_code == 0
+    record = weights.with_name("record.json")
+    record.write_text(record.read_text().replace("Apache-2.0", "MIT"))
+    broken = texts.headrace("verify", "--json")
+    assert f"{record} was changed" in broken.json["reason"]
+    assert "Bring it again with `headrace backbone add`" in broken.json["reason"]
+    assert texts.headrace(*add, "--licence", "Apache-2.0").exit_code == 0
     assert texts.headrace("verify", "--json").exit_code == 0
 
 
@@ -200,3 +205,33 @@ def test_bad_input_is_one_sentence_and_downloads_nothing(texts, bert):
     listed = texts.headrace("backbone", "list")
     assert "small" in listed.out
     assert "bert" in listed.out
+
+
+def test_a_deployment_has_the_digest_and_needs_the_folder_no_more(
+    texts, bert, client, monkeypatch
+):
+    from headrace.spec import PipelineSpec
+    from headrace_flows.train import new_run
+
+    pipeline = texts.project / "pipelines" / "tiny" / "pipeline.toml"
+    text = PIPELINE.replace('"small"', '"backbones/small"') + "[deploy]\n"
+    pipeline.write_text(text)
+    shutil.copytree(bert, texts.project / "backbones" / "small")
+    deployed = texts.headrace("deploy", "tiny", "--json")
+    assert deployed.exit_code == 0, deployed.err
+    parameters = client.read_deployment_by_name("train/tiny").parameters
+    (listed,) = texts.headrace("backbone", "list", "--json").json["backbones"]
+    assert listed["name"] == "backbones/small"
+    assert parameters["pipeline"]["model"]["backbone"] == listed["digest"]
+
+    shutil.rmtree(texts.project / "backbones")
+    changed = ["--set", "training.epochs=3", "--json"]
+    triggered = texts.headrace("trigger", "tiny", *changed)
+    assert triggered.exit_code == 0, triggered.err
+    started = client.read_flow_run(triggered.json["flow_run_id"]).parameters
+    texts.enter(monkeypatch)
+    for one in (parameters, {**parameters, **started}):
+        run = new_run(PipelineSpec.model_validate(one["pipeline"]), one["folder"])
+        assert run.spec.model.backbone == listed["digest"]
+        assert run.title.startswith("tiny")
+        assert "backbone" not in run.title

@@ -12,6 +12,8 @@ from headrace.state.backbones import Backbone
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 
+MEND = "Bring it again with `headrace backbone add`; and change who may write there."
+
 
 def digests_of(versions: Collection[Version]) -> set[str]:
     """The digests of the backbones that versions began with."""

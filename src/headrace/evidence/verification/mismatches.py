@@ -12,7 +12,11 @@ from headrace.data.heads import LedgerCheck
 from headrace.data.snapshots.checking import check_snapshot
 from headrace.data.snapshots.reading import described, forgotten_of
 from headrace.errors import IntegrityError
-from headrace.evidence.verification.backbones import backbone_mismatches, digests_of
+from headrace.evidence.verification.backbones import (
+    MEND,
+    backbone_mismatches,
+    digests_of,
+)
 from headrace.evidence.verification.versions import (
     other_mismatches,
     record_mismatches,
@@ -182,9 +186,11 @@ class Mismatches:
             if model and saved and saved.get("pipeline") != model:
                 continue
             mismatches = list(self._compare(key, data, actual, digest))
-            if kind == BACKBONES and not mismatches:
+            if kind == BACKBONES:
                 own = key.split("/")[1]
-                mismatches = [*backbone_mismatches(own, self.home, self.warnings)]
+                mismatches = [
+                    one.model_copy(update={"action": MEND}) for one in mismatches
+                ] or [*backbone_mismatches(own, self.home, self.warnings)]
             yield from mismatches
             self.checked[kind] += not mismatches
 

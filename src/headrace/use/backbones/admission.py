@@ -25,12 +25,17 @@ from headrace.use.backbones.vocabulary import (
     VOCABULARY,
     check_vocabulary,
 )
-from headrace.use.backbones.weights import WEIGHTS, check_weights
+from headrace.use.backbones.weights import (
+    INDEXES,
+    WEIGHTS,
+    check_index,
+    check_weights,
+)
 
 _NAMES = {
     *(CONFIG, VOCABULARY, TOKENIZER, OPTIONS, "special_tokens_map.json"),
     *("metadata.json", "image_converter.json", "audio_converter.json"),
-    *("model.safetensors.index.json", "model.weights.json"),
+    *INDEXES,
 }
 _ASSET = re.compile(r"assets/tokenizer/[\w.-]+\.(txt|json|spm)")
 _FOLDERS = {"", "assets", "assets/tokenizer"}
@@ -105,6 +110,8 @@ def admit(folder: Path) -> Admitted:
     if is_keras:
         for name, value in texts.items():
             _check_classes(paths[name], value)
+    for name in INDEXES & texts.keys():
+        check_index(paths[name], texts[name], paths)
     architecture = _architecture(paths[CONFIG], texts[CONFIG])
     made = {}
     if ARCHITECTURES[architecture] == "text":

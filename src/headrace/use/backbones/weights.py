@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from headrace.errors import Refusal, UsageError
 from headrace.state.regular import open_regular
 
 WEIGHTS = re.compile(r"[\w.-]+\.(safetensors|weights\.h5)")
+INDEXES = {"model.safetensors.index.json", "model.weights.json"}
 # These run code when they are read, or may.
 _UNSAFE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy"}
 _MOST_BYTES = 2**33
@@ -63,6 +64,29 @@ def check_weights(
             _check_safetensors(paths[name])
         else:
             _check_hdf5(paths[name])
+
+
+def check_index(path: Path, index: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse an index of weights in several files that names other files.
+
+    Args:
+        path: of the index.
+        index: what is in it: the name of each weight's file, or of its files.
+        names: of the files that are taken.
+
+    Raises:
+        Refusal: it names none of these.
+    """
+    places = index.get("weight_map")
+    files = places.values() if isinstance(places, dict) else [places]
+    for file in files:
+        for name in file if isinstance(file, list) else [file]:
+            if name not in names:
+                raise Refusal(
+                    f"{path} says that weights are in {str(name)[:80]!r}, which is "
+                    "none of the files that are taken.",
+                    "Copy or download all files of the weights.",
+                )
 
 
 def megabytes(paths: Iterable[Path]) -> float:

@@ -181,6 +181,19 @@ def test_a_safetensors_file_that_is_not_whole_is_refused(bert, data, problem):
         admit(bert)
 
 
+@pytest.mark.parametrize("file", ["../../x.safetensors", "other.safetensors", None, 3])
+def test_an_index_names_only_files_that_are_taken(bert, file):
+    index = "model.safetensors.index.json"
+    for files in ("model.safetensors", ["model.safetensors"]):
+        assert admit(write(bert, {index: {"weight_map": {"a": files}}}))
+    write(bert, {index: {"weight_map": {"a": file}}})
+    with pytest.raises(Refusal, match="says that weights are in"):
+        admit(bert)
+    write(bert, {index: {}})
+    with pytest.raises(Refusal, match="says that weights are in 'None'"):
+        admit(bert)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
