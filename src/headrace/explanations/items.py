@@ -18,6 +18,7 @@ from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.media.pieces import Pieces
 from headrace.models.logged import loading
+from headrace.models.logged.halves import parts_of
 from headrace.records import DataDescription
 from headrace.tasks import asks_items, task
 from headrace.tasks.forms import Outputs
@@ -76,16 +77,6 @@ def occluded(answer: Answer, items: Sequence[Item], data: DataDescription) -> li
     ]
 
 
-def _parts(model: Any) -> tuple[Any, Any]:
-    """Pre-processing and network of a model; None and None if it has other parts."""
-    import keras
-
-    parts = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
-    if len(parts) != 2 or not hasattr(parts[1], "inputs"):
-        return None, None
-    return parts[0], parts[1]
-
-
 class Explainer:
     """Explains the answers of one Keras model, whose weights may be changed.
 
@@ -99,14 +90,15 @@ class Explainer:
     """
 
     def __init__(self, model: Any, data: DataDescription) -> None:
-        self._data, self._answer = data, partial(loading.answers, model)
+        self._data = data
+        self._answer: Answer = partial(loading.answers, model)
         self.no_gradients = ""
         self._gradients: Gradients | None = None
-        self._preprocessing, self.network = _parts(model)
-        if self.network is None:
+        parts = parts_of(model)
+        self._preprocessing, self.network = parts or (None, None)
+        if parts is None:
             self.no_gradients = "it is not made of pre-processing and network"
             return
-        parts = self._preprocessing, self.network
         try:
             self._gradients = Gradients(*parts, task(data.task).explained)
         except NoGradientsError as error:

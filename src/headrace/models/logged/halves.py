@@ -1,4 +1,4 @@
-"""The two models that a model of texts is composed of: texts to ids, ids to answers."""
+"""The two models that a model is composed of; of texts: to ids, and from these."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ class Halves(NamedTuple):
 
     first: Any
     second: Any
+
+
+def parts_of(model: Any) -> tuple[Any, Any] | None:
+    """Pre-processing and network of a Keras model; None if it has other parts."""
+    import keras
+
+    parts = [x for x in model.layers if not isinstance(x, keras.layers.InputLayer)]
+    if len(parts) != 2 or not hasattr(parts[1], "inputs"):
+        return None
+    return parts[0], parts[1]
 
 
 def halves(model: Any) -> Halves | None:

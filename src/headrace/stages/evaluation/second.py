@@ -16,13 +16,13 @@ import numpy as np
 
 from headrace.errors import Refusal, SpecError
 from headrace.models import builder_name
-from headrace.models.logged import loading
 from headrace.records import Finding
 from headrace.spec import PipelineSpec
 from headrace.stages.evaluation.explained import seconds_of
 from headrace.stages.evaluation.parts import Trained
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
+from headrace.stages.fitting.features import FrozenAnswers
 from headrace.stages.fitting.shards import Chosen, Examples
 from headrace.stages.references.seeds_and_labels import varied
 from headrace.state.home import Home
@@ -58,8 +58,7 @@ class SecondOpinion:
         """Answers to held-out rows ``(n, ...)``; None where there are none."""
         if self._models is None:
             return None
-        raw = asked(self._records.training.description).raw(part.items)
-        first, second = (loading.answers(model, raw) for model in self._models)
+        first, second = (answers(part.items) for answers in self._models)
         if part.split != self._test.split:
             return np.asarray((first + second) / 2)
         half = self._in_first[part.places]
@@ -83,7 +82,7 @@ class SecondOpinion:
         return last % 2 == 0
 
     @cached_property
-    def _models(self) -> tuple[Any, Any] | None:
+    def _models(self) -> tuple[FrozenAnswers, FrozenAnswers] | None:
         spec, records = self._spec, self._records
         share = len(self._test) / max(1, len(records.train))
         seconds = share * seconds_of(records.training, spec.training.epochs)
@@ -102,7 +101,7 @@ class SecondOpinion:
             return None
         return first, second
 
-    def _fitted(self, half: Any) -> Any:
+    def _fitted(self, half: Any) -> FrozenAnswers:
         records, rows = self._records, Chosen([self._test], half)
         spec = varied(self._spec, self._spec.training.epochs)
         training = spec.training.model_copy(update={"privacy": None})
@@ -121,4 +120,5 @@ class SecondOpinion:
                 raise Refusal(f"{number} epochs take more than {_MOST_SECONDS / 2:g} s")
 
         fit = Fit(spec, records.folder, builder_name(spec), data)
-        return fit.run(on_epoch).model
+        raw = asked(data.description).raw
+        return FrozenAnswers(fit.run(on_epoch).model, raw, self._home)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,13 @@ import numpy.typing as npt
 
 from headrace.backend import layers_of
 from headrace.media.forms import Payload
-from headrace.models.logged.loading import outputs
+from headrace.models.logged.halves import parts_of
+from headrace.models.logged.loading import answers, outputs
+from headrace.stages.fitting.frozen import frozen_prefix
+from headrace.stages.fitting.shards import Examples, prepared
 from headrace.state.home import Home
+from headrace.tasks.forms import Example, Outputs, Shards, Targets
+from headrace.tasks.forms import parts_of as parts_of_shards
 
 FOLDER = "features"
 
@@ -38,6 +43,49 @@ def weights_digest(model: Any) -> str:
             words = "\n".join(map(str, layer.get_vocabulary()))
             sha.update(f"{layer.name} vocabulary\n{words}\n".encode())
     return sha.hexdigest()
+
+
+class FrozenAnswers:
+    """The answers of a whole model, what is frozen of it read from the store.
+
+    Args:
+        model: from raw questions to answers.
+        raw: makes raw questions of those in stored form.
+        home: has the store; None: all is computed.
+    """
+
+    def __init__(
+        self, model: Any, raw: Callable[[Payload], Payload], home: Home | None
+    ) -> None:
+        self._model, self._raw = model, raw
+        self._features: Features | None = None
+        parts = parts_of(model) if home is not None else None
+        if parts and (cut := frozen_prefix(parts[1])):
+            self._model = cut.rest
+            self._features = Features([parts[0], cut.prefix], raw, home)
+
+    def __call__(self, questions: Payload) -> Outputs:
+        """The answers ``(n, ...)`` to questions in stored form ``(n, ...)``.
+
+        Raises:
+            DependencyError: the store or the ledger failed.
+        """
+        items = (self._features or self._raw)(questions)
+        return answers(self._model, items)
+
+    def over(self, shards: Shards) -> Iterator[tuple[Outputs, Targets]]:
+        """The answers to the rows of shards, with their targets; raises as above."""
+        if self._features is None:
+            for part in parts_of_shards(shards):
+                yield self(part.questions), part.targets
+            return
+        features = self._features
+
+        def prepare(rows: Example) -> Examples:
+            return Examples(features(rows.questions), rows.targets)
+
+        for part in parts_of_shards(prepared(shards, prepare, keeps=False, whole=True)):
+            yield answers(self._model, part.questions), part.targets
 
 
 class Features:

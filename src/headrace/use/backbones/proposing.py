@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from headrace.errors import IntegrityError
 from headrace.media import medium
-from headrace.models import family_yields
+from headrace.spec.pipeline import family_yields
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.tasks import task

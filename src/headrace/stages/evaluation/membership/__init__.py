@@ -67,7 +67,7 @@ def attack(
     rows = AttackedRows(context.train, context.test)
     if not rows.is_enough:
         return f"membership inference needs {LEAST_ROWS} rows of train and of test"
-    own = losses_of(context.model, rows, context.data, spec.training)
+    own = losses_of(context.model, rows, context.data, spec.training, home)
     if own is None:
         return f"a model for {spec.task} shows no loss of a row in its answers"
     builder = builder_name(spec)

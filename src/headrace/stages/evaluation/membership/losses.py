@@ -7,18 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.models.logged import loading
 from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.evaluation.membership.rows import AttackedRows
+from headrace.stages.fitting.features import FrozenAnswers
+from headrace.state.home import Home
 from headrace.tasks import asked, task
-from headrace.tasks.forms import parts_of
 
 _AT_ONCE = 1024
 
 
 def losses_of(
-    model: Any, rows: AttackedRows, data: DataDescription, training: TrainingSpec
+    model: Any,
+    rows: AttackedRows,
+    data: DataDescription,
+    training: TrainingSpec,
+    home: Home | None = None,
 ) -> npt.NDArray[np.float64] | None:
     """The losses of the attacked rows ``(n,)``; None where answers show none.
 
@@ -27,15 +31,15 @@ def losses_of(
         rows: of the attack.
         data: of the snapshot.
         training: the recipe. Labels are not smoothed here.
+        home: has the outputs of frozen layers.
     """
-    head, raw, shards = task(data.task).head, asked(data).raw, rows.attacked
+    head, answers = task(data.task).head, FrozenAnswers(model, asked(data).raw, home)
     plain = training.model_copy(update={"label_smoothing": 0.0})
     losses: list[npt.NDArray[np.float64]] = []
-    for part in parts_of(shards):
-        outputs = loading.answers(model, raw(part.questions))
+    for outputs, targets in answers.over(rows.attacked):
         for start in range(0, len(outputs), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            own = head.row_losses(model, outputs[some], part.targets[some], plain)
+            own = head.row_losses(model, outputs[some], targets[some], plain)
             if own is None:
                 return None
             losses.append(own)

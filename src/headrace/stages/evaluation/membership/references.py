@@ -63,7 +63,7 @@ def _fitted(
     data = TrainingData(snapshot.description, rows.half(number), val, home=recipe.home)
     fit = Fit(spec, recipe.folder, recipe.builder, data)
     model = fit.run(lambda _number, _metrics: None).model
-    losses = losses_of(model, rows, snapshot.description, training)
+    losses = losses_of(model, rows, snapshot.description, training, recipe.home)
     if losses is None:
         raise ValueError("the model that is attacked showed its losses")
     return losses

@@ -1,18 +1,28 @@
 """Attacks of real models: one that learned by heart, and one that did not."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.blobs import BLOBS, a_contract, spec_of
 
+from headrace.backend import compiled
+from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.rows import NOT_ASKED, Membership
+from headrace.models.logged import loading
 from headrace.spec import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.evaluation.membership import figures_of
+from headrace.stages.evaluation.membership.references import (
+    _fitted,
+    losses_of_references,
+)
+from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.stages.evaluation.parts import Look
 from headrace.stages.ingestion import ingest
+from headrace.stages.references import ReferenceRecipe
 from headrace.stages.training import train
 from headrace.state.home import Home
 from headrace.state.store import Store
@@ -136,3 +146,54 @@ def test_what_was_not_measured_is_a_warning_where_it_was_asked_for():
     assert figures_of(NOT_ASKED) == Look()
     part = figures_of(Membership(0.6, 0.5, 0.7, None, 10, 20))
     assert (len(part.metrics), part.findings) == (3, ())
+
+
+FROZEN = """
+import keras
+
+YIELDS = "vector"
+
+
+def build(data, **_):
+    raw = keras.Input(data.shape)
+    preprocessing = keras.Model(raw, keras.layers.Rescaling(1 / 255)(raw))
+    items = keras.Input(data.shape)
+    same = keras.initializers.GlorotUniform(seed=5)  # as if it were pretrained
+    features = keras.layers.Dense(
+        16, "relu", kernel_initializer=same, trainable=False
+    )
+    return preprocessing, keras.Model(items, features(keras.layers.Flatten()(items)))
+"""
+
+
+def test_what_is_frozen_is_computed_once_for_all_references(
+    trained, tmp_path, monkeypatch
+):
+    (tmp_path / "own.py").write_text(FROZEN)
+    monkeypatch.chdir(tmp_path)
+    model = {"builder": "own:build"}
+    spec = full(trained.settings.project)
+    spec = spec.model_copy(update={"model": spec.model.model_copy(update=model)})
+    place = trained.snapshot, trained.contract
+    recipe = ReferenceRecipe(spec, "own:build", tmp_path, *place, trained.home)
+    train, test = (SplitRows(trained.snapshot, name) for name in ("train", "test"))
+    rows = AttackedRows(train, test)
+    computed = []
+
+    def counted(model):
+        compute = compiled(model)
+
+        def count(items):
+            computed.append(len(items) if model.non_trainable_weights else 0)
+            return compute(items)
+
+        return count
+
+    monkeypatch.setattr(loading, "compiled", counted)
+    losses = losses_of_references(recipe, rows, trained.home.anchored)
+    val = len(SplitRows(trained.snapshot, "val"))
+    assert sum(computed) == len(train) + len(test) + val
+    plain = replace(recipe, home=None)
+    for number in (0, 5):
+        expected = _fitted(plain, rows, number)
+        np.testing.assert_allclose(losses[:, number], expected, atol=1e-4)
