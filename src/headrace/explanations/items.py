@@ -95,10 +95,12 @@ class Explainer:
         self.no_gradients = ""
         self._gradients: Gradients | None = None
         parts = parts_of(model)
-        self._preprocessing, self.network = parts or (None, None)
+        self._preprocessing: Any = None
+        self.network: Any = None
         if parts is None:
             self.no_gradients = "it is not made of pre-processing and network"
             return
+        self._preprocessing, self.network = parts
         try:
             self._gradients = Gradients(*parts, task(data.task).explained)
         except NoGradientsError as error:
