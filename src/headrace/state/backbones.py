@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import Field
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.records import BackboneRecord, Finding, Record
+from headrace.records import BackboneRecord, Record
 from headrace.state import regular
 from headrace.state.anchored import as_json
 from headrace.state.home import Home
@@ -250,19 +250,3 @@ def again(backbone: Backbone, home: Home) -> str:
     own = [name for name, one in names(home).items() if one == backbone.digest]
     name = own[0] if own else "NAME"
     return f"Bring it again: headrace backbone add {name} {backbone.source}"
-
-
-def doubts(backbone: Backbone) -> Iterator[Finding]:
-    """What may be wrong with a backbone."""
-    if not backbone.licence:
-        yield Finding(
-            check="licence",
-            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
-            "with `headrace backbone add ... --licence` if you know it",
-        )
-    if not backbone.is_proved:
-        yield Finding(
-            check="backbone",
-            message=f"the backbone {backbone.digest[:12]} is unproved: there is no "
-            f"reference for {backbone.architecture} in this form",
-        )

@@ -15,6 +15,7 @@ from headrace.records import Finding, Record
 from headrace.state import backbones
 from headrace.state.backbones import Backbone, BackboneFile
 from headrace.state.home import Home
+from headrace.use.backbones.pinning import doubts
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}", re.I)
 
@@ -58,7 +59,7 @@ def add(name: str, source: str, home: Home, licence: str = "") -> AddedBackbone:
             "Take letters, digits, dots and dashes, such as minilm.",
         )
     with _folder_of(source) as (folder, origin):
-        return bring(name, folder, origin, home, licence)
+        return bring(name, folder, home, origin, licence)
 
 
 @contextlib.contextmanager
@@ -80,15 +81,15 @@ def _folder_of(source: str) -> Iterator[tuple[Path, str]]:
 
 
 def bring(
-    name: str, folder: Path, source: str, home: Home, licence: str = ""
+    name: str, folder: Path, home: Home, source: str = "", licence: str = ""
 ) -> AddedBackbone:
     """Check a folder, prove it, keep it, and give it a name.
 
     Args:
         name: by which pipelines will name it.
         folder: with its files.
-        source: where they came from.
         home: with the store.
+        source: where they came from; by default what is known of it, else the folder.
         licence: by default the one that its README names.
 
     Raises:
@@ -103,6 +104,7 @@ def bring(
         digest = backbones.digest_of(files)
         known = backbones.find(digest, home)
         own = licence or admitted.licence
+        source = source or (known.source if known else str(folder.absolute()))
         if known is None or backbones.damaged(known, home.store):
             backbone = _kept(
                 paths,
@@ -128,7 +130,7 @@ def bring(
         backbone=backbone,
         is_new=known is None,
         left_out=admitted.left_out,
-        warnings=tuple(backbones.doubts(backbone)),
+        warnings=tuple(doubts(backbone)),
     )
 
 

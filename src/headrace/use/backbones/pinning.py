@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from headrace.errors import NotFoundError, SpecError, did_you_mean
@@ -10,6 +10,7 @@ from headrace.records import Finding
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state import backbones
+from headrace.state.backbones import Backbone
 from headrace.state.home import Home
 
 _FAMILY = "pretrained"
@@ -40,10 +41,9 @@ def pinned(spec: PipelineSpec, folder: Path, home: Home) -> PipelineSpec:
     if backbone is None:
         from headrace.use.backbones import bring
 
-        place = _place_of(preset, folder, home.settings.project)
+        place = _place_of(spec, folder, home.settings)
         if place is not None:
-            name = preset.rstrip("/")
-            backbone = bring(name, place, str(place.absolute()), home).backbone
+            backbone = bring(preset.rstrip("/"), place, home).backbone
         elif digest := backbones.digest_named(preset, home):
             backbone = backbones.known(digest, home)
         elif spec.model.builder != _FAMILY and not wanted:
@@ -55,6 +55,22 @@ def pinned(spec: PipelineSpec, folder: Path, home: Home) -> PipelineSpec:
     return spec.model_copy(update={"model": model})
 
 
+def doubts(backbone: Backbone) -> Iterator[Finding]:
+    """What may be wrong with a backbone."""
+    if not backbone.licence:
+        yield Finding(
+            check="licence",
+            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
+            "with `headrace backbone add ... --licence` if you know it",
+        )
+    if not backbone.is_proved:
+        yield Finding(
+            check="backbone",
+            message=f"the backbone {backbone.digest[:12]} is unproved: there is no "
+            f"reference for {backbone.architecture} in this form",
+        )
+
+
 def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:
     """What may be wrong with the backbone of a pinned spec: nothing where it has none.
 
@@ -63,7 +79,7 @@ def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:
     """
     digest = spec.model.backbone
     backbone = backbones.find(digest, home) if digest else None
-    return [*backbones.doubts(backbone)] if backbone else []
+    return [*doubts(backbone)] if backbone else []
 
 
 def check_backbone(
@@ -80,7 +96,7 @@ def check_backbone(
     preset = spec.model.arguments.get("preset")
     if not isinstance(preset, str):
         return spec
-    place = _place_of(preset, folder, settings.project)
+    place = _place_of(spec, folder, settings)
     if place is not None:
         from headrace.use.backbones.admission import admit
 
@@ -103,12 +119,14 @@ def _at(spec: PipelineSpec, place: Path) -> PipelineSpec:
     return spec.model_copy(update={"model": model})
 
 
-def _place_of(preset: str, folder: Path, project: Path) -> Path | None:
-    """The folder that a preset names, if it does."""
-    if not preset:
-        return None
-    places = (folder / preset, project / preset)
-    return next((place for place in places if place.is_dir()), None)
+def _place_of(spec: PipelineSpec, folder: Path, settings: Settings) -> Path | None:
+    """The folder that a preset names, if it does; of another builder, a backbone's."""
+    preset = str(spec.model.arguments["preset"])
+    for place in (folder / preset, settings.project / preset) if preset else ():
+        is_own = spec.model.builder != _FAMILY
+        if place.is_dir() and not (is_own and not (place / "config.json").is_file()):
+            return place
+    return None
 
 
 def _check(spec: PipelineSpec, medium: str, digest: str) -> None:

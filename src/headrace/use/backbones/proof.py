@@ -23,8 +23,6 @@ from headrace.models.backbones import (
 from headrace.records import DataDescription
 
 LARGEST_DIFFERENCE = 1e-3  # of a number, as a share of the vector's length
-
-
 _SHAPES = {"text": (4096,), "image": (64, 64, 3), "audio": (16_000,)}
 
 

@@ -202,11 +202,16 @@ def test_a_pipeline_pins_a_folder_of_the_project(bert, home, folder, settings):
     shutil.rmtree(settings.project / "backbones")
     assert pinned(spec, folder, home) == spec
     assert pinned(spec_of("backbones/small"), folder, home) == spec
+    assert add("hub", str(bert), home).backbone.source == str(bert)
+    shutil.copytree(bert, folder / "own")
+    assert pinned(spec_of("own"), folder, home).model.backbone == digest
+    assert listed(home)["own"].source == str(bert)  # which is a place as good
     of_other = spec_of("anything", backbone=digest)
     assert pinned(of_other, folder, home).model.backbone == digest
 
 
 def test_a_spec_that_names_no_backbone_stays(home, folder):
+    (folder / "large").mkdir()
     own = spec_of("large", builder="model:build")
     assert pinned(own, folder, home) == own
     assert not home.store.names("backbones")
