@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from headrace.errors import DependencyError, UsageError
@@ -9,6 +10,7 @@ from headrace.models.backbones import check_installed
 from headrace.spec.checks import refuse_credential
 
 _PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.weights.h5", "assets/*", "*.md")
+_REFUSED = {401, 403, 404}  # the hub has no such backbone, or not for everybody
 _FORMS = {
     "hf": "hf://OWNER/NAME",
     "kaggle": "kaggle://OWNER/MODEL/keras/VARIANT",
@@ -27,8 +29,9 @@ def fetch(source: str, scheme: str, place: Path) -> tuple[Path, str]:
         its folder, and the source with the version that was downloaded.
 
     Raises:
-        UsageError: it is of another scheme or form, or an extra is missing.
-        DependencyError: the hub does not answer, or has no such backbone.
+        UsageError: it is of another scheme or form, the hub does not have it, or an
+            extra is missing.
+        DependencyError: the hub does not answer.
     """
     refuse_credential(source, "The backbone's source")
     handle = source.partition("://")[2].strip("/")
@@ -45,7 +48,8 @@ def fetch(source: str, scheme: str, place: Path) -> tuple[Path, str]:
     except Exception as error:  # of any of the libraries below them
         text = str(error).strip().splitlines()
         reason = f"{type(error).__name__}: {text[0] if text else ''}"[:200]
-        raise DependencyError(
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        raise (UsageError if status in _REFUSED else DependencyError)(
             f"{source} cannot be downloaded: {reason.rstrip('.')}.",
             "Check the name and the network; or download it elsewhere, and name the "
             "folder.",
@@ -53,6 +57,7 @@ def fetch(source: str, scheme: str, place: Path) -> tuple[Path, str]:
 
 
 def _of_hugging_face(handle: str, place: Path) -> tuple[Path, str]:
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # nothing reports home
     import huggingface_hub
 
     commit = huggingface_hub.HfApi().model_info(handle, timeout=30).sha

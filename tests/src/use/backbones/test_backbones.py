@@ -186,6 +186,16 @@ def test_what_cannot_be_brought_leaves_nothing(bert, home):
     assert not home.store.names("backbones")
 
 
+def test_a_missing_extra_is_named_with_how_to_install_it(bert, home, monkeypatch):
+    needed = ("keras_hub", "no_such_library")
+    monkeypatch.setattr("headrace.models.backbones._NEEDED", needed)
+    for source in (str(bert), "hf://a/b"):
+        with pytest.raises(UsageError, match="needs no_such_library, which") as info:
+            add("small", source, home)
+        assert "pip install 'headrace[pretrained]'" in info.value.action
+    assert not home.store.names("backbones")
+
+
 def test_a_download_without_a_network_is_an_error_of_a_dependency(home, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(DependencyError, match="hf://a/b cannot be downloaded"):
