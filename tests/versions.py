@@ -52,6 +52,18 @@ def model(name, scale=1.0):
     return models.compose(data, before, network)
 
 
+def encoder(preset):
+    """A model of texts by way of a pretrained encoder's ids, with a random head."""
+    load_backend()
+    data = DESCRIPTIONS["text"]
+    arguments = {"preset": str(preset), "max_tokens": 20}
+    before, network = models.build("pretrained", data, arguments)
+    head = network.layers[-1]
+    kernel, bias = head.get_weights()
+    head.set_weights([np.random.default_rng(1).normal(0, 3, kernel.shape), bias])
+    return models.compose(data, before, network)
+
+
 def register(settings, name, medium_name, network, described=None):
     """Write a model's two files where MLflow would, and add it to the ledger."""
     description = described or DESCRIPTIONS[medium_name]

@@ -5,9 +5,11 @@ A model is loaded only from a file with the recorded digest, in Keras's safe mod
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import math
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from headrace.data.preparing import prepare
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media.arrow import lengths
 from headrace.media.forms import Payload
+from headrace.models.backbones import check_installed
 from headrace.models.logged.halves import halves
 from headrace.records import DataDescription
 from headrace.settings import Settings
@@ -34,6 +37,7 @@ BLOCK, BLOCK_VALUES = 1024, 2**21
 ITEM_VALUES = 2**26  # of the items together, which a model may copy several times
 VALUES = 8192  # of items of any length, padding included
 IDS = 1024  # of texts, likewise: an encoder pays more for padding than for a call
+_CONFIG_BYTES = 2**24
 
 
 def answers(model: Any, items: Payload) -> Outputs:
@@ -209,7 +213,10 @@ def open_model(
 
     Raises:
         IntegrityError: it is not a safe Keras model.
+        UsageError: it needs KerasHub, which is not installed.
     """
+    if _names_hub(path):
+        check_installed()
     load_backend()
     import keras
 
@@ -222,6 +229,14 @@ def open_model(
             "Restore it from a backup, or train again.",
         ) from error
     return LoadedModel(lambda: model, description, version)
+
+
+def _names_hub(path: Path) -> bool:
+    """Whether a Keras file names a module of KerasHub."""
+    with contextlib.suppress(OSError, KeyError, RuntimeError, zipfile.BadZipFile):
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as file:
+            return b'"module": "keras_hub.' in file.read(_CONFIG_BYTES)
+    return False
 
 
 def load(

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from headrace.backend import import_backend, load_backend
-from headrace.errors import DependencyError, IntegrityError
+from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import open_model
 from headrace.records import LoggedModel, Record
@@ -165,6 +165,7 @@ class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
 
         Raises:
             DependencyError: it crashed or hung, which is no verdict on a model.
+            UsageError: a model needs a package that is not installed.
         """
         try:
             code = self._running.process.wait(timeout=self._limit_seconds)
@@ -173,6 +174,8 @@ class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
             raise _no_answer(f"did not answer within {limit} s") from None
         if code:
             output = _read(self._running.errors).decode(errors="replace").strip()
+            if code == UsageError.exit_code:
+                raise UsageError(*output.splitlines()[-2:])
             last = (output.splitlines() or ["no message"])[-1]
             raise _no_answer(f"ended with {code}: {last[:300]}")
         return _REPORTS.validate_json(_read(self._running.answer))
@@ -219,7 +222,12 @@ def main() -> None:
     requests = _REQUESTS.validate_json(line)
     children.end_with_parent()
     load_backend(minimal=True)
-    reports = [measure(request) for request in requests]
+    try:
+        reports = [measure(request) for request in requests]
+    except UsageError as error:
+        sys.stderr.write(f"\n{error.message}\n{error.action}\n")
+        sys.stderr.flush()
+        os._exit(error.exit_code)
     sys.stdout.write(_REPORTS.dump_json(reports).decode())
     sys.stdout.flush()
     os._exit(0)  # taking TensorFlow down would take longer than the check

@@ -11,7 +11,6 @@ from tests import versions
 from tests.src.models.backbones.conftest import WORDS, small_bert
 from tests.src.use.test_exporting import check
 
-from headrace import models
 from headrace.models.engines import build_engine, onnx
 from headrace.models.engines.stored import open_stored, read_record
 from headrace.models.logged.halves import halves
@@ -28,17 +27,7 @@ TEXTS = ["Red, blue; RED", "zürich", "b", "a b " * 30, "naïvely\u3000東京 �
 @pytest.fixture
 def coded(settings, small_bert):
     """A home with a registered model of texts by way of a small encoder's ids."""
-    import keras
-
-    keras.utils.set_random_seed(3)
-    data = versions.DESCRIPTIONS["text"]
-    arguments = {"preset": str(small_bert), "max_tokens": 20}
-    before, network = models.build("pretrained", data, arguments)
-    head = network.layers[-1]
-    kernel, bias = head.get_weights()
-    kernel = np.random.default_rng(1).normal(0, 3, kernel.shape)
-    head.set_weights([kernel, bias])
-    model = models.compose(data, before, network)
+    model = versions.encoder(small_bert)
     versions.register(settings, "coded", "text", model)
     return settings.model_copy(update={"engines": "auto"}), model
 
