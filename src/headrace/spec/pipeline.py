@@ -242,9 +242,9 @@ def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, 
         SpecError: the family has no recipe, or one that does not fit `TrainingSpec`.
     """
     builder = builder or default_builder(medium, task)
-    if not family_medium(builder):
+    module = modules("models").get(builder)
+    if module is None or family_medium(builder) not in ("", medium):
         return {}
-    module = modules("models")[builder]
     recipe = constant(module, "RECIPE", '{"epochs": 4}')
     try:
         TrainingSpec.model_validate(recipe)

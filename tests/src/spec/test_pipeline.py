@@ -30,6 +30,11 @@ def test_an_annotated_recipe_of_a_package_is_applied(extend):
     assert least_steps("patches") == 0
 
 
+def test_a_family_for_any_medium_has_its_recipe(extend):
+    extend("models", "patches", 'MEDIUM = ""\nRECIPE = {"epochs": 4}\n')
+    assert spec_of().training.epochs == 4
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
