@@ -36,7 +36,8 @@ def build(
         preset: the backbone's folder.
         train: what is trained, see `headrace.models.backbones.training`.
         max_tokens: word pieces of a text that are read, with one before and one after.
-        pixels: of the shorter side to which an image is brought; 0: it stays as it is.
+        pixels: of an image's shorter side as the backbone takes it; 0: as it was
+            trained with.
 
     Returns:
         (preprocessing, body): from strings to int32 ``(batch, tokens)``, and from there

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from headrace.errors import SpecError
+from headrace.models.backbones.training import choose
 from headrace.records import DataDescription
 
 SMALLEST = 64  # rows and columns of an image
+_BLOCK = re.compile(r"(block\d+[a-z])_")  # of an EfficientNet, in a layer's name
 
 
 def build(
@@ -21,8 +24,9 @@ def build(
     Args:
         data: images in colour.
         preset: the backbone's folder.
-        train: what is trained: ``head`` or ``all``.
-        pixels: of an image's shorter side as the backbone takes it; 0: its own.
+        train: what is trained, see `choose`.
+        pixels: of an image's shorter side as the backbone takes it; 0: as it was
+            trained with, if it says so.
 
     Returns:
         (preprocessing, body): from ``(batch, height, width, 3)`` to float32 of the
@@ -45,11 +49,10 @@ def build(
     preprocessing = _preprocessing(data, preset, pixels)
     taken = keras.Input(preprocessing.output_shape[1:], name="images")
     network = exact(backbone, taken)
+    choose(train, _blocks(network), network)
     for layer in network.layers:
-        is_fixed = isinstance(
-            layer, keras.layers.BatchNormalization | keras.layers.Dropout
-        )
-        layer.trainable = train != "head" and not is_fixed
+        if isinstance(layer, keras.layers.BatchNormalization | keras.layers.Dropout):
+            layer.trainable = False
     vector = keras.layers.GlobalAveragePooling2D()(network.outputs[0])
     return preprocessing, keras.Model(taken, vector, name="pretrained")
 
@@ -83,15 +86,28 @@ def _preprocessing(data: DataDescription, preset: str, pixels: int) -> Any:
         ) from error
     layers = [keras.Input(data.shape)]
     height, width = data.shape[:2]
-    if pixels and pixels != min(height, width):
-        scale = pixels / min(height, width)
-        sides = round(height * scale), round(width * scale)
+    shorter = min(height, width)
+    wanted = pixels or min(converter.image_size or (shorter,))
+    if wanted != shorter:
+        sides = round(height * wanted / shorter), round(width * wanted / shorter)
         kind = converter.interpolation
         layers.append(keras.layers.Resizing(*sides, interpolation=kind))
     scale = 1.0 if converter.scale is None else converter.scale
     offset = 0.0 if converter.offset is None else converter.offset
     layers.append(keras.layers.Rescaling(scale, offset))
     return keras.Sequential(layers, name="preprocessing")
+
+
+def _blocks(network: Any) -> list[list[Any]]:
+    """The layers of each block; those after the last one belong to it."""
+    blocks: dict[str, list[Any]] = {}
+    for layer in network.layers:
+        if found := _BLOCK.match(layer.name):
+            blocks.setdefault(found[1], []).append(layer)
+        elif blocks:
+            [*_, last] = blocks.values()
+            last.append(layer)
+    return list(blocks.values())
 
 
 def exact(backbone: Any, taken: Any) -> Any:

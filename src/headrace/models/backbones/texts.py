@@ -35,7 +35,7 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
         sequence_length=min(max_tokens, most - 2),
     )
     backbone = exact(published)
-    blocks = [one for one in backbone.layers if hasattr(one, "intermediate_dim")]
+    blocks = [[one] for one in backbone.layers if hasattr(one, "intermediate_dim")]
     choose(train, blocks, backbone)
     return joined(tokenizer, backbone)
 

@@ -8,7 +8,7 @@ ICLR 2022.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from headrace.backend import layers_of
@@ -20,14 +20,14 @@ LAST, EACH, LORA = 0.005, 0.8, 0.1
 _ADAPTED = {"query", "value"}
 
 
-def choose(train: str, blocks: Sequence[Any], backbone: Any) -> None:
+def choose(train: str, blocks: Sequence[Sequence[Any]], backbone: Any) -> None:
     """Make trainable what is to be trained, each part with its own learning rate.
 
     Args:
         train: ``head``: nothing of the backbone; ``last:2``: its last two blocks;
             ``all``: all of it; ``lora:8``: low-rank updates, of rank 8, of what the
             attention of each block asks for and gives.
-        blocks: of the backbone, in order.
+        blocks: of the backbone, in order, each as its layers.
         backbone: a Keras model.
 
     Raises:
@@ -45,21 +45,27 @@ def choose(train: str, blocks: Sequence[Any], backbone: Any) -> None:
         )
     backbone.trainable = kind != "head"
     if kind in ("last", "lora"):
+        last = [layer for block in blocks[-number:] for layer in block]
         for layer in backbone.layers:
-            layer.trainable = layer in blocks[-number:] and kind == "last"
+            layer.trainable = layer in last and kind == "last"
     if kind == "lora":
-        _adapt(blocks, number)
+        _adapt(layers_of(backbone), number)
     rate = LORA if kind == "lora" else LAST
-    depth = {id(v): n for n, block in enumerate(blocks) for v in block.variables}
+    depth = {
+        id(variable): number
+        for number, block in enumerate(blocks)
+        for layer in block
+        for variable in layer.variables
+    }
     for variable in backbone.trainable_variables:
         below = len(blocks) - 1 - depth.get(id(variable), -1)
         variable.rate = rate if kind == "lora" else rate * EACH**below
 
 
-def _adapt(blocks: Sequence[Any], rank: int) -> None:
+def _adapt(layers: Iterable[Any], rank: int) -> None:
     """Low-rank updates of the queries and values; all else stays."""
     adapted = 0
-    for layer in (layer for block in blocks for layer in layers_of(block)):
+    for layer in layers:
         if layer.name in _ADAPTED and hasattr(layer, "enable_lora"):
             layer.trainable = True
             layer.enable_lora(rank)

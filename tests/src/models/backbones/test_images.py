@@ -65,7 +65,8 @@ def preset_of(folder, config):
     import keras_hub
 
     weights = random_layers(keras_hub.models.EfficientNetBackbone(**config))
-    return lite0.write_preset(folder, config, weights, lite0.CONVERTER), weights
+    converter = lite0.CONVERTER | {"image_size": (64, 64)}
+    return lite0.write_preset(folder, config, weights, converter), weights
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +143,12 @@ def test_the_reference_refuses_other_architectures(change, message):
         EfficientNet(SMALL | change, {})
 
 
-def test_images_are_resized_if_asked(small):
-    for pixels, shape in ((0, (64, 70, 3)), (96, (96, 105, 3))):
-        preprocessing, _ = body_of(small[0], pixels=pixels)
+def test_images_are_as_large_as_the_backbone_was_trained_with(small):
+    large = DATA.model_copy(update={"shape": (128, 160, 3)})
+    preset = str(small[0])
+    for pixels, shape in ((0, (64, 80, 3)), (96, (96, 120, 3))):
+        arguments = {"preset": preset, "pixels": pixels}
+        preprocessing, _ = build("pretrained", large, arguments)
         assert preprocessing.output_shape == (None, *shape)
     same, _ = body_of(small[0])
     np.testing.assert_allclose(same(PHOTOS), (PHOTOS - 127.0) / 128, atol=1e-6)
@@ -217,6 +221,34 @@ def test_the_converter_reads_only_what_a_file_of_tensors_may_name(tmp_path):
         lite0.read_tensors(tmp_path / "hostile.pth")
 
 
+@pytest.mark.parametrize(
+    ("train", "learn"),
+    [
+        ("head", set()),
+        ("last:1", {"block3a", "top"}),
+        ("last:2", {"block2b", "block3a", "top"}),
+        ("all", {"stem", "block1a", "block2a", "block2b", "block3a", "top"}),
+    ],
+)
+def test_the_last_blocks_learn_and_normalisations_keep_their_statistics(
+    small, train, learn
+):
+    import keras
+
+    _, network = body_of(small[0], train=train)
+    learning = [one for one in network.layers[:-1] if one.trainable_variables]
+    assert {one.name.partition("_")[0] for one in learning} == learn
+    assert not any(isinstance(one, keras.layers.BatchNormalization) for one in learning)
+    rates = [one.trainable_variables[0].rate for one in learning]
+    assert rates == sorted(rates)
+    assert all(rate == 0.005 for rate in rates[-1:])
+
+
+def test_low_rank_updates_are_for_texts(small):
+    with pytest.raises(SpecError, match="the backbone has no attention"):
+        body_of(small[0], train="lora:4")
+
+
 def fit_of(folder, **training):
     """A fit of 12 images in two classes that has not begun."""
     random = np.random.default_rng(2)
@@ -270,7 +302,7 @@ def test_lite0_knows_two_photos(real):
     expected = EfficientNet(lite0.config_of(folder), weights)((photos - 127.0) / 128)
     expected = expected.mean((1, 2))
     data = DATA.model_copy(update={"shape": photos.shape[1:]})
-    parts = build("pretrained", data, {"preset": str(folder)})
+    parts = build("pretrained", data, {"preset": str(folder), "pixels": 160})
     vectors = vectors_of(*parts, photos)
     np.testing.assert_allclose(vectors, expected, atol=1e-5 * expected.max())
     answers = expected @ tensors["_fc.weight"].T + tensors["_fc.bias"]
