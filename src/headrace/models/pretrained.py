@@ -40,8 +40,8 @@ def build(
             trained with.
 
     Returns:
-        (preprocessing, body): from strings to int32 ``(batch, tokens)``, and from there
-        to ``(batch, width)``, of length 1. Of images, see
+        (preprocessing, body): from raw items to what the backbone takes, and from there
+        to ``(batch, width)``, of length 1. See `headrace.models.backbones.texts` and
         `headrace.models.backbones.images`.
 
     Raises:

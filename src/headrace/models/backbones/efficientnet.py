@@ -26,6 +26,7 @@ from headrace.records import DataDescription
 
 _Floats = npt.NDArray[np.float64]
 _Sides = tuple[int, int]  # zeros before and after
+_GOLDEN = 64, 96, 3  # rows, columns and channels of golden images
 
 
 def _swish(x: _Floats) -> _Floats:
@@ -42,34 +43,46 @@ _ACTIVATIONS: dict[str, Callable[[_Floats], _Floats]] = {
 
 
 def golden(folder: Path) -> Golden | None:
-    """Images of random pixels, and the means of their last maps.
+    """Images of random pixels, and the mean of the map of each, of length 1.
 
     Args:
-        folder: in the form of KerasHub; None is given for one of another form.
+        folder: as KerasHub writes it; None is given for one of another form, or of
+            other blocks.
     """
+    files = (folder / "config.json", folder / "image_converter.json")
+    if not all(path.is_file() for path in files):
+        return None
+    config, how = (json.loads(path.read_bytes()).get("config") for path in files)
+    weights = layers_in(folder / "model.weights.h5")
+    if config is None or how is None or not weights:
+        return None
+    try:
+        network = EfficientNet(config, weights)
+    except ValueError:
+        return None
+    items = np.random.default_rng(7).integers(0, 256, (4, *_GOLDEN), np.uint8)
+    scale, offset = (how.get(name) for name in ("scale", "offset"))
+    pixels = items * np.array(1 if scale is None else scale)
+    mean = network(pixels + np.array(0 if offset is None else offset)).mean((1, 2))
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    target = {"classes": ["no", "yes"]}
+    data = DataDescription(medium="image", shape=_GOLDEN, target=target)
+    return Golden(data, items, mean, {"pixels": min(_GOLDEN[:2])})
+
+
+def layers_in(path: Path) -> dict[str, list[Any]]:
+    """The arrays of each layer in a ``.weights.h5`` by its name; empty if unnamed."""
     import h5py
 
-    config, converter, weights = (
-        folder / name
-        for name in ("config.json", "image_converter.json", "model.weights.h5")
-    )
-    if not (converter.is_file() and weights.is_file()):
-        return None
-    with h5py.File(weights, "r") as file:
-        arrays = {
-            str(own.attrs["name"]): [own[str(n)][...] for n in range(len(own))]
-            for own in (layer["vars"] for layer in file["layers"].values())
+    if not path.is_file():
+        return {}
+    with h5py.File(path) as file:
+        groups = [group["vars"] for group in file.get("layers", {}).values()]
+        return {
+            str(arrays.attrs["name"]): [arrays[key][()] for key in sorted(arrays)]
+            for arrays in groups
+            if len(arrays) and "name" in arrays.attrs
         }
-    how = json.loads(converter.read_bytes())["config"]
-    images = np.random.default_rng(7).integers(0, 256, (4, 64, 96, 3), np.uint8)
-    scale, offset = how.get("scale"), how.get("offset")
-    pixels = images * (1.0 if scale is None else np.asarray(scale))
-    pixels = pixels + (0.0 if offset is None else np.asarray(offset))
-    backbone = EfficientNet(json.loads(config.read_bytes())["config"], arrays)
-    data = DataDescription(
-        medium="image", shape=images.shape[1:], target={"classes": ["no", "yes"]}
-    )
-    return Golden(data, images, backbone(pixels).mean((1, 2)), {})
 
 
 class EfficientNet:

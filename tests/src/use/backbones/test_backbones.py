@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
-from tests.src.models.backbones.test_images import SMALL, preset_of
 
 from headrace.errors import DependencyError, NotFoundError, Refusal, UsageError
 from headrace.settings import Settings
@@ -82,11 +81,11 @@ def test_an_efficientnet_is_proved_with_the_padding_of_its_weights(
     home, tmp_path, padding
 ):
     """KerasHub pads as PyTorch does, also where TensorFlow trained the weights."""
-    config = SMALL | {"stem_conv_padding": padding}
-    config["include_stem_padding"] = padding == "valid"
+    changes = {"stem_conv_padding": padding}
+    changes["include_stem_padding"] = padding == "valid"
     folder = tmp_path / "efficientnet"
     folder.mkdir()
-    preset_of(folder, config)
+    lite0.small_preset(folder, changes)
     one = add("lite", str(folder), home).backbone
     assert (one.medium, one.architecture) == ("image", "efficientnet")
     assert one.difference < 1e-5
