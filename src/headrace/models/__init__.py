@@ -26,7 +26,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
-from headrace.errors import SpecError, did_you_mean
+from headrace.errors import SpecError, UsageError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
 from headrace.spec.pipeline import default_builder, family_medium, family_yields
@@ -207,6 +207,7 @@ def build(
 
     Raises:
         SpecError: wrong arguments, or the network's output does not fit the task.
+        UsageError: the builder's own.
     """
     builder = find_builder(name, folder)
     check_arguments(name, builder, arguments)
@@ -216,7 +217,7 @@ def build(
         if not learned.HAS_EXAMPLES:  # else it takes these
             network(preprocessing.outputs[0])
         _ = network.outputs[0]
-    except SpecError:
+    except UsageError:  # it says what to do
         raise
     except (Exception, SystemExit) as error:  # whatever the user's builder raises
         raise SpecError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.models.backbones import check_installed, images, texts
+from headrace.models.backbones import check_installed, images, sounds, texts
 from headrace.records import DataDescription
 
 MEDIUM = ""  # any
@@ -32,7 +32,7 @@ def build(
     """The mean of what a backbone sees in all places of an item.
 
     Args:
-        data: texts, or images in colour.
+        data: texts, images in colour, or sounds.
         preset: the backbone's folder.
         train: what is trained, see `headrace.models.backbones.training`.
         max_tokens: word pieces of a text that are read, with one before and one after.
@@ -41,8 +41,8 @@ def build(
 
     Returns:
         (preprocessing, body): from raw items to what the backbone takes, and from there
-        to ``(batch, width)``, of length 1. See `headrace.models.backbones.texts` and
-        `headrace.models.backbones.images`.
+        to ``(batch, width)``, of length 1. See `texts`, `images` and `sounds` in
+        `headrace.models.backbones`.
 
     Raises:
         SpecError: the backbone does not suit the data.
@@ -51,4 +51,6 @@ def build(
     check_installed()
     if data.medium == "image":
         return images.build(data, preset, train, pixels)
+    if data.medium == "audio":
+        return sounds.build(data, preset, train)
     return texts.build(preset, train, max_tokens)
