@@ -77,7 +77,9 @@ def _prove(folder: Path, architecture: str) -> Proof | None:
     if golden is None:
         medium = ARCHITECTURES[architecture]
         target = {"classes": ["no", "yes"]}
-        data = DataDescription(medium=medium, shape=_SHAPES[medium], target=target)
+        data = DataDescription(
+            medium=medium, shape=_SHAPES[medium], sample_rate_hz=16_000, target=target
+        )
         pretrained.build(data, str(folder))
         return None
     by_converter = _difference(golden, *_converted(folder, golden))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
+from tests.src.models.backbones.test_sounds import whisper  # noqa: F401 (a fixture)
 
 from headrace.errors import DependencyError, NotFoundError, Refusal, UsageError
 from headrace.settings import Settings
@@ -109,6 +110,19 @@ def test_minilm_is_exact_and_its_vocabulary_comes_from_the_one_file(home, tmp_pa
     assert "vocab.txt" in [file.name for file in one.files]
     assert one.difference < 1e-5
     assert one.converter_difference > 0.1
+
+
+def test_blocks_of_another_kind_are_taken_without_a_proof(home, tmp_path):
+    kinds = ["fused", "unfused", "unfused"]
+    config = lite0.SMALL | {"stackwise_block_types": kinds}
+    lite0.write_preset(tmp_path, config, None, lite0.CONVERTER)
+    one = add("second", str(tmp_path), home, licence="MIT").backbone
+    assert (one.medium, one.is_proved) == ("image", False)
+
+
+def test_a_whisper_is_taken_without_a_proof(home, whisper):  # noqa: F811
+    one = add("whisper", str(whisper), home, licence="MIT").backbone
+    assert (one.medium, one.is_proved) == ("audio", False)
 
 
 def test_lite0_is_exact(home, tmp_path):
