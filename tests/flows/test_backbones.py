@@ -1,5 +1,6 @@
 """A pretrained backbone by the command line: brought, trained on, proved, refused."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -235,3 +236,32 @@ def test_a_deployment_has_the_digest_and_needs_the_folder_no_more(
         assert run.spec.model.backbone == listed["digest"]
         assert run.title.startswith("tiny")
         assert "backbone" not in run.title
+
+
+def test_new_names_a_backbone_and_the_pipeline_runs_and_explains_without_an_edit(
+    texts, bert
+):
+    assert texts.headrace("backbone", "add", "small", str(bert)).exit_code == 0
+    words = {"warm": ("red", "a", "zurich"), "cold": ("blue", "b", "naively")}
+    lines = [
+        f"{' '.join(text)},{label}"
+        for label, own in words.items()
+        for text in itertools.islice(itertools.product(own, repeat=5), 20, 80)
+    ]
+    table = texts.project / "few.csv"
+    table.write_text("\n".join(["text,label", *lines]) + "\n")
+    drafted = texts.headrace("new", "few", "--medium", "text", "--data", str(table))
+    assert drafted.exit_code == 0, drafted.err
+    assert "the backbone small reads these texts (0.0% unknown, " in drafted.out
+    answer = texts.headrace("run", "few", "--json")
+    assert answer.json["status"] == "promoted", answer.json["reason"]
+    size = next(gate for gate in answer.json["gates"] if gate["name"] == "size")
+    assert size["passed"]
+    given = ("explain", "few", "red a blue zurich red", "--text", "--json")
+    explained = texts.headrace(*given, "--method", "occlusion", "--unchecked").json
+    sanity = explained["sanity"]
+    assert sanity["occlusion"]["status"] in ("passed", "failed"), "it was checked"
+    assert "frozen layers" in sanity["gradients"]["reason"]
+    if explained["method"]:
+        assert explained["parts"][0]["name"] == "blue"
+        assert explained["parts"][0]["value"] < 0
