@@ -57,6 +57,15 @@ def test_the_wheel_holds_nothing_else(names):
     assert f"{about}/licenses/LICENSE" in names
 
 
+def test_the_wheel_declares_what_python_has_of_the_flows(wheel):
+    """Without a dot after "headrace", by which extensions are looked for."""
+    about = f"headrace-{metadata.version('headrace')}.dist-info"
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"{about}/entry_points.txt").decode()
+    assert "[headrace_python]\nrun = headrace_flows.calling:run\n" in text
+    assert "headrace." not in text
+
+
 def test_the_wheel_holds_the_data_that_comes_with_headrace(names):
     place = "headrace/data/sources/catalog/packed"
     for name in ("sms-spam.parquet", "few-spoken-digits.parquet", "README.md"):
