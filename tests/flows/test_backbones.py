@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.homes import Home
+from tests.homes import Home, values_of
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 
 from headrace.state.ledger import Ledger
@@ -98,6 +98,12 @@ def check_damage(texts, digest, bert):
     sound = texts.headrace("verify", "--json")
     assert sound.exit_code == 0, sound.out
     assert sound.json["checked"]["backbones"] == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.models.backbones._NEEDED", ("no_such_library",))
+        alone = texts.headrace("verify", "--json")
+    assert alone.exit_code == 0, alone.out
+    (told,) = alone.json["warnings"]
+    assert "was not compared with its reference: A pretrained backbone needs" in told
     weights = texts.path / "store" / "backbones" / digest / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -109,7 +115,7 @@ def check_damage(texts, digest, bert):
         assert f"{weights} is not the file that was recorded" in broken.json["reason"]
         assert f"headrace backbone add small {bert}" in broken.json["reason"]
     record = weights.with_name("record.json")
-    record.write_text(record.read_text().replace("Apache-2.0", "MIT"))
+    record.write_text(record.read_text().replace("Apache-2.0", "GPL-3.0"))
     broken = texts.headrace("verify", "--json")
     assert f"{record} was changed" in broken.json["reason"]
     assert "Bring it again with `headrace backbone add`" in broken.json["reason"]
@@ -151,6 +157,11 @@ def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
     version = Ledger(f"sqlite:///{texts.path}/headrace.db").version("tiny", 1)
     recorded = version.details["training"]["backbone"]
     assert (recorded["name"], recorded["digest"]) == ("small", digest)
+    tags = "SELECT value FROM tags WHERE key = 'mlflow.headrace.backbone'"
+    cards = "SELECT description FROM model_versions"
+    assert values_of(texts.path / "mlflow.db", tags) == [digest]
+    (card,) = values_of(texts.path / "mlflow.db", cards)
+    assert f"- Base model small (bert, Apache-2.0) from {bert}, `{digest}`" in card
     loaded = loaded_by(texts, "run", "tiny", "--json")
     assert "headrace_flows.run" in loaded
     assert not loaded & {"keras_hub", "safetensors", "keras", "tokenizers"}
