@@ -58,8 +58,10 @@ def tune(
     settings = Settings()
     plain, space = parse_search(overrides or ())
     spec, folder = open_pipeline(pipeline, settings, plain, data)
-    prepared(settings)
+    if "preset" in spec.model.arguments:
+        prepared(settings)  # to find its backbone
     tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
+    prepared(settings)
     summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
     value = tuning.answer(summary)
 
