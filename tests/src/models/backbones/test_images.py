@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -126,6 +127,23 @@ def test_images_are_as_large_as_the_backbone_was_trained_with(small):
         assert preprocessing.output_shape == (None, *shape)
     same, _ = body_of(small[0])
     np.testing.assert_allclose(same(PHOTOS), (PHOTOS - 127.0) / 128, atol=1e-6)
+
+
+def test_each_channel_has_its_own_normalisation(tmp_path):
+    import keras
+
+    folder, _ = lite0.small_preset(tmp_path)
+    scale, offset = [0.017, 0.0175, 0.0174], [-2.1, -2.0, -1.8]
+    path = folder / "image_converter.json"
+    converter = json.loads(path.read_text())
+    converter["config"] |= {"scale": scale, "offset": offset}
+    path.write_text(json.dumps(converter))
+    preprocessing, _ = body_of(folder)
+    preprocessing.save(tmp_path / "saved.keras")
+    again = keras.saving.load_model(tmp_path / "saved.keras")
+    expected = PHOTOS * np.array(scale) + np.array(offset)
+    for model in (preprocessing, again):
+        np.testing.assert_allclose(model(PHOTOS), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
