@@ -81,11 +81,16 @@ def _body(taken: Any, seen: Any) -> Any:
     return keras.Model(taken, vector, name="pretrained")
 
 
+def suits(shape: tuple[int, ...]) -> bool:
+    """Whether images ``(height, width, channels)`` are like those it learned from."""
+    return shape[2] == 3 and min(shape[:2]) >= SMALLEST
+
+
 def _check_shape(shape: tuple[int, ...]) -> None:
     """Refuse images that a backbone for photos does not suit."""
-    height, width, channels = shape
-    if channels == 3 and min(height, width) >= SMALLEST:
+    if suits(shape):
         return
+    height, width, channels = shape
     colour = "in colour" if channels == 3 else "in grey"
     raise SpecError(
         f"A pretrained backbone takes images in colour from {SMALLEST} x {SMALLEST} "

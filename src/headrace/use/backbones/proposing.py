@@ -1,4 +1,4 @@
-"""The backbone that ``headrace new`` names for new texts; nothing is downloaded."""
+"""The backbone that ``headrace new`` names for new data; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from headrace.errors import IntegrityError
 from headrace.media import medium
+from headrace.models.backbones import images
 from headrace.spec.pipeline import family_yields
 from headrace.state import backbones
+from headrace.state.backbones import Backbone
 from headrace.state.home import Home
 from headrace.tasks import task
 from headrace.use.backbones import listed
@@ -73,20 +75,24 @@ def with_backbone(
 ) -> tuple[Inspection, Proposal | None]:
     """What was read of new data, and the backbone for it.
 
-    Texts of few rows a class get the one that fits; without one, a sentence says that
-    there are backbones. Images and sounds have none: whether it is better, their first
-    run finds out.
+    Texts, and images that it suits, of few rows a class get the one that fits; without
+    one, a sentence says that there are backbones. Sounds have none: their own family
+    was measured to be as good.
     """
     survey, snapshot = inspection.survey, inspection.snapshot
     data, counts = snapshot.description, survey.class_rows
-    suits = (
-        medium(data.medium).IS_TEXT and family_yields(FAMILY) == task(data.task).takes
-    )
+    is_text = medium(data.medium).IS_TEXT
+    is_photo = data.medium == "image" and images.suits(data.shape)
+    suits = (is_text or is_photo) and family_yields(FAMILY) == task(data.task).takes
     if not suits or not counts or sum(counts) > MOST_OF_A_CLASS * len(counts):
         return inspection, None
-    items = itertools.chain.from_iterable(learned_items(snapshot))
-    texts = [item.as_py() for item in itertools.islice(items, _SAMPLE)]
-    proposal, unfit = propose(texts, home)
+    unfit: list[str] = []
+    if is_text:
+        items = itertools.chain.from_iterable(learned_items(snapshot))
+        texts = [item.as_py() for item in itertools.islice(items, _SAMPLE)]
+        proposal, unfit = propose(texts, home)
+    else:
+        proposal = propose_for_images(home)
     facts, sentences = survey.facts, [*survey.sentences]
     if proposal:
         sentences.append(proposal.sentence)
@@ -110,9 +116,9 @@ def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str
     if importlib.util.find_spec("keras_hub") is None:
         return None, []
     unfit, fitting = [], []
-    for name, folder in _folders(home):
+    for name, _, folder in _folders(home, "text"):
         fit = fit_of(folder, texts)
-        size = megabytes(p for p in folder.iterdir() if WEIGHTS.fullmatch(p.name))
+        size = _megabytes(folder)
         if fit.is_good:
             fitting.append((fit.unknown, fit.pieces, size, name, fit))
         else:
@@ -121,16 +127,44 @@ def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str
         return None, unfit
     *_, size, name, fit = min(fitting)
     sentence = f"the backbone {name} reads these texts ({fit}): its head is trained"
-    return Proposal(name, 10 * math.ceil(size * _OF_A_SIZE / 10), sentence), unfit
+    return Proposal(name, _limit(size), sentence), unfit
 
 
-def _folders(home: Home) -> Iterator[tuple[str, Path]]:
-    """The names and files of the text encoders that are whole."""
+def propose_for_images(home: Home) -> Proposal | None:
+    """The registered backbone for images: a proved one, and of these the smallest."""
+    if importlib.util.find_spec("keras_hub") is None:
+        return None
+    found = [
+        (not backbone.is_proved, _megabytes(folder), name)
+        for name, backbone, folder in _folders(home, "image")
+    ]
+    if not found:
+        return None
+    _, size, name = min(found)
+    sentence = (
+        f"the backbone {name} sees these images: its head is trained; a run with "
+        '`--set model.builder=cnn --set "model.arguments={}"` trains a network of '
+        "their own, which takes its place where it is better"
+    )
+    return Proposal(name, _limit(size), sentence)
+
+
+def _megabytes(folder: Path) -> float:
+    return megabytes(p for p in folder.iterdir() if WEIGHTS.fullmatch(p.name))
+
+
+def _limit(size: float) -> int:
+    """Megabytes that the saved model of a backbone may have."""
+    return 10 * math.ceil(size * _OF_A_SIZE / 10)
+
+
+def _folders(home: Home, medium: str) -> Iterator[tuple[str, Backbone, Path]]:
+    """The backbones of a medium that are whole: name, what is known, and files."""
     for name, backbone in listed(home).items():
-        if backbone is None or backbone.medium != "text":
+        if backbone is None or backbone.medium != medium:
             continue
         try:
-            yield name, backbones.local_folder(backbone.digest, home)
+            yield name, backbone, backbones.local_folder(backbone.digest, home)
         except IntegrityError:
             continue  # a run that names it says so
 

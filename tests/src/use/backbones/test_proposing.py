@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 
 from headrace.settings import Settings
@@ -77,6 +78,47 @@ def drafted(settings, each, words=WORDS):
     told = " ".join(inspection.survey.sentences)
     assert ("backbone" in told) == ("backbone" in file) == ("backbone" in readme)
     return tomllib.loads(file), told, inspection.survey.facts
+
+
+def drafted_images(settings, side, channels=3):
+    """The file for images in two classes, and what is told of it."""
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (40, side, side, channels), np.uint8)
+    np.savez(settings.project / "x.npz", x=x, y=np.arange(40) % 2)
+    data = DataSpec(source=str(settings.project / "x.npz"))
+    folder, inspection = draft("it", "image", "classification", data, settings)
+    load_spec(folder)
+    written = tomllib.loads((folder / "pipeline.toml").read_text())
+    return written, " ".join(inspection.survey.sentences)
+
+
+def test_a_backbone_is_named_for_photos_without_augmentation(settings, register):
+    register("eyes", medium="image")
+    register("words", [*PIECES, "more"])
+    written, told = drafted_images(settings, 64)
+    assert written["model"]["builder"] == "pretrained"
+    assert written["model"]["arguments"] == {"preset": "eyes", "train": "head"}
+    assert "augment" not in written.get("training", {})
+    assert size_of(written) == 20
+    assert "the backbone eyes sees these images" in told
+    assert "--set model.builder=cnn" in told
+
+
+@pytest.mark.parametrize(("side", "channels"), [(48, 3), (64, 1)])
+def test_small_and_grey_images_have_a_network_of_their_own(
+    settings, register, side, channels
+):
+    register("eyes", medium="image")
+    written, told = drafted_images(settings, side, channels)
+    assert written["model"]["builder"] == "cnn"
+    assert written["training"]["augment"]
+    assert "backbone" not in told
+
+
+def test_photos_without_a_backbone_are_told_that_there_are_some(settings):
+    written, told = drafted_images(settings, 64)
+    assert written["model"]["builder"] == "cnn"
+    assert "headrace backbone add" in told
 
 
 def size_of(written):
