@@ -152,9 +152,8 @@ def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
     least = max(least_steps(builder), survey.least_steps)
     recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
     yield from _training(recipe, survey, least, inspection.snapshot.rows)
-    # What is frozen is computed once, and so cannot see an item in many forms.
-    few = survey.rows["train"] <= FEW_ROWS and not proposal
-    yield from _augmentation(description.medium, task, is_used=few)
+    rows, is_frozen = survey.rows["train"], proposal is not None
+    yield from _augmentation(description.medium, task, rows, is_frozen=is_frozen)
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
         champion["arguments"] = {"gain": gain}
@@ -162,9 +161,14 @@ def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
         yield from _table("[[gates]]", gate)
 
 
-def _augmentation(medium: str, task: str, *, is_used: bool) -> Iterator[str]:
-    """A table of what suits few rows; what its user must judge of is in comments."""
-    used = used_by_new(medium, task) if is_used else ()
+def _augmentation(
+    medium: str, task: str, rows: int, *, is_frozen: bool = False
+) -> Iterator[str]:
+    """A table of what suits few rows; what its user must judge of is in comments.
+
+    All of it is where a frozen backbone is computed once for each item.
+    """
+    used = used_by_new(medium, task) if rows <= FEW_ROWS and not is_frozen else ()
     if usual := suggested(medium, task):
         yield "\n# Augmentation: use what does not change the meaning of an item."
         yield f"{'' if used else '# '}[training.augment]"
