@@ -94,7 +94,7 @@ class Survey:
         examples: of an epoch, where they are not the rows.
         worst: the score that a useless model loses: 1 of a share that is right; of
             numbers, the error of always answering the same.
-        class_rows: rows of train of each class, for tasks whose classes are apart.
+        class_rows: rows of train of each class or tag, for tasks that have these.
         patience: the share of the epochs after which a validation loss that no longer
             falls ends a training; 0 for tasks in which it may be flat before it falls.
     """

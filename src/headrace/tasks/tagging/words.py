@@ -166,6 +166,7 @@ class TagSurvey(Surveyor):
                 *((tag, f"{train[tag]:,}", f"{test[tag]:,}") for tag in tags),
             ],
             findings=_findings(labels, every, several),
+            class_rows=[train[tag] for tag in tags],
             patience=PATIENCE,
         )
 

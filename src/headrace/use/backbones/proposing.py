@@ -187,12 +187,12 @@ def _hint(fewest: int, unfit: Sequence[str]) -> str:
     """What says that there are backbones, where a class has few rows.
 
     Args:
-        fewest: rows of the smallest class.
+        fewest: rows of the rarest label.
         unfit: from `propose`.
     """
     none = f"; none in the store fits: {', '.join(unfit)}" if unfit else ""
     return (
-        f"the smallest class has {fewest:,} rows; with fewer than {FEW_OF_A_CLASS}, a "
+        f"the rarest label has {fewest:,} rows; with fewer than {FEW_OF_A_CLASS}, a "
         "pretrained backbone is usually better: bring one with `headrace backbone add "
         f"NAME SOURCE`, and write the pipeline anew{none}"
     )

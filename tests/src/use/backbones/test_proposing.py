@@ -172,7 +172,7 @@ def test_without_one_a_line_tells_of_them_where_a_class_has_few_rows(settings):
     written, told, _ = drafted(settings, 60)
     assert written["model"]["builder"] == "bag_of_ngrams"
     assert told.count("headrace backbone add NAME SOURCE") == 1
-    assert re.search(r"the smallest class has \d\d rows; with fewer than 100, ", told)
+    assert re.search(r"the rarest label has \d\d rows; with fewer than 100, ", told)
 
 
 def test_where_no_class_has_few_rows_nothing_is_told(settings):
@@ -218,3 +218,16 @@ def test_the_form_of_kerashub_has_its_vocabulary_elsewhere(tmp_path):
 @pytest.mark.parametrize("texts", [[], [""]])
 def test_no_vocabulary_fits_no_text(tmp_path, texts):
     assert not fit_of(write_encoder(tmp_path / "encoder"), texts).is_good
+
+
+def test_tags_of_texts_get_a_backbone_too(settings, register):
+    register("small", [*PIECES, *NUMBERS])
+    lines = ["text,tags"]
+    for number in range(120):
+        tags = "|".join(("a", "b", "c")[: 1 + number % 3])
+        lines.append(f"the {WORDS[number % 12]} room {number},{tags}")
+    (settings.project / "table.csv").write_text("\n".join(lines))
+    data = DataSpec(source=str(settings.project / "table.csv"), label="tags")
+    folder, _ = draft("it", "text", "tagging", data, settings)
+    spec = load_spec(folder)
+    assert spec.model.arguments == {"preset": "small", "train": "head"}
