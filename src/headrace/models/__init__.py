@@ -45,7 +45,7 @@ def builder_names(medium: str = "", takes: str = "") -> list[str]:
     return [
         name
         for name in extensions.modules("models")
-        if (not medium or family_medium(name) == medium)
+        if (not medium or family_medium(name) in ("", medium))
         and (not takes or family_yields(name) in ("", takes))
     ]
 
