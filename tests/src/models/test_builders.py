@@ -44,14 +44,15 @@ def folder(tmp_path):
 
 
 def test_families_are_the_files_of_the_folder():
-    assert builder_names("image") == ["cnn", "mlp", "resnet"]
-    families = ["bag_of_ngrams", "text_cnn", "transformer"]
+    assert builder_names("image") == ["cnn", "mlp", "pretrained", "resnet"]
+    families = ["bag_of_ngrams", "pretrained", "text_cnn", "transformer"]
     assert builder_names("text", "vector") == families
     assert builder_names("text", "next") == ["gru_lm", "transformer_lm"]
-    assert builder_names("audio") == ["audio_cnn", "crnn", "ctc_crnn", "speech_vae"]
+    families = ["audio_cnn", "crnn", "ctc_crnn", "pretrained", "speech_vae"]
+    assert builder_names("audio") == families
     assert builder_names("audio", "wave") == ["speech_vae"]
-    assert len(builder_names()) == 12
-    assert builder_names("smell") == []
+    assert len(builder_names()) == 13
+    assert builder_names("smell") == ["pretrained"]  # of any medium
 
 
 def test_a_family_of_another_medium_is_refused():

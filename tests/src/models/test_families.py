@@ -79,7 +79,8 @@ def build(name, data, **arguments):
 
 def test_every_family_of_the_vector_tasks_is_here():
     by_medium = [builder_names(m, "vector") for m in ("image", "text", "audio")]
-    assert sorted(SMALL) == sorted(name for names in by_medium for name in names)
+    every = {name for names in by_medium for name in names}
+    assert set(SMALL) == every - {"pretrained"}  # which has tests of its own
 
 
 @pytest.mark.parametrize(
