@@ -16,7 +16,7 @@ from headrace.errors import SpecError
 
 # Shares of the head's learning rate: of the last block, of each one from that of the
 # next, and of low-rank updates.
-LAST, EACH, LORA = 0.005, 0.8, 0.1
+LAST, EACH, LORA = 0.01, 0.8, 0.1
 _ADAPTED = {"query", "value"}
 
 
