@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from statistics import median
 
+from tests.weights import MISSING, minilm
+
 from .bench import Bench, Unavailable
 from .machine import doubt
 from .media import Write, write_pictures, write_sounds, write_texts
 from .report import Row, median_row, ratios
 
 FITS: dict[str, tuple[str, int, Write]] = {
+    "pretrained": ("messages", 10_000, write_texts),
     "cnn": ("digits", 10_000, write_pictures),
     "bag_of_ngrams": ("messages", 120_000, write_texts),
     "audio_cnn": ("few_spoken_digits", 2_700, write_sounds),
@@ -28,7 +31,13 @@ def _family(bench: Bench, family: str) -> Row:
     path = write(bench.place / f"{family}-data", rows)
     bench.say(f"epochs: {rows:,} rows for {family} made")
     home, times = str(bench.new_home()), str(bench.options.repeats)
-    measured = bench.python("fits.py", pipeline, family, str(path), times, home)
+    command = ["fits.py", pipeline, family, str(path), times, home]
+    if family == "pretrained":
+        preset = minilm(bench.place / "minilm")
+        if preset is None:
+            raise Unavailable(MISSING)
+        command.append(str(preset))
+    measured = bench.python(*command)
     if measured.exit_code:
         raise Unavailable(f"the fits failed: {measured.stderr[-300:]}")
     found = json.loads(measured.stdout.splitlines()[-1])

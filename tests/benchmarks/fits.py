@@ -3,7 +3,7 @@
 Each is fitted several times, in turn, in this process: JSON with seconds of all epochs
 but the first of each fit, which has the tracing in it. Pictures also by XLA, and `cnn`
 in PyTorch where that is installed.
-Usage: ``python fits.py PIPELINE FAMILY DATA TIMES FOLDER``.
+Usage: ``python fits.py PIPELINE FAMILY DATA TIMES FOLDER [PRESET]``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Inputs, TrainingData, inputs_of, open_data
+from headrace.stages.fitting.frozen import frozen_prefix
 from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
+from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.tasks.learn import Fitting
 
@@ -71,6 +73,8 @@ def bare(
     preprocessing, network = build(
         builder_name(spec), data.description, arguments, folder, targets_of
     )
+    if cut := frozen_prefix(network):
+        network = cut.rest
     if inputs.preprocessing is not None:
         network = keras.Sequential([preprocessing, network])
     steps = -(-len(items) // spec.training.batch_size) * EPOCHS
@@ -111,17 +115,19 @@ def in_torch(spec: PipelineSpec, inputs: Inputs, place: Path) -> list[float]:
 
 def main() -> None:
     """Measure."""
-    name, family, source, times, home = sys.argv[1:]
+    name, family, source, times, home, *preset = sys.argv[1:]
     load_backend()
     folder = ROOT / "pipelines" / name
     fields = [f"data.source={json.dumps(source)}", f"model.builder={family}"]
     fields += [f"training.epochs={EPOCHS}", "training.patience=0"]
+    fields += [f"model.arguments.preset={json.dumps(one)}" for one in preset]
     spec = load_spec(folder, tuple(fields))
     settings = Settings(project=ROOT, home=Path(home))
     settings.prepare_home()
     store = Store(settings.store)
     snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
-    data = open_data(snapshot, validate(spec, snapshot, store, settings))
+    contract = validate(spec, snapshot, store, settings)
+    data = open_data(snapshot, contract, Home(settings))
     preprocessing, network = build(
         builder_name(spec),
         data.description,
