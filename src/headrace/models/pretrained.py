@@ -13,12 +13,24 @@ HEAD = {"kernel_initializer": "zeros"}  # with few rows, random weights stay a n
 RECIPE = {
     "epochs": 50,
     "batch_size": 32,
-    "optimizer": "adam",
-    "learning_rate": 0.01,
+    "optimizer": "sgd",  # Adam's steps, equal in all directions, suit few rows less
+    "learning_rate": 1.0,
+    "decay": 0.0,
     "schedule": "cosine",
-    "weight_decay": 0.01,
     "calibrate": True,
 }
+RECIPES = (
+    (
+        "train",
+        ("last", "all", "lora"),
+        {
+            "epochs": 10,
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "weight_decay": 0.01,
+        },
+    ),
+)
 LEAST_STEPS = 500
 
 

@@ -164,7 +164,8 @@ class PipelineSpec(tables.SpecTable):
         model, training = values.get("model", {}), values.get("training", {})
         if not (isinstance(model, dict) and isinstance(training, dict)):
             return values
-        recipe = recipe_of(values["medium"], str(model.get("builder") or ""), task)
+        builder, arguments = str(model.get("builder") or ""), model.get("arguments", {})
+        recipe = recipe_of(values["medium"], builder, task, arguments)
         if training.get("privacy") is not None:
             recipe = {k: v for k, v in recipe.items() if k not in NOT_PRIVATE}
         if training.get("loss") is not None:  # smoothing is of the task's own loss
@@ -233,10 +234,16 @@ def family_medium(builder: str) -> str:
     return str(constant(module, "MEDIUM", '"image"')) if module else ""
 
 
-def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, Any]:
+def recipe_of(
+    medium: str, builder: str, task: str = DEFAULT_TASK, arguments: Any = None
+) -> dict[str, Any]:
     """The measured training defaults of a family; none for other builders.
 
     Fields without a meaning for the task are left out.
+
+    Args:
+        arguments: of the builder. Some may need other values: a family's ``RECIPES``
+            are tuples of an argument, its values up to a colon, and what differs then.
 
     Raises:
         SpecError: the family has no recipe, or one that does not fit `TrainingSpec`.
@@ -246,6 +253,10 @@ def recipe_of(medium: str, builder: str, task: str = DEFAULT_TASK) -> dict[str, 
     if module is None or family_medium(builder) not in ("", medium):
         return {}
     recipe = constant(module, "RECIPE", '{"epochs": 4}')
+    given = arguments if isinstance(arguments, dict) else {}
+    for name, kinds, other in constant(module, "RECIPES") or ():
+        if str(given.get(name)).partition(":")[0] in kinds:
+            recipe = recipe | other
     try:
         TrainingSpec.model_validate(recipe)
     except ValidationError as error:

@@ -109,3 +109,17 @@ def test_only_images_are_resized_and_who_does_not_has_the_digests_of_before():
     with pytest.raises(ValueError, match="'crop', 'pad' or 'stretch'"):
         table["data"] = {"source": "x", "shape": [9, 9, 3], "resize": "fill"}
         PipelineSpec.model_validate({**table, "medium": "image"})
+
+
+@pytest.mark.parametrize(
+    ("train", "optimizer"),
+    [("head", "sgd"), ("last:2", "adam"), ("all", "adam"), ("lora:8", "adam")],
+)
+def test_a_recipe_follows_an_argument_of_the_family(train, optimizer):
+    model = {"builder": "pretrained", "arguments": {"preset": "a", "train": train}}
+    data = {"source": "texts.csv"}
+    spec = PipelineSpec(name="words", medium="text", data=data, model=model)
+    assert spec.training.optimizer == optimizer
+    model["arguments"].pop("train")
+    spec = PipelineSpec(name="words", medium="text", data=data, model=model)
+    assert spec.training.optimizer == "sgd"
