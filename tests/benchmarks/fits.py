@@ -32,6 +32,8 @@ from headrace.stages.validation import validate
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.tasks.learn import Fitting
+from headrace.use.backbones import add
+from headrace.use.backbones.pinning import pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3
@@ -120,14 +122,15 @@ def main() -> None:
     folder = ROOT / "pipelines" / name
     fields = [f"data.source={json.dumps(source)}", f"model.builder={family}"]
     fields += [f"training.epochs={EPOCHS}", "training.patience=0"]
-    fields += [f"model.arguments.preset={json.dumps(one)}" for one in preset]
-    spec = load_spec(folder, tuple(fields))
-    settings = Settings(project=ROOT, home=Path(home))
-    settings.prepare_home()
-    store = Store(settings.store)
+    settings = Settings(project=ROOT, home=Path(home)).prepare_home()
+    opened, store = Home(settings), Store(settings.store)
+    for source in preset:
+        add("encoder", source, opened)
+        fields.append("model.arguments.preset=encoder")
+    spec = pinned(load_spec(folder, tuple(fields)), folder, opened)
     snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
     contract = validate(spec, snapshot, store, settings)
-    data = open_data(snapshot, contract, Home(settings))
+    data = open_data(snapshot, contract, opened)
     preprocessing, network = build(
         builder_name(spec),
         data.description,

