@@ -31,7 +31,7 @@ RECIPES = (
         },
     ),
 )
-LEAST_STEPS = 500
+LEAST_STEPS = 100
 
 
 def build(
