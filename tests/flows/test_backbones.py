@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.extras import needs_keras_hub
 from tests.homes import Home, values_of
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 
 from headrace.state.ledger import Ledger
 
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = needs_keras_hub
+
 
 PIPELINE = """
 medium = "text"

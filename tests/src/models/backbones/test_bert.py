@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from tests.extras import needs_keras_hub
 
 from headrace.models.backbones.bert import Bert
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 
 IDS = np.array([[2, 5, 6, 9, 3, 0], [2, 7, 3, 0, 0, 0], [2, 10, 8, 6, 11, 3]])
 

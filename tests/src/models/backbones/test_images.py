@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.extras import needs_keras_hub
 from tests.src.models.backbones import lite0
 from tests.src.stages.fitting.conftest import InShards
 
@@ -29,8 +30,7 @@ from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 from headrace.use.backbones.proof import prove
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 
 B0 = {"activation": "swish", "stackwise_squeeze_and_excite_ratios": [0.25] * 3}
 TORCH = {"include_stem_padding": True, "stem_conv_padding": "valid"}

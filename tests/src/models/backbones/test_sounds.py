@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from tests.extras import needs_keras_hub
 
 from headrace.errors import SpecError
 from headrace.models import build
 from headrace.records import DataDescription
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 
 DATA = DataDescription(
     medium="audio", shape=(16_000,), sample_rate_hz=16_000, classes=("a", "b")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.extras import needs_keras_hub
 
 from headrace.errors import SpecError
 from headrace.models import pretrained
 from headrace.records import DataDescription
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 
 DATA = DataDescription(medium="text", shape=(64,), classes=("a", "b"))
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from tests import versions
+from tests.extras import needs_keras_hub
 from tests.src.models.backbones.conftest import WORDS, small_bert
 from tests.src.use.test_exporting import check
 
@@ -17,8 +18,7 @@ from headrace.models.logged.halves import halves
 from headrace.state.ledger import Ledger
 from headrace.use.exporting import export
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 __all__ = ["small_bert"]  # a fixture
 
 TEXTS = ["Red, blue; RED", "zürich", "b", "a b " * 30, "naïvely\u3000東京 👩‍👩‍👧"]

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from tests import versions
+from tests.extras import needs_keras_hub
 from tests.homes import Home
 from tests.src.models.backbones.conftest import small_bert
 
@@ -16,8 +17,7 @@ from headrace.models.logged.soundness.checks import logged_model
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 
-pytestmark = [pytest.mark.system, pytest.mark.usefixtures("cold")]
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("cold"), needs_keras_hub]
 __all__ = ["small_bert"]  # a fixture
 
 HIDDEN = "import sys; sys.modules['keras_hub'] = None"

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.extras import needs_keras_hub
 from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 from tests.src.models.backbones.test_sounds import whisper  # noqa: F401 (a fixture)
@@ -19,8 +20,7 @@ from headrace.state.home import Home
 from headrace.use.backbones import add, listed
 from headrace.use.backbones.pinning import check_backbone, pinned
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import sys
 import threading
 
 import pytest
+from tests.extras import needs_keras_hub
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 
-pytestmark = pytest.mark.system
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = [pytest.mark.system, needs_keras_hub]
 COMMIT = "c0ffee" * 6 + "c0ff"
 
 

@@ -8,6 +8,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from tests.extras import needs_keras_hub
 
 from headrace.settings import Settings
 from headrace.spec import DataSpec, load_spec
@@ -17,7 +18,7 @@ from headrace.state.home import Home
 from headrace.use.backbones.proposing import fit_of
 from headrace.use.drafting import draft
 
-pytest.importorskip("keras_hub", reason="extra pretrained")
+pytestmark = needs_keras_hub
 
 WORDS = "the was room food bed good bad clean dirty very staff and".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s", "r", "o"]
