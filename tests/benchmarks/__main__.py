@@ -20,6 +20,7 @@ from . import machine, report
 from .bench import ROOT, Bench, Options, Unavailable
 from .commands import commands, tests
 from .data import find_data
+from .encoder import encoder
 from .epochs import epochs
 from .kills import kills
 from .monitoring import monitoring
@@ -46,6 +47,7 @@ ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "private": private,
     "ingest": ingest,
     "serving": serving,
+    "encoder": encoder,
     "writing": writing,
     "drift": monitoring,
     "tune": tuning,

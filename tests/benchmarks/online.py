@@ -87,10 +87,10 @@ class Server:
             raise Unavailable(f"the load failed: {done.stderr[-300:]}")
         return dict(json.loads(done.stdout))
 
-    def cpu_a_request(self, asked: Asked) -> float:
-        """CPU seconds for one answer."""
+    def cpu_a_request(self, asked: Asked, **options: Any) -> float:
+        """CPU seconds for one answer; see `load.Load` for the options."""
         before = self.cpu_seconds()
-        statuses = self.ask(asked)["statuses"]
+        statuses = self.ask(asked, **options)["statuses"]
         if set(statuses) != {"200"}:
             raise Unavailable(f"not all was answered: {statuses}")
         return (self.cpu_seconds() - before) / float(statuses["200"])
@@ -161,20 +161,11 @@ class Online:
         path = f"/models/{name}/predict"
         return Asked(name, body, media_type, limit_ms, path)
 
-    @contextlib.contextmanager
     def serve(
         self, *arguments: str, variables: Mapping[str, str] = {}
-    ) -> Iterator[Server]:
+    ) -> contextlib.AbstractContextManager[Server]:
         """``headrace serve``, on the server's core."""
-        command = [HEADRACE, "serve", *arguments, "--port", "0", "--json"]
-        environment = self._bench.environment_of(self.home, None) | variables
-        with started(command, environment) as process:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise Unavailable("the server did not start")
-            port = int(json.loads(line)["url"].rpartition(":")[2])
-            yield Server(psutil.Process(process.pid), port)
+        return serving(self._bench, self.home, *arguments, variables=variables)
 
     @contextlib.contextmanager
     def bare(self) -> Iterator[Server]:
@@ -185,6 +176,21 @@ class Online:
         with started(command, self._bench.environment) as process:
             wait_for(port)
             yield Server(psutil.Process(process.pid), port)
+
+
+@contextlib.contextmanager
+def serving(
+    bench: Bench, home: Path, *arguments: str, variables: Mapping[str, str] = {}
+) -> Iterator[Server]:
+    """``headrace serve`` of a home, on the server's core."""
+    command = [HEADRACE, "serve", *arguments, "--port", "0", "--json"]
+    with started(command, bench.environment_of(home, None) | variables) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise Unavailable("the server did not start")
+        port = int(json.loads(line)["url"].rpartition(":")[2])
+        yield Server(psutil.Process(process.pid), port)
 
 
 def bare_model(online: Online) -> Path:

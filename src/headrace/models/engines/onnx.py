@@ -5,8 +5,10 @@ Runtime: https://onnxruntime.ai/docs/api/python/api_summary.html
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from headrace.tasks.forms import Outputs
 RUNTIME = "onnxruntime"  # the distribution that computes the answers
 EXPORTERS = ("onnx", "tf2onnx")  # those that write the file
 FILE = "model.onnx"
+_LARGE = 2**24  # bytes
 
 
 def export(model: Any, folder: Path) -> None:
@@ -67,9 +70,12 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors: else it warns of the machine's devices
-        self._session = onnxruntime.InferenceSession(
-            files[FILE], options, providers=["CPUExecutionProvider"]
+        start = functools.partial(
+            onnxruntime.InferenceSession,
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
         )
+        self._session = _started(start, files[FILE])
         self.shape = shape
         first = self._session.get_inputs()[0]
         self._input, self._outputs = first.name, [self._session.get_outputs()[0].name]
@@ -90,6 +96,16 @@ class OnnxEngine:
 
 
 ENGINE = OnnxEngine
+
+
+def _started(start: Callable[[Any], Any], content: bytes) -> Any:
+    """A session of a file's content, which it would keep, were it given as bytes."""
+    if len(content) < _LARGE:
+        return start(content)
+    with tempfile.NamedTemporaryFile(prefix="headrace-", suffix=".onnx") as file:
+        file.write(content)
+        file.flush()
+        return start(file.name)
 
 
 def _dtype(name: str) -> np.dtype[Any]:

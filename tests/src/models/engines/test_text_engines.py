@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -130,3 +131,19 @@ def test_exact_gelu_is_written_for_onnx(tmp_path):
     onnx.export(model, tmp_path)
     engine = onnx.ENGINE({onnx.FILE: (tmp_path / onnx.FILE).read_bytes()}, (3,), 1)
     np.testing.assert_allclose(engine(values), expected, atol=1e-6)
+
+
+def test_a_large_file_is_read_and_not_kept(coded, monkeypatch, tmp_path):
+    settings, model = coded
+    version = version_of(settings)
+    build_engine(version, settings)
+    monkeypatch.setattr(onnx, "_LARGE", 0)
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    engine = open_stored(version, settings)
+    assert list(place.iterdir()) == []
+    assert engine is not None
+    expected = np.asarray(model(np.array(TEXTS, object)))
+    answers = engine(np.array(TEXTS, object))
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
