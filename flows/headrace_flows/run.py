@@ -19,6 +19,7 @@ from headrace.errors import DependencyError, HeadraceError, Refusal
 from headrace.models.logged.soundness.checks import at_stake, find_mismatches
 from headrace.planning import Plan, StageKey
 from headrace.records import (
+    ChoiceRecord,
     ContractRecord,
     EvaluationRecord,
     Finding,
@@ -114,6 +115,16 @@ class Run:
     _killed_at = math.inf
 
     @property
+    def spec(self) -> PipelineSpec:
+        """The pipeline, with the model that is trained or was kept."""
+        return self.plan.spec
+
+    @property
+    def choice(self) -> ChoiceRecord | None:
+        """Which model was kept; None where there was none to choose from."""
+        return self.plan.choice
+
+    @property
     def folder(self) -> Path:
         """The pipeline's folder, unpacked where it came from the store."""
         return self.plan.folder
@@ -128,8 +139,7 @@ class Run:
     ) -> None:
         check_keys(settings, is_wanted=spec.promotion.signed)
         home = Home(settings)
-        self.spec = pinned(spec, folder, home)
-        self.plan = Plan(self.spec, folder, home)
+        self.plan = Plan(pinned(spec, folder, home), folder, home)
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.broken: list[Finding] = []
@@ -156,8 +166,9 @@ class Run:
     @cached_property
     def title(self) -> str:
         """The pipeline's name and what the run overrides, to tell runs apart."""
-        file = fields_of_file(self.spec, self.plan.folder)
-        return name_by_changes(self.spec.name, file, fields_of(self.spec))
+        asked = self.plan.asked
+        file = fields_of_file(asked, self.plan.folder)
+        return name_by_changes(asked.name, file, fields_of(asked))
 
     @property
     def flow_run_url(self) -> str:
@@ -338,6 +349,14 @@ class Run:
         if stage in _WITH_DATA:
             _give_memory_back()
         return record
+
+    def report_choice(self, why: str, reports: list[StageReport]) -> None:
+        """Report the trainings of all candidates as one stage."""
+        states = [report.state for report in reports]
+        known: tuple[Any, ...] = ("resumed", "completed", "cached")
+        state = next(state for state in known if state in states)
+        seconds = sum(report.seconds for report in reports)
+        self._report("train", state, why, seconds)
 
     def _report(self, stage: str, state: Any, why: str, seconds: float) -> None:
         others = [report for report in self.reports if report.name != stage]

@@ -6,6 +6,7 @@ unpickles. Only failures of dependencies are retried; a failed check would fail 
 
 from __future__ import annotations
 
+import logging
 from typing import Any, TypeVar, cast
 
 from prefect import State, task
@@ -13,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from headrace.errors import DependencyError, IntegrityError
+from headrace.planning.candidates import check_choice, choice_of
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -28,6 +30,7 @@ from headrace_flows.libraries import load_rest
 from headrace_flows.run import Run
 
 R = TypeVar("R", bound=Record)
+log = logging.getLogger("headrace")
 
 
 async def _is_temporary(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -74,7 +77,42 @@ def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> TrainingRecord:
-    """The model, fitted and logged: here, or by a worker of the training pool."""
+    """The model, fitted and logged; of several, the better one on validation rows."""
+    plan = run.plan
+    if not plan.settle(snapshot, contract):
+        return _choose(run, snapshot, contract)
+    return _as_found(run, _train(run, snapshot, contract))
+
+
+def _choose(
+    run: Run, snapshot: SnapshotRecord, contract: ContractRecord
+) -> TrainingRecord:
+    """Train each candidate, and keep the better one; a later run finds the choice."""
+    plan = run.plan
+    check_choice(plan.asked, snapshot.rows)
+    key = plan.choose(snapshot, contract)
+    why, trained, reports = plan.why(key), {}, []
+    for spec in plan.candidates(snapshot):
+        plan.spec, run.resumed_from = spec, ""
+        training = _train(run, snapshot, contract)
+        trained[plan.builder] = spec.training.epochs, training
+        reports.append(run.reports[-1])
+    choice = choice_of(trained)
+    plan.save(key, choice, 0.0)
+    plan.keep(choice, snapshot)
+    log.info("train: %s", choice)
+    for one in choice.candidates:
+        tags = {"headrace.kept": str(one.builder == choice.kept), "choice": str(choice)}
+        plan.home.tracking.log_tags(one.run_id, tags)
+    run.training = trained[choice.kept][1]
+    run.report_choice(f"{why}; {choice}", reports)
+    return _as_found(run, run.training)
+
+
+def _train(
+    run: Run, snapshot: SnapshotRecord, contract: ContractRecord
+) -> TrainingRecord:
+    """A model, fitted and logged: here, or by a worker of the training pool."""
     key = run.plan.train(snapshot, contract)
     record = run.find(key, TrainingRecord)
     if record and not _has_files(run, record):
@@ -83,7 +121,7 @@ def train(
         from headrace.stages.fitting.checkpoints import Checkpoints
 
         Checkpoints(run.plan.home.anchored, key.fingerprint, run.spec.training).clear()
-        return _in_state(record)
+        return record
     tags = run_tags(run)
     if pool := train_pool(run):
         return run.do(

@@ -17,6 +17,7 @@ from headrace.errors import HeadraceError, Refusal
 from headrace.gates.supported import Supported, supported_by_first
 from headrace.planning.finished import Finished, find_finished
 from headrace.records import (
+    ChoiceRecord,
     ContractRecord,
     Finding,
     GateResult,
@@ -102,6 +103,7 @@ class Summary(Record):
     run_id: str | None
     flow_run_id: str | None
     weights_digest: str | None
+    choice: ChoiceRecord | None = _if_any()
     privacy: PrivacyRecord | None = _if_any()
     stopped_early: StoppedEarly | None = _if_any()
     seconds: float
@@ -188,6 +190,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         run_id=training.run_id if training else None,
         flow_run_id=run.flow_run_id or None,
         weights_digest=training.weights_digest if training else None,
+        choice=run.choice,
         privacy=training.privacy if training else None,
         stopped_early=_stopped_early(run),
         seconds=round(time.perf_counter() - run.started, 3),

@@ -157,7 +157,7 @@ def run_here(run: Run, ui_url: str) -> State[Any]:
     folder = str(run.plan.folder.resolve())
     with flow_here(current, run, run.plan.settings):
         state: State[Any] = train(
-            run.spec, folder, run.register_only, return_state=True
+            run.plan.asked, folder, run.register_only, return_state=True
         )
     return state
 

@@ -12,7 +12,7 @@ from headrace.tasks import task
 from headrace.use.backbones.pinning import pinned
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import Study, metric_of
-from headrace.use.tuning.trials import refuse_private, trial_table
+from headrace.use.tuning.trials import refuse_search, trial_table
 from headrace_flows.run import Run
 from headrace_flows.summary import Summary, finished
 
@@ -33,7 +33,8 @@ class Tuning:
 
     Raises:
         SpecError: the pipeline refuses a value at an edge of the space.
-        UsageError: there is no such metric, or the training is private.
+        UsageError: there is no such metric, the training is private, or
+                there is another family to choose from.
     """
 
     def __init__(self, run: Run, space: Space, metric: str, trials: int) -> None:
@@ -46,7 +47,7 @@ class Tuning:
         self.outcome: Any = None
         self._edges = space.check(run.spec, run.plan.folder)
         for spec in (run.spec, *self._edges):
-            refuse_private(spec)
+            refuse_search(spec)
 
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
         """The study of this space on this data, new or from the store."""

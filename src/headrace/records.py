@@ -287,6 +287,48 @@ class TrainingRecord(LoggedModel):
         return ":".join(filter(None, parts))
 
 
+class CandidateRecord(Record):
+    """One of the models that a run has trained to choose from.
+
+    Attributes:
+        score: the name of ``val_score``.
+        epochs: after which its training ended.
+        megabytes: of the saved model.
+        run_id: of its run in MLflow.
+    """
+
+    builder: str
+    val_loss: float
+    score: str
+    val_score: float
+    epochs: int
+    megabytes: float
+    run_id: str
+
+
+class ChoiceRecord(Record):
+    """Which of the models was kept, by the validation split.
+
+    Attributes:
+        kept: its builder.
+        run_id: of its run in MLflow.
+        candidates: the named one first.
+    """
+
+    kept: str
+    run_id: str
+    candidates: tuple[CandidateRecord, ...]
+
+    def __str__(self) -> str:
+        """In one line."""
+        parts = [
+            f"{one.builder} val loss {one.val_loss:.4g}, "
+            f"{one.score.replace('_', ' ')} {one.val_score:.4g}"
+            for one in self.candidates
+        ]
+        return f"{'; '.join(parts)}: {self.kept} is kept"
+
+
 SERVING_TOLERANCE = 1e-5  # of the answers of a clean process
 
 

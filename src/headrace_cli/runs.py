@@ -145,13 +145,13 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
         check_parameters(spec, spec.deploy, folder)
     read_readme(spec, folder)  # refuses what is not UTF-8
+    models = " and ".join(filter(None, (builder_name(spec), spec.model.against)))
     return {
         "pipeline": spec.name,
         "status": "ok",
         "snapshot": None,
         "warnings": [one.model_dump() for one in doubtful_gates(spec)],
-        "reason": f"the spec is valid; it trains {builder_name(spec)} on "
-        f"{spec.data.source}{built}",
+        "reason": f"the spec is valid; it trains {models} on {spec.data.source}{built}",
     }
 
 

@@ -21,6 +21,7 @@ from tests.src.stages.fitting.conftest import InShards
 
 from headrace.backend import load_backend
 from headrace.models.logged.loading import outputs
+from headrace.planning.candidates import epochs_for
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
 from headrace.spec.augment import used_by_new
@@ -30,7 +31,6 @@ from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
 from headrace.tasks.intervals import interval_of_mean, wilson_interval
-from headrace.use.drafting import epochs_for
 
 from .photos import textures, things
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.extras import needs_keras_hub
-from tests.homes import Home, values_of
+from tests.homes import Home, states, values_of
+from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
 
 from headrace.state.ledger import Ledger
@@ -279,3 +281,55 @@ def test_new_names_a_backbone_and_the_pipeline_runs_and_explains_without_an_edit
         sign = 1 if explained["of"] == "warm" else -1
         values = {part["name"]: sign * part["value"] for part in explained["parts"]}
         assert values["blue"] == min(values.values())
+
+
+def test_new_has_a_backbone_for_photos_compared_with_another_family(
+    tmp_path, prefect_server
+):
+    home = Home(tmp_path / "home", tmp_path)
+    eyes, random = tmp_path / "eyes", np.random.default_rng(0)
+    lite0.small_preset(eyes)
+    y = np.arange(100) % 2
+    x = random.integers(0, 150, (100, 64, 64, 3), np.uint8)
+    x[y == 1, :, :, 0] += 100
+    np.savez(tmp_path / "x.npz", x=x, y=y)
+    assert home.headrace("backbone", "add", "eyes", str(eyes)).exit_code == 0
+    new = ("new", "photos", "--medium", "image", "--data", str(tmp_path / "x.npz"))
+    drafted = home.headrace(*new)
+    assert drafted.exit_code == 0, drafted.err
+    path = tmp_path / "pipelines" / "photos" / "pipeline.toml"
+    written = path.read_text()
+    assert 'against = "cnn"' in written
+    path.write_text(written.replace('against = "cnn"', 'against = "mlp"'))
+
+    answer = home.headrace("run", "photos", "--json")
+    assert answer.exit_code == 0, answer.err
+    choice = answer.json["choice"]
+    assert [one["builder"] for one in choice["candidates"]] == ["pretrained", "mlp"]
+    assert choice["run_id"] == answer.json["run_id"]
+    line = f"{choice['kept']} is kept"
+    assert line in answer.err
+    (train,) = (one for one in answer.json["stages"] if one["name"] == "train")
+    assert train["why"].startswith("first run; pretrained val loss ")
+    assert train["why"].endswith(line)
+    query = "SELECT value FROM tags WHERE key = 'choice'"
+    (first, second) = values_of(home.path / "mlflow.db", query)
+    assert first == second
+    assert first.endswith(line)
+    names = values_of(home.path / "mlflow.db", "SELECT name FROM runs ORDER BY name")
+    assert names == ["mlp", "pretrained"]
+    (report,) = home.path.rglob("report.html")
+    assert "Models to choose from" in report.read_text()
+    version = Ledger(f"sqlite:///{home.path}/headrace.db").version("photos", 1)
+    assert version.run_id == choice["run_id"]
+
+    loaded = loaded_by(home, "run", "photos", "--json")
+    assert "headrace_flows.run" in loaded
+    assert not loaded & {"keras_hub", "keras", "tensorflow"}
+    again = home.headrace("run", "photos", "--json").json
+    assert again["status"] == "unchanged"
+    assert again["choice"] == choice
+    assert set(states(again).values()) == {"cached"}
+    assert home.headrace("gc", "--keep", "1", "--older", "0", "--json").exit_code == 0
+    assert home.headrace("run", "photos", "--json").json["status"] == "unchanged"
+    home.assert_reproduced("photos/1")

@@ -57,9 +57,14 @@ def states(server, flow_run_ids):
 
 
 def killed_run(home, server, place, when):
+    killed_by(CHANGED, home, server, place, when)
+
+
+def killed_by(command, home, server, place, when):
+    """Run a command that is killed at a point; see `killed`."""
     script = Path(__file__).with_name("killed.py")
     process = subprocess.run(
-        [sys.executable, str(script), place, when, *CHANGED],
+        [sys.executable, str(script), place, when, *command],
         env={**os.environ, **home.environment, "PREFECT_API_URL": server},
         cwd=home.project,
         capture_output=True,

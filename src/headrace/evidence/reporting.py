@@ -28,6 +28,7 @@ from headrace.explanations import why_not
 from headrace.explanations.verdict import sentences
 from headrace.pages import render
 from headrace.records import (
+    ChoiceRecord,
     ContractRecord,
     EvaluationRecord,
     Metrics,
@@ -70,13 +71,20 @@ class RunSoFar(Protocol):
         reports: of the stages that were begun.
     """
 
-    spec: PipelineSpec
     reports: list[StageReport]
     snapshot: SnapshotRecord | None
     contract: ContractRecord | None
     training: TrainingRecord | None
     evaluation: EvaluationRecord | None
     promotion: PromotionRecord | None
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The pipeline, with the model that was trained or kept."""
+
+    @property
+    def choice(self) -> ChoiceRecord | None:
+        """Which model was kept; None where there was none to choose from."""
 
     @property
     def folder(self) -> Path | None:
@@ -154,6 +162,7 @@ def describe(
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": suspects_sentence(metrics),
+        "candidates": _candidates(outcome.choice),
         "explanations": _explanations(outcome) if evaluation else [],
         "about": about(outcome),
         "groups": group_sentences(outcome),
@@ -165,6 +174,23 @@ def describe(
         **_fields(spec),
         **_artifacts(outcome, learned, tracking),
     }
+
+
+def _candidates(choice: ChoiceRecord | None) -> list[dict[str, Any]]:
+    """The models that were trained to choose from, as rows of a table."""
+    if choice is None:
+        return []
+    return [
+        {
+            "model": one.builder,
+            "val loss": one.val_loss,
+            f"val {one.score.replace('_', ' ')}": one.val_score,
+            "epochs": one.epochs,
+            "MB": one.megabytes,
+            "kept": "yes" if one.builder == choice.kept else "no",
+        }
+        for one in choice.candidates
+    ]
 
 
 def _explanations(outcome: RunSoFar) -> list[str]:

@@ -15,9 +15,11 @@ from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, UsageError
 from headrace.models import builder_name
+from headrace.planning.candidates import candidates_of
 from headrace.planning.results import Results, StageKey, ingredients_of
 from headrace.records import (
     DEFAULT_TASK,
+    ChoiceRecord,
     ContractRecord,
     EvaluationRecord,
     Finding,
@@ -25,11 +27,13 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import DEFAULT_ITEM_BYTES
+from headrace.spec import PipelineSpec
 from headrace.spec.law import Law, changes, is_unpacked, read_law
 from headrace.spec.tables import SpecTable
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
+from headrace.state.home import Home
 from headrace.state.ledger.files import folder_of, project_of
 from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.state.packing import unpack_folder
@@ -56,7 +60,19 @@ class Plan(Results):
         spec: the pipeline.
         folder: its folder.
         home: where the store and the ledger are.
+
+    Attributes:
+        asked: the pipeline as given.
+        spec: the same or, where it names a family to choose from, the pipeline with
+            the model that is trained or was kept.
+        choice: which was kept; None where there was none to choose from.
     """
+
+    choice: ChoiceRecord | None = None
+
+    def __init__(self, spec: PipelineSpec, folder: Path, home: Home) -> None:
+        super().__init__(spec, folder, home)
+        self.asked = spec
 
     @cached_property
     def law(self) -> Law:
@@ -119,6 +135,8 @@ class Plan(Results):
             contract = self.find(self.validate(snapshot), ContractRecord)
             if contract is None:
                 return LastResults(snapshot)
+            if not self.settle(snapshot, contract):
+                return LastResults(snapshot, contract)
             training = self.find(self.train(snapshot, contract), TrainingRecord)
             if training is None:
                 return LastResults(snapshot, contract)
@@ -199,6 +217,48 @@ class Plan(Results):
             training_roots(self.spec, self.builder),
             sorted(self.folder.glob("*.py")),
         )
+
+    def why(self, key: StageKey) -> str:
+        """Why a stage has to run; of a candidate, that it is one."""
+        is_candidate = key.stage == "train" and self.asked.model.against
+        if is_candidate and self.choice is None:
+            return f"{self.builder}, one of the models to choose from"
+        return super().why(key)
+
+    def candidates(self, snapshot: SnapshotRecord) -> tuple[PipelineSpec, ...]:
+        """The pipelines that a run on a snapshot trains, each with one model."""
+        return candidates_of(self.asked, snapshot.rows)
+
+    def choose(self, snapshot: SnapshotRecord, contract: ContractRecord) -> StageKey:
+        """The key of the choice between the candidates: all that they depend on."""
+        named, *others = (
+            Plan(spec, self.folder, self.home).train(snapshot, contract)
+            for spec in self.candidates(snapshot)
+        )
+        against = {
+            f"input {self.asked.model.against}": other.fingerprint for other in others
+        }
+        return StageKey("choose", {**named.ingredients, **against})
+
+    def settle(self, snapshot: SnapshotRecord, contract: ContractRecord) -> bool:
+        """Go on with the model that was kept.
+
+        Returns:
+            whether one was; False where the candidates have not been compared.
+        """
+        self.spec, *others = self.candidates(snapshot)
+        if not others:
+            return True
+        self.choice = self.find(self.choose(snapshot, contract), ChoiceRecord)
+        if self.choice is None:
+            return False
+        self.keep(self.choice, snapshot)
+        return True
+
+    def keep(self, choice: ChoiceRecord, snapshot: SnapshotRecord) -> None:
+        """Go on with the model of a choice."""
+        specs = {spec.model.builder: spec for spec in self.candidates(snapshot)}
+        self.choice, self.spec = choice, specs[choice.kept]
 
     def evaluate(
         self,

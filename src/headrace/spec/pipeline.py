@@ -209,6 +209,34 @@ class PipelineSpec(tables.SpecTable):
                 raise ValueError(problem)
         return self
 
+    @model_validator(mode="after")
+    def _may_choose(self) -> PipelineSpec:
+        against = self.model.against
+        named = self.model.builder or default_builder(self.medium, self.task)
+        if not against:
+            return self
+        if against not in modules("models"):
+            families = f"Families: {', '.join(modules('models'))}"
+            hint = did_you_mean(against, modules("models"), families)
+            raise ValueError(f"model.against: there is no family {against!r}. {hint}")
+        takes = family_yields(named)
+        is_of_medium = family_medium(against) in ("", self.medium)
+        if not is_of_medium or takes not in ("", family_yields(against)):
+            raise ValueError(
+                f"model.against: {against!r} is no family for {self.task} of "
+                f"{self.medium}"
+            )
+        if against == named:
+            raise ValueError(
+                f"model.against: {against!r} is the model itself; name another family"
+            )
+        if self.training.privacy is not None:
+            raise ValueError(
+                "model.against trains two models, and each would spend the epsilon of "
+                "training.privacy; leave one of them out"
+            )
+        return self
+
     @field_validator("gates")
     @classmethod
     def _gates_differ(cls, gates: tuple[GateSpec, ...]) -> tuple[GateSpec, ...]:

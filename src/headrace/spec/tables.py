@@ -222,6 +222,13 @@ class ModelSpec(SpecTable):
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of the builder"
     )
+    against: str = option(
+        "",
+        "another family of models, which is trained as well, with a recipe of its own; "
+        "of both the one with the lower validation loss is kept, so that the run goes "
+        "on as if the file named that one",
+        exclude_if=operator.not_,
+    )
     backbone: str = option(
         "",
         "sha256 of the backbone that the argument preset must name; by default what it "

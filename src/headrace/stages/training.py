@@ -101,7 +101,7 @@ def train(  # noqa: PLR0913
     score = task(snapshot.description.task).training_score
     params = {**fields_of(spec), "snapshot": snapshot.digest[:12], **_private(fit)}
     tracking.experiment(spec.name, summary(read_readme(spec, folder)))
-    name = name_by_changes(builder, fields_of_file(spec, folder), fields_of(spec))
+    name = _named(spec, folder, builder)
     name = name_by_changes(
         name, tracking.params_of_last(spec.name, name) or params, params
     )
@@ -164,6 +164,13 @@ def train(  # noqa: PLR0913
         privacy=fitted.privacy,
         backbone=backbone,
     )
+
+
+def _named(spec: PipelineSpec, folder: Path, builder: str) -> str:
+    """The builder, and what differs from the file where that names one model."""
+    fields, file = fields_of(spec), fields_of_file(spec, folder)
+    is_candidate = "model.against" in file and not spec.model.against
+    return name_by_changes(builder, fields if is_candidate else file, fields)
 
 
 def _backbone(spec: PipelineSpec, home: Home) -> BackboneRecord | None:

@@ -18,6 +18,7 @@ from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
 from headrace.pages import render
+from headrace.planning.candidates import FEW_ROWS, epochs_for, patience_for
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.signs import UNSEEN, visible
@@ -35,17 +36,16 @@ from headrace.spec.tables import fields_of
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.tasks.words import Survey
-from headrace.use.backbones.proposing import FAMILY, Proposal, with_backbone
+from headrace.use.backbones.proposing import (
+    FAMILY,
+    Proposal,
+    best_builder,
+    with_backbone,
+)
 from headrace.use.inspecting import Inspection, inspect
 from headrace.use.projects import write_pipeline
 
-FEW_ROWS = 10_000  # are augmented
-# Few rows need more epochs for a network to settle, many rows need fewer.
-MOST_STEPS = 12_000
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 200
-# Validation losses of few rows vary from epoch to epoch.
-LEAST_PATIENCE = 10
-LEAST_VAL_ROWS = 10
+LEAST_VAL_ROWS = 10  # to stop by
 _FIELDS = (
     *("item", "label", "group", "where", "encoding", "separator"),
     "label_separator",
@@ -137,14 +137,14 @@ def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
     fields |= {name: getattr(data, name) or None for name in named}
     fields["test_groups"] = list(data.test_groups) or None
     yield from _table("[data]", {**fields, **survey.fields})
-    own = task_default(task, "BUILDERS") or {}
-    builder = own.get(description.medium) or medium.BEST_BUILDER
+    builder, against = best_builder(description), None
     size: dict[str, Any] = {"name": "size"}
     chosen: dict[str, Any] = {}
     if proposal:
         builder, size["threshold"] = FAMILY, proposal.megabytes
         chosen = {"preset": proposal.name, "train": "head"}
-    yield from _table("[model]", {"builder": builder})
+        against = proposal.against or None
+    yield from _table("[model]", {"builder": builder, "against": against})
     taken = arguments_of(builder) & survey.arguments.keys()
     chosen |= {name: survey.arguments[name] for name in sorted(taken)}
     if chosen:
@@ -231,27 +231,6 @@ def _readme(name: str, inspection: Inspection, sentences: Sequence[str]) -> str:
         limits=survey.limits,
     )
     return f"{page}\n"
-
-
-def epochs_for(
-    recipe: TrainingSpec, rows: int, least_steps: int, most_epochs: int = 0
-) -> int:
-    """How many epochs so few or so many rows need; 0 if as many as in the recipe."""
-    steps = -(-rows // recipe.batch_size)
-    least = min(most_epochs or MOST_EPOCHS, -(-least_steps // steps))
-    most = max(FEWEST_EPOCHS, MOST_STEPS // steps)
-    epochs = min(max(recipe.epochs, least), max(most, least))
-    return 0 if epochs == recipe.epochs else epochs
-
-
-def patience_for(epochs: int, share: float) -> int:
-    """After how many epochs without a lower validation loss a training ends.
-
-    Args:
-        epochs: the most that there are.
-        share: of them; see `Survey.patience`.
-    """
-    return max(LEAST_PATIENCE, round(epochs * share))
 
 
 def _training(

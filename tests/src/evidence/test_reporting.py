@@ -8,7 +8,13 @@ import pytest
 
 from headrace.evidence.reporting import describe
 from headrace.pages import render
-from headrace.records import Finding, PromotionRecord, StageReport
+from headrace.records import (
+    CandidateRecord,
+    ChoiceRecord,
+    Finding,
+    PromotionRecord,
+    StageReport,
+)
 from headrace.state.tracking import Tracking
 from headrace.use.comparison import Differing, ModelComparison
 
@@ -36,6 +42,7 @@ def outcome(trained):
         ),
         version=2,
         overrides=("gates",),
+        choice=None,
     )
 
 
@@ -117,9 +124,29 @@ def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained):
     assert not re.search("anna|hello|data:image|Mistakes", text)
 
 
+def test_a_report_shows_the_models_that_were_compared(trained):
+    facts = {"score": "accuracy", "epochs": 50, "megabytes": 1.5, "run_id": "r"}
+    candidates = (
+        CandidateRecord(builder="pretrained", val_loss=0.31, val_score=0.95, **facts),
+        CandidateRecord(builder="cnn", val_loss=1.9, val_score=0.41, **facts),
+    )
+    chosen = outcome(trained)
+    chosen.choice = ChoiceRecord(kept="pretrained", run_id="r", candidates=candidates)
+    assert str(chosen.choice) == (
+        "pretrained val loss 0.31, accuracy 0.95; cnn val loss 1.9, accuracy 0.41: "
+        "pretrained is kept"
+    )
+    shown = describe(chosen, LINKS, COMPARED, Tracking(trained.settings))
+    text = re.sub(r"<[^>]*>", " ", render("report.html", **shown))
+    assert "Models to choose from" in text
+    assert re.search(r"pretrained +0\.31 +0\.95 +50 +1\.5 +yes", text)
+    assert re.search(r"cnn +1\.9 +0\.41 +50 +1\.5 +no", text)
+    assert "| cnn | 1.9 | 0.41 | 50 | 1.5 | no |" in render("report.md", **shown)
+
+
 def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(trained):
     failed = StageReport(name="validate", state="failed", why="7 | 9", seconds=0)
-    missing = ("contract", "training", "evaluation", "promotion", "version")
+    missing = ("contract", "training", "evaluation", "promotion", "version", "choice")
     begun = SimpleNamespace(
         spec=trained.spec,
         folder=None,

@@ -8,11 +8,12 @@ from PIL import Image
 
 from headrace.errors import Refusal, UsageError
 from headrace.models import builder_names
+from headrace.planning.candidates import epochs_for, patience_for
 from headrace.settings import Settings
 from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.files import FILE_NAME
 from headrace.spec.pipeline import least_steps
-from headrace.use.drafting import _augmentation, draft, epochs_for, patience_for
+from headrace.use.drafting import _augmentation, draft
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
 

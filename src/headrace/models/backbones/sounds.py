@@ -6,12 +6,23 @@ takes 30 seconds, whatever a clip has, so it costs far more than `audio_cnn`.
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import SpecError
 from headrace.models.backbones.training import choose
 from headrace.records import DataDescription
+
+
+def rate_of(folder: Path) -> int:
+    """The samples a second that a backbone in a folder hears; 0 if it hears none."""
+    file = folder / "audio_converter.json"
+    if not file.is_file():
+        return 0
+    config = json.loads(file.read_text(encoding="utf-8"))["config"]
+    return int(config.get("sampling_rate", 0))
 
 
 def build(data: DataDescription, preset: str, train: str) -> tuple[Any, Any]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headrace.errors import IntegrityError
+from headrace.extensions import task_default
 from headrace.media import medium
-from headrace.models.backbones import images
-from headrace.spec.pipeline import family_yields
+from headrace.models.backbones import images, sounds
+from headrace.records import DataDescription
+from headrace.spec.pipeline import COMMON_GATES, family_yields
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home
@@ -42,11 +44,13 @@ class Proposal(NamedTuple):
         name: by which pipelines name it.
         megabytes: that the saved model may have.
         sentence: why it is named, without capital and full stop.
+        against: the family that is trained as well; empty: none.
     """
 
     name: str
     megabytes: int
     sentence: str
+    against: str = ""
 
 
 class Fit(NamedTuple):
@@ -75,15 +79,16 @@ def with_backbone(
 ) -> tuple[Inspection, Proposal | None]:
     """What was read of new data, and the backbone for it.
 
-    Texts, and images that it suits, of few rows a class get the one that fits; without
-    one, a sentence says that there are backbones. Sounds have none: their own family
-    was measured to be as good.
+    Texts, sounds, and images that it suits, of few rows a class get the one that fits.
+    Without one, a sentence says that there are backbones, but for sounds: their own
+    family was measured to be as good.
     """
     survey, snapshot = inspection.survey, inspection.snapshot
     data, counts = snapshot.description, survey.class_rows
     is_text = medium(data.medium).IS_TEXT
     is_photo = data.medium == "image" and images.suits(data.shape)
-    suits = (is_text or is_photo) and family_yields(FAMILY) == task(data.task).takes
+    suits = is_text or is_photo or data.medium == "audio"
+    suits = suits and family_yields(FAMILY) == task(data.task).takes
     if not suits or not counts or sum(counts) > MOST_OF_A_CLASS * len(counts):
         return inspection, None
     unfit: list[str] = []
@@ -92,12 +97,13 @@ def with_backbone(
         texts = [item.as_py() for item in itertools.islice(items, _SAMPLE)]
         proposal, unfit = propose(texts, home)
     else:
-        proposal = propose_for_images(home)
+        is_compared = snapshot.rows.get("val", 0) > 0
+        proposal = propose_to_compare(data, home, is_compared=is_compared)
     facts, sentences = survey.facts, [*survey.sentences]
     if proposal:
         sentences.append(proposal.sentence)
         facts = {**facts, "backbone": proposal.name}
-    elif min(counts) < FEW_OF_A_CLASS:
+    elif min(counts) < FEW_OF_A_CLASS and data.medium != "audio":
         sentences.append(_hint(min(counts), unfit))
     survey = replace(survey, facts=facts, sentences=sentences)
     return replace(inspection, survey=survey), proposal
@@ -130,23 +136,41 @@ def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str
     return Proposal(name, _limit(size), sentence), unfit
 
 
-def propose_for_images(home: Home) -> Proposal | None:
-    """The registered backbone for images: a proved one, and of these the smallest."""
+def propose_to_compare(
+    data: DataDescription, home: Home, *, is_compared: bool
+) -> Proposal | None:
+    """The registered backbone for images or sounds: a proved one, or the smallest.
+
+    Args:
+        data: of the items.
+        home: with the store.
+        is_compared: whether there are rows to choose by between it and the family that
+            the medium has without a backbone.
+    """
     if importlib.util.find_spec("keras_hub") is None:
         return None
     found = [
         (not backbone.is_proved, _megabytes(folder), name)
-        for name, backbone, folder in _folders(home, "image")
+        for name, backbone, folder in _folders(home, data.medium)
+        if data.medium != "audio" or sounds.rate_of(folder) == data.sample_rate_hz
     ]
     if not found:
         return None
     _, size, name = min(found)
-    sentence = (
-        f"the backbone {name} sees these images: its head is trained; a run with "
-        '`--set model.builder=cnn --set "model.arguments={}"` trains a network of '
-        "their own, which takes its place where it is better"
-    )
-    return Proposal(name, _limit(size), sentence)
+    verb = "hears these sounds" if data.medium == "audio" else "sees these images"
+    sentence = f"the backbone {name} {verb}: its head is trained"
+    if not is_compared:
+        return Proposal(name, _limit(size), sentence)
+    against = best_builder(data)
+    sentence += f", and so is {against}; a run keeps the one with the lower val loss"
+    usual = COMMON_GATES["size"]["threshold"]  # of a network of any other family
+    return Proposal(name, max(_limit(size), int(usual)), sentence, against)
+
+
+def best_builder(data: DataDescription) -> str:
+    """The family for a task on items of a medium, where there is no backbone."""
+    own = task_default(data.task, "BUILDERS") or {}
+    return str(own.get(data.medium) or medium(data.medium).BEST_BUILDER)
 
 
 def _megabytes(folder: Path) -> float:

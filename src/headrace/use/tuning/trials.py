@@ -107,12 +107,19 @@ class _TrialRun:
         return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
 
 
-def refuse_private(spec: PipelineSpec) -> None:
-    """Refuse to search with a private training.
+def refuse_search(spec: PipelineSpec) -> None:
+    """Refuse to search with a private training, or over two families.
 
     Raises:
-        UsageError: each trial would spend its epsilon, and the choice among them more.
+        UsageError: each trial would spend its epsilon, and the choice among them more;
+            or the values found would be of one family only.
     """
+    if spec.model.against:
+        raise UsageError(
+            f"{spec.name} has model.against = {spec.model.against!r}, and a search is "
+            "for one family.",
+            "Add --set 'model.against=\"\"' to search for the one that is named.",
+        )
     if spec.training.privacy is not None:
         raise UsageError(
             f"{spec.name} trains privately, and each trial of a search would spend "

@@ -8,14 +8,16 @@ import tomllib
 
 import numpy as np
 import pytest
+import soundfile
 from tests.extras import needs_keras_hub
 
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import DataSpec, load_spec
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home
-from headrace.use.backbones.proposing import fit_of
+from headrace.use.backbones.proposing import fit_of, propose_to_compare
 from headrace.use.drafting import draft
 
 pytestmark = needs_keras_hub
@@ -25,9 +27,12 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "##s", "r", "o"]
 SHAPE = (1_000, 3_000)  # of the weights, 12 MB as float32
 
 
-def write_encoder(folder, words=PIECES, *, dtype="F32"):
+def write_encoder(folder, words=PIECES, *, dtype="F32", rate=0):
     """The files of a backbone; nobody reads its weights here."""
     folder.mkdir(parents=True)
+    if rate:
+        converter = json.dumps({"config": {"sampling_rate": rate}})
+        (folder / "audio_converter.json").write_text(converter)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
     header = json.dumps({"w": {"dtype": dtype, "shape": SHAPE}}).encode()
@@ -97,12 +102,51 @@ def test_a_backbone_is_named_for_photos_without_augmentation(settings, register)
     register("eyes", medium="image")
     register("words", [*PIECES, "more"])
     written, told = drafted_images(settings, 64)
-    assert written["model"]["builder"] == "pretrained"
-    assert written["model"]["arguments"] == {"preset": "eyes", "train": "head"}
+    assert written["model"] == {
+        "builder": "pretrained",
+        "against": "cnn",
+        "arguments": {"preset": "eyes", "train": "head"},
+    }
     assert "augment" not in written.get("training", {})
-    assert size_of(written) == 20
-    assert "the backbone eyes sees these images" in told
-    assert "--set model.builder=cnn" in told
+    assert size_of(written) == 100, "which the other family may have as well"
+    assert "the backbone eyes sees these images: its head is trained, and so is" in told
+    assert "cnn; a run keeps the one with the lower val loss" in told
+
+
+def drafted_sounds(settings, rate):
+    """The model for sounds in two classes, and what is told of it."""
+    random = np.random.default_rng(0)
+    for number in range(40):
+        place = settings.project / "sounds" / str(number % 2)
+        place.mkdir(parents=True, exist_ok=True)
+        sound = random.normal(0, 0.1, 4_000)
+        soundfile.write(place / f"{number}.wav", sound, 16_000, "PCM_16")
+    data = DataSpec(source=str(settings.project / "sounds"), sample_rate_hz=rate)
+    folder, inspection = draft("it", "audio", "classification", data, settings)
+    written = tomllib.loads((folder / "pipeline.toml").read_text())
+    return written["model"], " ".join(inspection.survey.sentences)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+def test_sounds_of_its_rate_are_compared_with_their_own_family(
+    settings, register, rate
+):
+    register("ears", medium="audio", rate=16_000)
+    model, told = drafted_sounds(settings, rate)
+    if rate == 8_000:
+        assert model == {"builder": "audio_cnn"}
+        assert "backbone" not in told
+        return
+    assert (model["builder"], model["against"]) == ("pretrained", "audio_cnn")
+    assert "the backbone ears hears these sounds" in told
+
+
+def test_photos_without_validation_rows_are_not_compared(settings, register):
+    register("eyes", medium="image")
+    data = DataDescription(medium="image", shape=(64, 64, 3), classes=("a", "b"))
+    found = propose_to_compare(data, Home(settings), is_compared=False)
+    assert (found.name, found.against) == ("eyes", "")
+    assert found.sentence.endswith("its head is trained")
 
 
 @pytest.mark.parametrize(("side", "channels"), [(48, 3), (64, 1)])
@@ -199,7 +243,7 @@ def test_a_vocabulary_is_tried_without_keras(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from headrace.use.backbones.proposing import fit_of
+from headrace.use.backbones.proposing import fit_of, propose_to_compare
 fit = fit_of(Path({str(tmp_path / "encoder")!r}), ["the rooms", "the 词"])
 assert (fit.unknown, fit.pieces) == (0.2, 1.25), fit
 assert not {{"keras", "keras_hub", "tensorflow"}} & set(sys.modules)

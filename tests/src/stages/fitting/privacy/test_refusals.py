@@ -11,7 +11,7 @@ from headrace.spec import PipelineSpec
 from headrace.stages.fitting.privacy import refusals
 from headrace.stages.fitting.privacy.refusals import check_data, check_network
 from headrace.use.checking import check_privacy
-from headrace.use.tuning.trials import refuse_private
+from headrace.use.tuning.trials import refuse_search
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_check_builds_the_network():
 
 def test_a_search_is_refused():
     with pytest.raises(UsageError, match="each trial of a search would spend epsilon"):
-        refuse_private(private_spec())
+        refuse_search(private_spec())
 
 
 def test_a_missing_package_is_named(monkeypatch):
