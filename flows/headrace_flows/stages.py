@@ -99,7 +99,7 @@ def _choose(
         reports.append(run.reports[-1])
     choice = choice_of(trained)
     plan.save(key, choice, 0.0)
-    plan.keep(choice, snapshot)
+    plan.settle(snapshot, contract)
     log.info("train: %s", choice)
     for one in choice.candidates:
         tags = {"headrace.kept": str(one.builder == choice.kept), "choice": str(choice)}

@@ -72,12 +72,10 @@ def candidates_of(
         used = used_by_new(spec.medium, spec.task)
         shared["augment"] = {name: usual[name] for name in used if name in usual}
     training = TrainingSpec.model_validate({**shared, **recipes[1]})
-    least = least_steps(against)
-    epochs = epochs_for(training, learned, least) or training.epochs
+    epochs = epochs_for(training, learned, least_steps(against)) or training.epochs
     updates = {"epochs": epochs}
-    if spec.training.patience:
-        share = spec.training.patience / spec.training.epochs
-        updates["patience"] = patience_for(epochs, share)
+    if patience := spec.training.patience:
+        updates["patience"] = patience_for(epochs, patience / spec.training.epochs)
     training = training.model_copy(update=updates)
     other = {"model": ModelSpec(builder=against), "training": training}
     return spec.model_copy(update={"model": model}), spec.model_copy(update=other)
@@ -116,24 +114,22 @@ def choice_of(trained: Mapping[str, tuple[int, TrainingRecord]]) -> ChoiceRecord
     Args:
         trained: by builder, the most epochs of its recipe and its training.
     """
-    losses = {name: one.metrics["val_loss"] for name, (_, one) in trained.items()}
-    finite = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
-    kept = min(finite or losses, key=losses.__getitem__)
+    candidates = [_candidate(name, *facts) for name, facts in trained.items()]
+    finite = [one for one in candidates if math.isfinite(one.val_loss)]
+    kept = min(finite or candidates, key=lambda one: one.val_loss)
     return ChoiceRecord(
-        kept=kept,
-        run_id=trained[kept][1].run_id,
-        candidates=tuple(_candidate(name, *facts) for name, facts in trained.items()),
+        kept=kept.builder, run_id=kept.run_id, candidates=tuple(candidates)
     )
 
 
 def _candidate(name: str, epochs: int, training: TrainingRecord) -> CandidateRecord:
-    score = task(training.description.task).training_score
+    metrics, score = training.metrics, task(training.description.task).training_score
     return CandidateRecord(
         builder=name,
-        val_loss=training.metrics["val_loss"],
+        val_loss=metrics["val_loss"],
         score=score,
-        val_score=training.metrics[f"val_{score}"],
-        epochs=int(training.metrics.get("stopped_epoch", epochs)),
+        val_score=metrics[f"val_{score}"],
+        epochs=int(metrics.get("stopped_epoch", epochs)),
         megabytes=round(training.model_bytes / 1e6, 3),
         run_id=training.run_id,
     )

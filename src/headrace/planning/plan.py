@@ -250,15 +250,10 @@ class Plan(Results):
         if not others:
             return True
         self.choice = self.find(self.choose(snapshot, contract), ChoiceRecord)
-        if self.choice is None:
-            return False
-        self.keep(self.choice, snapshot)
-        return True
-
-    def keep(self, choice: ChoiceRecord, snapshot: SnapshotRecord) -> None:
-        """Go on with the model of a choice."""
-        specs = {spec.model.builder: spec for spec in self.candidates(snapshot)}
-        self.choice, self.spec = choice, specs[choice.kept]
+        if self.choice is not None:
+            both = {spec.model.builder: spec for spec in (self.spec, *others)}
+            self.spec = both[self.choice.kept]
+        return self.choice is not None
 
     def evaluate(
         self,

@@ -215,16 +215,18 @@ class PipelineSpec(tables.SpecTable):
         named = self.model.builder or default_builder(self.medium, self.task)
         if not against:
             return self
-        if against not in modules("models"):
-            families = f"Families: {', '.join(modules('models'))}"
-            hint = did_you_mean(against, modules("models"), families)
-            raise ValueError(f"model.against: there is no family {against!r}. {hint}")
         takes = family_yields(named)
-        is_of_medium = family_medium(against) in ("", self.medium)
-        if not is_of_medium or takes not in ("", family_yields(against)):
+        fitting = [
+            name
+            for name in modules("models")
+            if family_medium(name) in ("", self.medium)
+            and takes in ("", family_yields(name))
+        ]
+        if against not in fitting:
+            hint = did_you_mean(against, fitting, f"Families: {', '.join(fitting)}")
             raise ValueError(
                 f"model.against: {against!r} is no family for {self.task} of "
-                f"{self.medium}"
+                f"{self.medium}. {hint}"
             )
         if against == named:
             raise ValueError(

@@ -129,8 +129,11 @@ def test_a_candidate_has_the_key_that_it_would_have_alone(trained):
 @pytest.mark.parametrize(
     ("against", "message"),
     [
-        ("resnext", "there is no family 'resnext'. Did you mean resnet?"),
-        ("text_cnn", "'text_cnn' is no family for classification of image"),
+        (
+            "resnext",
+            "'resnext' is no family for classification of image. Did you mean resnet?",
+        ),
+        ("text_cnn", "'text_cnn' is no family for classification of image. "),
         ("mlp", "'mlp' is the model itself; name another family"),
     ],
 )
