@@ -13,12 +13,7 @@ from contextlib import contextmanager
 
 from headrace import extensions
 from headrace.imports import load_jsonschema
-from headrace.models import (
-    builder_names,
-    check_against,
-    check_arguments,
-    find_builder,
-)
+from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.spec.files import read_readme
 from headrace.stages.beside import beside
@@ -42,8 +37,6 @@ def check_early(run: Run) -> None:
     """
     run.check_source()
     check_gates(run.spec)
-    if against := run.plan.asked.model.against:
-        check_against(against)
     read_readme(run.spec, run.folder)  # refuses what is not UTF-8
     if _is_of_headrace(run.plan.builder):
         _check_builder(run)

@@ -179,21 +179,6 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
             )
 
 
-def check_against(name: str) -> None:
-    """Refuse a family to choose from that cannot do without arguments.
-
-    Raises:
-        SpecError: with the arguments.
-    """
-    parameters = list(inspect.signature(find_builder(name)).parameters.values())[1:]
-    if needed := [p.name for p in parameters if p.default is p.empty]:
-        raise SpecError(
-            f"model.against = {name!r}: the family needs {', '.join(needed)}, and "
-            "model.arguments are those of model.builder.",
-            "Name it as model.builder, and the other one as model.against.",
-        )
-
-
 def no_targets() -> Targets:
     """An empty sample of targets, for a network that is not trained."""
     import numpy as np

@@ -32,6 +32,7 @@ RECIPES = (
     ),
 )
 LEAST_STEPS = 100
+NEEDS = ("preset",)
 
 
 def build(

@@ -218,15 +218,16 @@ class PipelineSpec(tables.SpecTable):
         takes = family_yields(named)
         fitting = [
             name
-            for name in modules("models")
+            for name, module in modules("models").items()
             if family_medium(name) in ("", self.medium)
             and takes in ("", family_yields(name))
+            and not constant(module, "NEEDS")
         ]
-        if against not in fitting:
-            hint = did_you_mean(against, fitting, f"Families: {', '.join(fitting)}")
+        if against not in (*fitting, named):
             raise ValueError(
                 f"model.against: {against!r} is no family for {self.task} of "
-                f"{self.medium}. {hint}"
+                f"{self.medium} that needs no arguments; families: "
+                f"{', '.join(fitting)}"
             )
         if against == named:
             raise ValueError(

@@ -8,13 +8,7 @@ from headrace import extensions
 from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
 from headrace.media import check_form, form_of
-from headrace.models import (
-    build,
-    builder_name,
-    check_against,
-    check_arguments,
-    find_builder,
-)
+from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.records import DataDescription, Finding
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.spec.thresholds import threshold_problem
@@ -39,8 +33,6 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
     check_form(spec.data, spec.medium)
     name = builder_name(spec)
     check_arguments(name, find_builder(name, folder), spec.model.arguments)
-    if spec.model.against:
-        check_against(spec.model.against)
     if name.isidentifier() and not extensions.is_added("models", name):
         return ""
     description = declared(spec)
