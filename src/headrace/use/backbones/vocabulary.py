@@ -99,6 +99,11 @@ def _check_words(path: Path, data: bytes, rows: Any) -> None:
             f"{path} has no {missing[0]}, so it is no vocabulary of word pieces.",
             "Take the vocabulary that belongs to the weights.",
         )
+    if words[0] != "[PAD]":  # texts are padded with zeros
+        raise UsageError(
+            f"{path} begins with {words[0]!r}, and not with [PAD].",
+            "Take an encoder whose padding has the id 0.",
+        )
     if not isinstance(rows, int) or rows < len(words):
         raise UsageError(
             f"{path} has {len(words):,} word pieces, and the weights have {rows!r}.",

@@ -143,6 +143,14 @@ def test_the_vocabulary_is_made_from_the_one_file_that_has_it(bert, tmp_path):
             admit(bert)
 
 
+def test_a_vocabulary_whose_padding_is_not_zero_is_refused(bert):
+    words = [word for word in WORDS if word != "[PAD]"]
+    write(bert, {"vocab.txt": "\n".join((*words, "[PAD]")) + "\n"})
+    with pytest.raises(UsageError, match="begins with") as caught:
+        admit(bert)
+    assert "padding has the id 0" in str(caught.value)
+
+
 def test_a_vocabulary_of_another_backbone_is_refused(bert):
     write(bert, {"vocab.txt": "\n".join((*WORDS, "more")) + "\n"})
     with pytest.raises(UsageError, match="has 13 word pieces, and the weights have 12"):
