@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.errors import SpecError
 from headrace.models.backbones import check_installed, images, sounds, texts
 from headrace.records import DataDescription
 
@@ -62,6 +63,12 @@ def build(
         UsageError: the extra ``pretrained`` is not installed.
     """
     check_installed()
+    if pixels and data.medium != "image":
+        raise SpecError(
+            f"model.arguments.pixels = {pixels} is of images, and the medium is "
+            f"{data.medium}.",
+            "Leave it out.",
+        )
     if data.medium == "image":
         return images.build(data, preset, train, pixels)
     if data.medium == "audio":

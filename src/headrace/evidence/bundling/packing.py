@@ -62,8 +62,9 @@ Check this archive before it is unpacked, with Headrace and without a network:
 
     headrace verify FILE --key PUBLIC.pem
 {signatures}
-To replay the golden answers, check.py needs numpy and tensorflow, and Headrace if the
-model has layers of its own; engines/*/check.py only numpy and that engine's library.
+To replay the golden answers, check.py needs numpy and tensorflow, Headrace if the
+model has layers of its own, and keras-hub, tensorflow-text and safetensors if it begins
+with a pretrained encoder; engines/*/check.py only numpy and that engine's library.
 """
 _SIGNED = """
 The signatures are in the format of OpenSSF Model Signing. After unpacking, they can be

@@ -37,6 +37,9 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
     backbone = exact(published)
     blocks = [[one] for one in backbone.layers if hasattr(one, "intermediate_dim")]
     choose(train, blocks, backbone)
+    for layer in backbone.layers:
+        if layer.name == "pooled_dense":
+            layer.trainable = False  # its output is not used
     return joined(tokenizer, backbone)
 
 

@@ -31,8 +31,10 @@ def choose(train: str, blocks: Sequence[Sequence[Any]], backbone: Any) -> None:
         backbone: a Keras model.
 
     Raises:
-        SpecError: it is nothing of these, or of more blocks than there are.
+        SpecError: it is nothing of these, of more blocks than there are, or of a rank
+            that saves nothing.
     """
+    train = str(train)  # of a pipeline's file, which may have a number
     kind, _, text = train.partition(":")
     number = int(text) if text.isdecimal() else 0
     is_known = train in ("head", "all") or (kind in ("last", "lora") and number > 0)
@@ -67,6 +69,13 @@ def _adapt(layers: Iterable[Any], rank: int) -> None:
     adapted = 0
     for layer in layers:
         if layer.name in _ADAPTED and hasattr(layer, "enable_lora"):
+            width = layer.kernel.shape[0]
+            if rank > width // 2:  # two matrices, each of width x rank
+                raise SpecError(
+                    f'model.arguments.train = "lora:{rank}": an update of a layer of '
+                    f"{width} units has a rank of {width // 2} at most.",
+                    'Write a small one, such as "lora:8".',
+                )
             layer.trainable = True
             layer.enable_lora(rank)
             adapted += 1

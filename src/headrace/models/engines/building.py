@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, UsageError
 from headrace.home import check_present
 from headrace.models.engines import formats
 from headrace.models.engines.exporting import MODULE as EXPORTING
@@ -121,6 +121,8 @@ def _export(order: Order) -> BuildAttempt:
     try:
         report, _ = process.converse(header, b"", most_bytes=0, seconds=EXPORT_SECONDS)
         return BuildAttempt.model_validate(report)
+    except UsageError:  # what is installed here does not suffice
+        raise
     except HeadraceError as error:
         if process.code not in (None, -signal.SIGKILL, -signal.SIGTERM):  # it crashed
             return BuildAttempt(engine=name, reason=f"the export {process.failure}")

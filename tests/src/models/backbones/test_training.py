@@ -50,8 +50,13 @@ def test_low_rank_updates_are_few_and_begin_at_nothing(small_bert):
     assert not {variable.name for variable in plain.variables} & names - {"bias"}
 
 
+def test_a_rank_that_saves_nothing_is_refused(small_bert):
+    with pytest.raises(SpecError, match="a rank of 8 at most"):
+        body_of(small_bert, "lora:9")
+
+
 @pytest.mark.parametrize(
-    "train", ["", "heads", "last", "last:0", "last:3", "last:-1", "lora:", "lora:x"]
+    "train", [3, "", "heads", "last", "last:0", "last:3", "last:-1", "lora:", "lora:x"]
 )
 def test_what_a_backbone_does_not_have_is_refused(small_bert, train):
     with pytest.raises(SpecError, match="2 blocks") as caught:
@@ -119,3 +124,8 @@ def test_a_saved_model_gives_the_answers_of_the_fitted_one(small_bert, train, tm
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     texts = keras.ops.convert_to_tensor(np.array(TEXTS))
     np.testing.assert_allclose(loaded(texts), model(texts), atol=1e-6)
+
+
+def test_an_argument_of_another_medium_is_refused(small_bert):
+    with pytest.raises(SpecError, match=r"pixels = 96 is of images"):
+        pretrained.build(DATA, str(small_bert), pixels=96)
