@@ -78,7 +78,7 @@ def run(
     settings.prepare_home()
     with _as_guest(shows_progress=progress):
         log.info("%s: looking for what has changed since the last run", spec.name)
-        begun = Run(spec, folder, settings, register_only=register_only)
+        begun = Run(spec, folder, settings, register_only=register_only, is_read=True)
         summary, exit_code = ended(begun)
     if exit_code == INTERRUPTED:
         raise KeyboardInterrupt(summary.reason)

@@ -289,9 +289,14 @@ def trigger(
         source = f"data.source={json.dumps(deployed['pipeline']['data']['source'])}"
         fixed = [source]
         backbone = deployed["pipeline"]["model"].get("backbone")
-        if backbone and not any(one.startswith(_OF_PRESET) for one in overrides):
+        names_another = any(one.startswith(_OF_PRESET) for one in overrides)
+        if backbone and not names_another:
             fixed.append(f"model.backbone={backbone}")
         spec = load_spec(folder, (*fixed, *overrides), name=pipeline)
+        if names_another and spec.model.backbone:
+            from headrace.use.backbones.pinning import pinned
+
+            spec = pinned(spec, folder, Home(settings), is_read=True)
         parameters = {"pipeline": spec.model_dump(mode="json")}
         fields = Plan(spec, folder, Home(settings)).law.overrides
     run = client.create_flow_run_from_deployment(

@@ -84,6 +84,7 @@ class Run:
         folder: its folder.
         settings: where things are.
         register_only: whether the champion stays, whatever the gates say.
+        is_read: whether the spec was just read from the pipeline's file.
 
     Raises:
         UsageError: a key for signatures is needed, or cannot be used; or the backbone
@@ -136,10 +137,11 @@ class Run:
         settings: Settings,
         *,
         register_only: bool = False,
+        is_read: bool = False,
     ) -> None:
         check_keys(settings, is_wanted=spec.promotion.signed)
         home = Home(settings)
-        self.plan = Plan(pinned(spec, folder, home), folder, home)
+        self.plan = Plan(pinned(spec, folder, home, is_read=is_read), folder, home)
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.broken: list[Finding] = []

@@ -53,7 +53,7 @@ def run(
     from headrace_flows.calling import ended
     from headrace_flows.run import Run
 
-    run = Run(spec, folder, settings, register_only=register_only)
+    run = Run(spec, folder, settings, register_only=register_only, is_read=True)
     summary, exit_code = ended(run)
     value = summary.model_dump(mode="json")
     answer(value, lambda: show_summary(summary, settings), exit_code)
@@ -163,7 +163,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     from headrace_flows.summary import summarise
 
     prepared(settings)
-    run = Run(spec, folder, settings)
+    run = Run(spec, folder, settings, is_read=True)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
         with validating(run), decoding(run) as workers, alive:

@@ -60,7 +60,7 @@ def tune(
     spec, folder = open_pipeline(pipeline, settings, plain, data)
     if "preset" in spec.model.arguments:
         prepared(settings)  # to find its backbone
-    tuning = Tuning(Run(spec, folder, settings), space, metric, trials)
+    tuning = Tuning(Run(spec, folder, settings, is_read=True), space, metric, trials)
     prepared(settings)
     summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
     value = tuning.answer(summary)
@@ -213,7 +213,7 @@ def _task(
         filled.append("deploy.when_busy=wait")
         spec, folder = open_pipeline(pipeline, settings, filled)
     arguments = [part for text in filled for part in ("--set", text)]
-    spec = pinned(spec, folder, Home(settings))
+    spec = pinned(spec, folder, Home(settings), is_read=True)
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 

@@ -159,7 +159,7 @@ def deploy(
 
     settings = prepared()
     opened = [
-        (pinned(spec, folder, Home(settings)), folder)
+        (pinned(spec, folder, Home(settings), is_read=True), folder)
         for spec, folder in _opened(pipeline, settings)
     ]
     without = [spec.name for spec, _ in opened if spec.deploy is None]

@@ -12,7 +12,10 @@ import pytest
 from tests.extras import needs_keras_hub
 from tests.homes import Home, states, values_of
 from tests.src.models.backbones import lite0
-from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
+from tests.src.models.backbones.conftest import (
+    CONFIG,
+    small_bert,  # noqa: F401 (a fixture)
+)
 
 from headrace.state.ledger import Ledger
 
@@ -209,6 +212,19 @@ def test_bad_input_is_one_sentence_and_downloads_nothing(texts, bert):
     code, reason = answer("run", "tiny", "--set", "model.backbone=" + "0" * 64)
     assert code == 2
     assert "model.backbone says 0000" in reason
+    other = texts.project / "other"
+    shutil.copytree(bert, other)
+    (other / "config.json").write_text(json.dumps(CONFIG | {"initializer_range": 1}))
+    added = texts.headrace("backbone", "add", "other", str(other), "--json").json
+    held = f"model.backbone={added['digest']}"
+    code, reason = answer("run", "tiny", "--set", held)
+    assert code == 2
+    assert f"model.backbone says {added['digest'][:16]}" in reason
+    assert answer("check", "tiny", "--set", held) == (code, reason)
+    code, reason = answer("run", "tiny", "--set", "model.arguments.preset=5")
+    assert code == 2
+    assert "model.arguments.preset = 5 is no text" in reason
+    assert answer("check", "tiny", "--set", "model.arguments.preset=5") == (2, reason)
     image = texts.project / "pipelines" / "photos"
     image.mkdir()
     (image / "pipeline.toml").write_text(

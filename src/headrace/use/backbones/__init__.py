@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, Refusal, UsageError
 from headrace.records import Finding, Record
 from headrace.state import backbones
 from headrace.state.backbones import Backbone, BackboneFile
 from headrace.state.home import Home
-from headrace.use.backbones.pinning import doubts
+from headrace.use.backbones.pinning import NAME, doubts
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}", re.I)
+if TYPE_CHECKING:
+    from headrace.use.backbones.admission import Admitted
 
 
 class AddedBackbone(Record):
@@ -53,13 +54,15 @@ def add(name: str, source: str, home: Home, licence: str = "") -> AddedBackbone:
             reference.
         DependencyError: a download failed.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no name for a backbone.",
             "Take letters, digits, dots and dashes, such as minilm.",
         )
+    from headrace.use.backbones.admission import admit
+
     with _folder_of(source) as (folder, origin):
-        return bring(name, folder, home, origin, licence)
+        return bring(name, admit(folder), home, origin, licence)
 
 
 @contextlib.contextmanager
@@ -81,13 +84,13 @@ def _folder_of(source: str) -> Iterator[tuple[Path, str]]:
 
 
 def bring(
-    name: str, folder: Path, home: Home, source: str = "", licence: str = ""
+    name: str, admitted: Admitted, home: Home, source: str = "", licence: str = ""
 ) -> AddedBackbone:
-    """Check a folder, prove it, keep it, and give it a name.
+    """Prove what was checked, keep it, and give it a name.
 
     Args:
         name: by which pipelines will name it.
-        folder: with its files.
+        admitted: what of a folder is the backbone.
         home: with the store.
         source: where they came from; by default what is known of it, else the folder.
         licence: by default the one that its README names.
@@ -95,16 +98,13 @@ def bring(
     Raises:
         UsageError, Refusal: as `add`.
     """
-    from headrace.use.backbones.admission import admit
-
-    admitted = admit(folder)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         paths = admitted.with_made(Path(place))
         files = backbones.files_of(paths)
         digest = backbones.digest_of(files)
         known = backbones.find(digest, home)
         own = licence or admitted.licence
-        source = source or (known.source if known else str(folder.absolute()))
+        source = source or (known.source if known else str(admitted.folder.absolute()))
         if known is None or backbones.damaged(known, home.store):
             backbone = _kept(
                 paths,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from headrace.errors import Refusal, UsageError
 from headrace.models.backbones import ARCHITECTURES
+from headrace.state.backbones import digest_of, files_of
 from headrace.state.regular import read_file
 from headrace.use.backbones.vocabulary import (
     CONFIG,
@@ -53,6 +55,7 @@ class Admitted:
     """What of a folder is a backbone.
 
     Attributes:
+        folder: that was looked through.
         paths: of its files, by name.
         made: files that were made of others, by name.
         left_out: names of the rest.
@@ -60,6 +63,7 @@ class Admitted:
         licence: that its README names; empty where it names none.
     """
 
+    folder: Path
     paths: dict[str, Path]
     left_out: tuple[str, ...]
     architecture: str
@@ -70,6 +74,11 @@ class Admitted:
     def medium(self) -> str:
         """Of the items that it reads."""
         return ARCHITECTURES[self.architecture]
+
+    def digest(self) -> str:
+        """The digest of the backbone; each file is read."""
+        with tempfile.TemporaryDirectory(prefix="headrace-") as work:
+            return digest_of(files_of(self.with_made(Path(work))))
 
     def with_made(self, work: Path) -> dict[str, Path]:
         """The paths of all files; those that were made are written to a folder."""
@@ -117,7 +126,7 @@ def admit(folder: Path) -> Admitted:
     if ARCHITECTURES[architecture] == "text":
         made = check_vocabulary(folder, paths, texts, is_keras=is_keras)
     licence = _licence(folder)
-    return Admitted(paths, tuple(left_out), architecture, licence, made)
+    return Admitted(folder, paths, tuple(left_out), architecture, licence, made)
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, SpecError, did_you_mean
 from headrace.records import Finding
@@ -13,43 +15,55 @@ from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home
 
+if TYPE_CHECKING:
+    from headrace.use.backbones.admission import Admitted
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}", re.I)
 _FAMILY = "pretrained"
 
 
-def pinned(spec: PipelineSpec, folder: Path, home: Home) -> PipelineSpec:
+def pinned(
+    spec: PipelineSpec, folder: Path, home: Home, *, is_read: bool = False
+) -> PipelineSpec:
     """A spec with the digest of the backbone that its argument ``preset`` names.
 
     That is a folder, relative to the pipeline's or the project's, which is brought into
-    the store under this name; or a name that `add` has given. A spec that has a digest
-    already keeps it.
+    the store under this name; or a name that `add` has given. A spec that was pinned
+    before keeps its digest, whatever the name has been given to since.
 
     Args:
         spec: of the pipeline.
         folder: of the pipeline.
         home: with the store.
+        is_read: whether the spec was just read from the pipeline's file, so that its
+            ``model.backbone`` is what a person wrote, and not what was pinned.
 
     Raises:
         NotFoundError: there is no such backbone.
-        SpecError: it is for another medium, or another one than ``model.backbone``.
+        SpecError: it is for another medium, or another one than ``model.backbone``; or
+            ``preset`` is no text, or a folder that is not the project's.
         UsageError, Refusal: as `add`.
     """
-    preset = spec.model.arguments.get("preset")
-    if not isinstance(preset, str):
+    preset = _preset_of(spec)
+    if preset is None:
         return spec
     wanted = spec.model.backbone
-    backbone = backbones.find(wanted, home) if wanted else None
+    own = backbones.find(wanted, home) if wanted else None
+    backbone = None if is_read else own
     if backbone is None:
-        from headrace.use.backbones import bring
+        if place := _place_of(spec, folder, home.settings):
+            from headrace.use.backbones import bring
 
-        place = _place_of(spec, folder, home.settings)
-        if place is not None:
-            backbone = bring(preset.rstrip("/"), place, home).backbone
+            admitted = _looked_through(spec, place)
+            backbone = bring(preset.rstrip("/"), admitted, home).backbone
         elif digest := backbones.digest_named(preset, home):
             backbone = backbones.known(digest, home)
-        elif spec.model.builder != _FAMILY and not wanted:
-            return spec  # an argument of the user's own builder
         else:
-            raise _no_such(preset, wanted, backbones.names(home))
+            backbone = own
+    if backbone is None:
+        if spec.model.builder != _FAMILY and not wanted:
+            return spec  # an argument of the user's own builder
+        raise _no_such(preset, wanted, backbones.names(home))
     _check(spec, backbone.medium, backbone.digest)
     model = spec.model.model_copy(update={"backbone": backbone.digest})
     return spec.model_copy(update={"model": model})
@@ -93,24 +107,37 @@ def check_backbone(
     Raises:
         NotFoundError, SpecError, UsageError, Refusal: as `pinned`.
     """
-    preset = spec.model.arguments.get("preset")
-    if not isinstance(preset, str):
+    preset = _preset_of(spec)
+    if preset is None:
         return spec
-    place = _place_of(spec, folder, settings)
-    if place is not None:
-        from headrace.use.backbones.admission import admit
-
-        _check(spec, admit(place).medium, spec.model.backbone)
+    if place := _place_of(spec, folder, settings):
+        _looked_through(spec, place)
         return _at(spec, place)
     home = Home(settings)
     has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
-    digest = backbones.digest_named(preset, home) if has_ledger else None
+    wanted, digest = spec.model.backbone, None
+    if has_ledger:
+        own = backbones.find(wanted, home) if wanted else None
+        digest = backbones.digest_named(preset, home) or (own and own.digest)
     if digest:
         _check(spec, backbones.known(digest, home).medium, digest)
         return _at(spec, backbones.local_folder(digest, home))
-    if spec.model.builder == _FAMILY:
-        raise _no_such(preset, "", backbones.names(home) if has_ledger else ())
+    if spec.model.builder == _FAMILY or wanted:
+        raise _no_such(preset, wanted, backbones.names(home) if has_ledger else ())
     return spec
+
+
+def _preset_of(spec: PipelineSpec) -> str | None:
+    """What may name a backbone; None of a spec that does not."""
+    preset = spec.model.arguments.get("preset")
+    if isinstance(preset, str):
+        return preset
+    if "preset" in spec.model.arguments and spec.model.builder == _FAMILY:
+        raise SpecError(
+            f"model.arguments.preset = {preset!r} is no text.",
+            "Name a backbone or a folder of the project; see `headrace backbone list`.",
+        )
+    return None
 
 
 def _at(spec: PipelineSpec, place: Path) -> PipelineSpec:
@@ -120,13 +147,41 @@ def _at(spec: PipelineSpec, place: Path) -> PipelineSpec:
 
 
 def _place_of(spec: PipelineSpec, folder: Path, settings: Settings) -> Path | None:
-    """The folder that a preset names, if it does; of another builder, a backbone's."""
+    """The folder that a preset names, if it does; of another builder, a backbone's.
+
+    Raises:
+        SpecError: it is neither in the pipeline's folder nor in the project.
+    """
     preset = str(spec.model.arguments["preset"])
-    for place in (folder / preset, settings.project / preset) if preset else ():
-        is_own = spec.model.builder != _FAMILY
-        if place.is_dir() and not (is_own and not (place / "config.json").is_file()):
+    is_own = spec.model.builder != _FAMILY
+    homes = (folder, settings.project)
+    places = [
+        place
+        for place in (home / preset for home in homes if preset)
+        if place.is_dir() and (not is_own or (place / "config.json").is_file())
+    ]
+    for place in places:
+        real = place.resolve()
+        if any(real.is_relative_to(home.resolve()) for home in homes):
             return place
+    if places:
+        raise SpecError(
+            f"model.arguments.preset = {preset!r} is the folder {places[0].resolve()}, "
+            "which is no folder of the project.",
+            "Copy it into the project, or run `headrace backbone add NAME "
+            f'{places[0].resolve()}` and write preset = "NAME".',
+        )
     return None
+
+
+def _looked_through(spec: PipelineSpec, place: Path) -> Admitted:
+    """What of a folder is the backbone that a spec names; nothing is kept."""
+    from headrace.use.backbones.admission import admit
+
+    admitted = admit(place)
+    wanted = spec.model.backbone
+    _check(spec, admitted.medium, admitted.digest() if wanted else "")
+    return admitted
 
 
 def _check(spec: PipelineSpec, medium: str, digest: str) -> None:
@@ -147,8 +202,11 @@ def _check(spec: PipelineSpec, medium: str, digest: str) -> None:
 
 def _no_such(preset: str, wanted: str, known: Iterable[str]) -> NotFoundError:
     which = f" ({wanted[:16]})" if wanted else ""
+    action = f"Run `headrace backbone add {preset} SOURCE`."
+    if not NAME.fullmatch(preset):
+        action = 'Run `headrace backbone add NAME SOURCE`, and write preset = "NAME".'
     return NotFoundError(
         f"model.arguments.preset = {preset!r}: there is no backbone of this name"
         f"{which}, and no such folder.",
-        did_you_mean(preset, known, f"Run `headrace backbone add {preset} SOURCE`."),
+        did_you_mean(preset, known, action),
     )

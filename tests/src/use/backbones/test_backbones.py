@@ -1,17 +1,27 @@
 """A backbone is brought once, proved, and named by pipelines that pin its digest."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from tests.extras import needs_keras_hub
 from tests.src.models.backbones import lite0
-from tests.src.models.backbones.conftest import small_bert  # noqa: F401 (a fixture)
+from tests.src.models.backbones.conftest import (
+    WORDS,
+    small_bert,  # noqa: F401 (a fixture)
+)
 from tests.src.models.backbones.test_sounds import whisper  # noqa: F401 (a fixture)
 from tests.weights import MISSING, minilm
 
-from headrace.errors import DependencyError, NotFoundError, Refusal, UsageError
+from headrace.errors import (
+    DependencyError,
+    NotFoundError,
+    Refusal,
+    SpecError,
+    UsageError,
+)
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.law import name_by_changes
@@ -248,6 +258,82 @@ def test_what_does_not_fit_is_one_error(bert, home, folder, settings):
         look(spec_of("small"))
     there = check_backbone(spec_of("small"), folder, settings)
     assert Path(there.model.arguments["preset"], "config.json").is_file()
+
+
+def test_the_file_may_not_name_one_backbone_and_hold_the_digest_of_another(
+    bert, home, folder, settings
+):
+    first = add("small", str(bert), home).backbone.digest
+    (bert / "vocab.txt").write_text("\n".join((*WORDS[:-1], "c")) + "\n")
+    second = add("other", str(bert), home).backbone.digest
+    spec = spec_of("small", backbone=second)
+    told = rf"{first[:16]}, and model\.backbone says {second[:16]}"
+    with pytest.raises(SpecError, match=told):
+        check_backbone(spec, folder, settings)
+    with pytest.raises(SpecError, match=told):
+        pinned(spec, folder, home, is_read=True)
+    # A spec that was pinned before the name was given to another one keeps its own.
+    assert pinned(spec, folder, home) == spec
+    of_none = spec_of("gone", backbone=second)
+    check_backbone(of_none, folder, settings)
+    assert pinned(of_none, folder, home, is_read=True) == of_none
+    own = shutil.copytree(bert, settings.project / "own")
+    for look in (
+        lambda spec: check_backbone(spec, folder, settings),
+        lambda spec: pinned(spec, folder, home, is_read=True),
+    ):
+        with pytest.raises(SpecError, match=rf"model\.backbone says {first[:16]}"):
+            look(spec_of(own.name, backbone=first))
+        look(spec_of(own.name, backbone=second))
+
+
+@pytest.mark.parametrize("preset", [5, True, ["small"]])
+def test_a_preset_is_text(home, folder, settings, preset):
+    for look in (
+        lambda spec: check_backbone(spec, folder, settings),
+        lambda spec: pinned(spec, folder, home),
+    ):
+        with pytest.raises(SpecError, match=r"preset = .* is no text"):
+            look(spec_of(preset))
+        own = spec_of(preset, builder="model:build")
+        assert look(own) == own
+
+
+def test_a_folder_is_one_of_the_project_and_for_its_medium_before_it_is_kept(
+    bert, home, folder, settings, tmp_path_factory
+):
+    outside = tmp_path_factory.mktemp("elsewhere") / "bert"
+    outside.mkdir()
+    (outside / "config.json").write_text("no JSON: it is not read")
+    (settings.project / "linked").symlink_to(outside)
+    shutil.copytree(bert, settings.project / "own")
+    up = os.path.relpath(outside, folder)
+    for look in (
+        lambda spec: check_backbone(spec, folder, settings),
+        lambda spec: pinned(spec, folder, home),
+    ):
+        for preset in (str(outside), up, "linked"):
+            with pytest.raises(SpecError, match="is no folder of the project") as info:
+                look(spec_of(preset))
+            assert f"add NAME {outside.resolve()}" in info.value.action
+        with pytest.raises(SpecError, match="is a backbone for text, and this"):
+            look(spec_of("own", medium="image"))
+    assert not listed(home)
+    assert not home.store.names("backbones")
+
+
+@pytest.mark.parametrize("preset", ["", "../gone", "hf://a/b"])
+def test_what_is_no_name_is_told_to_be_brought_under_one(
+    home, folder, settings, preset
+):
+    for look in (
+        lambda spec: check_backbone(spec, folder, settings),
+        lambda spec: pinned(spec, folder, home),
+    ):
+        with pytest.raises(NotFoundError) as info:
+            look(spec_of(preset))
+        assert "`headrace backbone add NAME SOURCE`" in info.value.action
+        assert 'preset = "NAME"' in info.value.action
 
 
 def test_a_check_writes_nothing(bert, tmp_path, monkeypatch):
