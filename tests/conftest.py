@@ -35,6 +35,9 @@ from headrace.state.home import Home as Opened
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A run records it. A test that imports Keras itself would leave it unset for the others.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
 # Whole runs, as a user or an attacker starts them.
 _SYSTEM = {"attacks", "faults", "flows"}
 _OWN_BASE = pytest.StashKey[Path]()

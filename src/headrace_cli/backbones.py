@@ -20,7 +20,7 @@ _COLUMNS = ("name", "digest", "medium", "architecture", "MB", "licence", "differ
 
 def backbone(
     action: Annotated[
-        Literal["add", "list"], Argument(help="What to do.", metavar="add|list")
+        Literal["add", "list"], Argument(help="What to do.", metavar="ADD|LIST")
     ],
     name: Annotated[
         str | None, Argument(help="By which pipelines name it: minilm.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 from tests.src.stages.fitting.test_checkpoints import (
@@ -18,7 +17,15 @@ from headrace.stages.fitting.frozen import frozen_prefix
 ITEMS = np.random.default_rng(0).random((5, 8), np.float32)
 
 
+def layer(kind, *arguments):
+    import keras
+
+    return getattr(keras.layers, kind)(*arguments)
+
+
 def network(*layers):
+    import keras
+
     return keras.Sequential([keras.Input((8,)), *layers])
 
 
@@ -28,7 +35,7 @@ def fixed(layer):
 
 
 def dense(units=4):
-    return keras.layers.Dense(units, "relu")
+    return layer("Dense", units, "relu")
 
 
 def test_the_parts_give_what_the_network_gives_and_share_its_weights():
@@ -45,36 +52,39 @@ def test_the_parts_give_what_the_network_gives_and_share_its_weights():
 @pytest.mark.parametrize(
     ("layers", "shape"),
     [
-        pytest.param([fixed(dense()), dense(2)], 4, id="a frozen layer"),
+        pytest.param(lambda: [fixed(dense()), dense(2)], 4, id="a frozen layer"),
         pytest.param(
-            [fixed(dense()), keras.layers.UnitNormalization(), dense(2)],
+            lambda: [fixed(dense()), layer("UnitNormalization"), dense(2)],
             4,
             id="what has no weights, after it",
         ),
         pytest.param(
-            [fixed(dense(6)), keras.layers.Dropout(0.5), dense(2)],
+            lambda: [fixed(dense(6)), layer("Dropout", 0.5), dense(2)],
             6,
             id="dropout is no part of it",
         ),
         pytest.param(
-            [fixed(dense()), fixed(keras.layers.BatchNormalization()), dense(2)],
+            lambda: [fixed(dense()), fixed(layer("BatchNormalization")), dense(2)],
             4,
             id="frozen batch normalisation",
         ),
         pytest.param(
-            [fixed(dense(7)), keras.layers.BatchNormalization(), dense(2)],
+            lambda: [fixed(dense(7)), layer("BatchNormalization"), dense(2)],
             7,
             id="batch normalisation that learns",
         ),
         pytest.param(
-            [fixed(network(dense(), keras.layers.Dropout(0.5), dense(3))), dense(2)],
+            lambda: [
+                fixed(network(dense(), layer("Dropout", 0.5), dense(3))),
+                dense(2),
+            ],
             3,
             id="a frozen model within the network",
         ),
     ],
 )
 def test_it_ends_where_something_learns_or_differs_in_training(layers, shape):
-    prefix, rest = frozen_prefix(network(*layers))
+    prefix, rest = frozen_prefix(network(*layers()))
     assert prefix.output_shape == (None, shape)
     assert rest.trainable_variables
 
@@ -82,24 +92,28 @@ def test_it_ends_where_something_learns_or_differs_in_training(layers, shape):
 @pytest.mark.parametrize(
     "layers",
     [
-        pytest.param([dense(), dense(2)], id="nothing is frozen"),
-        pytest.param([dense(), fixed(dense(2))], id="the first layer learns"),
-        pytest.param([keras.layers.Flatten(), dense(2)], id="no weights are frozen"),
-        pytest.param([fixed(dense()), fixed(dense(2))], id="nothing learns"),
+        pytest.param(lambda: [dense(), dense(2)], id="nothing is frozen"),
+        pytest.param(lambda: [dense(), fixed(dense(2))], id="the first layer learns"),
+        pytest.param(lambda: [layer("Flatten"), dense(2)], id="no weights are frozen"),
+        pytest.param(lambda: [fixed(dense()), fixed(dense(2))], id="nothing learns"),
     ],
 )
 def test_other_networks_stay_whole(layers):
-    assert frozen_prefix(network(*layers)) is None
+    assert frozen_prefix(network(*layers())) is None
 
 
 def test_a_network_that_takes_two_arrays_of_the_frozen_part_stays_whole():
+    import keras
+
     taken = keras.Input((8,))
     one, two = fixed(dense(4))(taken), fixed(dense(4))(taken)
-    joined = keras.layers.Concatenate()([dense(2)(one), dense(2)(two)])
+    joined = layer("Concatenate")([dense(2)(one), dense(2)(two)])
     assert frozen_prefix(keras.Model(taken, joined)) is None
 
 
 def test_a_residual_branch_is_cut_where_its_parts_are_joined():
+    import keras
+
     taken = keras.Input((8,))
     inner = fixed(dense(8))(taken)
     whole = keras.Model(taken, dense(2)(inner + keras.ops.relu(inner)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 from tests.src.stages.fitting.test_frozen import OWN
@@ -21,6 +20,8 @@ def home(tmp_path):
 
 
 def network(seed=0):
+    import keras
+
     keras.utils.set_random_seed(seed)
     keras.utils.clear_session()
     taken = keras.Input((4,))
@@ -45,6 +46,8 @@ def test_a_shard_is_computed_once_for_all_that_ask(home, monkeypatch):
 
 @pytest.mark.parametrize("changed", ["weights", "items", "layers"])
 def test_what_differs_is_computed_anew(home, changed):
+    import keras
+
     Features([network()], floats, home)(ITEMS)
     models = {
         "weights": [network(1)],
