@@ -35,7 +35,8 @@ def backbone(
         str | None,
         Option(
             metavar="SPDX",
-            help="Its licence, such as Apache-2.0; by default what its README says.",
+            help="Its licence, such as Apache-2.0; by default the one that is known, "
+            "or what its README says.",
         ),
     ] = None,
 ) -> None:
@@ -63,6 +64,7 @@ def _add(name: str, source: str, licence: str) -> None:
     value = {
         "status": "added" if added.is_new else "unchanged",
         **_row(name, added.backbone),
+        "licence_before": added.licence_before,
         "left_out": list(added.left_out),
         "warnings": [one.model_dump() for one in added.warnings],
     }
@@ -75,6 +77,11 @@ def _show(added: AddedBackbone) -> None:
         f"{added.name}: {one.architecture} for {one.medium}, {one.bytes / 1e6:.1f} MB, "
         f"licence {one.licence or 'unknown'}, digest {one.digest[:16]}"
     )
+    if added.licence_before is not None:
+        show_text(
+            f"  the licence of {one.digest[:16]} is now {one.licence} (before: "
+            f"{added.licence_before or 'unknown'})"
+        )
     if one.is_proved:
         text = f"  largest difference from its reference: {one.difference:.1e}"
         if one.converter_difference is not None:

@@ -80,7 +80,8 @@ class Bert:
             ``embeddings.word_embeddings.weight``; a common prefix is left out.
 
     Raises:
-        ValueError: the activation is another than ``gelu``, or positions are relative.
+        ValueError: the activation is another than ``gelu``, positions are relative, or
+            there are weights of more layers than the configuration has.
         KeyError: a weight or a field is missing.
     """
 
@@ -96,6 +97,17 @@ class Bert:
         self._prefix = word.removesuffix(name)
         self._weights = weights
         self._layers = int(config["num_hidden_layers"])
+        block = self._prefix + _BLOCK
+        numbers = [
+            key.removeprefix(block).split(".")[0]
+            for key in weights
+            if key.startswith(block)
+        ]
+        if (last := max(map(int, numbers), default=-1)) >= self._layers:
+            raise ValueError(
+                f"the weights have {last + 1} layers, and num_hidden_layers is "
+                f"{self._layers}"
+            )
         self._heads = int(config["num_attention_heads"])
         self._epsilon = float(config.get("layer_norm_eps", 1e-12))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import NotFoundError, Refusal, UsageError
 from headrace.records import Finding, Record
 from headrace.state import backbones
-from headrace.state.backbones import Backbone, BackboneFile
+from headrace.state.backbones import Backbone
 from headrace.state.home import Home
 from headrace.use.backbones.pinning import NAME, doubts
 
@@ -28,6 +28,7 @@ class AddedBackbone(Record):
         name: by which pipelines name it.
         backbone: what is known of it.
         is_new: whether the store did not have it.
+        licence_before: the other one that was known of it; None where it is the same.
         left_out: files of the source that were not taken.
         warnings: what may be wrong with it.
     """
@@ -35,6 +36,7 @@ class AddedBackbone(Record):
     name: str
     backbone: Backbone
     is_new: bool
+    licence_before: str | None
     left_out: tuple[str, ...]
     warnings: tuple[Finding, ...]
 
@@ -92,8 +94,9 @@ def bring(
         name: by which pipelines will name it.
         admitted: what of a folder is the backbone.
         home: with the store.
-        source: where they came from; by default what is known of it, else the folder.
-        licence: by default the one that its README names.
+        source: where it came from, by default the folder. What is known of it stays,
+            unless that place is gone, or the name is this backbone's already.
+        licence: by default the one that is known of it, else that its README names.
 
     Raises:
         UsageError, Refusal: as `add`.
@@ -103,25 +106,23 @@ def bring(
         files = backbones.files_of(paths)
         digest = backbones.digest_of(files)
         known = backbones.find(digest, home)
-        own = licence or admitted.licence
         source = source or (known.source if known else str(admitted.folder.absolute()))
+        if known and _is_there(known.source):
+            is_again = backbones.digest_named(name, home) == digest
+            source = source if is_again else known.source
+        licence = licence or (known.licence if known else "") or admitted.licence
+        about = {"source": source, "licence": licence}
         if known is None or backbones.damaged(known, home.store):
-            backbone = _kept(
-                paths,
-                files,
-                Backbone(
-                    digest=digest,
-                    files=files,
-                    medium=admitted.medium,
-                    architecture=admitted.architecture,
-                    source=source,
-                    licence=own or (known.licence if known else ""),
-                ),
-                home,
+            backbone = Backbone(
+                digest=digest,
+                files=files,
+                medium=admitted.medium,
+                architecture=admitted.architecture,
+                **about,
             )
+            backbone = _kept(paths, backbone, home)
         else:
-            values = {"source": source, "licence": own or known.licence}
-            backbone = known.model_copy(update=values)
+            backbone = known.model_copy(update=about)
             if backbone != known:
                 backbones.describe(backbone, home)
     backbones.give_name(name, digest, home)
@@ -129,17 +130,18 @@ def bring(
         name=name,
         backbone=backbone,
         is_new=known is None,
+        licence_before=known.licence if known and known.licence != licence else None,
         left_out=admitted.left_out,
         warnings=tuple(doubts(backbone)),
     )
 
 
-def _kept(
-    paths: Mapping[str, Path],
-    files: tuple[BackboneFile, ...],
-    backbone: Backbone,
-    home: Home,
-) -> Backbone:
+def _is_there(source: str) -> bool:
+    """Whether a backbone can still be brought from where it came."""
+    return "://" in source or Path(source).is_dir()
+
+
+def _kept(paths: Mapping[str, Path], backbone: Backbone, home: Home) -> Backbone:
     """A backbone whose files were copied into the store, and proved there."""
     from headrace.use.backbones.admission import admit
     from headrace.use.backbones.proof import LARGEST_DIFFERENCE, prove
@@ -151,7 +153,7 @@ def _kept(
             shutil.copyfile(path, folder / name)
         admit(folder)  # what is kept is what was checked
         copied = {name: folder / name for name in paths}
-        if backbones.files_of(copied) != files:
+        if backbones.files_of(copied) != backbone.files:
             raise Refusal(
                 f"{backbone.source} was changed while it was read.", "Bring it again."
             )

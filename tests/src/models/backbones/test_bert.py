@@ -57,11 +57,12 @@ def test_other_architectures_are_refused(reference):
     from tests.src.models.backbones.conftest import CONFIG, weights_of
 
     weights = weights_of(np.random.default_rng(7))
-    for field, value in (
-        ("hidden_act", "relu"),
-        ("position_embedding_type", "relative"),
+    for field, value, told in (
+        ("hidden_act", "relu", "relu"),
+        ("position_embedding_type", "relative", "relative"),
+        ("num_hidden_layers", 1, "have 2 layers, and num_hidden_layers is 1"),
     ):
-        with pytest.raises(ValueError, match=value):
+        with pytest.raises(ValueError, match=told):
             Bert(CONFIG | {field: value}, weights)
 
 

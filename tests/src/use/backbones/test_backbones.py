@@ -9,6 +9,7 @@ import pytest
 from tests.extras import needs_keras_hub
 from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import (
+    CONFIG,
     WORDS,
     small_bert,  # noqa: F401 (a fixture)
 )
@@ -166,6 +167,31 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(bert, home):
     with pytest.raises(Refusal, match="No backbone can be made of it"):
         add("small", str(bert), home)
     assert not listed(home)
+
+
+def test_weights_of_more_layers_than_the_configuration_has_are_refused(bert, home):
+    (bert / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": 1}))
+    with pytest.raises(Refusal, match="have 2 layers, and num_hidden_layers is 1"):
+        add("small", str(bert), home)
+    assert not listed(home)
+
+
+def test_another_name_leaves_what_is_known_of_a_backbone(bert, home, tmp_path):
+    (bert / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    assert add("small", str(bert), home).licence_before is None
+    copy = Path(shutil.copytree(bert, tmp_path / "copies" / "other"))
+    (copy / "README.md").write_text("---\nlicense: mit\n---\n")
+    other = add("other", str(copy), home)
+    known = (str(bert), "Apache-2.0")
+    assert (other.backbone.source, other.backbone.licence) == known
+    assert other.licence_before is None
+    changed = add("third", str(copy), home, licence="MIT")
+    assert (changed.backbone.source, changed.backbone.licence) == (str(bert), "MIT")
+    assert changed.licence_before == "Apache-2.0"
+    again = add("small", str(copy), home).backbone
+    assert (again.source, again.licence) == (str(copy), "MIT")
+    shutil.rmtree(copy)
+    assert add("fourth", str(bert), home).backbone.source == str(bert)
 
 
 def test_a_backbone_without_a_reference_is_unproved_and_built_once(
