@@ -121,11 +121,20 @@ def check_damage(texts, digest, bert):
         assert broken.exit_code == 1
         assert f"{weights} is not the file that was recorded" in broken.json["reason"]
         assert f"headrace backbone add small {bert}" in broken.json["reason"]
+    repaired = texts.headrace("repair", "tiny")
+    assert repaired.exit_code == 0, repaired.err
+    assert "its backbone in the store is not: " in repaired.out
+    assert f"headrace backbone add small {bert}" in repaired.out
     record = weights.with_name("record.json")
     record.write_text(record.read_text().replace("Apache-2.0", "GPL-3.0"))
     broken = texts.headrace("verify", "--json")
     assert f"{record} was changed" in broken.json["reason"]
     assert "Bring it again with `headrace backbone add`" in broken.json["reason"]
+    repaired = texts.headrace("repair", "tiny", "--json").json
+    assert repaired["status"] == "sound"
+    assert "its backbone in the store is not: " in repaired["reason"]
+    assert f"{record} was changed" in repaired["reason"]
+    assert "`headrace backbone add`" in repaired["reason"]
     assert texts.headrace(*add, "--licence", "Apache-2.0").exit_code == 0
     assert texts.headrace("verify", "--json").exit_code == 0
 
@@ -150,10 +159,11 @@ def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
     assert by_hand.exit_code == 1
     assert no_licence in by_hand.json["reason"]
 
-    assert texts.headrace(*add, "--licence", "MIT").exit_code == 0
+    assert texts.headrace(*add, "--licence", "MIT").json["licence_before"] == ""
     refused = texts.headrace("run", "tiny", "--json")
     assert "the backbone small has the licence MIT" in refused.json["reason"]
-    assert texts.headrace(*add, "--licence", "Apache-2.0").exit_code == 0
+    told = texts.headrace(*add[:-1], "--licence", "Apache-2.0").out
+    assert f"the licence of {digest[:16]} is now Apache-2.0 (before: MIT)" in told
     promoted = texts.headrace("run", "tiny", "--json")
     assert promoted.json["status"] == "promoted", promoted.err
     states = {one["name"]: one["state"] for one in promoted.json["stages"]}

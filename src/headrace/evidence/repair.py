@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import IntegrityError, Refusal, UsageError
+from headrace.evidence.verification.backbones import backbone_problems
 from headrace.models.logged.soundness.checks import (
     ANSWERS,
     GOLDEN,
@@ -118,6 +119,10 @@ def repair(name: str, settings: Settings) -> Repair:
     if restoring.done and status == "sound":
         status = "restored"
     reasons = [outcome.reason.rstrip(".") + ".", _sentence(done), *restoring.problems]
+    if problems := backbone_problems(version, home):
+        is_whole = outcome.is_sound and not restoring.problems
+        begin = "The version is intact; its" if is_whole else "Its"
+        reasons.append(f"{begin} backbone in the store is not: {problems}")
     if restoring.problems:
         status = "failed"
     if not any(reasons[1:]):

@@ -21,6 +21,27 @@ def digests_of(versions: Collection[Version]) -> set[str]:
     return {one["backbone"]["digest"] for one in trainings if one.get("backbone")}
 
 
+def backbone_problems(version: Version, home: Home) -> str:
+    """What is wrong with the backbone that a version began with, and what mends it.
+
+    One that is gone is no problem: the version holds its weights.
+
+    Returns:
+        sentences; empty where nothing is wrong.
+    """
+    told = []
+    for digest in digests_of([version]):
+        key = f"{backbones.FOLDER}/{digest}/{backbones.RECORD}"
+        if not home.store.exists(key):
+            continue
+        if home.anchored.read(key) is None:
+            told.append(f"{home.store.uri(key)} was changed. {MEND}")
+            continue
+        for one in backbone_mismatches(digest, home, []):
+            told.append(f"{one.message} {one.action}")
+    return " ".join(told)
+
+
 def backbone_mismatches(
     digest: str, home: Home, warnings: list[str]
 ) -> Iterator[Mismatch]:
