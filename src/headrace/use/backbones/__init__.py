@@ -111,17 +111,18 @@ def bring(
             is_again = backbones.digest_named(name, home) == digest
             source = source if is_again else known.source
         licence = licence or (known.licence if known else "") or admitted.licence
-        about = {"source": source, "licence": licence}
         if known is None or backbones.damaged(known, home.store):
             backbone = Backbone(
                 digest=digest,
                 files=files,
                 medium=admitted.medium,
                 architecture=admitted.architecture,
-                **about,
+                source=source,
+                licence=licence,
             )
             backbone = _kept(paths, backbone, home)
         else:
+            about = {"source": source, "licence": licence}
             backbone = known.model_copy(update=about)
             if backbone != known:
                 backbones.describe(backbone, home)
