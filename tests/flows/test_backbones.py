@@ -279,6 +279,28 @@ def test_a_deployment_has_the_digest_and_needs_the_folder_no_more(
         assert "backbone" not in run.title
 
 
+def test_a_trigger_may_not_name_another_backbone_than_the_deployed_file_holds(
+    texts, bert, client
+):
+    held = texts.headrace("backbone", "add", "small", str(bert), "--json").json
+    (bert / "config.json").write_text(json.dumps(CONFIG | {"initializer_range": 1}))
+    other = texts.headrace("backbone", "add", "other", str(bert), "--json").json
+    pipeline = texts.project / "pipelines" / "tiny" / "pipeline.toml"
+    of_model = f'backbone = "{held["digest"]}", arguments'
+    pipeline.write_text(PIPELINE.replace("arguments", of_model) + "[deploy]\n")
+    deployed = texts.headrace("deploy", "tiny", "--json")
+    assert deployed.exit_code == 0, deployed.err
+    another = ["--set", "model.arguments.preset=other"]
+    refused = texts.headrace("trigger", "tiny", *another, "--json")
+    assert refused.exit_code == 2
+    assert f"model.backbone says {held['digest'][:16]}" in refused.json["reason"]
+    both = [*another, "--set", f"model.backbone={other['digest']}", "--json"]
+    triggered = texts.headrace("trigger", "tiny", *both)
+    assert triggered.exit_code == 0, triggered.err
+    started = client.read_flow_run(triggered.json["flow_run_id"]).parameters
+    assert started["pipeline"]["model"]["backbone"] == other["digest"]
+
+
 def test_new_names_a_backbone_and_the_pipeline_runs_and_explains_without_an_edit(
     texts, bert
 ):
