@@ -35,9 +35,6 @@ from headrace.state.home import Home as Opened
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A run records it. A test that imports Keras itself would leave it unset for the others.
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
 # Whole runs, as a user or an attacker starts them.
 _SYSTEM = {"attacks", "faults", "flows"}
 _OWN_BASE = pytest.StashKey[Path]()
@@ -101,6 +98,8 @@ def _environment():
                 patch.delenv(name)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("DO_NOT_TRACK", "true")
+        # A run records it, and it depends on who imports Keras first in a process.
+        patch.setenv("KERAS_BACKEND", "tensorflow")
         patch.setenv("HEADRACE_ENGINES", "none")  # no process outlives a test
         # Prefect closes all logs when it is imported, and TensorFlow's, in its turn,
         # would close pytest's standard error.
