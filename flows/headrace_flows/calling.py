@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
-import math
 import os
 import sys
 import threading
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal, UsageError
 from headrace.settings import Settings, restore_variables
+from headrace.spec.editing import as_toml
 from headrace.spec.folders import open_pipeline
 from headrace_flows.run import Run
 from headrace_flows.summary import (
@@ -197,27 +196,10 @@ def _override(key: str, value: Any) -> str:
             f"{key!r} in set is not the name of a field.",
             "Write for example set={'training.epochs': 3}.",
         )
-    return f"{key}={_as_toml(value, key)}"
-
-
-def _as_toml(value: Any, key: str) -> str:
-    if not isinstance(value, str) and hasattr(value, "tolist"):  # of NumPy
-        value = value.tolist()
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, str | int | float):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Mapping):
-        fields = (
-            f"{_as_toml(str(k), key)} = {_as_toml(v, key)}" for k, v in value.items()
-        )
-        return f"{{{', '.join(fields)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_as_toml(each, key) for each in value)}]"
-    raise UsageError(
-        f"{key} in set is {value!r}, of type {type(value).__name__}, which a pipeline "
-        "file cannot have.",
-        "Give a text, a number, True or False, or a list or dict of these.",
-    )
+    try:
+        return f"{key}={as_toml(value)}"
+    except TypeError as error:
+        raise UsageError(
+            f"{key} in set is {error}, which a pipeline file cannot have.",
+            "Give a text, a number, True or False, or a list or dict of these.",
+        ) from None

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headrace.signs import UNSEEN
 
 MARK = "# headrace gate:"
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _GATE = re.compile(r"\s*\[\[\s*(gates|\"gates\"|'gates')\s*\]\]\s*(#.*)?$")
 _PART = re.compile(r"\s*\[\[?\s*(gates|\"gates\"|'gates')\s*[.\]]")
 _TABLE = re.compile(r"\s*\[")
@@ -39,9 +45,9 @@ def set_threshold(text: str, place: int, threshold: float, comment: str) -> str:
         if match := _THRESHOLD.match(line.rstrip("\r")):
             head, _, tail = match.groups()
             after = f"{_OURS.sub('', tail).rstrip()}  {MARK} {comment}{end}"
-            lines[row] = f"{head}{as_toml(threshold)}{after}"
+            lines[row] = f"{head}{_number(threshold)}{after}"
             return "\n".join(lines)
-    lines.insert(first, f"threshold = {as_toml(threshold)}  {MARK} {comment}{end}")
+    lines.insert(first, f"threshold = {_number(threshold)}  {MARK} {comment}{end}")
     return "\n".join(lines)
 
 
@@ -58,7 +64,7 @@ def add_gates(text: str, gates: Sequence[tuple[str, float | None]]) -> str:
     for name, threshold in gates:
         added += [end, f"[[gates]]{end}", f"name = {json.dumps(name)}{end}"]
         if threshold is not None:
-            added.append(f"threshold = {as_toml(threshold)}  {MARK} added{end}")
+            added.append(f"threshold = {_number(threshold)}  {MARK} added{end}")
     last = max((row for row, line in enumerate(lines) if _PART.match(line)), default=-1)
     rest = range(last + 1 if last >= 0 else len(lines), len(lines))
     stop = next((row for row in rest if _TABLE.match(lines[row])), len(lines))
@@ -76,6 +82,35 @@ def _is_blank(line: str, *, or_comment: bool) -> bool:
     return not line.strip() or (or_comment and line.lstrip().startswith("#"))
 
 
-def as_toml(value: float) -> str:
-    """A number in TOML."""
-    return str(int(value)) if value == int(value) else repr(value)
+def _number(value: float) -> str:
+    return as_toml(int(value) if value == int(value) else value)
+
+
+def as_toml(value: Any) -> str:
+    """A value in TOML, in one line, with its invisible characters escaped.
+
+    Args:
+        value: text, a number, a path, NumPy's, or a list or mapping of these.
+
+    Raises:
+        TypeError: TOML has no such value.
+    """
+    if not isinstance(value, str) and hasattr(value, "tolist"):  # of NumPy
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(str(name))} = {as_toml(one)}" for name, one in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_toml, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"{value!r}, of type {type(value).__name__}")
+    text = json.dumps(value, ensure_ascii=False)
+    return UNSEEN.sub(lambda match: f"\\U{ord(match[0]):08x}", text)
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else as_toml(name)

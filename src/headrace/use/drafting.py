@@ -6,7 +6,6 @@ the data does not determine keep their defaults.
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +20,11 @@ from headrace.pages import render
 from headrace.planning.candidates import FEW_ROWS, epochs_for, patience_for
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
-from headrace.signs import UNSEEN, visible
+from headrace.signs import visible
 from headrace.spec import DataSpec, TrainingSpec
 from headrace.spec.augment import suggested, used_by_new
 from headrace.spec.checks import shorten
+from headrace.spec.editing import as_toml
 from headrace.spec.files import FILE_NAME
 from headrace.spec.pipeline import (
     least_steps,
@@ -127,9 +127,9 @@ def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
     data, survey = inspection.data, inspection.survey
     description = inspection.snapshot.description
     medium, task = medium_named(description.medium), description.task
-    yield f"medium = {_value(description.medium)}"
+    yield f"medium = {as_toml(description.medium)}"
     if task != DEFAULT_TASK:
-        yield f"task = {_value(task)}"
+        yield f"task = {as_toml(task)}"
     fields: dict[str, Any] = {"source": data.source}
     if not medium.PADDED:
         fields["shape"] = list(description.shape)
@@ -173,23 +173,14 @@ def _augmentation(
         yield "\n# Augmentation: use what does not change the meaning of an item."
         yield f"{'' if used else '# '}[training.augment]"
         for name, value in usual.items():
-            yield f"{'' if name in used else '# '}{name} = {_value(value)}"
+            yield f"{'' if name in used else '# '}{name} = {as_toml(value)}"
 
 
 def _table(head: str, fields: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", head)
     for name, value in fields.items():
         if value is not None:
-            yield f"{name} = {_value(value)}"
-
-
-def _value(value: Any) -> str:
-    """A value in TOML, in one line, with its invisible characters escaped."""
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{key} = {_value(one)}" for key, one in value.items())
-        return f"{{ {pairs} }}"
-    text = json.dumps(value, ensure_ascii=False)
-    return UNSEEN.sub(lambda match: f"\\U{ord(match[0]):08x}", text)
+            yield f"{name} = {as_toml(value)}"
 
 
 def _comment(line: str) -> str:
