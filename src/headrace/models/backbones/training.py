@@ -18,6 +18,23 @@ from headrace.errors import SpecError
 # next, and of low-rank updates.
 LAST, EACH, LORA = 0.01, 0.8, 0.1
 _ADAPTED = {"query", "value"}
+_PARTS = (
+    'Write "head", "last:N" for the last N blocks, "all", or "lora:R" for updates of '
+    "rank R."
+)
+
+
+def parsed(train: str) -> tuple[str, int]:
+    """What is to be trained, and how many blocks or of which rank; see `choose`.
+
+    Raises:
+        SpecError: it is nothing of these.
+    """
+    kind, _, text = str(train).partition(":")  # a pipeline's file may have a number
+    number = int(text) if text.isdecimal() and len(text) < 10 else 0
+    if train in ("head", "all") or (kind in ("last", "lora") and number > 0):
+        return kind, number
+    raise SpecError(f"model.arguments.train = {train!r} names no part.", _PARTS)
 
 
 def choose(train: str, blocks: Sequence[Sequence[Any]], backbone: Any) -> None:
@@ -34,16 +51,11 @@ def choose(train: str, blocks: Sequence[Sequence[Any]], backbone: Any) -> None:
         SpecError: it is nothing of these, of more blocks than there are, or of a rank
             that saves nothing.
     """
-    train = str(train)  # of a pipeline's file, which may have a number
-    kind, _, text = train.partition(":")
-    number = int(text) if text.isdecimal() else 0
-    is_known = train in ("head", "all") or (kind in ("last", "lora") and number > 0)
-    if not is_known or (kind == "last" and number > len(blocks)):
+    kind, number = parsed(train)
+    if kind == "last" and number > len(blocks):
         raise SpecError(
-            f"model.arguments.train = {train!r} names nothing of a backbone of "
-            f"{len(blocks)} blocks.",
-            'Write "head", "last:N" for the last N blocks, "all", or "lora:R" for '
-            "updates of rank R.",
+            f"model.arguments.train = {train!r}: it has {len(blocks)} blocks.",
+            _PARTS,
         )
     backbone.trainable = kind != "head"
     if kind in ("last", "lora"):

@@ -48,8 +48,8 @@ def halves(model: Any) -> Halves | None:
     Args:
         model: a Keras model with one input and one output.
     """
-    parts = [layer for layer in model.layers if hasattr(layer, "layers")]
-    if model.inputs[0].dtype != "string" or len(parts) != 2 or len(model.layers) != 3:
+    parts = parts_of(model) if model.inputs[0].dtype == "string" else None
+    if parts is None or not hasattr(parts[0], "outputs"):
         return None
     first, second = parts
     taken = [tuple(one.shape) for one in second.inputs]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, SpecError, did_you_mean
+from headrace.models.backbones.training import parsed
 from headrace.records import Finding
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -130,6 +131,8 @@ def check_backbone(
 def _preset_of(spec: PipelineSpec) -> str | None:
     """What may name a backbone; None of a spec that does not."""
     preset = spec.model.arguments.get("preset")
+    if spec.model.builder == _FAMILY:
+        parsed(spec.model.arguments.get("train", "head"))
     if isinstance(preset, str):
         return preset
     if "preset" in spec.model.arguments and spec.model.builder == _FAMILY:
