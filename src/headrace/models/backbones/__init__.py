@@ -10,12 +10,13 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import UsageError
 from headrace.records import DataDescription
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 EXTRA = "pip install 'headrace[pretrained]'"
 _NEEDED = ("keras_hub", "safetensors", "tensorflow_text", "tokenizers")
