@@ -25,7 +25,7 @@ OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-system test-all test-faults fuzz bench ui docs check fix lock check-lock clean
+.PHONY: help setup venv run test test-system test-all test-engine test-faults fuzz bench ui docs check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -60,13 +60,16 @@ run: setup ## From the packaged digits to a promoted model
 	$(BIN)/headrace run digits
 
 test: setup ## The tests of the code, or some: make test T=tests/src/test_spec.py
-	$(BIN)/python -m pytest $(or $(T),-m "not integration and not system" $(PARALLEL))
+	$(BIN)/python -m pytest $(or $(T),-m "not integration and not system and not engine" $(PARALLEL))
 
 test-system: setup ## Whole runs, attacks, and what trains, serves, simulates or kills
 	$(BIN)/python -m pytest -m "system and not integration" $(PARALLEL) $(T)
 
 test-all: test test-system ## All, also those that start servers and workers, and break them
 	$(BIN)/python -m pytest -m integration $(PARALLEL)
+
+test-engine: setup ## The service in containers on an engine of its own, and two machines; as root
+	$(BIN)/python -m pytest -m engine $(or $(T),tests/engine)
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
 	RACES=10000 PIPELINES=4 PLACES=50 $(BIN)/python -m pytest tests/faults

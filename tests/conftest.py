@@ -60,6 +60,8 @@ def pytest_collection_modifyitems(items):
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in _SYSTEM and item.path.stem != "test_run":
             item.add_marker("system")
+        if folder == "engine":
+            item.add_marker("engine")
 
 
 def made_once(tmp_path_factory, name, make):
