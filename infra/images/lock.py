@@ -1,7 +1,8 @@
 """Make images.lock: what the images have beyond requirements.lock, pinned with hashes.
 
-These are CUDA, for the gpu target, and what MLflow's basic-auth app needs, for the
-mlflow target. On a developer's machine they would be 3 GB for nothing. Needs a network.
+These are CUDA, for the gpu target, what MLflow's basic-auth app needs, for the mlflow
+target, and Prefect's Docker worker, for the pool target. On a developer's machine they
+would be 3 GB for nothing. Needs a network.
 """
 
 import re
@@ -14,7 +15,7 @@ from packaging.requirements import Requirement
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-EXTRAS = (("tensorflow", "and-cuda"), ("mlflow", "auth"))
+EXTRAS = (("tensorflow", "and-cuda"), ("mlflow", "auth"), ("prefect", "docker"))
 
 
 def wanted() -> list[str]:

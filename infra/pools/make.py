@@ -7,6 +7,7 @@ sets a key which the template does not list.
 """
 
 import json
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +15,15 @@ from typing import Any
 
 HERE = Path(__file__).parent
 DEFAULTS = "server/api/collections_data/views/aggregate-worker-metadata.json"
-IMAGE = f"headrace:{version('headrace')}-gpu"
+HOME = "/var/lib/headrace"
+# Prefect's page shows a template: it names these, and the worker knows the values.
+FROM_THE_WORKER = (
+    *("HEADRACE_DATABASE_URL", "PGPASSWORD", "HEADRACE_STORE", "HEADRACE_NOTIFY"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    *("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"),
+    *("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+    "HEADRACE_MLFLOW_UI_URL",
+)
 GPUS = {
     "title": "GPUs",
     "description": "The number of GPUs that a run gets.",
@@ -22,9 +31,20 @@ GPUS = {
     "minimum": 1,
     "default": 1,
 }
+ON_A_NODE_WITH_GPUS = {
+    "nodeSelector": {"nvidia.com/gpu.present": "true"},
+    "tolerations": [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ],
+}
 
 
-def default(package: str, kind: str) -> dict[str, Any]:
+def image(gpu: bool) -> str:
+    """The image that runs are executed in."""
+    return f"headrace:{version('headrace')}-{'gpu' if gpu else 'cpu'}"
+
+
+def default(package: str, kind: str, gpu: bool) -> dict[str, Any]:
     """Prefect's template of a type of pool, less what would choose what is executed."""
     text = files("prefect").joinpath(DEFAULTS).read_text(encoding="utf-8")
     template: dict[str, Any] = json.loads(text)[package][kind][
@@ -37,7 +57,7 @@ def default(package: str, kind: str) -> dict[str, Any]:
         "command": None,  # the worker's own
         "env": {},
         "labels": {},
-        "image": IMAGE,
+        "image": image(gpu),
         "image_pull_policy": "IfNotPresent",
     }
     fix(
@@ -45,6 +65,8 @@ def default(package: str, kind: str) -> dict[str, Any]:
     )
     for name in fixed:
         variables["properties"].pop(name, None)
+    if gpu:
+        variables["properties"]["gpus"] = GPUS
     return template
 
 
@@ -62,63 +84,61 @@ def process() -> dict[str, Any]:
     return PROCESS_TEMPLATE
 
 
-def docker() -> dict[str, Any]:
+def docker(gpu: bool) -> dict[str, Any]:
     """A container for each run, on the networks of compose.yaml."""
-    template = default("prefect-docker", "docker")
-    properties = template["variables"]["properties"]
-    properties["auto_remove"]["default"] = True
-    properties["gpus"] = GPUS
-    secrets = "/etc/headrace/secrets"
-    home = "/var/lib/headrace"
+    template = default("prefect-docker", "docker", gpu)
+    template["variables"]["properties"]["auto_remove"]["default"] = True
+    options: dict[str, Any] = {
+        "init": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+    }
+    if gpu:
+        options["device_requests"] = [
+            {"driver": "nvidia", "count": "{{ gpus }}", "capabilities": [["gpu"]]}
+        ]
     fix(
         template,
         {
+            # Prefect takes the run's own. A name that a deployment chose could hold a
+            # variable of the worker, and events show it.
+            "name": None,
             "privileged": False,
             "registry_credentials": None,
             "network_mode": None,
             "networks": ["headrace_data", "headrace_pages"],
-            # Each library's own file of logins: Prefect's page would show a variable.
-            "volumes": [
-                f"{secrets}/pgpass:{home}/.pgpass:ro",
-                f"{secrets}/aws:{home}/.aws:ro",
-                f"{secrets}/mlflow:{home}/.mlflow:ro",
-            ],
-            "container_create_kwargs": {
-                "cap_drop": ["ALL"],
-                "security_opt": ["no-new-privileges:true"],
-                "device_requests": [
-                    {
-                        "driver": "nvidia",
-                        "count": "{{ gpus }}",
-                        "capabilities": [["gpu"]],
-                    }
-                ],
-            },
+            "volumes": [f"headrace_requests:{HOME}/requests:ro"],
+            "container_create_kwargs": options,
         },
     )
-    # Prefect adds those that tell the run which one it is.
-    template["job_configuration"]["env"] = {
-        "HEADRACE_DATABASE_URL": "postgresql+psycopg2://headrace@postgres:5432/headrace",
-        "HEADRACE_STORE": "s3://headrace/store",
-        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-        "AWS_ENDPOINT_URL": "http://objects:8333",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
     template["variables"].pop("definitions")
+    # Only here does Prefect take variables of the worker. It adds its own: which run it
+    # is, and what the worker's environment says of Prefect.
+    variables = {
+        "PREFECT_HOME": f"{HOME}/prefect",
+        **{name: f"{{{{ ${name} }}}}" for name in FROM_THE_WORKER},
+    }
+    template["job_configuration"]["env"] = "{{ env }}"
+    template["variables"]["properties"]["env"] = {
+        "title": "Environment Variables",
+        "description": "Those of the worker. A deployment has no say in them.",
+        "type": "object",
+        "default": variables,
+        "const": variables,
+    }
     return template
 
 
-def kubernetes() -> dict[str, Any]:
-    """A job for each run, on a node with GPUs."""
-    template = default("prefect-kubernetes", "kubernetes")
+def kubernetes(gpu: bool) -> dict[str, Any]:
+    """A job for each run; with GPUs, on a node that has some."""
+    template = default("prefect-kubernetes", "kubernetes", gpu)
     properties = template["variables"]["properties"]
     properties["finished_job_ttl"]["default"] = 3600
-    # A node with a GPU may have to be started first.
+    # A node may have to be started first.
     properties["pod_watch_timeout_seconds"]["default"] = 900
-    properties["cpu_request"]["default"] = "2"
-    properties["memory_request"]["default"] = "8Gi"
-    properties["memory_limit"]["default"] = "16Gi"
-    properties["gpus"] = GPUS
+    properties["cpu_request"]["default"] = "2" if gpu else "1"
+    properties["memory_request"]["default"] = "8Gi" if gpu else "4Gi"
+    properties["memory_limit"]["default"] = "16Gi" if gpu else "8Gi"
     fix(template, {"namespace": "headrace", "cluster_config": None})
     properties.pop("service_account_name")
     template["variables"].pop("definitions")
@@ -126,15 +146,16 @@ def kubernetes() -> dict[str, Any]:
     job["metadata"] |= {"namespace": "headrace", "labels": {}}
     # Prefect's default has these in the pod, where Kubernetes does not know them.
     job["spec"] |= {"parallelism": 1, "completions": 1}
-    job["spec"]["template"] = pod(job["spec"]["template"]["spec"]["containers"][0])
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    job["spec"]["template"] = pod(container, gpu)
     return template
 
 
-def pod(container: dict[str, Any]) -> dict[str, Any]:
+def pod(container: dict[str, Any], gpu: bool) -> dict[str, Any]:
     """The pod of a run, as those of infra/kubernetes."""
     del container["args"], container["env"]  # Prefect's worker adds its own
-    container["image"], container["imagePullPolicy"] = IMAGE, "IfNotPresent"
-    for part in container["resources"].values():
+    container["image"], container["imagePullPolicy"] = image(gpu), "IfNotPresent"
+    for part in container["resources"].values() if gpu else ():
         part["nvidia.com/gpu"] = "{{ gpus }}"
     container |= {
         "envFrom": [
@@ -147,7 +168,7 @@ def pod(container: dict[str, Any]) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": "home", "mountPath": "/var/lib/headrace"},
+            {"name": "home", "mountPath": HOME},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         ],
     }
@@ -158,10 +179,7 @@ def pod(container: dict[str, Any]) -> dict[str, Any]:
             "serviceAccountName": "headrace-run",
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 30,
-            "nodeSelector": {"nvidia.com/gpu.present": "true"},
-            "tolerations": [
-                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-            ],
+            **(ON_A_NODE_WITH_GPUS if gpu else {}),
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": 10001,
@@ -178,7 +196,13 @@ def pod(container: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-TEMPLATES = {"process": process, "gpu-docker": docker, "gpu-kubernetes": kubernetes}
+TEMPLATES = {
+    "process": process,
+    "docker": partial(docker, gpu=False),
+    "gpu-docker": partial(docker, gpu=True),
+    "kubernetes": partial(kubernetes, gpu=False),
+    "gpu-kubernetes": partial(kubernetes, gpu=True),
+}
 
 
 def main() -> None:

@@ -1,10 +1,13 @@
 """``infra/`` prepares a real PostgreSQL, S3 server and MLflow as it says."""
 
+import copy
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.faults.storage import BUCKET
 from tests.integration.conftest import inherited
@@ -150,3 +153,41 @@ def test_artifacts_come_through_mlflow_from_a_store_that_only_it_reaches(
         assert copy.read_bytes() == file.read_bytes()
     finally:
         guard.stop(server)
+
+
+def test_a_pool_is_made_from_its_template_and_follows_it(services, tmp_path):
+    variables = {
+        **inherited(),
+        **{n: v for n, v in services.environment.items() if n.startswith("PREFECT_")},
+        "PREFECT_HOME": str(tmp_path),
+    }
+    template = json.loads((INFRA / "pools" / "docker.json").read_text())
+    url = f"{variables['PREFECT_API_URL']}/work_pools/containers"
+
+    def prepare(file):
+        command = [sys.executable, str(INFRA / "prepare" / "pool.py"), "containers"]
+        return subprocess.run(
+            [*command, str(file)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=variables,
+        )
+
+    def kept():
+        answer = httpx.get(url, headers=services.authorization, timeout=20).json()
+        return answer["type"], answer["base_job_template"]
+
+    older = tmp_path / "docker.json"
+    changed = copy.deepcopy(template)
+    changed["job_configuration"]["image"] = "headrace:0.0.1-cpu"
+    older.write_text(json.dumps(changed))
+    for file, wanted in ((older, changed), (INFRA / "pools" / "docker.json", template)):
+        done = prepare(file)
+        assert done.returncode == 0, done.stderr
+        assert kept() == ("docker", wanted)
+    refused = prepare(INFRA / "pools" / "process.json")
+    assert refused.returncode == 1
+    assert "'containers' has the type 'docker' instead of 'process'" in refused.stderr
+    assert "prefect work-pool delete containers" in refused.stderr
+    assert kept() == ("docker", template)

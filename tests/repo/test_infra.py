@@ -1,5 +1,6 @@
 """``infra/``: compose file and images are valid, pinned, and keep no secret."""
 
+import asyncio
 import json
 import os
 import re
@@ -20,8 +21,10 @@ PRODUCT = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
 SERVICES = PRODUCT["services"]
 PRESET = {"MLFLOW_PORT", "PREFECT_PORT", "SERVE_MODELS", "SERVE_PORT"}
 PRESET |= {"SERVE_TOKEN_FILE", "SERVE_CERT_FILE", "SERVE_KEY_FILE"}
+PRESET |= {"DOCKER_SOCKET", "DOCKER_RUNS"}
 PUBLIC = {"PREFECT_PUBLIC_URL", "MLFLOW_PUBLIC_URL"}
 OPTIONAL = {"HEADRACE_NOTIFY", "SERVE_HOSTS", *PUBLIC, *PRESET}
+WORKERS = ("worker-cpu", "worker-gpu", "worker-docker")
 ONE_SHOT = {"buckets", "users", "cli"}
 SECRET = re.compile(r"PASSWORD|SECRET|AUTH_STRING")
 # What neither Headrace, Prefect nor MLflow reads, and who does.
@@ -78,7 +81,10 @@ def environments():
         found[path.name] = {row["name"]: row["value"] for row in rows}
     for path in sorted((INFRA / "pools").glob("*.json")):
         template = json.loads(path.read_text(encoding="utf-8"))
-        found[path.name] = template["job_configuration"]["env"]
+        env = template["job_configuration"]["env"]
+        if env == "{{ env }}":
+            env = template["variables"]["properties"]["env"]["const"]
+        found[path.name] = env
     return found
 
 
@@ -150,8 +156,7 @@ def test_compose_takes_the_file_with_every_profile(tmp_path):
         name: value or f"value{number}x"
         for number, (name, value) in enumerate(example().items())
     }
-    profiles = ("--profile", "gpu", "--profile", "cli", "--profile", "serve")
-    done = compose_config(values, tmp_path, *profiles, "config")
+    done = compose_config(values, tmp_path, "--profile", "*", "config")
     assert done.returncode == 0, done.stderr
     assert "variable is not set" not in done.stderr
     config = yaml.safe_load(done.stdout)
@@ -182,12 +187,12 @@ def test_a_flow_in_a_container_of_its_own_is_not_asked_for_a_workers_page():
     workers = [s for s in stages if s.split("\n")[0].endswith(("worker", "cpu", "gpu"))]
     assert len(workers) == 3
     assert not any(re.search("^HEALTHCHECK", text, re.MULTILINE) for text in workers)
-    for name in ("worker-cpu", "worker-gpu"):
+    for name in WORKERS:
         assert ":8080/health" in SERVICES[name]["healthcheck"]["test"][-1]
 
 
 def test_links_are_those_that_a_browser_can_open():
-    for name in ("worker-cpu", "worker-gpu", "cli"):
+    for name in (*WORKERS, "cli"):
         variables = SERVICES[name]["environment"]
         for url, port in (("PREFECT_UI_URL", 4200), ("HEADRACE_MLFLOW_UI_URL", 5000)):
             assert f"127.0.0.1:${{{url.split('_')[-3]}_PORT:-{port}}}" in variables[url]
@@ -227,8 +232,10 @@ def test_nothing_says_latest_or_names_a_secret():
 def test_a_secret_comes_from_outside(place):
     for name, value in environments()[place].items():
         if SECRET.search(name) and not name.endswith(("_SECRET_NAME", "_SECRET_KEY")):
-            assert value.startswith("${") or "admin:${" in value, name
-            assert place.startswith("compose "), name
+            if place.startswith("compose "):
+                assert value.startswith("${") or "admin:${" in value, name
+            else:  # that of the pool's worker
+                assert value == f"{{{{ ${name} }}}}", (place, name)
 
 
 def test_the_example_has_no_value_and_is_what_compose_asks_for():
@@ -254,7 +261,7 @@ def test_a_read_only_service_has_its_configuration_from_files():
 
 
 def test_a_worker_has_no_secret_of_a_server_nor_the_server_of_models_of_prefect():
-    for name in ("worker-cpu", "worker-gpu", "cli", "serve"):
+    for name in (*WORKERS, "cli", "serve"):
         secrets = {
             secret
             for value in SERVICES[name]["environment"].values()
@@ -268,3 +275,34 @@ def test_a_worker_has_no_secret_of_a_server_nor_the_server_of_models_of_prefect(
         if name != "serve":
             expected.add("PREFECT_PASSWORD")
         assert secrets - OPTIONAL == expected
+
+
+def test_the_engines_socket_is_given_to_a_service_that_is_off_by_default():
+    reach = [n for n, s in SERVICES.items() if "sock" in str(s.get("volumes"))]
+    assert reach == ["worker-docker"]
+    assert SERVICES["worker-docker"]["profiles"] == ["pool"]
+
+
+@pytest.mark.parametrize("name", ["docker", "gpu-docker"])
+def test_a_container_of_a_run_is_given_what_a_worker_of_compose_has(name, monkeypatch):
+    from prefect.workers.base import BaseJobConfiguration
+
+    pool = json.loads((INFRA / "pools" / f"{name}.json").read_text(encoding="utf-8"))
+    job = pool["job_configuration"]
+    own = SERVICES["worker-docker"]["environment"]
+    for variable in own:
+        monkeypatch.setenv(variable, f"the worker's {variable}")
+    make = BaseJobConfiguration.from_template_and_values
+    given = asyncio.run(make(pool, {}, client=object())).env
+    # Prefect's worker hands on its own, but not its folder.
+    assert given.pop("PREFECT_HOME") == "/var/lib/headrace/prefect"
+    assert given == {
+        variable: f"the worker's {variable}"
+        for variable in own
+        if not variable.startswith("PREFECT_")
+    }
+    project = PRODUCT["name"]
+    networks = [f"{project}_{n}" for n in SERVICES["worker-cpu"]["networks"]]
+    assert job["networks"] == networks
+    (volume,) = job["volumes"]
+    assert volume == f"{project}_{SERVICES['worker-cpu']['volumes'][1]}"

@@ -45,7 +45,7 @@ def test_the_images_run_as_nobody_in_particular():
     assert re.findall(r"^USER (.*)", final, re.MULTILINE) == ["10001:10001"]
     assert not re.search(r"^(ARG|ADD)\b", DOCKERFILE, re.MULTILINE)
     installs = re.findall(r"pip install((?:.*\\\n)*.*)", DOCKERFILE)
-    assert len(installs) == 6
+    assert len(installs) == 7
     for text in installs:
         assert re.search(
             r"--require-hashes|--constraint requirements.lock|--no-deps", text
@@ -72,7 +72,8 @@ def test_the_images_own_lock_is_what_the_extras_ask_for():
     pinned = {name: number for name, number, _ in rows}
     assert all("--hash=sha256:" in hashes for _, _, hashes in rows)
     assert "://" not in text
-    for name, extra in (("tensorflow", "and-cuda"), ("mlflow", "auth")):
+    extras = (("tensorflow", "and-cuda"), ("mlflow", "auth"), ("prefect", "docker"))
+    for name, extra in extras:
         for said in map(Requirement, requires(name) or []):
             if said.marker and not said.marker.evaluate({"extra": ""}):
                 if said.marker.evaluate({"extra": extra}):

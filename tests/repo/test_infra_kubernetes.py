@@ -3,6 +3,7 @@
 import copy
 import json
 import runpy
+from importlib.metadata import version
 from pathlib import Path
 
 import kubernetes_validate
@@ -13,7 +14,11 @@ INFRA = Path(__file__).resolve().parents[2] / "infra"
 FOLDER = INFRA / "kubernetes"
 POOLS = sorted((INFRA / "pools").glob("*.json"))
 RELEASES = ("1.31", "1.34", "1.37")
-JOB = json.loads((INFRA / "pools" / "gpu-kubernetes.json").read_text(encoding="utf-8"))
+JOBS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in POOLS
+    if path.stem.endswith("kubernetes")
+}
 
 
 def manifests():
@@ -30,15 +35,16 @@ MANIFESTS = manifests()
 DEPLOYMENTS = {n: m for n, m in MANIFESTS.items() if m["kind"] == "Deployment"}
 
 
-def job_of(values):
-    """The Kubernetes job that Prefect makes of the template."""
+def job_of(template, values):
+    """The Kubernetes job that Prefect makes of a template."""
     from prefect.utilities.templating import apply_values
 
-    properties = JOB["variables"]["properties"]
+    properties = template["variables"]["properties"]
     known = {
         name: row["default"] for name, row in properties.items() if "default" in row
     }
-    made = apply_values(copy.deepcopy(JOB["job_configuration"]), {**known, **values})
+    job = copy.deepcopy(template["job_configuration"])
+    made = apply_values(job, {**known, **values})
     manifest = made["job_manifest"]
     # What Prefect's Kubernetes worker adds itself.
     container = manifest["spec"]["template"]["spec"]["containers"][0]
@@ -50,7 +56,10 @@ def job_of(values):
 def pods():
     """The template of each pod, those of runs included."""
     found = {name: m["spec"]["template"] for name, m in DEPLOYMENTS.items()}
-    return found | {"run": JOB["job_configuration"]["job_manifest"]["spec"]["template"]}
+    return found | {
+        name: job["job_configuration"]["job_manifest"]["spec"]["template"]
+        for name, job in JOBS.items()
+    }
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -111,7 +120,7 @@ def test_a_pod_has_no_rights_and_has_limits(name):
     for source in container["envFrom"]:
         if "configMapRef" in source:
             assert f"ConfigMap {source['configMapRef']['name']}" in MANIFESTS
-    if name != "run":
+    if name not in JOBS:
         probes = ("startupProbe", "readinessProbe", "livenessProbe")
         assert all(probe in container for probe in probes)
     mounted = {mount["name"] for mount in container["volumeMounts"]}
@@ -123,7 +132,7 @@ def test_only_a_pod_that_takes_a_gpu_goes_to_a_node_with_one():
         spec = template["spec"]
         (container,) = spec["containers"]
         takes = "nvidia.com/gpu" in container["resources"]["limits"]
-        assert takes == (name in {"run", "Deployment worker-gpu"})
+        assert takes == (name in {"gpu-kubernetes", "Deployment worker-gpu"})
         tolerated = [row["key"] for row in spec.get("tolerations", [])]
         assert tolerated == (["nvidia.com/gpu"] if takes else [])
         assert spec.get("nodeSelector", {}) == (
@@ -221,16 +230,34 @@ def test_a_deployment_cannot_set_what_is_not_listed(path, values):
     from prefect.utilities.schema_tools import validate
 
     schema = json.loads(path.read_text(encoding="utf-8"))["variables"]
-    allowed = {} if path.stem == "process" else {"name": "night", "gpus": 2}
+    allowed = {} if path.stem == "process" else {"stream_output": False}
+    if path.stem.startswith("gpu-"):
+        allowed["gpus"] = 2
     assert validate(allowed, schema, raise_on_error=False) == []
     assert validate(values, schema, raise_on_error=False) != []
 
 
-@pytest.mark.parametrize("gpus", [1, 2])
-def test_the_job_of_a_run_is_one_that_kubernetes_knows(gpus):
-    job = job_of({"gpus": gpus})
+@pytest.mark.parametrize("values", [{}, {"gpus": 2}, {"memory_limit": "2Gi"}], ids=str)
+@pytest.mark.parametrize("name", JOBS)
+def test_the_job_of_a_run_is_one_that_kubernetes_knows(name, values):
+    job = job_of(JOBS[name], values)
     for release in RELEASES:
         kubernetes_validate.validate(job, release, strict=True)
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["resources"]["limits"]["nvidia.com/gpu"] == gpus
+    gpus = container["resources"]["limits"].get("nvidia.com/gpu")
+    assert gpus == (values.get("gpus", 1) if name.startswith("gpu-") else None)
+    assert container["image"] == f"headrace:{version('headrace')}-" + (
+        "gpu" if gpus else "cpu"
+    )
     assert container["envFrom"][1]["secretRef"]["name"] == "headrace-client"
+
+
+@pytest.mark.parametrize("name", ["docker", "gpu-docker"])
+def test_a_deployment_cannot_have_a_secret_shown_as_the_name_of_a_container(name):
+    """Prefect renders `{{ $PGPASSWORD }}` in a name, and its events show names."""
+    from prefect.utilities.schema_tools import validate
+
+    pool = json.loads((INFRA / "pools" / f"{name}.json").read_text(encoding="utf-8"))
+    asked = {"name": "{{ $PGPASSWORD }}"}
+    assert validate(asked, pool["variables"], raise_on_error=False) != []
+    assert pool["job_configuration"]["name"] is None
