@@ -33,6 +33,7 @@ MODULES = {
     "headrace.models.logged.serving_check",
     "headrace.serving.gradients_process",
     "headrace.serving.texts_process",
+    "headrace_flows.spreading",
 }
 COLD = children.start
 _NUMBER = struct.Struct("!q")
@@ -173,6 +174,7 @@ def _run(order, streams):
             os.setsid()
         os.environ.clear()
         os.environ.update(order["environment"])
+        sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(":"))
         os.chdir(order["folder"])
         tempfile.tempdir = None  # it is that of the environment
         for number, stream in enumerate(streams):

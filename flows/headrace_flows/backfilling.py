@@ -35,7 +35,7 @@ from headrace.state.home import Home
 from headrace.state.ledger.files import Deployments
 from headrace.state.packing import pack_folder
 from headrace.tasks import task as task_named
-from headrace_flows.client import Stopped, find_attempts, tag_of, wait_for, work_of
+from headrace_flows.client import Stopped, start_once, wait_for, work_of
 from headrace_ops.prefect_errors import translate_errors
 
 DATE = "{date}"
@@ -280,23 +280,19 @@ class There:
         self._stopping.set()
 
     def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
-        attempts = find_attempts(client, work)
-        if attempts and not attempts[-1].state.is_final():
-            return attempts[-1]
         folder = f"sha256:{pack_folder(task.folder, plan.home.store)}"
         ledger = Deployments(self._settings.database_url)
         ledger.record({folder: task.spec.name}, self._settings.user)
-        return client.create_flow_run_from_deployment(
+        return start_once(
+            client,
             self._deployment,
+            work,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
                 "folder": folder,
                 "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",
-            tags=[tag_of(work)],
-            # Attempts may have been deleted meanwhile: their number says nothing.
-            idempotency_key=f"{work}-after-{attempts[-1].id if attempts else 'none'}",
         )
 
 

@@ -86,6 +86,27 @@ def find_attempts(client: Any, work: str) -> list[Any]:
     return sorted(runs, key=lambda run: run.created)
 
 
+def start_once(client: Any, deployment: Any, work: str, **options: Any) -> Any:
+    """The flow run that does some work already, or a new one of a deployment.
+
+    Args:
+        deployment: its id.
+        work: see `work_of`.
+        options: of a new run, such as its parameters.
+    """
+    attempts = find_attempts(client, work)
+    if attempts and not attempts[-1].state.is_final():
+        return attempts[-1]
+    # Attempts may have been deleted meanwhile: their number says nothing.
+    last = attempts[-1].id if attempts else "none"
+    return client.create_flow_run_from_deployment(
+        deployment,
+        tags=[tag_of(work)],
+        idempotency_key=f"{work}-after-{last}",
+        **options,
+    )
+
+
 def flow_runs(
     client: Any, wanted: dict[str, Any], flows: dict[str, Any] | None = None
 ) -> Iterator[Any]:

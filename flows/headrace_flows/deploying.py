@@ -88,6 +88,12 @@ def find_deployments(client: Any, tags: list[str]) -> dict[str, Any]:
     }
 
 
+def has_worker(client: Any, pool: str) -> bool:
+    """Whether a worker of a pool is there, as far as the server knows."""
+    status = client.read_work_pool(pool).status
+    return status is None or status.value == "READY"
+
+
 def _find(client: Any, wanted: WantedDeployment, owner: list[str]) -> Any:
     """The deployment that has a wanted one's name, or None; it must be ours."""
     from prefect.exceptions import ObjectNotFound
@@ -303,9 +309,8 @@ def trigger(
         deployment.id, parameters=parameters, name=pipeline
     )
     pool = str(deployment.work_pool_name)
-    status = client.read_work_pool(pool).status
     reason = f"a worker of pool {pool} runs it"
-    if status is not None and status.value != "READY":
+    if not has_worker(client, pool):
         reason = (
             f"no worker of pool {pool} is there: it waits for `headrace up` or "
             f"`headrace worker --pool {pool}`"

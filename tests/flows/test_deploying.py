@@ -280,8 +280,14 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, cli
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("[deploy.flows.scores]", "'scores' is not one of monitor, score, serve, tune"),
-        ("[deploy.flows.train]", "'train' is not one of monitor, score, serve, tune"),
+        (
+            "[deploy.flows.scores]",
+            "'scores' is not one of assist, monitor, score, serve, tune",
+        ),
+        (
+            "[deploy.flows.train]",
+            "'train' is not one of assist, monitor, score, serve, tune",
+        ),
         (
             "[deploy.flows.score]\nparameters = { modell = 'x' }",
             "no parameter 'modell'",

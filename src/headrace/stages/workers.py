@@ -165,7 +165,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         if self._works:
             executor = self._block.enter_context(_processes(self._helpers, "spawn"))
             return executor, self._helpers
-        return self._block.enter_context(_cluster(self.settings))
+        return self._block.enter_context(cluster(self.settings))
 
 
 def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:
@@ -218,7 +218,7 @@ def _client(settings: Settings) -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
+def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
     """The workers of a Dask cluster, and how many tasks they do at once."""
     address = settings.dask_address
     with _client(settings) as client, contextlib.ExitStack() as block:

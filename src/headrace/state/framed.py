@@ -69,14 +69,14 @@ class FramedProcess:
         self.pid = self._process.pid
 
     def converse(
-        self, header: Header, body: Any, *, most_bytes: int, seconds: float
+        self, header: Header, body: Any, *, most_bytes: int, seconds: float | None
     ) -> tuple[Header, bytearray]:
         """Send a frame and receive the answer.
 
         Args:
             header, body: of the frame.
             most_bytes: that the answer may have.
-            seconds: until it must have come.
+            seconds: until it must have come; None: it may take as long as it does.
 
         Raises:
             HeadraceError: of the kind that the process has reported.
@@ -112,7 +112,7 @@ class FramedProcess:
         return None
 
     @contextlib.contextmanager
-    def reasons(self, seconds: float) -> Iterator[None]:
+    def reasons(self, seconds: float | None) -> Iterator[None]:
         """End it in a block that fails, and say why."""
         try:
             yield

@@ -1,0 +1,299 @@
+"""Pieces of work, several at once: in processes here, on Dask, or on a work pool.
+
+`workers` opens the place where the pieces of a pipeline are done, and `spread` has them
+done there. What does a piece is a function of a module, which gets a small JSON object
+and the settings. What it starts from and what it makes is in the store, also after a
+process was killed in the middle: called again, it goes on, and where the result is
+there, it does nothing. It rests on what the ledger has recorded, not on the object:
+whoever may start runs in Prefect can write one.
+
+On a pool, a piece is a run of the flow `assist`, which the pipeline deploys by a table
+``[deploy.flows.assist]``, and the function is one of `WORKS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from typing import Any, Protocol
+
+from headrace import errors
+from headrace.errors import DependencyError, HeadraceError
+from headrace.records import Record
+from headrace.settings import Settings
+from headrace.stages.workers import cluster, processors
+from headrace.state.framed import FramedProcess
+from headrace.state.frames import Answer, Header, answer_frames
+from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
+from headrace_flows.client import Stopped, connect, start_once, wait_for, work_of
+from headrace_flows.deploying import find_deployments, has_worker
+from headrace_flows.deployments import owner_tags
+from headrace_ops.live import lasting_api_url
+from headrace_ops.prefect_errors import translate_errors
+
+WORKS: dict[str, str] = {}
+FLOW = "assist"
+
+_ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
+_RAISED = re.compile(r"exception: (\w+): (.*)", re.DOTALL)
+
+
+class Piece(Record):
+    """A piece of work.
+
+    Attributes:
+        pipeline: whose files it uses.
+        work: one of `WORKS`, or a function by its full name.
+        body: what the function gets.
+    """
+
+    pipeline: str
+    work: str
+    body: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Its sha256."""
+        text = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Place(Protocol):
+    """Where pieces are done; ``at_once`` is how many at the same time."""
+
+    at_once: int
+
+    def do(self, piece: Piece) -> None:
+        """Have a piece done, and wait for it; several threads call it."""
+
+    def stop(self) -> None:
+        """Let nobody wait any longer."""
+
+
+@contextlib.contextmanager
+def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
+    """The place where pieces of a pipeline are done, up to a number at once.
+
+    It is the pool of its deployment ``assist``, else the Dask cluster of the settings,
+    else as many processes of this machine, which share its processors.
+
+    Raises:
+        UsageError: the cluster cannot be used.
+        DependencyError: the pool or the cluster has no workers, or does not answer.
+    """
+    deployment = _deployment(settings, pipeline)
+    if deployment is not None:
+        limit = deployment.global_concurrency_limit
+        yield OnPool(deployment, settings, min(count, limit.limit if limit else count))
+    elif settings.dask_address:
+        with cluster(settings) as (executor, threads):
+            yield OnDask(executor, min(count, threads))
+    else:
+        with contextlib.closing(Here(settings, count)) as here:
+            yield here
+
+
+def spread(place: Place, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Have pieces done, the first ones first; gives each when it is done.
+
+    Raises:
+        HeadraceError: as a piece has raised first. No further one is begun, and those
+            that are under way end, each with its result in the store.
+        KeyboardInterrupt: on Ctrl-C. Processes of this machine end in the middle of
+            their piece; what runs elsewhere goes on, and the next call waits for it.
+    """
+    with ThreadPoolExecutor(place.at_once) as threads:
+        waiting = {threads.submit(place.do, one): one for one in pieces}
+        try:
+            for future in as_completed(waiting):
+                future.result()
+                yield waiting[future]
+        except BaseException as error:
+            threads.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(error, Exception):
+                place.stop()
+            raise
+
+
+def do_piece(piece: Piece, settings: Settings, flow_run_id: str = "") -> None:
+    """Do a piece in this process, after those that other threads do in it.
+
+    Meanwhile no other process does it: one that was cut off from who waits for it may
+    be at it still.
+
+    Args:
+        flow_run_id: of the Prefect flow run that does it, if one does.
+    """
+    module, _, function = WORKS.get(piece.work, piece.work).rpartition(".")
+    name = f"{FLOW_RUN}{piece.digest}/{piece.pipeline}"
+    with _ONE_AT_A_TIME, hold(settings, name, flow_run_id or piece.digest):
+        wait_for_collection(settings)
+        getattr(importlib.import_module(module), function)(piece.body, settings)
+
+
+def do_on_dask(piece: dict[str, Any]) -> None:
+    """Do a piece on a worker of a Dask cluster."""
+    do_piece(Piece.model_validate(piece), Settings().prepare_home())
+
+
+class Here:
+    """Processes of this machine, which end with this one, however it ends.
+
+    Each starts with its first piece, and has its share of the processors.
+    """
+
+    def __init__(self, settings: Settings, count: int) -> None:
+        self.at_once = count
+        self._first = {
+            "settings": settings.for_child(),
+            "threads": max(1, processors() // count),
+        }
+        self._running: list[FramedProcess] = []
+        self._idle: list[FramedProcess] = []
+        self._is_stopped = False
+
+    def do(self, piece: Piece) -> None:
+        """Have a piece done by an idle process."""
+        process = self._idle.pop() if self._idle else self._start()
+        try:
+            process.converse(piece.model_dump(), b"", most_bytes=0, seconds=None)
+        finally:
+            if not process.failure:
+                self._idle.append(process)
+
+    def _start(self) -> FramedProcess:
+        process = FramedProcess(__name__, "worker process")
+        self._running.append(process)
+        if self._is_stopped:
+            process.fail("was stopped")
+        process.converse(self._first, b"", most_bytes=0, seconds=None)
+        return process
+
+    def stop(self) -> None:
+        """End the processes, whatever they do."""
+        self._is_stopped = True
+        for process in self._running:
+            process.fail("was stopped")
+
+    def close(self) -> None:
+        """End the processes."""
+        self.stop()
+        for process in self._running:
+            process.close()
+
+
+class OnDask:
+    """The workers of a Dask cluster, which have settings of their own.
+
+    A worker with several threads does one piece after the other.
+    """
+
+    def __init__(self, executor: Executor, count: int) -> None:
+        self.at_once = count
+        self._executor = executor
+        self._waiting: set[Future[None]] = set()
+
+    def do(self, piece: Piece) -> None:
+        """Have a piece done by a worker."""
+        future = self._executor.submit(do_on_dask, piece.model_dump())
+        self._waiting.add(future)
+        future.result()
+
+    def stop(self) -> None:
+        """Wait no longer; what a worker has begun goes on."""
+        for future in self._waiting:
+            future.cancel()
+
+
+class OnPool:
+    """The workers of a pool, by runs of the flow `assist`.
+
+    Args:
+        deployment: Prefect's record of it.
+        settings: where the ledger is.
+        count: of runs at once.
+    """
+
+    def __init__(self, deployment: Any, settings: Settings, count: int) -> None:
+        self.at_once = count
+        self._deployment, self._settings = deployment, settings
+        self._stopping = threading.Event()
+
+    def do(self, piece: Piece) -> None:
+        """Have a piece done by a run, or wait for its running one."""
+        from prefect.client.orchestration import get_client
+
+        name = work_of(self._settings, f"assist-{piece.digest}")
+        pool = self._deployment.work_pool_name
+        given = {"model": piece.pipeline, "work": piece.work, "body": piece.body}
+        with translate_errors(), get_client(sync_client=True) as client:
+            run = start_once(client, self._deployment.id, name, parameters=given)
+            try:
+                state = wait_for(client, run, f"the pool {pool}", self._stopping).state
+            except Stopped:
+                return
+        if not state.is_completed():
+            raise _error_of(state, f"The flow run {run.name} on the pool {pool}")
+
+    def stop(self) -> None:
+        """Wait no longer; what a worker has begun goes on."""
+        self._stopping.set()
+
+
+def _deployment(settings: Settings, pipeline: str) -> Any:
+    """The pipeline's deployment for pieces, whose pool has a worker; None without it.
+
+    Raises:
+        DependencyError: the pool has no worker, or the server does not answer.
+    """
+    if not lasting_api_url(settings):
+        return None
+    name = f"{FLOW}/{pipeline}"
+    with connect(settings) as (client, _):
+        deployment = find_deployments(client, owner_tags(settings)).get(name)
+        if deployment is None:
+            return None
+        pool = str(deployment.work_pool_name)
+        if has_worker(client, pool):
+            return deployment
+    raise DependencyError(
+        f"The pool {pool}, on which {name} is deployed, has no worker.",
+        f"Start `headrace up` or `headrace worker --pool {pool}`, or leave --workers "
+        "out.",
+    )
+
+
+def _error_of(state: Any, subject: str) -> HeadraceError:
+    """The error of a flow run that has failed."""
+    raised = _RAISED.search(state.message or "")
+    kind = getattr(errors, raised[1], None) if raised else None
+    if raised and isinstance(kind, type) and issubclass(kind, HeadraceError):
+        return kind(raised[2])
+    return DependencyError(
+        f"{subject} ended as {state.name}: {state.message}",
+        "Look at it in Prefect, then run the same command again: it goes on.",
+    )
+
+
+def _begin(header: Header) -> tuple[Answer, Header]:
+    """Begin as a process of `Here`."""
+    from headrace.backend import load_backend
+
+    load_backend(threads=header["threads"])
+    settings = Settings.model_validate(header["settings"])
+
+    def answer(asked: Header, _: bytearray) -> tuple[Header, bytes]:
+        do_piece(Piece.model_validate(asked), settings)
+        return {}, b""
+
+    return answer, {}
+
+
+if __name__ == "__main__":
+    answer_frames(_begin)
