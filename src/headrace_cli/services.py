@@ -30,7 +30,8 @@ def up(
     postgres: Annotated[
         bool,
         Option(
-            "--postgres", help="Keep the home's state in a PostgreSQL, started with it."
+            "--postgres",
+            help="Keep the home's state in a PostgreSQL of this machine, and start it.",
         ),
     ] = False,
     workers: Annotated[
@@ -59,7 +60,7 @@ def up(
             )
             with suppress(KeyboardInterrupt):
                 pages = supervisor.page_links(settings, started["links"])
-                answer(started, lambda: _show_servers(started, pages))
+                answer(started, lambda: show_servers(started, pages))
                 api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
                 settings = Settings()
@@ -70,9 +71,15 @@ def up(
             supervised.stop()
 
 
-def _show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
+def show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
+    """Show what ``up`` has started, and where its pages are."""
     for name, link in pages.items():
         show_text(f"{name:<10}{link}")
+    if "host=/" in pages.get("postgres", ""):  # a socket
+        show_text(
+            "This PostgreSQL has no port and no TLS: it serves this machine only. "
+            "Workers of other machines need another one, in HEADRACE_DATABASE_URL."
+        )
     for pool in servers["workers"]:
         show_text(f"{'worker':<10}pool {pool}")
     show_text(f"{'home':<10}{servers['home']}")

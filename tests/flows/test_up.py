@@ -8,6 +8,7 @@ import pytest
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
+from headrace_cli.services import show_servers
 from headrace_ops.prefect_server import leave_out_trigrams
 from headrace_ops.servers import own_postgres_is_used, public_link
 
@@ -79,6 +80,23 @@ def test_a_postgresql_is_started_unless_all_is_placed_elsewhere(monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
     monkeypatch.setenv("HEADRACE_DATABASE_URL", "sqlite:////elsewhere.db")
     assert not own_postgres_is_used()
+
+
+@pytest.mark.parametrize(
+    ("link", "is_local"),
+    [
+        ("postgresql://postgres@/headrace?host=/home/ada/.headrace/postgres", True),
+        ("postgresql://headrace@control:5432/headrace", False),
+    ],
+)
+def test_a_postgresql_of_the_home_is_said_to_serve_this_machine_only(
+    link, is_local, capsys
+):
+    servers = {"workers": [], "home": "/home/ada/.headrace", "environment": {}}
+    show_servers(servers, {"postgres": link})
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("serves this machine only" in said) == is_local
+    assert ("HEADRACE_DATABASE_URL" in said) == is_local
 
 
 def test_a_link_names_the_machine_for_others():

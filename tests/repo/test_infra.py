@@ -16,12 +16,14 @@ from headrace.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
 COMPOSE = INFRA / "compose.yaml"
+TWO_MACHINES = INFRA / "compose.two-machines.yaml"
 DOCKERFILE = (INFRA / "images" / "Dockerfile").read_text(encoding="utf-8")
 PRODUCT = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
 SERVICES = PRODUCT["services"]
 PRESET = {"MLFLOW_PORT", "PREFECT_PORT", "SERVE_MODELS", "SERVE_PORT"}
 PRESET |= {"SERVE_TOKEN_FILE", "SERVE_CERT_FILE", "SERVE_KEY_FILE"}
 PRESET |= {"DOCKER_SOCKET", "DOCKER_RUNS"}
+PRESET |= {"PRIVATE_NAME", "POSTGRES_PORT", "OBJECTS_PORT"}
 PUBLIC = {"PREFECT_PUBLIC_URL", "MLFLOW_PUBLIC_URL"}
 OPTIONAL = {"HEADRACE_NOTIFY", "SERVE_HOSTS", *PUBLIC, *PRESET}
 WORKERS = ("worker-cpu", "worker-gpu", "worker-docker")
@@ -129,11 +131,12 @@ def compose_command():
     pytest.skip("no docker-compose here (Debian: apt-get install docker-compose)")
 
 
-def compose_config(values, tmp_path, *arguments):
-    """What compose makes of the file with these secrets."""
+def compose_config(values, tmp_path, *arguments, files=(COMPOSE,)):
+    """What compose makes of the files with these secrets."""
     file = tmp_path / "env"
     file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    command = [*compose_command(), "--file", str(COMPOSE), "--env-file", str(file)]
+    command = [*compose_command(), "--env-file", str(file)]
+    command += [f"--file={path}" for path in files]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     return subprocess.run(
         [*command, *arguments],
@@ -151,11 +154,18 @@ def example():
     return dict(row.split("=", 1) for row in rows)
 
 
-def test_compose_takes_the_file_with_every_profile(tmp_path):
-    values = {
+def filled(of_two_machines):
+    """The example with a value for each name; or without those of two machines."""
+    own = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
+    return {
         name: value or f"value{number}x"
         for number, (name, value) in enumerate(example().items())
+        if of_two_machines or name in own
     }
+
+
+def test_compose_takes_the_file_with_every_profile(tmp_path):
+    values = filled(of_two_machines=False)
     done = compose_config(values, tmp_path, "--profile", "*", "config")
     assert done.returncode == 0, done.stderr
     assert "variable is not set" not in done.stderr
@@ -174,11 +184,51 @@ def test_compose_takes_the_file_with_every_profile(tmp_path):
 
 @pytest.mark.parametrize("name", sorted({*example()} - OPTIONAL))
 def test_compose_refuses_to_start_without_a_secret(name, tmp_path):
-    values = dict.fromkeys(example(), "value")
+    values = filled(of_two_machines=True) | {"PRIVATE_ADDRESS": "10.9.0.1"}
     del values[name]
-    done = compose_config(values, tmp_path, "config", "--quiet")
+    files = (COMPOSE, TWO_MACHINES)
+    done = compose_config(values, tmp_path, "config", "--quiet", files=files)
     assert done.returncode != 0
     assert name in done.stderr
+
+
+@pytest.mark.parametrize("address", ["10.9.0.1", "127.0.0.1"])
+def test_another_machine_reaches_four_services_at_one_address(address, tmp_path):
+    values = filled(of_two_machines=True) | {"PRIVATE_ADDRESS": address}
+    files = (COMPOSE, TWO_MACHINES)
+    done = compose_config(values, tmp_path, "config", files=files)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    published = {
+        name: int(port["published"])
+        for name, service in services.items()
+        for port in service.get("ports", [])
+        if port["host_ip"] == address
+    }
+    ports = {"postgres": 5432, "objects": 8333, "prefect": 4200, "mlflow": 5000}
+    assert published == ports
+    postgres = services["postgres"]
+    assert "--ssl=on" in postgres["command"]
+    assert {row["source"] for row in postgres["secrets"]} == {
+        "postgres_cert",
+        "postgres_key",
+    }
+    hosts = services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert {f"{address}:*", "control:*"} < set(hosts)
+
+
+def test_nobody_enters_postgresql_from_another_machine_without_tls_and_a_password():
+    text = (INFRA / "postgres" / "pg_hba.conf").read_text(encoding="utf-8")
+    rows = [row.split() for row in text.splitlines() if not row.startswith("#")]
+    assert rows.pop(0) == ["local", "all", "all", "trust"]
+    assert {(row[0], row[-1]) for row in rows} == {("hostssl", "scram-sha-256")}
+    assert [row[1:4] for row in rows if row[3] != "samenet"] == [
+        ["headrace", "headrace", "all"]
+    ]
+    command = yaml.safe_load(TWO_MACHINES.read_text("utf-8"))["services"]["postgres"]
+    (mounted,) = command["volumes"]
+    target = mounted.split(":")[1]
+    assert f"--hba_file={target}" in command["command"]
 
 
 def test_a_flow_in_a_container_of_its_own_is_not_asked_for_a_workers_page():
@@ -239,10 +289,9 @@ def test_a_secret_comes_from_outside(place):
 
 
 def test_the_example_has_no_value_and_is_what_compose_asks_for():
-    asked = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
-    assert set(example()) == asked
-    filled = {name for name, value in example().items() if value}
-    assert filled == PRESET
+    text = COMPOSE.read_text(encoding="utf-8") + TWO_MACHINES.read_text("utf-8")
+    assert set(example()) == set(re.findall(r"\$\{(\w+)", text))
+    assert {name for name, value in example().items() if value} == PRESET
     assert not any(SECRET.search(name) for name in OPTIONAL)
 
 
