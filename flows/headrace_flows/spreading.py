@@ -37,7 +37,7 @@ from headrace_flows.deployments import owner_tags
 from headrace_ops.live import lasting_api_url
 from headrace_ops.prefect_errors import translate_errors
 
-WORKS: dict[str, str] = {}
+WORKS = {"trial": "headrace.use.tuning.trials.do_trial"}
 FLOW = "assist"
 
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
@@ -65,8 +65,14 @@ class Piece(Record):
 
 
 class Place(Protocol):
-    """Where pieces are done; ``at_once`` is how many at the same time."""
+    """Where pieces are done.
 
+    Attributes:
+        where: in words, for the end of a sentence.
+        at_once: how many are done at the same time.
+    """
+
+    where: str
     at_once: int
 
     def do(self, piece: Piece) -> None:
@@ -148,6 +154,8 @@ class Here:
     Each starts with its first piece, and has its share of the processors.
     """
 
+    where = "in processes of this machine"
+
     def __init__(self, settings: Settings, count: int) -> None:
         self.at_once = count
         self._first = {
@@ -194,6 +202,8 @@ class OnDask:
     A worker with several threads does one piece after the other.
     """
 
+    where = "on Dask"
+
     def __init__(self, executor: Executor, count: int) -> None:
         self.at_once = count
         self._executor = executor
@@ -221,6 +231,7 @@ class OnPool:
     """
 
     def __init__(self, deployment: Any, settings: Settings, count: int) -> None:
+        self.where = f"on the pool {deployment.work_pool_name}"
         self.at_once = count
         self._deployment, self._settings = deployment, settings
         self._stopping = threading.Event()
@@ -230,16 +241,15 @@ class OnPool:
         from prefect.client.orchestration import get_client
 
         name = work_of(self._settings, f"assist-{piece.digest}")
-        pool = self._deployment.work_pool_name
         given = {"model": piece.pipeline, "work": piece.work, "body": piece.body}
         with translate_errors(), get_client(sync_client=True) as client:
             run = start_once(client, self._deployment.id, name, parameters=given)
             try:
-                state = wait_for(client, run, f"the pool {pool}", self._stopping).state
+                state = wait_for(client, run, self.where[3:], self._stopping).state
             except Stopped:
                 return
         if not state.is_completed():
-            raise _error_of(state, f"The flow run {run.name} on the pool {pool}")
+            raise _error_of(state, f"The flow run {run.name} {self.where}")
 
     def stop(self) -> None:
         """Wait no longer; what a worker has begun goes on."""

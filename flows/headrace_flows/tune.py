@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
+from pydantic import Field
 
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
+from headrace.use.tuning.search import search
 from headrace.use.tuning.space import parse_search
-from headrace.use.tuning.trials import search
+from headrace.use.tuning.study import WAVE
 from headrace_flows import stages
 from headrace_flows.client import untagged
 from headrace_flows.train import flow_here, new_run, run_here
@@ -25,12 +27,14 @@ current: ContextVar[Tuning] = ContextVar("headrace_tuning")
 
 
 @flow(name="tune", flow_run_name="{pipeline.name}", persist_result=False)
-def tune(
+def tune(  # noqa: PLR0913, Prefect's page shows them as a form
     pipeline: PipelineSpec,
     ranges: list[str],
     trials: int = 20,
     metric: str = "val_loss",
     folder: str = "",
+    workers: Annotated[int, Field(ge=0)] = 0,
+    wave: Annotated[int, Field(ge=1)] = WAVE,
 ) -> State[Any]:
     """From the pipeline's data to the best values, and a model trained with them.
 
@@ -40,10 +44,14 @@ def tune(
         trials: the number of trials in all.
         metric: what is optimized: ``val_loss``, or the score, such as ``val_accuracy``.
         folder: the pipeline's folder, by default the one found by its name.
+        workers: how many trials run at once, where there are workers for them, else on
+            this machine; 0: here, one after the other.
+        wave: the trials in a wave; what one tries depends on the waves before its own.
     """
     tuning = current.get(None) or Tuning(
         new_run(pipeline, folder), parse_search(ranges)[1], metric, trials
     )
+    tuning.workers, tuning.wave = workers, wave
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
@@ -53,7 +61,8 @@ def tune(
             wait_for_collection(settings)
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
-            run_trials(tuning, snapshot, contract)
+            with tuning.opened():
+                run_trials(tuning, snapshot, contract)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
     tuning.outcome = state = run_here(tuning.refit(), run.ui_url)
@@ -64,9 +73,10 @@ def tune(
 def run_trials(
     tuning: Tuning, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> None:
-    """The remaining trials, one after the other."""
+    """The remaining trials."""
     study, tags = tuning.open_study(snapshot, contract), stages.run_tags(tuning.run)
-    search(tuning.run.plan, study, tuning.trials, snapshot, contract, tags)
+    plan, trials, spread = tuning.run.plan, tuning.trials, tuning.spread
+    search(plan, study, trials, snapshot, contract, tags, spread)
 
 
 def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
@@ -84,6 +94,8 @@ def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:
             tuning.trials,
             tuning.metric.name,
             str(run.plan.folder.resolve()),
+            tuning.workers,
+            tuning.wave,
             return_state=True,
         )
     return tuning.outcome or state

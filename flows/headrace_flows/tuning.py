@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task
 from headrace.use.backbones.pinning import pinned
+from headrace.use.tuning.search import Spread, refuse_search, trial_table
 from headrace.use.tuning.space import Space
-from headrace.use.tuning.study import Study, metric_of
-from headrace.use.tuning.trials import refuse_search, trial_table
+from headrace.use.tuning.study import WAVE, Study, metric_of
 from headrace_flows.run import Run
 from headrace_flows.summary import Summary, finished
+
+if TYPE_CHECKING:
+    from headrace_flows.spreading import Place
+
+log = logging.getLogger("headrace")
 
 
 class Tuning:
@@ -24,6 +32,8 @@ class Tuning:
         study: its trials; None before the data is ingested.
         best: the run of the train flow with the best values.
         outcome: the final state of that run in Prefect.
+        workers: how many trials run at once; 0: here, one after the other.
+        wave: how many trials do not know of each other.
 
     Args:
         run: what all trials have in common, and the data.
@@ -37,6 +47,9 @@ class Tuning:
                 there is another family to choose from.
     """
 
+    workers = 0
+    wave = WAVE
+
     def __init__(self, run: Run, space: Space, metric: str, trials: int) -> None:
         self.run = run
         self.space = space
@@ -45,6 +58,7 @@ class Tuning:
         self.study: Study | None = None
         self.best: Run | None = None
         self.outcome: Any = None
+        self._place: Place | None = None
         self._edges = space.check(run.spec, run.plan.folder)
         for spec in (run.spec, *self._edges):
             refuse_search(spec)
@@ -73,8 +87,45 @@ class Tuning:
             self.run.spec.training.seed,
             self.space.own_point(self.run.spec),
             plan.home.anchored,
+            self.wave,
         )
         return self.study
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Open the place where several trials run at once, unless it is open.
+
+        Raises:
+            UsageError: the place cannot be used.
+            DependencyError: it has no workers, or does not answer.
+        """
+        if not self.workers or self._place is not None:
+            yield
+            return
+        from headrace_flows.spreading import workers
+
+        count = min(self.workers, self.wave)
+        with workers(self.run.plan.settings, self.run.spec.name, count) as place:
+            log.info("tune: %d trials at once %s", place.at_once, place.where)
+            self._place = place
+            yield
+        self._place = None
+
+    @property
+    def spread(self) -> Spread | None:
+        """Has trials done where several can run at once; None: that is not open."""
+        return self._spread if self._place else None
+
+    def _spread(self, numbers: Sequence[int]) -> Iterator[int]:
+        from headrace_flows.spreading import Piece, spread
+
+        if self._place is None or self.study is None:
+            raise RuntimeError("there is no study, or no place for its trials")
+        name, study = self.run.spec.name, self.study.name
+        bodies = [{"study": study, "number": number} for number in numbers]
+        pieces = [Piece(pipeline=name, work="trial", body=body) for body in bodies]
+        for piece in spread(self._place, pieces):
+            yield piece.body["number"]
 
     def refit(self) -> Run:
         """The run of the train flow with the best values found."""

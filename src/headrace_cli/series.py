@@ -28,7 +28,7 @@ TRIALS_SHOWN = 5
 Every = Literal["day", "week", "month"]
 
 
-def tune(
+def tune(  # noqa: PLR0913
     pipeline: PipelineArgument,
     overrides: Annotated[
         list[str] | None,
@@ -46,6 +46,22 @@ def tune(
     metric: Annotated[
         str, Option(help="What to minimise (val_loss) or maximise (val_accuracy).")
     ] = "val_loss",
+    workers: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="Trials at once: on the pool of the deployment assist, else on Dask, "
+            "else in as many processes here. By default they run one after the other.",
+        ),
+    ] = None,
+    wave: Annotated[
+        int,
+        Option(
+            min=1,
+            help="Trials that do not know of each other's outcome, and so may run at "
+            "once. The values found depend on it, and not on --workers.",
+        ),
+    ] = 4,
     data: DataOption = None,
 ) -> None:
     """Search for the best values of some fields, then run with them."""
@@ -61,6 +77,7 @@ def tune(
     if "preset" in spec.model.arguments:
         prepared(settings)  # to find its backbone
     tuning = Tuning(Run(spec, folder, settings, is_read=True), space, metric, trials)
+    tuning.workers, tuning.wave = workers or 0, wave
     prepared(settings)
     summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
     value = tuning.answer(summary)
@@ -84,7 +101,8 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
         server.wait()
         return tune_here(tuning, server.ui_url)
 
-    return with_server(tuning.run, settings, flow, lambda: tuning.best)
+    with tuning.opened():
+        return with_server(tuning.run, settings, flow, lambda: tuning.best)
 
 
 def _show_trials(value: dict[str, Any]) -> None:

@@ -27,9 +27,9 @@ def runs_of(home):
 
 def trials_of(home):
     """The trials that the home has kept, of its one study."""
-    for file in home.path.glob("store/studies/*.json"):
-        return list(json.loads(file.read_text())["trials"])
-    return []
+    files = home.path.glob("store/studies/*.[0-9]*.json")
+    trials = [json.loads(file.read_text()) for file in files]
+    return sorted(trials, key=lambda trial: trial["number"])
 
 
 def wait_for_trials(home, process, count):
@@ -115,6 +115,32 @@ def test_the_best_values_given_to_run_are_the_same_training(tuned):
     assert given.json["run_id"] == answer.json["run"]["run_id"]
 
 
+def comparable(answer):
+    """What of an answer must not depend on how many trials run at once."""
+    trials = [
+        {
+            k: v
+            for k, v in trial.items()
+            if k not in ("seconds", "fit_seconds", "run_id")
+        }
+        for trial in answer.json["trials"]
+    ]
+    return trials, answer.json["best"], answer.json["run"]["weights_digest"]
+
+
+def test_two_at_once_give_what_one_after_the_other_gives(
+    tuned, after_first, prefect_server
+):
+    answer = after_first.headrace(*SEARCH, "--workers", "2")
+    assert answer.exit_code == 0, answer.err
+    assert comparable(answer) == comparable(tuned[1])
+    assert "tune: 2 trials at once in processes of this machine" in answer.err
+    assert "trial 3/3  training.learning_rate=" in answer.err
+    runs = runs_of(after_first)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len([run for run in runs if "mlflow.parentRunId" in run.data.tags]) == 3
+
+
 def test_people_see_the_best_trials_and_the_run(tuned):
     home, answer = tuned
     told = home.headrace(*SEARCH[:-1])
@@ -145,6 +171,9 @@ def test_the_flow_runs_from_its_parameters_alone(tuned, monkeypatch):
         (("--set", "training.learning_rat=log(1,2)"), "SpecError", "Did you mean"),
         (("--set", RATE, "--trials", "0"), "UsageError", "--trials"),
         (("--set", RATE, "--metric", "loss"), "UsageError", "--metric"),
+        (("--set", RATE, "--workers", "0"), "UsageError", "--workers"),
+        (("--set", RATE, "--workers", "-1"), "UsageError", "--workers"),
+        (("--set", RATE, "--wave", "0"), "UsageError", "--wave"),
     ],
 )
 def test_a_wrong_search_is_a_usage_error_before_anything_runs(

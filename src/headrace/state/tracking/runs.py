@@ -132,10 +132,8 @@ class Runs(logs.Logs):
         tags = {**tags, PROCESS_TAG: str(this_process())}
         status, monitor, run_id = "FAILED", None, ""
         try:
+            self.end_gone(experiment_id)
             with tracking_errors(self.uri):
-                for run in self._running([experiment_id]):
-                    if run.process is not None and run.process.condition == "gone":
-                        self.end(run.run_id)
                 run_id = self._resume(again, tags)
                 run_id = run_id or self._create(experiment_id, name, tags)
             mlflow.start_run(run_id=run_id)
@@ -234,6 +232,13 @@ class Runs(logs.Logs):
     def _search(self, experiments: list[str], query: str, most: int = 1) -> list[Any]:
         """The newest runs that a query finds."""
         return list(self.client.search_runs(experiments, query, max_results=most))
+
+    def end_gone(self, experiment_id: str) -> None:
+        """Mark the runs of an experiment whose processes are gone as killed."""
+        with tracking_errors(self.uri):
+            for run in self._running([experiment_id]):
+                if run.process is not None and run.process.condition == "gone":
+                    self.end(run.run_id)
 
     def end(self, run_id: str) -> None:
         """Mark a run whose process is gone as killed, unless it has ended meanwhile."""

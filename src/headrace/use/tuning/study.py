@@ -1,8 +1,9 @@
 """The trials of a search, which are kept in the store, and what to try next.
 
-The store is the only memory. Optuna gets the finished trials each time, so that its
-suggestions depend on them and the seed alone. A killed search therefore continues as if
-it had not been killed. Only finished trials are stored.
+The store is the only memory. Trials come in waves: what one tries, and whether it is
+pruned, depends on the seed and on the trials of the waves before its own. So those of a
+wave can run at once, and it does not matter how many do, nor in which order they end. A
+killed search continues as if it had not been killed. Only finished trials are stored.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from headrace.errors import DependencyError, UsageError
@@ -28,6 +30,7 @@ State = Literal["completed", "pruned", "failed"]
 
 DRAWS = 20
 LOSS = "val_loss"
+WAVE = 4
 STARTUP_TRIALS = 5
 STARTUP_EPOCHS = 2  # pruned from the first one, 3 of 100 searches lost their best trial
 
@@ -79,7 +82,7 @@ class Trial(Record):
 
 
 class _Progress(Record):
-    """A study's state in the store."""
+    """A study's state in the store; its trials as soon as they are reported."""
 
     run_id: str = ""
     concluded: int = 0
@@ -96,9 +99,10 @@ class Study:
         seed: of the suggestions.
         own: the point of the pipeline file's own values, which is tried first; or None.
         store: where the trials are kept, and its ledger, which records them.
+        wave: the number of trials in a wave.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         ingredients: Mapping[str, str],
         space: Space,
@@ -106,10 +110,13 @@ class Study:
         seed: int,
         own: Point | None,
         store: AnchoredStore,
+        wave: int = WAVE,
     ) -> None:
+        self.ingredients = ingredients
         self.space = space
         self.metric = metric
         self.store = store
+        self.wave = wave
         self._seed = seed
         self._own = own
         ingredients = {
@@ -117,22 +124,53 @@ class Study:
             "search metric": metric.name,
             "search seed": str(seed),
             "search own": str(own),
+            "search wave": str(wave),
             **{f"search {d.key}": str(d) for d in space.dimensions},
         }
         text = "\n".join(f"{k}={v}" for k, v in sorted(ingredients.items()))
         self.name = hashlib.sha256(text.encode()).hexdigest()
         self._key = f"studies/{self.name}.json"
         self._progress = _Progress()
+        self._trials: dict[int, Trial] = {}
         self.reload()
 
     def reload(self) -> None:
         """Read the state from the store again."""
         self._progress = self.store.read_record(self._key, _Progress) or self._progress
+        self._trials |= {trial.number: trial for trial in self._progress.trials}
+        missing = self.missing()
+        while missing:
+            for number in missing:
+                if trial := self._stored(number):
+                    self._trials[number] = trial
+            is_complete = all(number in self._trials for number in missing)
+            missing = self.missing() if is_complete else []
+
+    def read_trial(self, number: int) -> Trial:
+        """Read a trial that has ended from the store.
+
+        Raises:
+            DependencyError: it is not there.
+        """
+        trial = self._stored(number)
+        if trial is None:
+            raise DependencyError(
+                f"The store has no outcome of trial {number}.",
+                "Run the same command again: it does what is missing.",
+            )
+        self._trials[number] = trial
+        return trial
+
+    def _stored(self, number: int) -> Trial | None:
+        return self.store.read_record(self._trial_key(number), Trial)
+
+    def _trial_key(self, number: int) -> str:
+        return f"studies/{self.name}.{number}.json"
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """The trials that have ended, by number."""
-        return self._progress.trials
+        return tuple(self._trials[number] for number in sorted(self._trials))
 
     @property
     def run_id(self) -> str:
@@ -158,49 +196,100 @@ class Study:
         """Whether this many trials have ended and been reported."""
         return min(len(self.trials), self._progress.concluded) >= self.wanted(trials)
 
+    def missing(self, trials: int | None = None) -> list[int]:
+        """The numbers that have not ended of the first wave that is not complete.
+
+        Args:
+            trials: the number of trials in all; None: there is no end.
+        """
+        first = 1
+        while all(number in self._trials for number in self._wave_from(first)):
+            first += self.wave
+        return [
+            number
+            for number in self._wave_from(first)
+            if number not in self._trials and (trials is None or number <= trials)
+        ]
+
+    def _wave_from(self, first: int) -> range:
+        return range(first, first + self.wave)
+
     def add(self, trial: Trial) -> None:
         """Record a trial that has ended."""
-        self.keep(trials=(*self.trials, trial))
+        body = trial.model_dump(mode="json")
+        self.store.write_json(self._trial_key(trial.number), body)
+        self._trials[trial.number] = trial
 
     def keep(self, **changes: Any) -> None:
-        """Record the study's MLflow run, or the number of reported trials."""
+        """Record the study's MLflow run, or the trials that are reported."""
         self._progress = self._progress.model_copy(update=changes)
         self.store.write_json(self._key, self._progress.model_dump(mode="json"))
 
-    def ask(self) -> tuple[Point, optuna.Trial]:
-        """The next untried point, and its Optuna trial, which decides on pruning."""
-        tried = [trial.point for trial in self.trials]
-        return next(pair for pair in self._candidates() if pair[0] not in tried)
+    def ask(self, number: int) -> tuple[Point, optuna.Trial]:
+        """The point of a trial, and its Optuna trial, which decides on pruning.
 
-    def _candidates(self) -> Iterator[tuple[Point, optuna.Trial]]:
-        number = len(self.trials)
-        if self._own is not None and not number:
-            yield self._own, self._draw(point=self._own)
-        if number < STARTUP_TRIALS:
-            point = self.space.spread(self._seed, number)
-            yield point, self._draw(point=point)
-        for draw in range(DRAWS):
-            trial = self._draw(draw)
+        Args:
+            number: of the trial; all waves before its own are complete.
+        """
+        first = number - (number - 1) % self.wave
+        seen = [trial for trial in self.trials if trial.number < first]
+        tried = [trial.point for trial in seen]
+        beside: list[Point] = []
+        for _ in range(first, number + 1):
+            candidates = self._candidates(seen, beside)
+            pair = next(pair for pair in candidates if pair[0] not in tried + beside)
+            beside.append(pair[0])
+        return pair
+
+    def _candidates(
+        self, seen: list[Trial], beside: list[Point]
+    ) -> Iterator[tuple[Point, optuna.Trial]]:
+        """What the next trial may try, the best first.
+
+        Args:
+            seen: the trials of the waves before its own.
+            beside: the points before it in its own wave.
+        """
+        before = len(seen) + len(beside)
+        draw = partial(self._draw, seen, beside)
+        if self._own is not None and not before:
+            yield self._own, draw(point=self._own)
+        if before < STARTUP_TRIALS:
+            point = self.space.spread(self._seed, before)
+            yield point, draw(point=point)
+        for number in range(DRAWS):
+            trial = draw(number)
             yield self.space.rounded(trial.params), trial
         if math.isinf(self.space.size):
             yield dict(trial.params), trial
             return
         for point in self.space.points():
-            yield point, self._draw(point=point)
+            yield point, draw(point=point)
 
-    def _draw(self, draw: int = 0, point: Point | None = None) -> optuna.Trial:
+    def _draw(
+        self,
+        seen: list[Trial],
+        beside: list[Point],
+        draw: int = 0,
+        point: Point | None = None,
+    ) -> optuna.Trial:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        text = f"{self._seed} {len(self.trials)} {draw}"
+        text = f"{self._seed} {len(seen) + len(beside)} {draw}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
         study = optuna.create_study(
             direction="minimize" if self.metric.lower else "maximize",
-            sampler=optuna.samplers.TPESampler(n_startup_trials=1, seed=seed),
+            sampler=optuna.samplers.TPESampler(
+                n_startup_trials=1,
+                seed=seed,
+                constant_liar=True,  # keeps away from what is tried in the same wave
+            ),
             pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, STARTUP_EPOCHS),
         )
         ranges = {d.key: d.distribution() for d in self.space.dimensions}
-        study.add_trials([_as_optuna(trial, ranges) for trial in self.trials])
+        study.add_trials([_as_optuna(trial, ranges) for trial in seen])
+        study.add_trials([_running(other, ranges) for other in beside])
         if point is not None:
             study.enqueue_trial(point)
         return study.ask(ranges)
@@ -242,4 +331,14 @@ def _as_optuna(trial: Trial, ranges: Mapping[str, Any]) -> optuna.trial.FrozenTr
         params=trial.point,
         distributions=dict(ranges),
         intermediate_values=dict(enumerate(curve, start=1)),
+    )
+
+
+def _running(point: Point, ranges: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
+    """A trial without an outcome in Optuna's form."""
+    import optuna
+
+    running = optuna.trial.TrialState.RUNNING
+    return optuna.trial.create_trial(
+        state=running, params=point, distributions=dict(ranges)
     )

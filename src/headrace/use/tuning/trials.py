@@ -1,46 +1,39 @@
-"""Runs the trials of a study, one after the other, each in an MLflow run of its own."""
+"""Runs the trials of a study, each in an MLflow run of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace import pictures
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
 from headrace.models import builder_name
 from headrace.planning import Plan
-from headrace.progress import Progress
-from headrace.records import ContractRecord, Metrics, SnapshotRecord
+from headrace.records import ContractRecord, Metrics, Record, SnapshotRecord
+from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.files import fields_of, parse_override
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingredients import machine
+from headrace.stages.ingredients.closure import code_state
+from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
-from headrace.state.tracking import Tracking
+from headrace.state.packing import pack_folder, unpack_folder
 from headrace.state.tracking.runs import Child
+from headrace.tasks import task
 from headrace.use.backbones.pinning import pinned
-from headrace.use.tuning.space import Dimension
-from headrace.use.tuning.study import State, Study, Trial
+from headrace.use.tuning.space import parse_search
+from headrace.use.tuning.study import State, Study, Trial, metric_of
 
 if TYPE_CHECKING:
     import optuna
-
-_COLUMNS = (
-    *("number", "state", "reason", "value"),
-    *("epochs", "seconds", "fit_seconds", "run_id"),
-)
 
 log = logging.getLogger("headrace")
 
@@ -107,86 +100,136 @@ class _TrialRun:
         return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
 
 
-def refuse_search(spec: PipelineSpec) -> None:
-    """Refuse to search with a private training, or over two families.
+class _Request(Record):
+    """What another process needs to know of a study, beside its trials.
 
-    Raises:
-        UsageError: each trial would spend its epsilon, and the choice among them more;
-            or the values found would be of one family only.
+    Attributes:
+        folder: the digest of the pipeline's folder in the store.
+        ingredients: of the study; this process's own must be the same.
+        parent: the ids of the study's MLflow run and of its experiment.
     """
-    if spec.model.against:
-        raise UsageError(
-            f"{spec.name} has model.against = {spec.model.against!r}, and a search is "
-            "for one family.",
-            "Add --set 'model.against=\"\"' to search for the one that is named.",
-        )
-    if spec.training.privacy is not None:
-        raise UsageError(
-            f"{spec.name} trains privately, and each trial of a search would spend "
-            "epsilon again.",
-            "Search on public data of the same kind, or without [training.privacy] on "
-            "data that need not stay secret, and set the values found.",
+
+    spec: PipelineSpec
+    folder: str
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    ingredients: dict[str, str]
+    ranges: tuple[str, ...]
+    metric: str
+    wave: int
+    parent: tuple[str, str]
+
+    def study(self, store: AnchoredStore) -> Study:
+        """The study, with the trials that it has."""
+        space = parse_search(self.ranges)[1]
+        return Study(
+            self.ingredients,
+            space,
+            metric_of(self.metric, task(self.spec.task)),
+            self.spec.training.seed,
+            space.own_point(self.spec),
+            store,
+            self.wave,
         )
 
 
-def search(
-    plan: Plan,
-    study: Study,
-    trials: int,
-    snapshot: SnapshotRecord,
-    contract: ContractRecord,
-    tags: Mapping[str, str],
-) -> None:
-    """Run trials until the study has as many as wanted; existing trials count.
+class Trials:
+    """Does trials of a study in this process.
 
     Args:
         plan: of the pipeline that all trials vary.
         study: the trials are added to it.
-        trials: the number of trials in all.
-        snapshot: the data.
-        contract: its verdict; quarantined rows are left out.
-        tags: for the MLflow run, such as a link to the run of the flow.
+        data: of all of them.
+        parent: the ids of the study's MLflow run and of its experiment.
+    """
+
+    def __init__(
+        self, plan: Plan, study: Study, data: TrainingData, parent: tuple[str, str]
+    ) -> None:
+        self.plan, self.study, self.data, self.parent = plan, study, data, parent
+
+    def do(self, number: int) -> None:
+        """Run a trial, and record it in the store."""
+        study = self.study
+        study.add(_run_trial(self, number))
+        _checkpoints(study, number, self.plan.spec).clear()
+
+
+_opened: dict[str, Trials] = {}  # of the last study
+
+
+def do_trial(body: Mapping[str, Any], settings: Settings) -> None:
+    """Do a trial of a study that another process conducts, if it is its turn.
+
+    Args:
+        body: ``study``, the study's name, and ``number``, that of the trial.
+        settings: with the store, the ledger and MLflow.
 
     Raises:
-        Refusal: there are no validation rows, or no trial was completed.
-        IntegrityError: the snapshot is damaged.
-        DependencyError: MLflow or the disk failed, or another process runs the study.
+        UsageError: the store has no such study, or the code here is another.
     """
-    pipeline = plan.spec.name
-    tags = {**tags, "headrace.pipeline": pipeline, "headrace.study": study.name}
-    with study.alone(plan.settings):
-        if not study.is_concluded(trials):
-            data = _open_data(snapshot, contract, plan.home)
-            tracking, name = plan.home.tracking, f"tune-{study.name[:8]}"
-            wanted = study.wanted(trials)
-            if wanted < trials:
-                log.info("tune: the ranges have %d points, so no more trials", wanted)
-            with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
-                if parent[0] != study.run_id:
-                    tracking.log_params(parent[0], _parameters(plan.spec, study))
-                    tracking.log_snapshot(parent[0], snapshot)
-                    study.keep(run_id=parent[0])
-                elif study.trials:
-                    log.info("tune: goes on after trial %d", len(study.trials))
-                with Progress("trial", wanted, is_listed=True) as progress:
-                    while len(study.trials) < wanted:
-                        trial = _run_trial(plan, study, data, tracking, parent)
-                        study.add(trial)
-                        _checkpoints(study, trial.number, plan.spec).clear()
-                        progress.update(trial.number, _trial_line(study))
-                _log_report(study, tracking)
-            study.keep(concluded=len(study.trials))
-    if study.best is None:
-        raise Refusal(
-            f"None of {len(study.trials)} trials was completed; the last: "
-            f"{study.trials[-1].reason}",
-            "Change the ranges, or free memory if that is what was missing.",
+    name, number = str(body["study"]), int(body["number"])
+    if name not in _opened:
+        _opened.clear()
+        _opened[name] = _open(name, settings)
+    trials = _opened[name]
+    trials.study.reload()
+    if number in trials.study.missing():
+        trials.do(number)
+
+
+def _open(name: str, settings: Settings) -> Trials:
+    home = Home(settings)
+    request = home.anchored.read_record(_request_key(name), _Request)
+    if request is None:
+        raise UsageError(
+            f"The store {settings.store} has no search {name[:16]}.",
+            "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL "
+            "as the command.",
         )
+    own = code_state([__name__])
+    if any(request.ingredients.get(key) != value for key, value in own.items()):
+        raise UsageError(
+            "The code of this worker is not that of the command.",
+            "Install the same Headrace and libraries on both.",
+        )
+    folder = unpack_folder(request.folder, home.store, settings.folders)
+    data = trial_data(request.snapshot, request.contract, home)
+    plan = Plan(request.spec, folder, home)
+    return Trials(plan, request.study(home.anchored), data, request.parent)
 
 
-def _open_data(
+def write_request(
+    plan: Plan,
+    study: Study,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    parent: tuple[str, str],
+) -> None:
+    """Write what other processes need to know of a study."""
+    request = _Request(
+        spec=plan.spec,
+        folder=pack_folder(plan.folder, plan.home.store),
+        snapshot=snapshot,
+        contract=contract,
+        ingredients=dict(study.ingredients),
+        ranges=tuple(map(str, study.space.dimensions)),
+        metric=study.metric.name,
+        wave=study.wave,
+        parent=parent,
+    )
+    body = request.model_dump(mode="json")
+    study.store.write_json(_request_key(study.name), body)
+
+
+def _request_key(name: str) -> str:
+    return f"studies/{name}.request.json"
+
+
+def trial_data(
     snapshot: SnapshotRecord, contract: ContractRecord, home: Home
 ) -> TrainingData:
+    """The data of all trials; raises Refusal if there are no validation rows."""
     load_backend()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
     data = open_data(snapshot, contract, home)
@@ -196,14 +239,6 @@ def _open_data(
             "Give the data a split called val, or more rows.",
         )
     return data
-
-
-def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
-    """The parameters of the study's run: what all trials share, and the ranges."""
-    fields, varied = fields_of(spec).items(), study.space.keys
-    shared = {name: value for name, value in fields if name not in varied}
-    ranges = {d.key: str(d).partition("=")[2] for d in study.space.dimensions}
-    return {**shared, "search": ranges, "metric": study.metric.name}
 
 
 @contextlib.contextmanager
@@ -228,18 +263,12 @@ def _checkpoints(study: Study, number: int, spec: PipelineSpec) -> Checkpoints:
     return Checkpoints(study.store, f"{study.name}-{number}", spec.training, machine())
 
 
-def _run_trial(
-    plan: Plan,
-    study: Study,
-    data: TrainingData,
-    tracking: Tracking,
-    parent: tuple[str, str],
-) -> Trial:
+def _run_trial(trials: Trials, number: int) -> Trial:
     import tensorflow as tf
 
     started = time.perf_counter()
-    number = len(study.trials) + 1
-    point, suggestion = study.ask()
+    plan, study, tracking = trials.plan, trials.study, trials.plan.home.tracking
+    point, suggestion = study.ask(number)
     changed = pinned(study.space.apply(plan.spec, point), plan.folder, plan.home)
     params = changed.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
@@ -250,10 +279,10 @@ def _run_trial(
     try:
         with (
             _without_new_gradients(),
-            tracking.child_run(parent, f"trial-{number}", params, tags) as child,
+            tracking.child_run(trials.parent, f"trial-{number}", params, tags) as child,
         ):
             trial_run = _TrialRun(study.metric.name, last, suggestion, child)
-            trial_run.fit(changed, plan.folder, data, checkpoints)
+            trial_run.fit(changed, plan.folder, trials.data, checkpoints)
     except IntegrityError:
         raise
     except (Refusal, SpecError, MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -273,62 +302,3 @@ def _run_trial(
         fit_seconds=round(trial_run.fit_seconds, 3),
         run_id=trial_run.child.run_id,
     )
-
-
-def _trial_line(study: Study) -> str:
-    """The last trial in one line."""
-    trial = study.trials[-1]
-    value = "" if trial.value is None else f"  {study.metric.name} {trial.value:.4f}"
-    state = f"{trial.state} {trial.reason}".rstrip()
-    best = "  the best so far" if trial == study.best else ""
-    settings = " ".join(study.space.settings(trial.point))
-    return f"{settings}{value}  {state}  {trial.seconds:.1f} s{best}"
-
-
-def _log_report(study: Study, tracking: Tracking) -> None:
-    """Log a picture and tables of the trials, and the best trial."""
-    rows, best = trial_table(study), study.best
-    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        place = Path(name)
-        for folder in ("trials", "pictures"):
-            (place / folder).mkdir()
-        (place / "trials" / "trials.json").write_text(json.dumps(rows, indent=1))
-        with (place / "trials" / "trials.csv").open("w", newline="") as file:
-            columns = [*_COLUMNS, *study.space.keys]
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows({**row, **row["overrides"]} for row in rows)
-        if best is not None:
-            overrides = study.space.overrides(best.point).items()
-            tags = {f"best.{key}": str(value) for key, value in overrides}
-            tracking.log_tags(study.run_id, {"best.run_id": best.run_id, **tags})
-            metrics = {"best_value": best.value or 0.0, "best_trial": best.number}
-            tracking.log_metrics(study.run_id, metrics)
-            pictures.draw_trials(
-                rows,
-                {d.key: _axis(d) for d in study.space.dimensions},
-                study.metric.name,
-                study.metric.lower,
-                place / "pictures" / "trials.png",
-            )
-        tracking.log_files(study.run_id, place)
-
-
-def _axis(dimension: Dimension) -> str | list[str]:
-    """The scale of the axis of a field, or the choices that it has."""
-    if dimension.kind == "choice":
-        settings = map(dimension.setting, dimension.values)
-        return [str(parse_override(text)[1]) for text in settings]
-    return "log" if dimension.kind == "log" else "linear"
-
-
-def trial_table(study: Study) -> list[dict[str, Any]]:
-    """The trials as plain values, by number."""
-    return [
-        {
-            **trial.model_dump(exclude={"point", "curve"}),
-            "overrides": study.space.overrides(trial.point),
-            "epochs": len(trial.curve),
-        }
-        for trial in study.trials
-    ]

@@ -48,9 +48,8 @@ def a_trial(number, point, value, **changes):
 def points_of(study, count):
     """The next points, as if each trial had ended with the same outcome."""
     found = []
-    for _ in range(count):
-        point, _ = study.ask()
-        number = len(study.trials) + 1
+    for number in range(len(study.trials) + 1, len(study.trials) + count + 1):
+        point, _ = study.ask(number)
         study.add(a_trial(number, point, math.sin(37 * number) + 2))
         found.append(point)
     return found
@@ -93,12 +92,39 @@ def test_the_same_seed_suggests_the_same_also_after_a_cut(settings):
     assert len({json.dumps(point) for point in whole}) == 14
     again = a_study(settings, *texts)
     assert [trial.point for trial in again.trials] == whole
-    settings.home.joinpath("store", "studies", f"{again.name}.json").unlink()
+    for file in settings.home.glob(f"store/studies/{again.name}.*"):
+        file.unlink()
     cut = points_of(a_study(settings, *texts), 6)
     for _ in range(8):  # another process for each
         cut += points_of(a_study(settings, *texts), 1)
     assert cut == whole
     assert points_of(a_study(settings, *texts, seed=2), 6) != whole[:6]
+
+
+def test_neither_the_order_in_a_wave_nor_who_asks_changes_what_is_tried(settings):
+    texts = (RATE, "training.momentum=uniform(0,0.9)")
+    whole = points_of(a_study(settings, *texts, seed=3), 12)
+    for file in settings.home.glob("store/studies/*"):
+        file.unlink()
+    for first in (1, 5, 9):
+        wave = range(first, first + 4)
+        for number in (*reversed(wave[1:]), first):
+            study = a_study(settings, *texts, seed=3)  # of another process
+            assert number in study.missing(12)
+            point, _ = study.ask(number)
+            study.add(a_trial(number, point, math.sin(37 * number) + 2))
+    study = a_study(settings, *texts, seed=3)
+    assert [trial.point for trial in study.trials] == whole
+    assert study.missing(12) == []
+    assert study.missing() == [13, 14, 15, 16]
+
+
+def test_a_wave_of_one_knows_of_each_trial_before(settings):
+    texts = (RATE, "training.momentum=uniform(0,0.9)")
+    studies = [a_study(settings, *texts, wave=wave) for wave in (1, 4)]
+    alone, four = (points_of(study, 16) for study in studies)
+    assert alone[:5] == four[:5]  # the first trials depend on none
+    assert alone[5:] != four[5:]
 
 
 def test_what_a_trial_depends_on_names_the_study(settings):
@@ -109,9 +135,10 @@ def test_what_a_trial_depends_on_names_the_study(settings):
         a_study(settings, "training.learning_rate=log(1e-4,2)").name,
         a_study(settings, seed=2).name,
         a_study(settings, metric=ACCURACY).name,
+        a_study(settings, wave=2).name,
         Study({"spec a": "1"}, study.space, LOSS, 1, None, study.store).name,
     }
-    assert len(others | {name}) == 5
+    assert len(others | {name}) == 6
 
 
 def test_no_point_is_tried_twice_and_a_finite_space_ends(settings):
@@ -139,12 +166,12 @@ def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings):
 def test_a_worse_trial_is_told_to_stop_and_a_better_one_is_not(settings):
     study = a_study(settings)
     points_of(study, 8)
-    _, trial = study.ask()
+    _, trial = study.ask(9)
     trial.report(50.0, 1)
     assert not trial.should_prune()
     trial.report(50.0, 2)
     assert trial.should_prune()
-    _, trial = study.ask()
+    _, trial = study.ask(9)
     trial.report(0.01, 2)
     assert not trial.should_prune()
 
@@ -153,7 +180,7 @@ def test_the_sampler_learns_from_a_failure(settings):
     low, high = 0, 0
     study = a_study(settings, "training.learning_rate=uniform(0.1,10)")
     for number in range(1, 31):
-        point, _ = study.ask()
+        point, _ = study.ask(number)
         rate = point["training.learning_rate"]
         assert isinstance(rate, float)
         if rate > 2:

@@ -15,9 +15,9 @@ from headrace.planning import Plan
 from headrace.spec.files import override
 from headrace.stages import fitting
 from headrace.stages.fitting.shards import Examples
-from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
+from headrace.use.tuning import search as searching
 from headrace.use.tuning import trials as module
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.study import Study, metric_of
@@ -42,7 +42,7 @@ def search(trained):
         spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
         given = {"metric": LOSS, "seed": 1, "own": None}
         study = Study({}, space, store=trained.home.anchored, **{**given, **changes})
-        module.search(
+        searching.search(
             Plan(spec, trained.folder, trained.home),
             study,
             trials,
@@ -53,6 +53,12 @@ def search(trained):
         return study
 
     return run
+
+
+def forget(trained):
+    """Delete what the store has of studies."""
+    for file in trained.settings.home.glob("store/studies/*"):
+        file.unlink()
 
 
 def runs_below(trained, run_id):
@@ -105,7 +111,7 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(trained, sea
     picture = tracking.run_file(study.run_id, "pictures/trials.png")
     assert picture.startswith(b"\x89PNG")
     rows = json.loads(tracking.run_file(study.run_id, "trials/trials.json"))
-    assert rows == module.trial_table(study)
+    assert rows == searching.trial_table(study)
     text = tracking.run_file(study.run_id, "trials/trials.csv").decode()
     table = list(csv.DictReader(io.StringIO(text)))
     assert [row["training.learning_rate"] for row in table] == [
@@ -146,8 +152,7 @@ def test_the_same_search_again_trains_nothing(search, monkeypatch):
 
 def test_a_search_that_was_cut_off_goes_on_in_its_run(trained, search, around_fit):
     whole = search(trials=4)
-    store = Store(trained.settings.store)
-    store.delete(f"studies/{whole.name}.json")
+    forget(trained)
 
     def stop_the_third(fit, run, on_epoch):
         if fit == 3:
@@ -174,7 +179,7 @@ def test_a_trial_that_was_cut_off_goes_on_at_its_last_checkpoint(
     texts = (RATE, "training.checkpoint_steps=5")
     given = {"trials": 2, "epochs": 3}
     whole = search(*texts, **given)
-    Store(trained.settings.store).delete(f"studies/{whole.name}.json")
+    forget(trained)
 
     def stop_the_second(fit, run, on_epoch):
         def stop(number, metrics):
@@ -269,7 +274,7 @@ def test_a_trial_that_others_outdo_is_pruned(trained, search, around_fit):
         return run(lambda number, m: on_epoch(number, {**m, **worse}))
 
     around_fit(spoil_the_last)
-    study = search(trials=7, epochs=3)
+    study = search(trials=7, epochs=3, wave=1)
     last = study.trials[-1]
     assert (last.state, last.curve, last.value) == ("pruned", (1e3, 1e3), 1e3)
     child = runs_below(trained, study.run_id)[-1]
