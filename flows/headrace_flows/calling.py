@@ -110,6 +110,7 @@ def with_server(
     settings: Settings,
     flow: Callable[[RunServer], Any],
     concluded: Callable[[], Run | None] = lambda: None,
+    fork: Callable[[], None] = lambda: None,
 ) -> tuple[Summary, int]:
     """Run a flow beside a Prefect server; returns the summary and the exit code.
 
@@ -118,14 +119,17 @@ def with_server(
         settings: where things are.
         flow: gives Prefect's final state.
         concluded: the run that the summary is of, if it is another one.
+        fork: forks processes, before MLflow's database is open and TensorFlow started.
     """
     from headrace_flows.preload import check_early, preloaded
     from headrace_ops.run_server import server_for_run
 
     try:
         check_early(run)
-        with server_for_run(settings) as server, preloaded(run):
-            state = flow(server)
+        with server_for_run(settings) as server:
+            fork()
+            with preloaded(run):
+                state = flow(server)
     except Refusal as error:
         return failed(run, error)
     return conclude(concluded() or run, state)

@@ -19,7 +19,7 @@ import importlib
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.workers import cluster, processors
+from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
@@ -151,7 +152,8 @@ def do_on_dask(piece: dict[str, Any]) -> None:
 class Here:
     """Processes of this machine, which end with this one, however it ends.
 
-    Each starts with its first piece, and has its share of the processors.
+    Each has its share of the processors. Those that `fork` has not begun start with
+    their first piece.
     """
 
     where = "in processes of this machine"
@@ -163,24 +165,39 @@ class Here:
             "threads": max(1, processors() // count),
         }
         self._running: list[FramedProcess] = []
+        self._new: list[FramedProcess] = []
         self._idle: list[FramedProcess] = []
         self._is_stopped = False
 
+    def fork(self) -> None:
+        """Fork the processes now, if this one can be forked safely.
+
+        They import nothing again that is imported here. TensorFlow must not have been
+        started.
+        """
+        if can_fork():
+            for _ in range(self.at_once):
+                self._new.append(self._start(lambda: answer_frames(_begin)))
+
     def do(self, piece: Piece) -> None:
         """Have a piece done by an idle process."""
-        process = self._idle.pop() if self._idle else self._start()
+        process = self._idle.pop() if self._idle else self._begun()
         try:
             process.converse(piece.model_dump(), b"", most_bytes=0, seconds=None)
         finally:
             if not process.failure:
                 self._idle.append(process)
 
-    def _start(self) -> FramedProcess:
-        process = FramedProcess(__name__, "worker process")
+    def _begun(self) -> FramedProcess:
+        process = self._new.pop() if self._new else self._start()
+        process.converse(self._first, b"", most_bytes=0, seconds=None)
+        return process
+
+    def _start(self, fork: Callable[[], None] | None = None) -> FramedProcess:
+        process = FramedProcess(__name__, "worker process", fork=fork)
         self._running.append(process)
         if self._is_stopped:
             process.fail("was stopped")
-        process.converse(self._first, b"", most_bytes=0, seconds=None)
         return process
 
     def stop(self) -> None:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.models.logged.serving_check import keep_spare
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients.closure import code_state
+from headrace.state.tracking.connection import import_mlflow
 from headrace.tasks import task
 from headrace.use.backbones.pinning import pinned
 from headrace.use.tuning.search import Spread, refuse_search, trial_table
@@ -110,6 +112,20 @@ class Tuning:
             self._place = place
             yield
         self._place = None
+
+    def fork(self) -> None:
+        """Fork the processes of this machine that run trials at once, if any do.
+
+        What they need is imported before. A run does so as well, a moment later.
+        """
+        from headrace_flows.spreading import Here
+
+        if isinstance(self._place, Here):
+            keep_spare()
+            import_mlflow()
+            import optuna  # noqa: F401
+
+            self._place.fork()
 
     @property
     def spread(self) -> Spread | None:

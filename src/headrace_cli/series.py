@@ -102,7 +102,8 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
         return tune_here(tuning, server.ui_url)
 
     with tuning.opened():
-        return with_server(tuning.run, settings, flow, lambda: tuning.best)
+        best, fork = lambda: tuning.best, tuning.fork
+        return with_server(tuning.run, settings, flow, best, fork)
 
 
 def _show_trials(value: dict[str, Any]) -> None:
