@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +24,8 @@ from headrace_cli.answers import (
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.state.ledger import Evidence, Ledger, Version
+    from headrace.state.ledger import Ledger, Version
+    from headrace.state.ledger.standings import Standing
     from headrace.tasks import Task
     from headrace.use.comparison import ModelComparison
 
@@ -41,18 +42,20 @@ def list_() -> None:
     from headrace.spec.folders import pipeline_names
     from headrace.state.ledger.decisions import doubts
     from headrace.state.ledger.files import Deployments
+    from headrace.state.ledger.seals import Seals
+    from headrace.state.ledger.standings import Standings
 
     settings = Settings()
     has_ledger = pipelines.has_ledger(settings)
-    ledger = pipelines.open_ledger() if has_ledger else None
+    ledger = Standings(settings.prepare_home().database_url) if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
     began = _beginnings(settings) if has_ledger else {}
     folders = pipeline_names(settings)
     with ledger.reading_once() if ledger else contextlib.nullcontext():
-        models = ledger.models() if ledger else []
+        models = ledger.all() if ledger else {}
         rows = [
             {
-                **_of_ledger(name, ledger if name in models else None, began.get(name)),
+                **_of_ledger(name, models.get(name), began.get(name)),
                 "schedule": pipelines.schedule_of(folder) if folder else None,
                 "deployed": f"train/{name}" in deployed,
                 "folder": str(folder) if folder else None,
@@ -60,27 +63,26 @@ def list_() -> None:
             for name in sorted({*folders, *models})
             for folder in [folders.get(name)]
         ]
-        warnings = doubts(ledger, *models) if ledger else []
+        seals = Seals(settings)
+        warnings = doubts(ledger, *models, seals=seals) if ledger else []
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     value = {"home": home, "pipelines": rows, "notice": notice, "warnings": warnings}
     answer(value, lambda: _show_pipelines(value, settings))
 
 
-def _of_ledger(name: str, ledger: Ledger | None, began: float | None) -> dict[str, Any]:
+def _of_ledger(
+    name: str, standing: Standing | None, began: float | None
+) -> dict[str, Any]:
     """What the ledger says of a pipeline; without one, that there is nothing."""
-    champion = ledger.champion(name) if ledger else None
-    versions = ledger.versions(name) if ledger else []
-    waits = ledger.waiting(name) if ledger else []
-    number = champion.version.version if champion else None
-    evidence = ledger.standing_evidence(name, number) if ledger and number else None
+    waits = standing.waiting if standing else ()
     return {
         "name": name,
-        "champion": number,
-        **_result(champion.version if champion else None, evidence),
-        "since": champion.entry.when if champion else None,
-        "versions": len(versions),
+        "champion": standing.champion if standing else None,
+        **_result(standing),
+        "since": standing.since if standing else None,
+        "versions": standing.versions if standing else 0,
         "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
-        "last_run": _last_run(began, versions),
+        "last_run": _last_run(began, standing),
     }
 
 
@@ -92,10 +94,10 @@ def _beginnings(settings: Settings) -> dict[str, float]:
     return {lease.name: lease.acquired for lease in leases}
 
 
-def _last_run(began: float | None, versions: Sequence[Version]) -> str | None:
+def _last_run(began: float | None, standing: Standing | None) -> str | None:
     """ISO 8601, UTC; None if there was none. A migrated home has versions only."""
     times = [datetime.fromtimestamp(began, UTC)] if began else []
-    times += [datetime.fromisoformat(version.created) for version in versions[-1:]]
+    times += [datetime.fromisoformat(standing.newest)] if standing else []
     return max(times).isoformat(timespec="milliseconds") if times else None
 
 
@@ -138,14 +140,14 @@ def _nothing_here(settings: Settings) -> str | None:
     return None
 
 
-def _result(version: Version | None, evidence: Evidence | None) -> dict[str, Any]:
-    """The main metric of a version, by its name and as text."""
-    if version is None or evidence is None:
+def _result(standing: Standing | None) -> dict[str, Any]:
+    """The main metric of a champion, by its name and as text."""
+    if standing is None or standing.metrics is None:
         return {"test_accuracy": None, "result": ""}
     from headrace.extensions import task_default
 
-    name = str(task_default(version.task, "HEADLINE"))
-    value = evidence.metrics.get(name)
+    name = str(task_default(standing.task, "HEADLINE"))
+    value = standing.metrics.get(name)
     short = name.removeprefix("test_").replace("_", " ")
     figure = "" if value is None else f"{value:.4f}"
     return {name: value, "result": f"{short} {figure}"}

@@ -95,7 +95,9 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
 
 def history(model: ModelArgument) -> None:
     """Promotions, rollbacks, repairs and tampering: who, when, why."""
+    from headrace.settings import Settings
     from headrace.state.ledger.decisions import doubts
+    from headrace.state.ledger.seals import Seals
 
     ledger = open_ledger(model)
     entries = _describe_history(model, ledger)
@@ -107,7 +109,8 @@ def history(model: ModelArgument) -> None:
         value[name] = [row.model_dump(exclude={"model"}) for row in rows]
     tampered = ledger.tamperings(model)
     value["tamperings"] = [row.model_dump(exclude={"step"}) for row in tampered]
-    value["warnings"] = warnings = doubts(ledger, model)
+    seals = Seals(Settings())
+    value["warnings"] = warnings = doubts(ledger, model, seals=seals)
 
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]

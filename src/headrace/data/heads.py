@@ -22,31 +22,49 @@ log = logging.getLogger("headrace")
 
 
 class LedgerCheck(NamedTuple):
-    """What was found of a ledger: its chain, its signatures, and the first mismatch."""
+    """What was found of a ledger.
+
+    Attributes:
+        chain: what was found of its chain.
+        signatures: of the chain's links.
+        problem: the first mismatch; empty if there is none.
+        since: the earlier check that this one went on from; None if all was read.
+    """
 
     chain: ChainReport
     signatures: SignatureReport
     problem: str
+    since: ChainReport | None = None
 
 
-def check_ledger(home: Home, trusted: TrustedKeys, head: str = "") -> LedgerCheck:
+def check_ledger(
+    home: Home, trusted: TrustedKeys, head: str = "", model: str = ""
+) -> LedgerCheck:
     """Check the chain of the ledger, its signatures, and that it is not an older one.
 
     Args:
+        home: whose ledger it is.
         trusted: the keys whose signatures count; without any, none is checked.
         head: a link that the chain must still contain, or empty.
+        model: of a long ledger that was checked before, read only the rows of this
+            model, and those that were added since; empty for all.
 
     Raises:
         DependencyError: the ledger or the store does not answer.
     """
-    chain, signatures = (
-        home.ledger.walk_chain(head),
-        home.ledger.check_signatures(trusted),
-    )
+    ledger = home.ledger
+    seal = home.seals.read(ledger, trusted) if model and not head else None
+    since, after = (seal.report, seal.rows) if seal else (None, 0)
+    chain = ledger.walk_chain(head, since)
+    signatures = ledger.check_signatures(trusted, after, model)
     problem = chain.problem or signatures.problem
+    if seal is not None and not problem:
+        problem = ledger.find_wrong_own(model, seal.report)
     if trusted and not problem:
         problem = _find_rollback(home, trusted)
-    return LedgerCheck(chain, signatures, problem)
+    if not problem:
+        home.seals.keep(chain, ledger, seal)
+    return LedgerCheck(chain, signatures, problem, since=since)
 
 
 def remember_head(home: Home) -> None:

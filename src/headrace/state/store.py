@@ -142,6 +142,8 @@ class Store:
     def names(self, key: str) -> list[str]:
         """The names in a folder, sorted; empty if there is no such folder."""
         path = self.path(key)
+        if self.is_local:
+            return sorted(self._find(key, lambda: os.listdir(path)) or ())
         paths = self._find(key, lambda: self.fs.ls(path, detail=False, refresh=True))
         return sorted(str(path).rpartition("/")[2] for path in paths or ())
 

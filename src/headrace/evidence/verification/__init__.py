@@ -97,7 +97,8 @@ def verify(
 
     Args:
         settings: where the ledger, the store and MLflow are.
-        model: check only what belongs to it; the whole ledger is checked anyway.
+        model: check only what belongs to it. Of a long ledger that was checked before,
+            its own rows are read, and those that were added since.
         head: an earlier last link of the ledger's chain, which must still be in it.
         trusted: the keys whose signatures count; by default those of the settings.
 
@@ -112,7 +113,7 @@ def verify(
         home.ledger.newest_version(model)  # raises NotFoundError
     trusted = trusted_keys(settings) if trusted is None else trusted
     log.info("verify: the ledger")
-    check = check_ledger(home, trusted, head)
+    check = check_ledger(home, trusted, head, model)
     mismatches = Mismatches(home, trusted)
     problem = next(mismatches.find(check, model), None)
     counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,13 +95,14 @@ class Mismatches:
             action = _MEND_CHAIN if check.chain.problem else _MEND_SIGNED
             message = f"{self.home.settings.database_url}: {check.problem}."
             yield Mismatch(where="ledger", message=message, action=action)
-        yield from self.home.copy.mismatches()
+        yield from self.home.copy.mismatches(checked=check.since)
         yield from self._of_forgetting()
         models = [model] if model else self.home.ledger.models()
         yield from self._of_decisions(models)
         if not model:
             self._count_collected(models)
-        yield from self._of_store(model, models)
+        anchors = self._anchors(model, is_long=check.since is not None)
+        yield from self._of_store(model, models, anchors)
         for name in models:
             yield from self._of_model(name)
         if not model and _has_own_registry(self.home.settings):
@@ -157,15 +158,18 @@ class Mismatches:
             if key in current if is_of_version else key not in again:
                 self.collected[item.kind] += 1
 
-    def _of_store(self, model: str, models: Collection[str]) -> Iterator[Mismatch]:
+    def _of_store(
+        self, model: str, models: Collection[str], anchors: Mapping[str, str]
+    ) -> Iterator[Mismatch]:
         """Compare every file of the store whose sha256 is in the ledger.
 
         Args:
             model: check only its files; empty for all.
             models: whose champions must have their data.
+            anchors: the sha256 of the files, by key.
         """
         needed, store = self._data_of_champions(models), self.home.store
-        for key, digest in counted(self._anchors(model).items(), "verify", "files"):
+        for key, digest in counted(anchors.items(), "verify", "files"):
             kind, is_stage = folder_of(key).kind, key.startswith("stages/")
             is_parsed = is_stage or key.endswith(f"/{MANIFEST}")
             try:
@@ -233,11 +237,14 @@ class Mismatches:
             except ValueError as error:
                 yield _of_file(f"{uri} cannot be read: {error}.")
 
-    def _anchors(self, model: str) -> dict[str, str]:
-        """The sha256 of the files to check; stage records are selected by content."""
-        anchors = self.home.ledger.anchors()
+    def _anchors(self, model: str, *, is_long: bool) -> dict[str, str]:
+        """The sha256 of the files to check.
+
+        Results of stages are selected by their content, in a long ledger by what was
+        recorded with them.
+        """
         if not model:
-            return anchors
+            return self.home.ledger.anchors()
         versions = self.home.ledger.versions(model)
         owners: dict[Owner, set[str]] = {
             "pipeline": {model},
@@ -245,12 +252,13 @@ class Mismatches:
             "model": {version.model_digest for version in versions},
             "run": {version.run_id for version in versions},
         }
-        own = {"stages/"}.union(
+        own = {f"{BACKBONES}/{digest}/" for digest in digests_of(versions)}.union(
             *(f.prefixes_of(owners.get(f.owner, ())) for f in FOLDERS.values())
         )
-        own |= {f"{BACKBONES}/{digest}/" for digest in digests_of(versions)}
-        beginnings = tuple(own)
-        return {key: sha for key, sha in anchors.items() if key.startswith(beginnings)}
+        if not is_long:
+            return self.home.ledger.anchors_below({*own, "stages/"})
+        stages = self.home.ledger.anchored_stages(model)
+        return {**self.home.ledger.anchors_below(own), **stages}
 
     def _data_of_champions(self, models: Collection[str]) -> dict[str, Version]:
         """The manifests that must exist, each with the champion that needs it."""

@@ -172,7 +172,8 @@ def keep_decision(model: str, home: Home) -> dict[int, tuple[str, ...]]:
     aliases = project_aliases(model, home)
     if champion := home.ledger.champion(model):
         keep_record(champion.version, home)
-    keep_rows(home.copy)
+    seal = home.seals.read(home.ledger)
+    keep_rows(home.copy, seal.report if seal else None)
     remember_head(home)
     return aliases
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from headrace.state.ledger.events import (
     EVENTS,
+    OF_MODEL,
     SIGNATURES,
     Event,
     Key,
@@ -30,9 +32,8 @@ _BATCH = 1000
 _UNREADABLE = (TypeError, ValueError, RecursionError, sa.exc.OperationalError)
 _NO_ROW = 0
 _GONE = "the link {} is gone: the chain was cut off or recomputed"
-# The kinds of rows on which decisions rest.
-DECIDING = ("version", "evidence", "entry", "approval", "binding")
 _DIGEST = "anchor"  # of a file: nearly all rows of a long history
+LONG = 10_000  # rows; of a longer chain, a check of what is new reads nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,15 @@ class ChainReport:
         rows: number of rows in the chain.
         head: the last link; empty if there is no row.
         problem: the first mismatch; empty if there is none.
-        others: number of rows beside the digests of files, which every check reads.
+        others: number of rows beside the digests of files.
+        models: of each model, a digest over the links of its rows in their order.
     """
 
     rows: int
     head: str
     problem: str = ""
     others: int = 0
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 class Appender:
@@ -131,27 +134,67 @@ def walk(
         connection: to the ledger's database.
         wanted: an earlier last link that the chain must still contain, or empty.
         since: of an earlier check that found nothing. Then of the digests of files only
-            those that were added since are read; another chain up to there is noticed.
+            those that were added since are read, and of a long chain only what was
+            added; another chain up to there is noticed.
     """
     number, link, problem, wanted_is_there = 0, "", "", not wanted
-    others = 0
+    others, models = 0, dict[str, str]()
     if since is not None and since.rows:
         number, link, others = since.rows, since.head, since.others
+        models = dict(since.models)
         own = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
         if connection.execute(own).scalar() != link:
             problem = _GONE.format(link)
-        problem = problem or _find_wrong_other(connection, since)
+        elif number < LONG:
+            problem = _find_wrong_other(connection, since)
     for row in read(connection, number):
         number += 1
         problem = problem or find_problem(row, number, link)
         link = row["link"]
         others += row["kind"] != _DIGEST
+        if row["kind"] in OF_MODEL:
+            models[row["model"]] = _after(models.get(row["model"], ""), link)
         wanted_is_there = wanted_is_there or link == wanted
     if not wanted_is_there and not problem:
         problem = _GONE.format(wanted)
     # A row can only be changed after its trigger was dropped.
     problem = "; ".join(filter(None, (problem, trigger_problem(connection, EVENTS))))
-    return ChainReport(number, link, problem, others)
+    return ChainReport(number, link, problem, others, models)
+
+
+def find_wrong_own(connection: sa.Connection, model: str, since: ChainReport) -> str:
+    """The first mismatch of a model's own rows; empty if all fit.
+
+    Each is read, and they must be the ones that an earlier check of all rows has seen:
+    none is changed, gone or another's.
+
+    Args:
+        connection: to the ledger's database.
+        model: whose rows are read, those after the earlier check left out.
+        since: the report of that check.
+    """
+    before, number = EVENTS.alias(), EVENTS.c.number
+    query = sa.select(EVENTS, before.c.link.label("before")).outerjoin(
+        before, before.c.number == number - 1
+    )
+    own = EVENTS.c.kind.in_(OF_MODEL), EVENTS.c.model == model, number <= since.rows
+    try:
+        rows = [*map(dict, connection.execute(query.where(*own)).mappings())]
+    except _UNREADABLE:
+        return walk(connection).problem
+    digest = ""
+    for row in sorted(rows, key=itemgetter("number")):
+        if problem := find_problem(row, row["number"], row["before"] or ""):
+            return problem
+        digest = _after(digest, row["link"])
+    if digest == since.models.get(model, ""):
+        return ""
+    return walk(connection).problem or f"rows of {model} are not those checked before"
+
+
+def _after(digest: str, link: str) -> str:
+    """The digest over links with one more."""
+    return hashlib.sha256(f"{digest}{link}".encode()).hexdigest()
 
 
 def glance(connection: sa.Connection) -> str:

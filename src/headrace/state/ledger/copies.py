@@ -9,6 +9,7 @@ chain unnoticed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -34,7 +35,7 @@ from headrace.state.ledger.events import (
     name_of,
     trigger_problem,
 )
-from headrace.state.ledger.stripped import check_copied, copied_files
+from headrace.state.ledger.stripped import check_copied, copied_files, last_file
 from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.store import Store
 
@@ -98,7 +99,7 @@ class LedgerCopy:
 
         Args:
             checked: a report on the chain without a problem; what was added since is
-                checked.
+                checked. Of the copy of a long chain, only the last file is read.
 
         Returns:
             how many rows were copied.
@@ -107,8 +108,9 @@ class LedgerCopy:
             IntegrityError: the copy is not one of this ledger.
             DependencyError: the store or the database does not answer.
         """
+        self._reads_end(checked)
         with self._database.reading() as connection:
-            rows = list(chain.read(connection, len(self._copied)))
+            rows = list(chain.read(connection, self._last))
             if not rows or chain.walk(connection, since=checked).problem:
                 return 0
             self._check(connection)
@@ -117,14 +119,17 @@ class LedgerCopy:
         self._store.write(f"{COPY_FOLDER}/{first:09}-{last:09}.json", text.encode())
         return len(rows)
 
-    def mismatches(self, problem: str = "") -> Iterator[Mismatch]:
+    def mismatches(
+        self, problem: str = "", checked: chain.ChainReport | None = None
+    ) -> Iterator[Mismatch]:
         """Whether the database goes on from the copy, or else which rows differ.
 
         Args:
             problem: of the chain. Only where there is one, rows are compared.
+            checked: as in `keep`, if not all files of the copy have to be readable.
         """
         try:
-            if not problem:
+            if not problem and not self._reads_end(checked):
                 check_copied(self._store)
             with self._database.reading() as connection:
                 if problem:
@@ -155,7 +160,7 @@ class LedgerCopy:
             yield Mismatch(where="ledger", what="ledger", message=message)
 
     def _check(self, connection: sa.Connection) -> None:
-        last = len(self._copied)
+        last = self._last
         own = EVENTS.c.number.between(last - 1, last + 1)
         query = sa.select(EVENTS.c.number, EVENTS.c.digest, EVENTS.c.link).where(own)
         present = map(dict, connection.execute(query).mappings())
@@ -200,6 +205,24 @@ class LedgerCopy:
                 f"copy of its rows: {edit}, and another row has its place.",
                 "Restore it from a backup.",
             ) from error
+
+    @property
+    def _last(self) -> int:
+        """The number of the last row of the copy."""
+        return self._copied[-1]["number"] if self._copied else 0
+
+    def _reads_end(self, checked: chain.ChainReport | None) -> bool:
+        """Read only the last file of the copy, if that is whole and the chain long."""
+        if checked is None or checked.rows < chain.LONG:
+            return False
+        rows = last_file(self._store)
+        pairs = itertools.pairwise(rows)
+        if rows and not any(
+            chain.find_problem(row, before["number"] + 1, before["link"])
+            for before, row in pairs
+        ):
+            self._copied = rows
+        return "_copied" in self.__dict__
 
     @cached_property
     def _copied(self) -> list[dict[str, Any]]:
@@ -279,9 +302,14 @@ def _write(connection: sa.Connection, edit: LedgerEdit) -> None:
         connection.execute(sa.delete(EVENTS).where(own))
 
 
-def keep_rows(copy: LedgerCopy) -> None:
-    """Copy the ledger's new rows into the store; a failure is only logged."""
+def keep_rows(copy: LedgerCopy, checked: chain.ChainReport | None = None) -> None:
+    """Copy the ledger's new rows into the store; a failure is only logged.
+
+    Args:
+        copy: of the ledger.
+        checked: as in `LedgerCopy.keep`.
+    """
     try:
-        copy.keep()
+        copy.keep(checked)
     except HeadraceError as error:
         log.warning("the ledger's rows were not copied into the store: %s", error)

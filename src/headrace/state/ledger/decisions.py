@@ -17,20 +17,39 @@ from headrace.state.ledger.verdicts import (
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
+    from headrace.state.ledger.seals import Seals
 
 
-def doubts(ledger: Ledger, *models: str) -> list[str]:
+def doubts(ledger: Ledger, *models: str, seals: Seals | None = None) -> list[str]:
     """Why `headrace verify` may fail, in sentences; none where all decisions fit.
+
+    Args:
+        ledger: all of its rows beside digests of files are read, unless it is long.
+        models: whose decisions are looked at.
+        seals: of a long ledger; then what was checked before is not read again, but for
+            the rows of a model that is alone.
 
     Raises:
         DependencyError: the ledger does not answer.
     """
-    problem = ledger.glance()
-    sentences = [f"The ledger is not as it was written: {problem}"] if problem else []
-    for model in models:
-        sentences += [wrong.text for wrong in wrong_verdicts(model, ledger)]
-        sentences += earlier_dates(model, ledger)
+    if seals is None or not ledger.is_long():
+        problem = ledger.glance()
+        sentences = [one for model in models for one in doubts_of(model, ledger)]
+    else:
+        report, told = seals.renewed(ledger)
+        problem = report.problem or ledger.find_unsigned_end()
+        if not problem and len(models) == 1:
+            problem = ledger.find_wrong_own(models[0], report)
+        sentences = [one for model in models for one in told.get(model, ())]
+    if problem:
+        sentences.insert(0, f"The ledger is not as it was written: {problem}")
     return sentences
+
+
+def doubts_of(model: str, ledger: Ledger) -> list[str]:
+    """What does not fit in the recorded decisions on one model."""
+    wrong = [wrong.text for wrong in wrong_verdicts(model, ledger)]
+    return [*wrong, *earlier_dates(model, ledger)]
 
 
 class WrongVerdict(NamedTuple):

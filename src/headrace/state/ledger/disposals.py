@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from headrace.errors import HeadraceError, IntegrityError, PromotionError
-from headrace.state.ledger.chain import DECIDING, Appender
-from headrace.state.ledger.events import EVENTS, Event, Key, columns, utc_now
+from headrace.state.ledger.chain import Appender
+from headrace.state.ledger.events import DECIDING, EVENTS, Event, Key, columns, utc_now
 from headrace.state.ledger.files import Anchor, Files
 from headrace.state.ledger.journal import about
 from headrace.state.ledger.rows import Version

@@ -22,6 +22,9 @@ import sqlalchemy as sa
 from headrace.records import Record
 
 FORMAT = 3
+# The kinds of rows on which decisions rest; with those that have a model.
+DECIDING = ("version", "evidence", "entry", "approval", "binding")
+OF_MODEL = (*DECIDING, "tampering")
 COPY_FOLDER = "ledger"  # of the store, with a copy of the rows
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"

@@ -7,7 +7,8 @@ so write access to the store or to Prefect's server is not enough to change eith
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from pydantic import Field
 from headrace.state.ledger.events import EVENTS, Event, columns, utc_now
 from headrace.state.ledger.journal import Journal, about
 
+_AT_ONCE = 100  # conditions of one query
 # No history: once a training has ended, nothing rests on its checkpoints.
 CHECKPOINTS = sa.Table(
     "checkpoints",
@@ -97,9 +99,33 @@ class Files(Journal):
             latest = _latest(connection, Anchor, keys)
         return {key: digest for key, (_, digest) in latest.items() if digest}
 
+    def anchors_below(self, beginnings: Iterable[str]) -> dict[str, str]:
+        """The valid sha256 of each key that begins with one of some texts."""
+        latest: dict[str, tuple[int, str]] = {}
+        with self._database.reading() as connection:
+            waiting = iter(sorted(beginnings))
+            while some := [*itertools.islice(waiting, _AT_ONCE)]:
+                below = [_begins(EVENTS.c.subject, one, connection) for one in some]
+                latest |= _latest(connection, Anchor, where=sa.or_(*below))
+        return {key: digest for key, (_, digest) in latest.items() if digest}
+
+    def anchored_stages(self, pipeline: str) -> dict[str, str]:
+        """The valid sha256 of the results of a pipeline's stages.
+
+        Each was recorded just before the pipeline's own record of it.
+        """
+        own, before = EVENTS.alias(), EVENTS.c.subject
+        query = sa.select(before).join(own, EVENTS.c.number == own.c.number - 1)
+        query = query.where(own.c.kind == Anchor.KIND, own.c.model == "")
+        with self._database.reading() as connection:
+            folder = _begins(own.c.subject, f"pipelines/{pipeline}/", connection)
+            stages = set(connection.execute(query.where(folder)).scalars())
+        return self.anchors({key for key in stages if key.startswith("stages/")})
+
     def last_anchor_below(self, folder: str) -> str:
         """The key below a folder that was recorded last; empty if there is none."""
-        is_below = EVENTS.c.subject.startswith(folder, autoescape=True)
+        with self._database.reading() as connection:
+            is_below = _begins(EVENTS.c.subject, folder, connection)
         last = self._last(Anchor, about(""), is_below)
         return last.key if last else ""
 
@@ -190,10 +216,20 @@ class Deployments(Files):
         return {name: value for name, (_, value) in latest.items() if value}
 
 
+def _begins(
+    column: sa.ColumnElement[str], text: str, connection: sa.Connection
+) -> sa.ColumnElement[bool]:
+    """That a text begins with another, so that SQLite finds it by its index."""
+    if connection.dialect.name == "sqlite":
+        return (column >= text) & (column < f"{text[:-1]}{chr(ord(text[-1]) + 1)}")
+    return column.startswith(text, autoescape=True)
+
+
 def _latest(
     connection: sa.Connection,
     kind: type[Anchor | Fact],
     subjects: Collection[str] | None = None,
+    where: sa.ColumnElement[bool] | None = None,
 ) -> dict[str, tuple[int, str]]:
     """The last step and value of each subject, in the order of their recording."""
     value = EVENTS.c.body[kind.VALUE].as_string()
@@ -201,6 +237,8 @@ def _latest(
     query = query.where(EVENTS.c.kind == kind.KIND, about(""))
     if subjects is not None:
         query = query.where(EVENTS.c.subject.in_(subjects))
+    if where is not None:
+        query = query.where(where)
     latest: dict[str, tuple[int, str]] = {}
     for subject, step, text in connection.execute(query.order_by(EVENTS.c.number)):
         latest.pop(subject, None)

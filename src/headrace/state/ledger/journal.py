@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from headrace.state.ledger.chain import Appender, ChainReport, glance, walk
+from headrace.state.ledger.chain import (
+    LONG,
+    Appender,
+    ChainReport,
+    find_wrong_own,
+    glance,
+    walk,
+)
 from headrace.state.ledger.database import Condition, Database
 from headrace.state.ledger.events import EVENTS, Event
 from headrace.state.ledger.leases import PATIENCE_SECONDS, Lease, fence
@@ -64,15 +71,37 @@ class Journal:
         with self._database.reading() as connection:
             return walk(connection, link, since)
 
+    def find_wrong_own(self, model: str, since: ChainReport) -> str:
+        """The first mismatch of a model's rows; see `chain.find_wrong_own`."""
+        with self._database.reading() as connection:
+            return find_wrong_own(connection, model, since)
+
+    def is_long(self) -> bool:
+        """Whether its chain is too long to be read for each look."""
+        own = EVENTS.c.number == LONG
+        return bool(self._database.rows(sa.select(EVENTS.c.number).where(own)))
+
+    def link(self, number: int) -> str:
+        """The link of a row; empty if there is no such row."""
+        query = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
+        return next((str(row["link"]) for row in self._database.rows(query)), "")
+
     def glance(self) -> str:
         """The first mismatch but of digests of files; see `chain.glance`."""
         with self._database.reading() as connection:
             return glance(connection) or find_unsigned_end(connection)
 
-    def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
+    def find_unsigned_end(self) -> str:
+        """See `signatures.find_unsigned_end`."""
+        with self._database.reading() as connection:
+            return find_unsigned_end(connection)
+
+    def check_signatures(
+        self, trusted: TrustedKeys, after: int = 0, model: str = ""
+    ) -> SignatureReport:
         """Check that the links of the chain are signed; see `signatures.check`."""
         with self._database.reading() as connection:
-            return check(connection, trusted)
+            return check(connection, trusted, after, model)
 
     def signed_head(self) -> SignedLink | None:
         """The last link that is signed, with its signature, unchecked."""
@@ -81,8 +110,7 @@ class Journal:
 
     def has_link(self, link: SignedLink) -> bool:
         """Whether the chain has a link at its number."""
-        own = EVENTS.c.number == link.number, EVENTS.c.link == link.link
-        return bool(self._database.rows(sa.select(EVENTS.c.number).where(*own)))
+        return self.link(link.number) == link.link
 
     @property
     def _takes_rows(self) -> bool:

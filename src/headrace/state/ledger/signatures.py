@@ -10,7 +10,6 @@ all signatures away would have the next one cover what he wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -20,6 +19,7 @@ from headrace.records import Record
 from headrace.settings import Settings, variable
 from headrace.state.ledger.events import (
     EVENTS,
+    OF_MODEL,
     SIGNATURES,
     SIGNED,
     Row,
@@ -34,6 +34,8 @@ from headrace.state.signing.keys import (
     signing_key,
     trusted_keys,
 )
+
+_BATCH = 1000
 
 
 class SignedLink(Record):
@@ -181,70 +183,96 @@ def last_signed(connection: sa.Connection) -> SignedLink | None:
     return SignedLink(**row) if row else None
 
 
-def check(connection: sa.Connection, trusted: TrustedKeys) -> SignatureReport:
+def check(
+    connection: sa.Connection,
+    trusted: TrustedKeys,
+    after: int = 0,
+    model: str = "",
+) -> SignatureReport:
     """Check that every link from the first signed one on has a signature that counts.
 
     The chain itself must have been checked. Without keys, signatures are only counted.
+
+    Args:
+        connection: to the ledger's database.
+        trusted: the keys.
+        after: the number of a row. If there is one, only that row, those after it and
+            those of one model are checked.
+        model: that one.
     """
-    has_any = _is_signed(connection)
-    rows = connection.execute(sa.select(SIGNATURES)).mappings() if has_any else ()
-    signed = {row["number"]: SignedLink(**row) for row in rows}
-    names = ("number", "kind", "model", "subject", "step", "link")
-    query = sa.select(*(EVENTS.c[name] for name in names)).order_by(EVENTS.c.number)
-    links = {row["number"]: dict(row) for row in connection.execute(query).mappings()}
-    report = SignatureReport(len(signed), min(signed, default=0))
-    if not trusted or not links:
+    count, first, last = 0, 0, 0
+    if has_any := _is_signed(connection):
+        number = SIGNATURES.c.number
+        of_all = sa.func.count(), sa.func.min(number), sa.func.max(number)
+        count, first, last = connection.execute(sa.select(*of_all)).one()
+    report = SignatureReport(count, first or 0)
+    end = connection.execute(sa.select(sa.func.max(EVENTS.c.number))).scalar() or 0
+    if not trusted or not end:
         return report
-    problem = _find_problem(links, signed, trusted)
+    if not (has_any and count):
+        problem = "no row is signed: its signatures were removed, or it never had any"
+    elif last > end:
+        problem = (
+            f"row {last} was signed, and the chain ends at row {end}: its last rows "
+            "were removed"
+        )
+    else:
+        parts = [EVENTS.c.number >= max(first, after)]
+        if after:
+            own = EVENTS.c.kind.in_(OF_MODEL) & (EVENTS.c.model == model)
+            parts.append(own & (EVENTS.c.number >= first))
+        found = (_find_problem(connection, part, trusted) for part in parts)
+        problem = next(filter(None, found), "")
     problem = problem or trigger_problem(connection, SIGNATURES)
     return SignatureReport(report.links, report.first, problem)
 
 
 def _find_problem(
-    links: Mapping[int, Row],
-    signed: Mapping[int, SignedLink],
-    trusted: TrustedKeys,
+    connection: sa.Connection, wanted: sa.ColumnElement[bool], trusted: TrustedKeys
 ) -> str:
-    if not signed:
-        return "no row is signed: its signatures were removed, or it never had any"
-    if max(signed) > max(links):
-        return (
-            f"row {max(signed)} was signed, and the chain ends at row {max(links)}: "
-            "its last rows were removed"
-        )
-    every = range(min(signed), max(links) + 1)
-    problems = (_problem_of(links[n], signed.get(n), links, trusted) for n in every)
-    return next(filter(None, problems), "")
+    names = ("number", "kind", "model", "subject", "step", "link")
+    columns = [EVENTS.c[name] for name in names]
+    given = [SIGNATURES.c[n].label(f"signed_{n}") for n in ("link", "key", "signature")]
+    query = sa.select(*columns, *given).outerjoin(
+        SIGNATURES, SIGNATURES.c.number == EVENTS.c.number
+    )
+    query = query.where(wanted).order_by(EVENTS.c.number)
+    stream = connection.execution_options(yield_per=_BATCH).execute(query)
+    for row in map(dict, stream.mappings()):
+        if problem := _problem_of(row, connection, trusted):
+            return problem
+    return ""
 
 
-def _problem_of(
-    link: Row,
-    signed: SignedLink | None,
-    links: Mapping[int, Row],
-    trusted: TrustedKeys,
-) -> str:
+def _problem_of(row: Row, connection: sa.Connection, trusted: TrustedKeys) -> str:
     """What is wrong with the signature of a link; empty if it counts."""
-    where = f"the {name_of(link)}"
-    if signed is None:
+    where = f"the {name_of(row)}"
+    if row["signed_key"] is None:
         return f"{where} has no signature: somebody without a key has added it"
+    signed = SignedLink(
+        number=row["number"],
+        link=row["link"],
+        key=row["signed_key"],
+        signature=row["signed_signature"],
+    )
     if signed.key not in trusted:
         return f"{where} is signed by another key, {named(signed.key)}"
-    own = signed.model_copy(update={"link": link["link"]})
-    if signed.link == link["link"] and own.is_accepted(trusted):
+    if row["signed_link"] == signed.link and signed.is_accepted(trusted):
         return ""
-    if older := _signed_instead(signed, links, trusted):
+    if older := _signed_instead(signed, connection, trusted):
         return f"{where} has the signature of row {older}, put in its place"
     return f"the signature of {where} is not of this row: one of them was changed"
 
 
 def _signed_instead(
-    signed: SignedLink, links: Mapping[int, Row], trusted: TrustedKeys
+    signed: SignedLink, connection: sa.Connection, trusted: TrustedKeys
 ) -> int:
     """The number of the link that a signature is of; 0 if it is of none."""
-    for number, link in links.items():
-        other = {"number": number, "link": link["link"]}
+    links = sa.select(EVENTS.c.number, EVENTS.c.link).order_by(EVENTS.c.number)
+    for number, link in connection.execute(links).all():
+        other = {"number": number, "link": link}
         if signed.model_copy(update=other).is_accepted(trusted):
-            return number
+            return int(number)
     return 0
 
 

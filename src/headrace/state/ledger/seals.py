@@ -1,0 +1,175 @@
+"""How far a long ledger was checked, so that a look need not read all of it again.
+
+The walk over a million rows takes half a minute. A look at a long ledger goes on from
+the last one: the seal has the link up to which every row was read, and of each model a
+digest over the links of its rows. So a past that was written anew is noticed by any
+look, and a row of a model that was changed, added or taken away by a look at that
+model. A row of another kind that is changed later is noticed by the next whole walk.
+
+The seal is a file of the home, where neither who writes to the store nor who writes to
+a database elsewhere can write. Where a key is set, it is signed, and counts only so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from headrace.errors import HeadraceError
+from headrace.home import PRIVATE_FILE
+from headrace.records import Record
+from headrace.settings import Settings
+from headrace.state.disk import atomic_file
+from headrace.state.ledger.chain import LONG, ChainReport
+from headrace.state.ledger.decisions import doubts_of
+from headrace.state.regular import read_file
+from headrace.state.signing.keys import TrustedKeys, signing_key, trusted_keys
+
+if TYPE_CHECKING:
+    from headrace.state.ledger import Ledger
+
+FILE = "ledger-seal.json"
+_RENEWED_AFTER = 1000  # rows
+_Doubts = Mapping[str, tuple[str, ...]]
+
+log = logging.getLogger("headrace")
+
+
+class Seal(Record):
+    """What the last check of a long ledger has found.
+
+    Attributes:
+        first: the link of its first row, which no other ledger has.
+        rows: number of rows that were checked.
+        head: the last of their links.
+        others: how many of them are no digests of files.
+        models: of each model, a digest over the links of its rows.
+        doubts: of models, what does not fit in their decisions.
+        walked: when all rows were read, seconds since 1970.
+        key: the id of the key that signed it; empty without one.
+        signature: over all other values.
+    """
+
+    first: str
+    rows: int
+    head: str
+    others: int
+    models: Mapping[str, str]
+    doubts: _Doubts
+    walked: float
+    key: str = ""
+    signature: str = ""
+
+    @property
+    def report(self) -> ChainReport:
+        """The report that a walk goes on from."""
+        return ChainReport(self.rows, self.head, "", self.others, self.models)
+
+    def signed_bytes(self) -> bytes:
+        """What the signature is over."""
+        values = self.model_dump(mode="json", exclude={"signature"})
+        return f"headrace seal 1\n{json.dumps(values, sort_keys=True)}".encode()
+
+
+class Seals:
+    """The seal of the ledger of a home.
+
+    Args:
+        settings: with the home, and the keys.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = settings.home / FILE
+
+    def read(self, ledger: Ledger, trusted: TrustedKeys | None = None) -> Seal | None:
+        """The seal; None for a short ledger, or if there is none that counts.
+
+        Args:
+            ledger: whose seal it must be.
+            trusted: the keys, one of which must have signed it; by default those of
+                the settings.
+        """
+        if not ledger.is_long():
+            return None
+        try:
+            seal = Seal.model_validate_json(read_file(self._path))
+        except (OSError, ValidationError):
+            return None
+        trusted = trusted_keys(self._settings) if trusted is None else trusted
+        is_signed = trusted.accept(seal.key, seal.signature, seal.signed_bytes())
+        if seal.rows < LONG or seal.first != ledger.link(1):
+            return None
+        return seal if is_signed or not trusted else None
+
+    def renewed(
+        self, ledger: Ledger, walked_since: float = 0.0
+    ) -> tuple[ChainReport, _Doubts]:
+        """Check what is new in a long ledger, and everything where no seal counts.
+
+        Args:
+            ledger: to check.
+            walked_since: seconds since 1970; an earlier walk does not count.
+
+        Returns:
+            the report, and what does not fit in the decisions on models.
+        """
+        seal = self.read(ledger)
+        if seal is not None and seal.walked < walked_since:
+            seal = None
+        report = ledger.walk_chain(since=seal.report if seal else None)
+        if report.problem:
+            return report, {}
+        return report, self.keep(report, ledger, seal)
+
+    def keep(
+        self, report: ChainReport, ledger: Ledger, before: Seal | None = None
+    ) -> _Doubts:
+        """Write the seal of a long chain in which nothing was found.
+
+        Args:
+            report: on the chain.
+            ledger: that it is of.
+            before: the seal that the check went on from; None if it read all rows.
+
+        Returns:
+            what does not fit in the decisions on models.
+        """
+        if report.rows < LONG:
+            return {}
+        known = before.models if before else {}
+        new = [name for name, one in report.models.items() if known.get(name) != one]
+        doubts = dict(before.doubts) if before else {}
+        doubts |= {name: tuple(doubts_of(name, ledger)) for name in new}
+        if before is None or report.rows >= before.rows + _RENEWED_AFTER:
+            seal = Seal(
+                first=ledger.link(1),
+                rows=report.rows,
+                head=report.head,
+                others=report.others,
+                models=report.models,
+                doubts={name: told for name, told in doubts.items() if told},
+                walked=before.walked if before else time.time(),
+            )
+            self._write(seal)
+        return doubts
+
+    def _write(self, seal: Seal) -> None:
+        """Write a seal; without one, the next look only takes longer."""
+        try:
+            if key := signing_key(self._settings):
+                seal = seal.model_copy(update={"key": key.id})
+                signature = key.sign(seal.signed_bytes())
+                seal = seal.model_copy(update={"signature": signature})
+            elif trusted_keys(self._settings):
+                return  # it would not count
+            with atomic_file(self._path) as temporary:
+                temporary.touch(PRIVATE_FILE)
+                temporary.write_text(seal.model_dump_json())
+        except (HeadraceError, OSError) as error:
+            log.info("how far the ledger was checked was not kept: %s", error)
