@@ -55,7 +55,7 @@ class ChampionWatch:
         if self._watch.is_quiet() or not ledger_exists(self._settings.database_url):
             return []
         tamperings = self._watch.look()  # a file is found before it is restored
-        repairs = restore_lost(Home(self._settings))
+        repairs = restore_lost(Home(self._settings), self._watch.models)
         new = [repair for repair in repairs if str(repair) not in self._last]
         self._last = {str(repair) for repair in repairs if not repair.is_sound}
         for repair in new:

@@ -213,6 +213,7 @@ def show_table(
     """
     from rich.cells import cell_len
     from rich.table import Table
+    from rich.text import Text
 
     texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
     widths = {
@@ -220,20 +221,32 @@ def show_table(
         for column in columns
         if any(cell[column] for cell in texts)
     }
-    widths[wraps] = min(widths.get(wraps, 0), _LEAST_WIDTH)
+    whole = widths.get(wraps, 0)
+    widths[wraps] = min(whole, _LEAST_WIDTH)
     hidden, room = [], console().width
     for name in less_important:
         if sum(widths.values()) + _SPACE * len(widths) <= room:
             break
         if widths.pop(name, None):
             hidden.append(name)
-    table = Table(box=None, padding=(0, _SPACE, 0, 0), header_style="bold")
     names = [column for column in columns if widths.get(column)]
-    for name in names:
-        table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
-    for cell in texts:
-        table.add_row(*(cell[name] for name in names))
-    show_text(table)
+    if sum(widths.values()) - widths[wraps] + whole + _SPACE * len(names) <= room:
+        widths[wraps] = whole  # so nothing wraps, and rich would only take its time
+        lines = [
+            "".join(
+                f"{c[n]}{' ' * (widths[n] + _SPACE - cell_len(c[n]))}" for n in names
+            )
+            for c in ({name: name for name in names}, *texts)
+        ]
+        head, *others = (line.rstrip() for line in lines)
+        show_text(Text.assemble((head, "bold"), *(f"\n{line}" for line in others)))
+    else:
+        table = Table(box=None, padding=(0, _SPACE, 0, 0), header_style="bold")
+        for name in names:
+            table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
+        for cell in texts:
+            table.add_row(*(cell[name] for name in names))
+        show_text(table)
     if hidden:
         show_text(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
 

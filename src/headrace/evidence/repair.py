@@ -11,7 +11,7 @@ import hashlib
 import logging
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -132,10 +132,14 @@ def repair(name: str, settings: Settings) -> Repair:
     return outcome.model_copy(update=update)
 
 
-def restore_lost(home: Home) -> list[Repair]:
+def restore_lost(home: Home, models: Iterable[str]) -> list[Repair]:
     """Check champions and newest versions; restore their lost files from the store.
 
     Nothing is trained, which would take too long for a watcher.
+
+    Args:
+        home: with the models.
+        models: those to check.
 
     Returns:
         what was done for each that was not sound.
@@ -145,7 +149,7 @@ def restore_lost(home: Home) -> list[Repair]:
     """
     return [
         _restore(version, mismatches, home)
-        for model in home.ledger.models()
+        for model in models
         for version in at_stake(model, home.ledger)
         if (mismatches := find_mismatches([version], home))
     ]

@@ -1,43 +1,49 @@
 """Checks that nobody changed champions, their records or the ledger behind our back.
 
 A check compares the ledger with its chain and its copy in the store; MLflow's aliases,
-the champion's version and its run with the ledger and with what was recorded of them;
-and the files of the champion's model, run and data with their digests. What does not
-fit becomes a row of the ledger, once.
+the champions' versions and their runs with the ledger and with what was recorded of
+them; and the files of their models, runs and data with their digests. What does not fit
+becomes a row of the ledger, once.
 
 A quiet check asks for the size, the inode and the times of some files, and reads
 nothing. It is quiet while they are as at the last check, for an hour at most; then
 every file and every row of the ledger is read again. In between, a check reads of the
-ledger's digests of files only those that were added since the last one.
+ledger's digests of files only those that were added since the last one, and of a long
+ledger nothing else.
 What is not a local file, such as PostgreSQL, S3 or MLflow's server, is asked at every
 check.
+
+Of many champions a check looks at some: those with a new row, a file that was changed,
+an alias that was moved or an open finding; and at `IN_TURN` others, all in turn.
 """
 
 from __future__ import annotations
 
+import bisect
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from headrace.evidence.verification.versions import data_mismatch, record_mismatches
-from headrace.models.logged.soundness.checks import file_mismatches
+from headrace.evidence.verification.champions import champion_mismatches
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.settings import Settings
-from headrace.stages.promotion.registry import alias_mismatch
 from headrace.state.home import Home
-from headrace.state.ledger import Mismatch, Tampering, Version, ledger_exists
+from headrace.state.ledger import Mismatch, Tampering, ledger_exists
 from headrace.state.ledger.chain import ChainReport
+from headrace.state.ledger.seals import Seal
 from headrace.state.ledger.tamperings import Subject
 from headrace.state.tracking.artifacts import forget_digests, paths_asked
 from headrace.state.tracking.rows import TrackingRows, database_of
 
 CONFIRM_SECONDS = 3.0  # a promotion writes to the ledger first and to MLflow next
 FULL_SECONDS = 3600.0
+FEW = 20  # champions; a check looks at all of them
+IN_TURN = 4  # of more
 _OF_CHAIN = ("ledger", "chain ")
 WATCHER = "watch"  # recorded as the one who found something
 
-Signature = tuple[tuple[int, ...], ...]
+Signature = tuple[tuple[Path, tuple[int, ...]], ...]
 log = logging.getLogger("headrace")
 
 
@@ -46,22 +52,31 @@ class Watch:
 
     Args:
         settings: with the ledger, the store and MLflow.
+
+    Attributes:
+        models: those whose champions the last check has looked at.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._signature: Signature | None = None
-        self._paths: set[Path] = set()  # that a change would have to touch
+        self._paths: dict[str, Signature] = {}  # of the files of each model
         self._full_at = 0.0
         self._reported: set[Mismatch] = set()  # of what cannot be a row of the ledger
         self._chain: ChainReport | None = None  # of the last check
+        self._seal: Seal | None = None  # of it, if the ledger is long
+        self._kept: dict[str, str] = {}  # the digest of the rows of each recorded model
+        self._turn = ""  # the last model that was looked at in turn
+        self.models: list[str] = []
 
     def is_quiet(self) -> bool:
         """Whether no file has changed since the last check."""
         now = time.monotonic()
         if now > self._full_at:
             self._full_at = now + FULL_SECONDS
-            self._chain = None
+            self._chain = self._seal = None
+            self._paths.clear()
+            self._kept.clear()
             forget_digests()
             return False
         return self._signature is not None and self._signature == self._sign()
@@ -81,12 +96,11 @@ class Watch:
         signature = self._sign()
         home = Home(settings)
         latest = home.ledger.last_tamperings()
-        with paths_asked() as paths:
-            mismatches, is_sound = self.see(home)
+        known = self._paths.copy()
+        mismatches, is_sound = self.see(home, latest)
         if any(_is_new(one, latest) for one in mismatches):
             time.sleep(CONFIRM_SECONDS)
-            with paths_asked() as paths:
-                again, is_sound = self.see(home)
+            again, is_sound = self.see(home, latest, self.models)
             mismatches = [one for one in again if one in mismatches]
             signature = None
         recorded = []
@@ -103,30 +117,85 @@ class Watch:
                 update = {"action": "settled", "who": WATCHER, "why": why}
                 home.ledger.add_tampering(last.model_copy(update=update), latest)
         if is_sound:
-            _keep(home, {one.model for one in mismatches}, self._chain)
-            if paths != self._paths:  # a new path may differ by now
-                self._paths, signature = paths, None
+            self._keep(home, {one.model for one in mismatches})
+            if self._paths.keys() != known.keys() or any(
+                len(files) != len(known[model]) for model, files in self._paths.items()
+            ):  # a new path may differ by now
+                signature = None
         self._signature = signature
         return recorded
 
-    def see(self, home: Home) -> tuple[list[Mismatch], bool]:
+    def see(
+        self,
+        home: Home,
+        latest: Mapping[Subject, Tampering] | None = None,
+        models: Sequence[str] = (),
+    ) -> tuple[list[Mismatch], bool]:
         """What does not fit, and whether the ledger is sound.
 
         Where it is not, nothing else is looked at.
+
+        Args:
+            home: to check.
+            latest: the last steps of what was found, to look at the champions whose
+                turn it is; by default at all.
+            models: to look at their champions instead.
         """
-        ledger = home.ledger
-        report = ledger.walk_chain(since=self._chain)
+        before = self._chain
+        report = self._walk(home)
         if report.problem:
+            self.models = home.ledger.models()[:FEW]
             return list(home.copy.mismatches(report.problem)), False
         self._chain = report
         mismatches = [
             one.model_copy(update={"message": f"{one.message} {one.action}"})
-            for one in home.copy.mismatches()
+            for one in home.copy.mismatches(checked=self._seal and self._seal.report)
         ]
-        for model in ledger.models():
-            if champion := ledger.champion(model):
-                mismatches += _of_champion(champion.version, home)
+        self.models = list(models) or self._choose(home, latest, before)
+        with home.ledger.reading_once():
+            for model in self.models:
+                if champion := home.ledger.champion(model):
+                    with paths_asked() as paths:
+                        mismatches += champion_mismatches(champion.version, home)
+                    self._paths[model] = _state_of(paths)
         return mismatches, True
+
+    def _walk(self, home: Home) -> ChainReport:
+        """Check the chain from where the last check ended, of this process or another.
+
+        Of a long ledger, all rows are read once in `FULL_SECONDS`.
+        """
+        ledger = home.ledger
+        if not ledger.is_long():
+            return ledger.walk_chain(since=self._chain)
+        seal = self._seal or home.seals.read(ledger)
+        if seal is not None and seal.walked < time.time() - FULL_SECONDS:
+            seal = None
+        report, self._seal = home.seals.renewed(ledger, seal)
+        return report
+
+    def _choose(
+        self,
+        home: Home,
+        latest: Mapping[Subject, Tampering] | None,
+        before: ChainReport | None,
+    ) -> list[str]:
+        """The models whose champions are looked at now."""
+        every, report = home.ledger.models(), self._chain
+        if latest is None or report is None or len(every) <= FEW:
+            return every
+        known = before.models if before else report.models
+        wanted = {name for name, one in report.models.items() if known.get(name) != one}
+        wanted |= {one.model for one in latest.values() if one.action == "tampered"}
+        wanted |= {model for model, had in self._paths.items() if had != _again(had)}
+        if url := database_of(home.settings):
+            aliases = TrackingRows(home.settings, url).champions()
+            champions = home.ledger.champions().items()
+            wanted |= {model for model, one in champions if aliases.get(model) != one}
+        start = bisect.bisect_right(every, self._turn)
+        in_turn = [*every[start:], *every[:start]][:IN_TURN]
+        self._turn = in_turn[-1]
+        return sorted(wanted.intersection(every).union(in_turn))
 
     def _record(
         self, mismatch: Mismatch, latest: dict[Subject, Tampering], home: Home
@@ -143,6 +212,24 @@ class Watch:
             return [row] if is_new else []
         return [row] if home.ledger.add_tampering(row, latest) else []
 
+    def _keep(self, home: Home, tampered: set[str]) -> None:
+        """Copy new rows of the ledger, and records of champions, into the store.
+
+        Of many champions, one whose rows are those of the last time is left out.
+        """
+        rows = self._chain.models if self._chain else {}
+        with home.ledger.reading_once():
+            for model in {*self.models} - tampered:
+                is_kept = (
+                    len(self._paths) > FEW and self._kept.get(model) == rows[model]
+                )
+                champion = None if is_kept else home.ledger.champion(model)
+                if champion is not None:
+                    TrackedRecord(champion.version, home).keep()
+                    self._kept[model] = rows[model]
+        if "" not in tampered:
+            home.copy.keep(self._chain)
+
     def _sign(self) -> Signature | None:
         """Sizes, inodes and times of all files; None if something is not a file."""
         settings = self._settings
@@ -153,56 +240,22 @@ class Watch:
             return None
         files = [uri.removeprefix("sqlite:///") for uri in uris]
         files += [f"{file}-wal" for file in files]
-        return tuple(map(_stat, [*map(Path, files), *sorted(self._paths)]))
-
-
-def _keep(home: Home, tampered: set[str], chain: ChainReport | None) -> None:
-    """Copy new rows of the ledger, and records of new champions, into the store."""
-    for model in set(home.ledger.models()) - tampered:
-        if champion := home.ledger.champion(model):
-            TrackedRecord(champion.version, home).keep()
-    if "" not in tampered:
-        home.copy.keep(chain)
-
-
-def _of_champion(version: Version, home: Home) -> Iterator[Mismatch]:
-    yield from _of_registry(version, home)
-    yield from record_mismatches(version, home)
-    yield from file_mismatches(version, home)
-    yield from data_mismatch(version, home)
-
-
-def _of_registry(version: Version, home: Home) -> Iterator[Mismatch]:
-    """Whether the alias was moved; without a database also what was deleted."""
-    model, number = version.model, version.version
-    url = database_of(home.settings)
-    if url:
-        aliases, is_listed = TrackingRows(home.settings, url).aliases(model), True
-    else:
-        aliases, versions = home.tracking.registered(model)
-        is_listed = number in versions
-        if not is_listed:
-            what, message = f"version {number}", f"MLflow's version {number}"
-            yield Mismatch.of(version, "mlflow", what, f"{message} was deleted.")
-        if home.tracking.is_deleted(version.run_id):
-            what = f"run {version.run_id}"
-            message = f"MLflow's {what} of {model}/{number} was deleted."
-            yield Mismatch.of(version, "mlflow", what, message)
-    if not is_listed:
-        return
-    for mismatch in alias_mismatch(model, "champion", number, aliases):
-        hint = ""
-        if aliases.get("champion") == home.ledger.history(model)[-1].from_version:
-            hint = (
-                " A promotion or rollback that was killed leaves it so, too: "
-                f"`headrace repair {model}` sets it."
-            )
-        yield mismatch.model_copy(update={"message": f"{mismatch.message}{hint}"})
+        paths = sorted({path for had in self._paths.values() for path, _ in had})
+        return _state_of([*map(Path, files), *paths])
 
 
 def _is_new(mismatch: Mismatch, latest: Mapping[Subject, Tampering]) -> bool:
     last = latest.get(mismatch.subject)
     return last is None or last.action != "tampered" or last.why != mismatch.message
+
+
+def _state_of(paths: Iterable[Path]) -> Signature:
+    return tuple((path, _stat(path)) for path in paths)
+
+
+def _again(had: Signature) -> Signature:
+    """The state that files have by now."""
+    return _state_of(path for path, _ in had)
 
 
 def _stat(path: Path) -> tuple[int, ...]:

@@ -95,12 +95,12 @@ def test_a_run_goes_on_from_the_champion_and_the_newest_version(trained):
 
 
 def test_what_is_sound_is_not_restored(trained):
-    assert restore_lost(trained.home) == []
+    assert restore_lost(trained.home, trained.home.ledger.models()) == []
 
 
 def test_who_watches_trains_nothing(trained):
     lose_everything(trained)
-    [done] = restore_lost(trained.home)
+    [done] = restore_lost(trained.home, trained.home.ledger.models())
     assert done.status == "failed"
     assert "The store has no copy of it." in done.reason
     assert Ledger(trained.settings.database_url).bindings("blobs") == []

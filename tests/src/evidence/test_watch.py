@@ -1,11 +1,18 @@
 """What a look of the watch costs where the ledger has a long history."""
 
+import itertools
+import sqlite3
+from contextlib import closing
+
 import pytest
 import sqlalchemy as sa
 from tests.attacks.test_ledger import setting, without_triggers
+from tests.src.state.ledger.conftest import a_version, some_evidence
 
+from headrace.evidence import watch as watching
 from headrace.evidence.watch import Watch
 from headrace.state.ledger import Ledger
+from headrace.state.tracking.artifacts import digest_at
 
 
 @pytest.fixture
@@ -79,3 +86,76 @@ def test_a_past_that_was_written_anew_is_seen_by_the_next_look(settings, monkeyp
     assert ledger.walk_chain().problem == ""
     (found,) = watch.look()
     assert "is gone: the chain was cut off or recomputed" in found.why
+
+
+@pytest.fixture
+def many(settings, monkeypatch):
+    """A watch of more champions than a look takes; of none anything was changed."""
+    ledger = Ledger(settings.database_url)
+    for number in range(watching.FEW + 5):
+        name = f"model-{number:02}"
+        ledger.add_version(a_version(1, name))
+        ledger.add_evidence(some_evidence(1, model=name))
+        ledger.promote(name, 1, who="ada", why="", expected_sequence=0)
+    into = (
+        "INSERT INTO registered_model_aliases (alias, version, name) VALUES (?, ?, ?)"
+    )
+    rows = [("champion", 1, name) for name in ledger.models()]
+    with closing(sqlite3.connect(settings.home / "mlflow.db")) as database, database:
+        database.executemany(into, rows)
+    # Their files and the rest of MLflow's entries were never made.
+    monkeypatch.setattr(watching, "champion_mismatches", lambda version, home: [])
+    return Watch(settings)
+
+
+def test_many_champions_are_looked_at_in_turn(many, settings):
+    every = Ledger(settings.database_url).models()
+    looks = []
+    for _ in range(-(-len(every) // watching.IN_TURN)):
+        assert many.look() == []
+        looks.append(many.models)
+    assert {len(models) for models in looks} == {watching.IN_TURN}
+    assert sorted({*itertools.chain(*looks)}) == every
+
+
+def test_a_champion_with_something_new_is_looked_at_at_once(many, settings):
+    ledger = Ledger(settings.database_url)
+    many.look()
+    last = ledger.models()[-1]
+    assert last not in many.models
+    ledger.add_version(a_version(2, last))
+    many.look()
+    assert last in many.models
+    many.look()
+    assert last not in many.models
+
+
+def test_a_champion_whose_alias_was_moved_is_looked_at_at_once(many, settings):
+    many.look()
+    assert "model-20" not in many.models
+    with closing(sqlite3.connect(settings.home / "mlflow.db")) as database, database:
+        database.execute(
+            "UPDATE registered_model_aliases SET version = 2 WHERE name = 'model-20'"
+        )
+    many.look()
+    assert "model-20" in many.models
+
+
+def test_a_champion_whose_file_was_changed_is_looked_at_at_once(
+    many, settings, tmp_path, monkeypatch
+):
+    file = tmp_path / "model"
+
+    def ask(version, home):
+        if version.model == "model-00":
+            digest_at(str(file))
+        return []
+
+    monkeypatch.setattr(watching, "champion_mismatches", ask)
+    file.write_text("a")
+    many.look()
+    many.look()
+    assert "model-00" not in many.models
+    file.write_text("bc")
+    many.look()
+    assert "model-00" in many.models

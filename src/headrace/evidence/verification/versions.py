@@ -103,13 +103,13 @@ def record_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
         DependencyError: the ledger or the store does not answer.
         SQLAlchemyError: MLflow's database does not answer.
     """
-    is_busy = any(
+    mismatches = TrackedRecord(version, home).mismatches()
+    of_files = [one for one in mismatches if one.what.startswith("file ")]
+    is_busy = of_files and any(
         lease.name == version.model and lease.state != "ended"
         for lease in Leases(home.settings.database_url).all()[0]
     )
-    for mismatch in TrackedRecord(version, home).mismatches():
-        if not (is_busy and mismatch.what.startswith("file ")):
-            yield mismatch
+    yield from (one for one in mismatches if not (is_busy and one in of_files))
 
 
 def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:

@@ -70,6 +70,17 @@ class Ledger(Steps):
             return None
         return Champion(version=self.version(model, last.to_version), entry=last)
 
+    def champions(self) -> dict[str, int]:
+        """The number of the champion of each model that has one."""
+        own, last = EVENTS.c.kind == Entry.KIND, sa.func.max(EVENTS.c.step)
+        newest = sa.select(EVENTS.c.model, last).where(own).group_by(EVENTS.c.model)
+        number = EVENTS.c.body["to_version"].as_integer().label("number")
+        is_last = sa.tuple_(EVENTS.c.model, EVENTS.c.step).in_(newest)
+        rows = self._database.rows(
+            sa.select(EVENTS.c.model, number).where(own, is_last)
+        )
+        return {row["model"]: row["number"] for row in rows}
+
     def find(self, name: str) -> Version:
         """The version with a name.
 

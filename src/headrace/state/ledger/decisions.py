@@ -36,7 +36,8 @@ def doubts(ledger: Ledger, *models: str, seals: Seals | None = None) -> list[str
         problem = ledger.glance()
         sentences = [one for model in models for one in doubts_of(model, ledger)]
     else:
-        report, told = seals.renewed(ledger)
+        report, seal = seals.renewed(ledger, seals.read(ledger))
+        told = seal.doubts if seal else {}
         problem = report.problem or ledger.find_unsigned_end()
         if not problem and len(models) == 1:
             problem = ledger.find_wrong_own(models[0], report)

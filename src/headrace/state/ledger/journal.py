@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from headrace.state.ledger import chain
 from headrace.state.ledger.chain import (
-    LONG,
     Appender,
     ChainReport,
     find_wrong_own,
@@ -78,7 +78,7 @@ class Journal:
 
     def is_long(self) -> bool:
         """Whether its chain is too long to be read for each look."""
-        own = EVENTS.c.number == LONG
+        own = EVENTS.c.number == chain.LONG
         return bool(self._database.rows(sa.select(EVENTS.c.number).where(own)))
 
     def link(self, number: int) -> str:

@@ -25,7 +25,8 @@ from headrace.home import PRIVATE_FILE
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file
-from headrace.state.ledger.chain import LONG, ChainReport
+from headrace.state.ledger import chain
+from headrace.state.ledger.chain import ChainReport
 from headrace.state.ledger.decisions import doubts_of
 from headrace.state.regular import read_file
 from headrace.state.signing.keys import TrustedKeys, signing_key, trusted_keys
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
 
 FILE = "ledger-seal.json"
-_RENEWED_AFTER = 1000  # rows
-_Doubts = Mapping[str, tuple[str, ...]]
+_WRITTEN_AFTER = 1000  # rows
 
 log = logging.getLogger("headrace")
 
@@ -60,7 +60,7 @@ class Seal(Record):
     head: str
     others: int
     models: Mapping[str, str]
-    doubts: _Doubts
+    doubts: Mapping[str, tuple[str, ...]]
     walked: float
     key: str = ""
     signature: str = ""
@@ -103,61 +103,52 @@ class Seals:
             return None
         trusted = trusted_keys(self._settings) if trusted is None else trusted
         is_signed = trusted.accept(seal.key, seal.signature, seal.signed_bytes())
-        if seal.rows < LONG or seal.first != ledger.link(1):
+        if seal.rows < chain.LONG or seal.first != ledger.link(1):
             return None
         return seal if is_signed or not trusted else None
 
     def renewed(
-        self, ledger: Ledger, walked_since: float = 0.0
-    ) -> tuple[ChainReport, _Doubts]:
-        """Check what is new in a long ledger, and everything where no seal counts.
-
-        Args:
-            ledger: to check.
-            walked_since: seconds since 1970; an earlier walk does not count.
+        self, ledger: Ledger, before: Seal | None
+    ) -> tuple[ChainReport, Seal | None]:
+        """Check what is new in a long ledger, and everything without an earlier seal.
 
         Returns:
-            the report, and what does not fit in the decisions on models.
+            the report, and the seal; none where there is a problem.
         """
-        seal = self.read(ledger)
-        if seal is not None and seal.walked < walked_since:
-            seal = None
-        report = ledger.walk_chain(since=seal.report if seal else None)
-        if report.problem:
-            return report, {}
-        return report, self.keep(report, ledger, seal)
+        report = ledger.walk_chain(since=before.report if before else None)
+        return report, self.keep(report, ledger, before)
 
     def keep(
         self, report: ChainReport, ledger: Ledger, before: Seal | None = None
-    ) -> _Doubts:
-        """Write the seal of a long chain in which nothing was found.
+    ) -> Seal | None:
+        """Seal a long chain in which nothing was found, and write it now and then.
 
         Args:
             report: on the chain.
             ledger: that it is of.
             before: the seal that the check went on from; None if it read all rows.
-
-        Returns:
-            what does not fit in the decisions on models.
         """
-        if report.rows < LONG:
-            return {}
+        if report.problem or report.rows < chain.LONG:
+            return None
         known = before.models if before else {}
         new = [name for name, one in report.models.items() if known.get(name) != one]
         doubts = dict(before.doubts) if before else {}
         doubts |= {name: tuple(doubts_of(name, ledger)) for name in new}
-        if before is None or report.rows >= before.rows + _RENEWED_AFTER:
-            seal = Seal(
-                first=ledger.link(1),
-                rows=report.rows,
-                head=report.head,
-                others=report.others,
-                models=report.models,
-                doubts={name: told for name, told in doubts.items() if told},
-                walked=before.walked if before else time.time(),
-            )
+        seal = Seal(
+            first=before.first if before else ledger.link(1),
+            rows=report.rows,
+            head=report.head,
+            others=report.others,
+            models=report.models,
+            doubts={name: told for name, told in doubts.items() if told},
+            walked=before.walked if before else time.time(),
+        )
+        if (
+            before is None
+            or seal.rows // _WRITTEN_AFTER > before.rows // _WRITTEN_AFTER
+        ):
             self._write(seal)
-        return doubts
+        return seal
 
     def _write(self, seal: Seal) -> None:
         """Write a seal; without one, the next look only takes longer."""

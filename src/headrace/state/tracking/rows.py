@@ -9,6 +9,7 @@ Paths of artifacts are relative to the settings' artifacts, so a home can be mov
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,6 +57,7 @@ _OF_MODEL = (
 )
 _REGISTRY = {"registered_models", "model_versions", "model_version_tags"}
 _RELATIVE = re.compile(rf"^{re.escape(HOME)}(?=/|$)")
+_reflected: dict[tuple[str, Any], dict[str, sa.Table]] = {}
 _DELETED = "Deleted_Internal"  # MLflow's stage of a version that was deleted
 
 
@@ -103,17 +105,35 @@ class TrackingRows:
                 return {}
             return {a: int(v) for a, v in connection.execute(query, {"m": model})}
 
+    def champions(self) -> dict[str, int]:
+        """The number of the version of each model's alias champion."""
+        query = sa.text(
+            "SELECT name, version FROM registered_model_aliases WHERE alias = :a"
+        )
+        with self._connect() as connection:
+            if not sa.inspect(connection).has_table("registered_model_aliases"):
+                return {}
+            return {m: int(v) for m, v in connection.execute(query, {"a": "champion"})}
+
     def mismatches(
-        self, version: Version, recorded: Mapping[str, list[Row]]
+        self,
+        version: Version,
+        recorded: Mapping[str, list[Row]],
+        present: Rows | None = None,
     ) -> list[Mismatch]:
         """The rows that differ from those that were read before.
 
         Rows that were added since are no difference. There is one mismatch at most of
         the version in the registry, and one of its run.
+
+        Args:
+            version: that the rows are about.
+            recorded: the rows as they were.
+            present: the rows as they are; by default they are read.
         """
         with self._connect() as connection:
             tables = _reflect(connection)
-            present = self._read(connection, version, tables)
+            present = present or self._read(connection, version, tables)
         mismatches: dict[str, Mismatch] = {}
         for name, row, now in _differences(recorded, present, tables):
             run, number = f"run {version.run_id}", f"version {version.version}"
@@ -150,7 +170,7 @@ class TrackingRows:
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
         try:
-            with sa.create_engine(self._url, poolclass=sa.NullPool).begin() as opened:
+            with _engine(self._url).begin() as opened:
                 yield opened
         except sa.exc.SQLAlchemyError:
             import_mlflow()
@@ -208,11 +228,27 @@ class TrackingRows:
         return {k: _substitute(_RELATIVE, self._artifacts, v) for k, v in row.items()}
 
 
+@functools.cache
+def _engine(url: str) -> sa.Engine:
+    """The engine of a URL: it keeps the queries that it has compiled."""
+    return sa.create_engine(url, poolclass=sa.NullPool)
+
+
 def _substitute(pattern: re.Pattern[str], root: str, value: Any) -> Any:
     return pattern.sub(lambda _: root, value) if isinstance(value, str) else value
 
 
 def _reflect(connection: sa.Connection) -> dict[str, sa.Table]:
+    """MLflow's tables, read once for each version of its schema."""
+    place = connection.engine.url.render_as_string(hide_password=False)
+    schema = "SELECT version_num FROM alembic_version"
+    version = connection.exec_driver_sql(schema).scalar()
+    if (place, version) not in _reflected:
+        _reflected[place, version] = _reflect_anew(connection)
+    return _reflected[place, version]
+
+
+def _reflect_anew(connection: sa.Connection) -> dict[str, sa.Table]:
     metadata, inspector = sa.MetaData(), sa.inspect(connection)
     names = [name for name in _COMPARED if inspector.has_table(name)]
     return {

@@ -22,16 +22,16 @@ from headrace.state.anchored import as_json
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-from headrace.state.regular import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import (
+    digest_at,
     how_changed,
     local_path,
     model_places,
     put,
     run_places,
 )
-from headrace.state.tracking.rows import TrackingRows, database_of
+from headrace.state.tracking.rows import Rows, TrackingRows, database_of
 
 FOLDER = "tracking"
 MAX_BYTES = 64 * 2**20
@@ -77,10 +77,11 @@ class TrackedRecord:
             DependencyError: the store or the ledger does not answer.
             SQLAlchemyError: MLflow's database does not answer.
         """
-        if not is_ours and self.mismatches():
+        rows = self._rows.read(self._version) if self._rows else {}
+        if not is_ours and self.mismatches(rows):
             return False
         record = {
-            "rows": self._rows.read(self._version) if self._rows else {},
+            "rows": rows,
             "files": self._keep_files(),
             "evidence": self._evidence(),
         }
@@ -91,17 +92,20 @@ class TrackedRecord:
         self._anchored.write(f"{self._folder}/{digest[:32]}.json", data)
         return True
 
-    def mismatches(self) -> list[Mismatch]:
+    def mismatches(self, rows: Rows | None = None) -> list[Mismatch]:
         """Where MLflow's rows and the run's files differ from the record.
 
         Files may change when the version is evaluated anew, which adds evidence.
+
+        Args:
+            rows: MLflow's; by default they are read.
         """
         record, mismatches = self.read(), list[Mismatch]()
         if not record:
             return mismatches
         version = self._version
         if self._rows is not None:
-            mismatches += self._rows.mismatches(version, record["rows"])
+            mismatches += self._rows.mismatches(version, record["rows"], rows)
         is_judged_anew = record["evidence"] != self._evidence()
         for place, path, digest in self._recorded_files(record):
             how = how_changed(f"{place}/{path}", digest)
@@ -143,7 +147,7 @@ class TrackedRecord:
         files, store, digests = dict(self._run_files()), self._anchored.store, {}
         is_small = sum(f.stat().st_size for f in files.values()) <= MAX_BYTES
         for path, file in files.items():
-            digests[path] = digest = file_digest(file)
+            digests[path] = digest = digest_at(str(file))
             key = f"{FOLDER}/files/{digest}"
             if is_small and not store.exists(key):
                 store.write(key, file.read_bytes())
