@@ -1,9 +1,9 @@
-"""The training step of `digits` through Keras on JAX, and the same in plain JAX.
+"""The training steps of `mlp` and `cnn` through Keras on JAX, and in plain JAX.
 
 ``KERAS_BACKEND=jax python -m tests.gpu.steps`` prints a JSON line: where JAX computes,
-and for each precision and both ways the loss of each step and the median time of one.
-The network, the loss and the recipe are those that ship; training itself is on
-TensorFlow.
+and for each network, each precision and both ways the loss of each step and the median
+time of one. The networks, the loss and the recipe are those that ship, without the
+random numbers of dropout and augmentation; training itself is on TensorFlow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ from headrace.tasks import task
 
 DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))
 RECIPE = TrainingSpec()
-STEPS, REPEATS = 200, 7
+NETWORKS = {"mlp": {}, "cnn": {"dropout": 0.0, "shift": 0.0, "zoom": 0.0}}
+STEPS = 200
+REPEATS = {"cpu": 1, "gpu": 7}  # a step of `cnn` takes a CPU thousands of times longer
+EPSILON = 0.001  # of Keras's batch normalisation
 
 # Of a state, the items and the targets of all steps: the next state, and the losses.
 
@@ -71,19 +74,43 @@ def through_keras(network, precision):
     return tuple([v.value for v in part] for part in parts), steps
 
 
+def block(images, kernel, scale, offset, dtype):
+    """A convolution, a 2 x 2 maximum, batch normalisation and ReLU."""
+    pixels, kernel = images.astype(dtype), kernel.astype(dtype)
+    order = ("NHWC", "HWIO", "NHWC")
+    x = jax.lax.conv_general_dilated(
+        pixels, kernel, (1, 1), "SAME", dimension_numbers=order
+    )
+    window = (1, 2, 2, 1)
+    least = jnp.asarray(-jnp.inf, x.dtype)
+    x = jax.lax.reduce_window(x, least, jax.lax.max, window, window, "VALID")
+    x = x.astype(jnp.float32)
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    x = (x - mean) * jax.lax.rsqrt(variance + EPSILON) * scale + offset
+    return jax.nn.relu(x)
+
+
+def outputs(weights, batch, dtype):
+    """The logits: blocks of convolutions, if there are any, then dense layers."""
+    hidden, rest = batch, list(weights)
+    while rest[0].ndim == 4:
+        hidden, rest = block(hidden, *rest[:3], dtype), rest[3:]
+    hidden = hidden.reshape(len(hidden), -1)
+    pairs = list(zip(rest[::2], rest[1::2], strict=True))
+    for kernel, bias in pairs[:-1]:
+        product = hidden.astype(dtype) @ kernel.astype(dtype)
+        hidden = jax.nn.relu(product + bias.astype(dtype))
+    kernel, bias = pairs[-1]
+    return hidden.astype(jnp.float32) @ kernel + bias
+
+
 def plain(network, precision):
     """The same by hand."""
     dtype = jnp.bfloat16 if precision == MIXED else jnp.float32
     weights = [v.value for v in network.trainable_variables]
 
     def loss_of(weights, batch, truth):
-        hidden = batch.reshape(len(batch), -1)
-        pairs = list(zip(weights[::2], weights[1::2], strict=True))
-        for kernel, bias in pairs[:-1]:
-            product = hidden.astype(dtype) @ kernel.astype(dtype)
-            hidden = jax.nn.relu(product + bias.astype(dtype))
-        kernel, bias = pairs[-1]
-        logits = hidden.astype(jnp.float32) @ kernel + bias
+        logits = outputs(weights, batch, dtype)
         chosen = jax.nn.log_softmax(logits)[jnp.arange(len(truth)), truth]
         return -chosen.mean()
 
@@ -108,7 +135,7 @@ def measured(state, steps, given):
     """The losses of all steps, and the median time of one in microseconds."""
     losses = np.asarray(steps(state, *given)[1])  # compiles
     times = []
-    for _ in range(REPEATS):
+    for _ in range(REPEATS[jax.devices()[0].platform]):
         begin = time.perf_counter()
         jax.block_until_ready(steps(state, *given))
         times.append(time.perf_counter() - begin)
@@ -116,16 +143,19 @@ def measured(state, steps, given):
 
 
 def main():
-    """Measure both ways in both precisions."""
+    """Measure both networks both ways in both precisions."""
     found = {"platform": jax.devices()[0].platform}
-    keras.utils.set_random_seed(RECIPE.seed)
-    _, network = models.build("mlp", DIGITS, {})
     given = batches()
-    for precision in (FLOAT32, MIXED):
-        ways = {"keras": through_keras, "plain": plain}
-        found[precision] = {
-            name: measured(*way(network, precision), given)
-            for name, way in ways.items()
+    ways = {"keras": through_keras, "plain": plain}
+    for name, options in NETWORKS.items():
+        keras.utils.set_random_seed(RECIPE.seed)
+        _, network = models.build(name, DIGITS, options)
+        found[name] = {
+            precision: {
+                way: measured(*make(network, precision), given)
+                for way, make in ways.items()
+            }
+            for precision in (FLOAT32, MIXED)
         }
     sys.stdout.write(json.dumps(found) + "\n")
 

@@ -5,8 +5,8 @@ import pytest
 from headrace import models
 
 
-def test_the_builders_learn_on_a_gpu_under_jax(on_gpu):
-    answer = on_gpu("builders")
+def test_the_builders_learn_under_jax(on_jax):
+    answer = on_jax("builders")
     names = models.builder_names("image") + models.builder_names("audio")
     assert list(answer["builders"]) == names
     for found in answer["builders"].values():

@@ -152,6 +152,8 @@ class Watch:
             for one in home.copy.mismatches(checked=self._seal and self._seal.report)
         ]
         self.models = list(models) or self._choose(home, latest, before)
+        if problem := self._find_wrong_own(home):
+            return list(home.copy.mismatches(problem)), False
         with home.ledger.reading_once():
             for model in self.models:
                 if champion := home.ledger.champion(model):
@@ -173,6 +175,14 @@ class Watch:
             seal = None
         report, self._seal = home.seals.renewed(ledger, seal)
         return report
+
+    def _find_wrong_own(self, home: Home) -> str:
+        """The first mismatch of the rows of what is looked at, if none were read."""
+        if self._seal is None:
+            return ""
+        report, ledger = self._seal.report, home.ledger
+        found = (ledger.find_wrong_own(model, report) for model in self.models)
+        return next(filter(None, found), "")
 
     def _choose(
         self,
