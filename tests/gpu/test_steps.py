@@ -20,5 +20,5 @@ def test_a_step_through_keras_is_that_of_plain_jax(on_jax):
         found = answer[name]
         keras, plain = (found[precision][way]["losses"] for way in ("keras", "plain"))
         assert keras == pytest.approx(plain, abs=most), (name, precision)
-        assert keras[-1] < keras[0] / 10
+        assert keras[-1] < keras[0] / (10 if len(keras) > 100 else 2)
         assert found[MIXED]["keras"]["losses"] != found[FLOAT32]["keras"]["losses"]

@@ -149,7 +149,7 @@ class Watch:
         self._chain = report
         mismatches = [
             one.model_copy(update={"message": f"{one.message} {one.action}"})
-            for one in home.copy.mismatches(checked=self._seal and self._seal.report)
+            for one in home.copy.mismatches(checked=report if self._seal else None)
         ]
         self.models = list(models) or self._choose(home, latest, before)
         if problem := self._find_wrong_own(home):
