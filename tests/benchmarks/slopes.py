@@ -9,6 +9,7 @@ server behind a proxy that counts the requests. `scale.md` has what was measured
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -128,6 +129,7 @@ def _counting(wanted: bool) -> Iterator[FaultProxy | None]:
     if not wanted:
         yield None
         return
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
