@@ -46,10 +46,11 @@ class Slopes:
     """
 
     def __init__(self, place: Path, objects: FaultProxy | None) -> None:
-        self._place, self._objects = place, objects
+        self._place, self._objects, self._prefix = place, objects, ""
 
     def of(self, rows: int) -> dict[str, Any]:
         """What a run on so many images takes, and the `verify` after it."""
+        self._prefix = f"{os.getpid()}-{rows}"
         data = write_images(self._place / "images.npz", rows, packaged())
         home = self._place / "home"
         run = self._headrace(home, "run", "digits", "--data", str(data), *OPTIONS)
@@ -90,7 +91,7 @@ class Slopes:
             "AWS_SECRET_ACCESS_KEY": "b",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": self._objects.url,
-            "HEADRACE_STORE": f"s3://{BUCKET}/{os.getpid()}-{home.parent.name}",
+            "HEADRACE_STORE": f"s3://{BUCKET}/{self._prefix}",
         }
 
     def _counted(self) -> dict[str, int]:
@@ -103,7 +104,9 @@ class Slopes:
 
     def _stored(self) -> dict[str, int]:
         client = _client(f"http://{self._objects.upstream}")  # type: ignore[union-attr]
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        pages = client.get_paginator("list_objects_v2").paginate(
+            Bucket=BUCKET, Prefix=f"{self._prefix}/"
+        )
         sizes = [one["Size"] for page in pages for one in page.get("Contents", ())]
         return {"count": len(sizes), "bytes": sum(sizes)}
 
