@@ -15,9 +15,16 @@ import os
 import signal
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import (
+    CancelledError,
+    Executor,
+    Future,
+    InvalidStateError,
+    ProcessPoolExecutor,
+)
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import connection
@@ -33,6 +40,7 @@ HERE_SECONDS = 1.0
 # Forked ones are there at once, but what they get is written to files.
 HERE_SECONDS_WITH_FORKS = 0.1
 LOOK_SECONDS = 5.0  # between two looks whether a cluster has workers
+REMIND_SECONDS = 30.0  # between two lines that it has none
 WITHOUT_WORKERS_SECONDS = 120.0
 log = logging.getLogger("headrace")
 
@@ -204,7 +212,7 @@ def _client(settings: Settings) -> Any:
             "Install headrace[dask], or unset it.",
         ) from None
     try:
-        return Client(address)
+        return Client(address)  # type: ignore[no-untyped-call, unused-ignore]
     except ValueError as error:
         raise UsageError(
             f"HEADRACE_DASK_ADDRESS is {address!r}, which is no address: {error}.",
@@ -232,11 +240,11 @@ def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
             )
         ended = threading.Event()
         block.callback(ended.set)
-        watch = partial(_watch_workers, client, address, ended)
+        executor = _ClusterExecutor(client)
+        watch = partial(_watch_workers, client, address, ended, executor)
         threading.Thread(target=watch, daemon=True).start()
         try:
-            # The work writes files: an equal task is still another one.
-            yield client.get_executor(pure=False), threads
+            yield executor, threads
         except (KilledWorker, CancelledError):
             raise DependencyError(
                 f"Workers of the Dask scheduler {address}, or itself, ended in the "
@@ -245,26 +253,74 @@ def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
             ) from None
 
 
-def _watch_workers(client: Any, address: str, ended: threading.Event) -> None:
+class _ClusterExecutor(Executor):
+    """A Dask cluster, whose work can be given up.
+
+    Where a worker ends while its result is fetched, futures of Dask's own executor stay
+    pending without end, or end with an error of its own.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._begun = weakref.WeakSet[Future[Any]]()
+        self._is_given_up = False
+
+    def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        """Have work done; raises CancelledError once it is given up."""
+        future = Future[Any]()
+        self._begun.add(future)
+        if self._is_given_up:
+            raise CancelledError
+        # The work writes files: an equal task is still another one.
+        of_dask = self._client.submit(work, *given, pure=False, **named)
+        self._client.loop.add_callback(_hand_on, future, of_dask)
+        future.add_done_callback(lambda ended: ended.cancelled() and of_dask.cancel())
+        return future
+
+    def give_up(self) -> None:
+        """End the wait for all work, with CancelledError."""
+        self._is_given_up = True
+        for future in list(self._begun):
+            with contextlib.suppress(InvalidStateError):  # it is done
+                future.set_exception(CancelledError())
+
+
+async def _hand_on(future: Future[Any], of_dask: Any) -> None:
+    """Give a future the outcome of Dask's."""
+    try:
+        settle = partial(future.set_result, await of_dask)
+    except Exception as error:  # raised by who waits for it
+        settle = partial(future.set_exception, error)
+    with contextlib.suppress(InvalidStateError):  # it was given up, or cancelled
+        settle()
+
+
+def _watch_workers(
+    client: Any, address: str, ended: threading.Event, executor: _ClusterExecutor
+) -> None:
     """Say when a cluster has lost all workers, and give its tasks up if none returns.
 
     Dask would wait for a worker without end.
     """
-    last_seen = time.monotonic()
-    is_warned = False
+    last_seen, next_line = time.monotonic(), 0.0
     while not ended.wait(LOOK_SECONDS):
         now = time.monotonic()
         has_workers = _has_workers(client)
-        if ended.is_set() or client.status in {"closing", "closed"}:
+        if ended.is_set():
+            return
+        if client.status in {"closing", "closed"}:
+            executor.give_up()
             return
         if has_workers:
-            last_seen, is_warned = now, False
-        elif not is_warned:
-            message = "the Dask scheduler %s has no workers; waiting %g s for one"
-            log.warning(message, address, WITHOUT_WORKERS_SECONDS)
-            is_warned = True
+            last_seen, next_line = now, 0.0
+        elif now >= next_line:
+            message = "the Dask scheduler %s has no workers; waiting %.0f s for one"
+            left = WITHOUT_WORKERS_SECONDS - (now - last_seen)
+            log.warning(message, address, max(left, 0.0))
+            next_line = now + REMIND_SECONDS
         if now - last_seen >= WITHOUT_WORKERS_SECONDS:
-            client.close()  # cancels its tasks
+            executor.give_up()
+            client.close()
             return
 
 

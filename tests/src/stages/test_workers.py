@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, ProcessPoolExecutor, wait
 
 import psutil
 import pytest
@@ -300,6 +300,16 @@ class GoneScheduler:
     def ncores(self):
         raise self.error
 
+    @property
+    def loop(self):
+        return self
+
+    def add_callback(self, call, *given):
+        """Nothing ever happens to what was submitted."""
+
+    def submit(self, work, *given, pure):
+        return None
+
     def close(self):
         self.status = "closed"
 
@@ -318,10 +328,27 @@ def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
     monkeypatch.setattr(workers, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 0.05)
     client = GoneScheduler(error, status)
-    workers._watch_workers(client, "tcp://10.0.0.5:8786", threading.Event())
-    assert client.status == "closed", "so that its tasks end"
+    executor = workers._ClusterExecutor(client)
+    begun = executor.submit(math.sqrt, 4)
+    watched = (client, "tcp://10.0.0.5:8786", threading.Event(), executor)
+    workers._watch_workers(*watched)
+    assert client.status == "closed"
+    with pytest.raises(CancelledError):
+        begun.result()
+    with pytest.raises(CancelledError):
+        executor.submit(math.sqrt, 4)
     told = [line for line in caplog.messages if "tcp://10.0.0.5:8786" in line]
     assert len(told) == lines
+
+
+def test_that_there_are_no_workers_is_told_again_and_again(monkeypatch, caplog):
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(workers, "REMIND_SECONDS", 0.05)
+    monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 0.5)
+    client = GoneScheduler(OSError("Timed out trying to connect"), "running")
+    executor = workers._ClusterExecutor(client)
+    workers._watch_workers(client, "tcp://a:1", threading.Event(), executor)
+    assert 2 < caplog.text.count("tcp://a:1 has no workers; waiting") <= 11
 
 
 def test_dask_that_is_not_installed_is_named(tmp_path, monkeypatch):
