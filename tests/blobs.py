@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from headrace.records import (
     ContractRecord,
@@ -46,6 +48,13 @@ def blobs(rows, seed=0):
     for row, label in enumerate(labels):
         images[row, 3 * label : 3 * label + 2] += 120
     return images, labels
+
+
+def png(image):
+    """An image as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def write_blobs(path, train=180, test=60, seed=0):

@@ -253,15 +253,26 @@ def score(  # noqa: PLR0913 (options)
     encoding: Annotated[
         str | None, Option(help="Of the texts; by default it is recognised.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="Score parts in as many processes here, or on Dask where it is set. "
+            "Parts that are done are kept until the output is written.",
+        ),
+    ] = None,
 ) -> None:
     """Score a batch: one row for each item, in their order."""
     from headrace.use import scoring
+    from headrace.use.scoring.answering import ScoredColumns
 
     settings = prepared()
-    columns = scoring.ScoredColumns(text, label, id_, keep_text, encoding)
+    columns = ScoredColumns(text, label, id_, keep_text, encoding)
     with Progress("score", unit="items") as progress:
         update = progress.update
-        record = scoring.score(model, source, output, settings, update, columns)
+        record = scoring.score(
+            model, source, output, settings, update, columns, workers or 0
+        )
     value = record.model_dump(exclude_none=True)
     metrics, seconds = value.pop("metrics"), value.pop("seconds")
     value |= {**metrics, "seconds": seconds}

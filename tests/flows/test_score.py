@@ -1,11 +1,15 @@
 """``headrace score`` as a user has it, and the flow for schedules."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from tests.blobs import blobs, png
 
 Home = Any
 Answer = Any
@@ -95,3 +99,31 @@ def test_a_refused_flow_has_failed(first, prefect_server, tmp_path, monkeypatch)
     with pytest.raises(SourceError, match=r"None of the 3 items"):
         state.result()
     assert not Path(places[1]).exists()
+
+
+def test_a_score_in_parts_that_is_killed_goes_on(after_first, tmp_path):
+    images, labels = blobs(40_000)
+    table = {"image": [png(image) for image in images], "label": labels.astype(str)}
+    source = tmp_path / "images.parquet"
+    pq.write_table(pa.table(table), source)
+    one, parts = tmp_path / "one.parquet", tmp_path / "parts.parquet"
+    command = ("score", "blobs", str(source))
+    expected = after_first.headrace(*command, str(one), "--json").json
+    in_parts = (*command, str(parts), "--workers", "2", "--json")
+    process = after_first.start(*in_parts)
+    store = after_first.path / "store"
+    limit = time.monotonic() + 600
+    while len(list(store.glob("scores/*/*.arrow"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    process.kill()  # its helpers end with it
+    process.communicate()
+    assert not parts.exists()
+    answer = after_first.headrace(*in_parts)
+    assert answer.exit_code == 0, answer.err
+    assert "parts were there from an earlier score" in answer.err
+    same = {"output": None, "seconds": None}
+    assert {**answer.json, **same} == {**expected, **same}
+    assert parts.read_bytes() == one.read_bytes()
+    assert list(store.glob("scores/*")) == []

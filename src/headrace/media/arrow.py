@@ -102,6 +102,12 @@ def as_hex(shas: bytes | bytearray) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
 
 
+def from_hex(column: pa.Array) -> bytes:
+    """The digests of `as_hex`, ``32 * n`` bytes."""
+    offsets, data = offsets_of(column)
+    return bytes.fromhex(bytes(data[offsets[0] : offsets[-1]]).decode())
+
+
 def lengths(rows: Payload) -> Counts:
     """Values of each row ``(n, values)`` up to the last that is not zero, ``(n,)``."""
     ends = _ends(rows[:, -_TAIL:], rows.shape[1])

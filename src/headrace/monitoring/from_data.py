@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.decoding import none_usable
+from headrace.data.decoding import Limits, none_usable
 from headrace.data.sources.opening import open_source
 from headrace.drift.windows import item_columns
 from headrace.media import medium
@@ -70,7 +70,7 @@ def batch_from_data(
     )
     tail = _Tail(most_rows)
     with open_source(asked.source, settings, reading) as opened:
-        for rows in decoded_rows(opened, data, settings, _ROWS_AT_ONCE):
+        for rows in decoded_rows(opened, data, Limits.of(settings), _ROWS_AT_ONCE):
             tail.add(rows)
         notes += [*opened.notes, *(finding.message for finding in opened.findings)]
     if tail.total and tail.total == tail.failed.total():

@@ -82,6 +82,7 @@ FOLDERS = {
         Folder("references", "reference models", "none", True, True),
         Folder("features", "outputs of frozen layers", "none", True, True),
         Folder("recognisers", "reference models", "none", True, True),
+        Folder("scores", "parts of scored sources", "none", True, True),
         Folder("stages", "stage records", "none", False, True),
         Folder("judged", "lists of judged items", "none", False, True),
         Folder("pipelines", "records of the last stage results", "pipeline"),

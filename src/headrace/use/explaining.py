@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace.data.decoding import Limits
 from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
@@ -215,7 +216,7 @@ def _read_item(
     reading = Reading(data.medium, data.task, labelled=False, advice=wanted)
     try:
         with open_source(item, settings, reading) as source:
-            rows = next(decoded_rows(source, data, settings, 2), None)
+            rows = next(decoded_rows(source, data, Limits.of(settings), 2), None)
     except NotFoundError as error:
         raise NotFoundError(error.message, wanted) from error
     if rows is None or len(rows.names) != 1:

@@ -10,7 +10,7 @@ import functools
 import io
 import math
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -293,16 +293,27 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
     Raises:
         IntegrityError: its file is gone, changed or no safe Keras model.
     """
-    description = version.description
+    with version_file(tracking, version) as path:
+        uri, description = version.model_uri, version.description
+        loaded = open_model(path, uri, description, version.version)
+    loaded.max_item_bytes = version.max_item_bytes
+    return loaded
+
+
+@contextlib.contextmanager
+def version_file(tracking: Tracking, version: Any) -> Iterator[Path]:
+    """A copy of the Keras file of a registered version, its digest checked.
+
+    Raises:
+        IntegrityError: it is gone or changed; or the block raises it.
+    """
     try:
         with tracking.version_file(version) as path:
-            loaded = open_model(path, version.model_uri, description, version.version)
+            yield path
     except IntegrityError as error:
         raise IntegrityError(
             error.message, f"Run `headrace repair {version.model}/{version.version}`."
         ) from error
-    loaded.max_item_bytes = version.max_item_bytes
-    return loaded
 
 
 def golden_bytes(model: Any, items: Payload, description: DataDescription) -> bytes:

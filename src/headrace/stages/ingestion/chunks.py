@@ -44,16 +44,21 @@ def raws(chunks: Iterable[Chunk], folder: Path) -> Iterator[Raw]:
 def spill(raw: Raw) -> Raw:
     """Write the rows of a chunk to its file, so that another process can decode it."""
     chunk = raw.chunk
-    items, none = chunk.items, chunk.items[:0].copy()
-    columns = {
+    write_table(raw.path, columns_of(chunk))
+    none = chunk.items[:0].copy()
+    rest = replace(chunk, items=none, labels=[], names=[], groups=[])
+    return Raw(raw.path, rest, is_spilled=True)
+
+
+def columns_of(chunk: Chunk) -> dict[str, pa.Array]:
+    """The rows of a chunk as columns."""
+    items = chunk.items
+    return {
         "label": pa.array(chunk.labels, pa.string()),
         "name": pa.array(chunk.names, pa.string()),
         "group": pa.array(chunk.groups or [""] * len(chunk.names), pa.string()),
         "item": as_binary(items) if isinstance(items, np.ndarray) else _binary(items),
     }
-    write_table(raw.path, columns)
-    rest = replace(chunk, items=none, labels=[], names=[], groups=[])
-    return Raw(raw.path, rest, is_spilled=True)
 
 
 def _binary(items: list[bytes]) -> pa.Array:
@@ -69,15 +74,19 @@ def rows_of(raw: Raw) -> Chunk:
     """The chunk with its rows, of their file if there is one."""
     if not raw.is_spilled:
         return raw.chunk
-    rows = read_table(raw.path)
+    return with_rows(raw.chunk, read_table(raw.path))
+
+
+def with_rows(chunk: Chunk, rows: pa.Table) -> Chunk:
+    """A chunk without rows, with those of its columns, which have one chunk each."""
     column = rows["item"].chunk(0)
-    like = raw.chunk.items
+    like = chunk.items
     if isinstance(like, np.ndarray):
         items = as_bytes(column).view(like.dtype).reshape(-1, *like.shape[1:])
     else:
         items = column.to_pylist()
     texts = {f"{n}s": rows[n].to_pylist() for n in ("label", "name", "group")}
-    return replace(raw.chunk, items=items, **texts)
+    return replace(chunk, items=items, **texts)
 
 
 def notes_of(counts: FileCounts, items: int, form: Form) -> list[str]:

@@ -11,43 +11,36 @@ import hashlib
 import logging
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from headrace import media
-from headrace.data.decoding import none_usable
+from headrace.data.decoding import Limits, none_usable
 from headrace.data.snapshots.reading import DIGEST, recorded_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
-from headrace.media.arrow import as_hex
-from headrace.media.chunks import Reading, Source
+from headrace.media.arrow import from_hex
+from headrace.media.chunks import Reading
 from headrace.media.forms import Rejected
-from headrace.models.logged import loading
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.home import Home
 from headrace.state.ledger.rows import model_of
-from headrace.tasks import asked, check_asks_items, task
+from headrace.tasks import check_asks_items, task
+from headrace.use.scoring.answering import Answered, Answering, ScoredColumns, Tally
 from headrace.use.scoring.output import check_output, write_output, written_whole
-from headrace.use.scoring.rows import ScoredRows, decoded_rows
 
 if TYPE_CHECKING:
-    from headrace.models.logged.loading import LoadedModel
     from headrace.settings import Settings
-    from headrace.tasks.forms import Outputs
 
-ROWS_AT_ONCE = 8192
-PARTS_AT_ONCE = 3  # some compute while another converts
 log = logging.getLogger("headrace")
 Progress = Callable[[int], None]
+_RECOGNISED = ScoredColumns()
 
 
 class ScoringRecord(Record):
@@ -73,31 +66,14 @@ class ScoringRecord(Record):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredColumns:
-    """The columns of the source to read, and those to write with the answers.
-
-    Attributes:
-        item, label: columns of a table; None: recognised by their names and contents.
-        id: a column of a table that is written as it is; None: none.
-        keep_text: whether the text itself is written, as the model reads it.
-        encoding: of the source's texts; None: recognised by their bytes.
-    """
-
-    item: str | None = None
-    label: str | None = None
-    id: str | None = None
-    keep_text: bool = False
-    encoding: str | None = None
-
-
-def score(
+def score(  # noqa: PLR0913, what is scored, and how
     model: str,
     source: str,
     output: str,
     settings: Settings,
     progress: Progress | None = None,
-    columns: ScoredColumns = ScoredColumns(),
+    columns: ScoredColumns = _RECOGNISED,
+    workers: int = 0,
 ) -> ScoringRecord:
     """Score all items of a source with a version of a model.
 
@@ -108,6 +84,8 @@ def score(
         settings: where the model is; their limits are kept.
         progress: called with the number of items done so far.
         columns: which columns are read and written.
+        workers: processes of this machine that make the rows in parts; 0: this one does
+            it. The workers of a Dask cluster do it where the settings name one.
 
     Raises:
         UsageError: the output is no such file, has no folder, or lies in the input; or
@@ -130,8 +108,9 @@ def score(
     settings = settings.limited(loaded.max_item_bytes)
     data = loaded.description
     check_asks_items(model, data)
-    scoring = _Scoring(loaded, columns)
-    scoring.check_columns()
+    answering = Answering(loaded, columns)
+    answering.check_columns()
+    scoring, limits = _Scoring(), Limits.of(settings)
     reading = Reading(
         medium=data.medium,
         task=data.task,
@@ -145,10 +124,17 @@ def score(
     with open_source(source, settings, reading) as opened:
         for note in opened.notes:
             log.info("score: %s", note)
-        with written_whole(place) as target:
+        with contextlib.ExitStack() as work:
+            answered = answering.answered(opened, limits)
+            if workers or settings.dask_address:
+                from headrace.use.scoring.parts import in_parts
+
+                parts = in_parts(opened, answering, limits, name, settings, workers)
+                answered = work.enter_context(parts)
+            target = work.enter_context(written_whole(place))
             spool = target.with_name("rows.arrow")
             logged = len(opened.notes)
-            scoring.spool(opened, spool, settings, progress)
+            scoring.spool(answered, spool, progress)
             for note in opened.notes[logged:]:
                 log.info("score: %s", note)
             for finding in opened.findings:
@@ -213,10 +199,8 @@ def _warn_of_training_items(
 
 @dataclass(slots=True)
 class _Scoring:
-    """The scoring of a source, with its counts so far."""
+    """What is known of the rows of a source so far."""
 
-    loaded: LoadedModel
-    columns: ScoredColumns
     shas: bytearray = field(default_factory=bytearray)
     failed: Counter[str] = field(default_factory=Counter)
     first_failed: Rejected | None = None
@@ -234,99 +218,24 @@ class _Scoring:
         ordered = np.sort(np.frombuffer(bytes(self.shas), DIGEST))
         return hashlib.sha256(ordered.tobytes()).hexdigest()
 
-    def check_columns(self) -> None:
-        """Refuse to keep items that are not texts."""
-        data = self.loaded.description
-        module = media.medium(data.medium)
-        nothing = module.as_column(np.zeros((0, *data.shape), module.DTYPE))
-        if self.columns.keep_text and not pa.types.is_string(nothing.type):
-            raise UsageError(
-                f"--keep-text: the items are of the medium {data.medium}, not texts.",
-                "Leave it out; the columns `name` and `item` identify each row's item.",
-            )
-
-    def spool(
-        self, source: Source, path: Path, settings: Settings, progress: Progress | None
-    ) -> None:
-        """Write the scored rows of a source to a file, in their order."""
+    def spool(self, answered: Answered, path: Path, progress: Progress | None) -> None:
+        """Write rows to a file, in their order."""
         with contextlib.ExitStack() as files:
             file = files.enter_context(pa.OSFile(str(path), "wb"))
             spool = None
-            data = self.loaded.description
-            parts = decoded_rows(source, data, settings, ROWS_AT_ONCE, in_parts=True)
-            for rows, outputs in self._answered(parts):
-                table = self._table(rows, outputs)
+            for rows, tally in answered:
                 if spool is None:
-                    spool = files.enter_context(pa.ipc.new_stream(file, table.schema))
-                spool.write_table(table)
+                    spool = files.enter_context(pa.ipc.new_stream(file, rows.schema))
+                spool.write_batch(rows)
+                self._add(rows, tally)
                 if progress is not None:
                     progress(self.rows)
 
-    def _answered(
-        self, parts: Iterator[ScoredRows]
-    ) -> Iterator[tuple[ScoredRows, Outputs]]:
-        """Rows with the model's outputs; the next are computed in the background."""
-        questions = asked(self.loaded.description)
-        answers = task(self.loaded.description.task).answers
-        begun: deque[tuple[ScoredRows, Future[Outputs]]] = deque()
-
-        def first() -> tuple[ScoredRows, Outputs]:
-            rows, outputs = begun.popleft()
-            return rows, rows.joined(outputs.result(), answers)
-
-        with ThreadPoolExecutor(PARTS_AT_ONCE, "answer") as threads:
-            for rows in parts:
-                items = questions.raw(rows.asked)
-                model = self.loaded.model  # it is loaded once there are rows
-                begun.append((rows, threads.submit(loading.answers, model, items)))
-                if len(begun) > PARTS_AT_ONCE:
-                    yield first()
-            while begun:
-                yield first()
-
-    def _table(self, rows: ScoredRows, outputs: Outputs) -> pa.Table:
-        """Some rows, without the columns that are the same in all rows."""
-        data = self.loaded.description
-        module, learned = media.medium(data.medium), task(data.task)
-        failed = np.zeros(len(rows.names), bool)
-        failed[list(rows.rejected)] = True
-        truth = pa.array(rows.labels, pa.string())
-        is_labelled = np.asarray(pc.not_equal(truth, "")) & ~failed
-        labels = pa.chunked_array([truth.filter(pa.array(is_labelled))])
-        self.has_answers = self.has_answers or any(
-            learned.answers.is_label(x, data) for x in labels.unique().to_pylist()
-        )
-        targets = learned.labels.encode(labels, data)
-        judged = learned.judge.judged(outputs[is_labelled], targets, data)
-        is_number = ~(np.isnan(judged.scores) & judged.is_answered)
-        scores, weights = judged.scores[is_number], judged.weights
-        shas = rows.digests(module)
-        self.labelled += len(scores)
-        self.weight_sum += (
-            len(scores) if weights is None else float(weights[is_number].sum())
-        )
-        self.score_sum += float(scores.sum())
-        self.shas += shas
-        self.failed.update(why.check for why in rows.rejected.values())
-        if self.first_failed is None and rows.rejected:
-            self.first_failed = rows.rejected[min(rows.rejected)]
-        answers = learned.answers.answer_columns(outputs, data)
-        if rows.rejected:
-            mask = pa.array(failed)
-            for name, column in answers.items():
-                answers[name] = pc.if_else(mask, pa.scalar(None, column.type), column)
-        copied: dict[str, pa.Array] = {}
-        if self.columns.id is not None:
-            copied["id"] = pa.array(rows.ids, pa.string())
-        if self.columns.keep_text:
-            copied["text"] = module.as_column(rows.payload)
-        return pa.table(
-            {
-                **copied,
-                "name": pa.array(rows.names, pa.string()),
-                "item": as_hex(shas),
-                **answers,
-                "error": rows.errors(),
-                "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
-            }
-        )
+    def _add(self, rows: pa.RecordBatch, tally: Tally) -> None:
+        self.shas += from_hex(rows["item"])
+        self.has_answers = self.has_answers or tally.has_answers
+        self.labelled += tally.labelled
+        self.weight_sum += tally.weight_sum
+        self.score_sum += tally.score_sum
+        self.failed.update(tally.failed)
+        self.first_failed = self.first_failed or tally.first_failed

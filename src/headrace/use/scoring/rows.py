@@ -16,7 +16,6 @@ from headrace.media.chunks import Source
 from headrace.media.forms import Payload, Problem, Rejected
 from headrace.media.interface import Medium
 from headrace.records import DataDescription, Form
-from headrace.settings import Settings
 from headrace.tasks import Answers, task
 from headrace.tasks.forms import Outputs
 
@@ -36,6 +35,8 @@ class ScoredRows:
         parts: of items that are answered in parts, all of them, ``(parts, *shape)``;
             None where items are answered as a whole.
         counts: the number of parts of each row; empty where there are none.
+        files: bytes of them, and of all that they decode to. The first rows of a part
+            state those of the whole part.
     """
 
     payload: Payload
@@ -45,6 +46,7 @@ class ScoredRows:
     rejected: dict[int, Rejected]
     parts: Payload | None = None
     counts: Sequence[int] = ()
+    files: tuple[int, int] = (0, 0)
 
     @property
     def asked(self) -> Payload:
@@ -93,7 +95,7 @@ class ScoredRows:
 def decoded_rows(
     source: Source,
     data: DataDescription,
-    settings: Settings,
+    limits: Limits,
     size: int,
     *,
     in_parts: bool = False,
@@ -103,7 +105,7 @@ def decoded_rows(
     Args:
         source: opened.
         data: of the model.
-        settings: their limits are kept.
+        limits: a larger item is rejected.
         size: the most rows.
         in_parts: whether items that are longer than the model's shape are given in
             parts, where its task joins their answers; else they are cut.
@@ -115,17 +117,19 @@ def decoded_rows(
     module, learned = medium(data.medium), task(data.task)
     long = module.long_form(data) if in_parts and learned.joins_parts else None
     form: Form = long or data
-    limits, encoded, unpacked = Limits.of(settings), 0, 0
+    encoded = unpacked = 0
     for part in decode(source, module, form, limits):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
         check_media_ratio(source.uri, unpacked, encoded, limits)
+        files = part.encoded, part.unpacked
         for some in rows_of(part, module, form.shape or data.shape).cut(size):
             rows = with_parts(some, module.parts, data) if long else some
             if source.kind == "folder":  # not each folder is named after a label
                 is_label = learned.answers.is_label
                 labels = [x if is_label(x, data) else "" for x in rows.labels]
                 rows = replace(rows, labels=labels)
-            yield rows
+            yield replace(rows, files=files)
+            files = 0, 0
 
 
 def with_parts(

@@ -23,7 +23,8 @@ from headrace.errors import (
 )
 from headrace.tasks import task
 from headrace.use import scoring
-from headrace.use.scoring import ScoredColumns
+from headrace.use.scoring import answering
+from headrace.use.scoring.answering import ScoredColumns
 
 
 def test_a_row_says_what_where_by_whom_and_of_what(score, arrays, champion):
@@ -151,7 +152,7 @@ def test_labels_that_the_model_cannot_give_judge_nothing(score, tmp_path, caplog
 
 
 def test_progress_counts_items(_trained, folder, out, monkeypatch):
-    monkeypatch.setattr(scoring, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(answering, "ROWS_AT_ONCE", 20)
     seen = []  # the first files are few, until their size is known
     place = str(out / "scores.csv")
     scoring.score("blobs", str(folder), place, _trained.settings, seen.append)

@@ -1,0 +1,322 @@
+"""A source that is scored in parts, by several processes or machines.
+
+This process reads the source. A few chunks that it reads are a part: a file in the
+store, from which any process makes the rows. A chunk is decoded and answered by itself
+in one process, too, so that the rows are the same to the bit. The rows of a part are
+kept in the store until the output is written, for a score that goes on after an end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from headrace import extensions
+from headrace.data.decoding import Limits, check_media_ratio
+from headrace.errors import DependencyError, UsageError
+from headrace.media.chunks import CHUNK_BYTES, Chunk, Source
+from headrace.media.forms import Rejected
+from headrace.models.logged.loading import open_model, version_file
+from headrace.records import DataDescription, Record
+from headrace.stages.ingestion.chunks import columns_of, with_rows
+from headrace.stages.ingredients.closure import code_state
+from headrace.stages.workers import Workers
+from headrace.state.home import Home
+from headrace.state.ledger.holding import heartbeat, wait_for_collection
+from headrace.state.store import Store
+from headrace.tasks import task_modules
+from headrace.use.scoring.answering import Answered, Answering, ScoredColumns, Tally
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+    from headrace.state.anchored import AnchoredStore
+
+ROWS = 8192  # of a part, at which no further chunk is added
+_READ = "read"  # the folder of what is not answered yet
+_FACTS = b"headrace"  # the key of what is no column
+log = logging.getLogger("headrace")
+_opening = threading.Lock()
+
+
+class ScoringPlan(Record):
+    """What all parts of a source have in common; they are in a folder of its digest.
+
+    Attributes:
+        source, kind: where the items are from, and its format.
+        model: name and version.
+        model_digest: sha256 of its file.
+        code: that makes the rows; see `code_state`.
+    """
+
+    source: str
+    kind: str
+    model: str
+    model_digest: str
+    description: DataDescription
+    columns: ScoredColumns
+    limits: Limits
+    code: Mapping[str, str]
+
+
+class Part(NamedTuple):
+    """A part of a source, for any process that reaches the store.
+
+    Attributes:
+        store: its URI.
+        folder: the key of all parts, which ends with the sha256 of their plan.
+        digest: sha256 of its chunks.
+    """
+
+    store: str
+    folder: str
+    digest: str
+
+    @property
+    def chunks(self) -> str:
+        """The key of its rows as they were read."""
+        return f"{self.folder}/{_READ}/{self.digest}.arrow"
+
+    @property
+    def rows(self) -> str:
+        """The key of its rows with the answers."""
+        return f"{self.folder}/{self.digest}.arrow"
+
+
+def score_part(part: Part) -> str:
+    """Make the rows of a part; returns the sha256 of their file.
+
+    Raises:
+        SourceError: it is damaged, or a decompression bomb.
+        DependencyError: a file is not in the store, or was changed.
+        UsageError: this process has other code than the one that reads the source.
+    """
+    store = Store(part.store)
+    with _opening:  # in two threads it would be loaded twice
+        plan, answering = _opened(part.store, part.folder)
+    chunks = _unpacked(_read(store, part.chunks, part.digest))
+    source = Source(plan.kind, plan.source, chunks=chunks)
+    answered = answering.answered(source, plan.limits)
+    rows = _as_stream((rows, asdict(tally)) for rows, tally in answered)
+    store.write(part.rows, rows)
+    return hashlib.sha256(rows).hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(uri: str, folder: str) -> tuple[ScoringPlan, Answering]:
+    store, digest = Store(uri), folder.rpartition("/")[2]
+    plan = ScoringPlan.model_validate_json(_read(store, f"{folder}/plan.json", digest))
+    own = _code_of(plan.description)
+    if other := sorted(dict(own.items() ^ plan.code.items())):
+        raise UsageError(
+            f"A worker has other code than the process that reads {plan.source}: "
+            f"{other[0]} differs, one of {len(other):,}.",
+            "Install the same packages on all machines.",
+        )
+    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
+        path = Path(name) / "model.keras"
+        path.write_bytes(_read(store, f"{folder}/model.keras", plan.model_digest))
+        loaded = open_model(path, plan.model, plan.description)
+    return plan, Answering(loaded, plan.columns)
+
+
+def _code_of(data: DataDescription) -> dict[str, str]:
+    """What the rows depend on besides the plan."""
+    medium = extensions.modules("media")[data.medium]
+    learned = task_modules(data.task, "judge", "words")
+    return code_state(["headrace.use.scoring.answering", medium, *learned])
+
+
+def _read(store: Store, key: str, sha256: str) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        data = store.read(key, sha256)
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return data
+    raise DependencyError(
+        f"{store.uri(key)} is gone or was changed, or this machine has another store.",
+        "Let all machines share the store's folder, and run the same command again.",
+    )
+
+
+@contextlib.contextmanager
+def in_parts(
+    source: Source,
+    answering: Answering,
+    limits: Limits,
+    model: str,
+    settings: Settings,
+    workers: int,
+) -> Iterator[Answered]:
+    """The rows of a source, made in parts, for the block that writes the output.
+
+    Args:
+        source: opened.
+        answering: by a model that need not be loaded here.
+        limits: a larger item is rejected.
+        model: its name.
+        settings: where it is, and where the parts are done.
+        workers: the most processes of this machine; 0: as the settings have it.
+
+    Raises:
+        what `score_part` and `Workers.spread` raise.
+    """
+    home, loaded = Home(settings), answering.loaded
+    version = home.ledger.find(f"{model}/{loaded.version}")
+    plan = ScoringPlan(
+        source=source.uri,
+        kind=source.kind,
+        model=f"{model}/{version.version}",
+        model_digest=version.model_digest,
+        description=loaded.description,
+        columns=answering.columns,
+        limits=limits,
+        code=_code_of(loaded.description),
+    )
+    data, store, is_written = plan.model_dump_json().encode(), home.store, False
+    digest = hashlib.sha256(data).hexdigest()
+    parts = _Parts(home.anchored, settings.store, folder := f"scores/{digest}")
+    with heartbeat(settings, f"score-{digest[:16]}", model):
+        wait_for_collection(settings)
+        with version_file(home.tracking, version) as path:
+            store.write(f"{folder}/model.keras", path.read_bytes())
+        store.write(f"{folder}/plan.json", data)
+        try:
+            most = {"max_processes": workers} if workers else {}
+            with Workers(settings.model_copy(update=most)) as several:
+                yield parts.answered(source, limits, several)
+            is_written = True
+            home.ledger.anchor(dict.fromkeys(parts.kept, ""))
+        finally:
+            store.delete_folder(folder if is_written else f"{folder}/{_READ}")
+
+
+class _Parts:
+    """The parts of a source, in its order.
+
+    Attributes:
+        kept: the keys of those that are done.
+        earlier: how many were done before.
+    """
+
+    def __init__(self, anchored: AnchoredStore, uri: str, folder: str) -> None:
+        self._anchored, self._uri, self._folder = anchored, uri, folder
+        self.kept = list[str]()
+        self.earlier = 0
+
+    def answered(self, source: Source, limits: Limits, workers: Workers) -> Answered:
+        """The rows of all parts, and what is counted; see `Answering.answered`.
+
+        Raises:
+            what `score_part` and `Workers.spread` raise.
+        """
+        encoded, unpacked, store = 0, 0, self._anchored.store
+        for part, sha256 in self._done(source.chunks, workers):
+            self.kept.append(part.rows)
+            for rows, facts in _of_stream(_read(store, part.rows, sha256)):
+                first = facts.pop("first_failed")
+                tally = Tally(first_failed=first and Rejected(**first), **facts)
+                encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
+                check_media_ratio(source.uri, unpacked, encoded, limits)
+                yield rows, tally
+            store.delete(part.chunks)
+        if self.earlier:
+            message = "score: %s of %s parts were there from an earlier score"
+            log.info(message, f"{self.earlier:,}", f"{len(self.kept):,}")
+
+    def _done(
+        self, chunks: Iterator[Chunk], workers: Workers
+    ) -> Iterator[tuple[Part, str]]:
+        """The parts, each once its rows are in the store, with their sha256."""
+        begun: deque[tuple[Part, str]] = deque()
+
+        def missing() -> Iterator[Part]:
+            for data in _packed(chunks):
+                digest = hashlib.sha256(data).hexdigest()
+                part = Part(self._uri, self._folder, digest)
+                begun.append((part, self._kept(part)))
+                if not begun[-1][1]:
+                    self._anchored.store.write(part.chunks, data)
+                    yield part
+
+        for sha256 in workers.spread(score_part, missing()):
+            while begun[0][1]:
+                yield begun.popleft()
+            part, _ = begun.popleft()
+            self._anchored.ledger.anchor({part.rows: sha256})
+            yield part, sha256
+        yield from begun
+
+    def _kept(self, part: Part) -> str:
+        """The sha256 of the rows that an earlier score has made; empty if none has."""
+        sha256 = self._anchored.ledger.anchors([part.rows]).get(part.rows, "")
+        if not sha256 or self._anchored.read(part.rows, sha256) is None:
+            return ""
+        self.earlier += 1
+        return sha256
+
+
+def _packed(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    """Parts as Arrow streams of chunks; two differ, whatever is in them."""
+    group, number = list[tuple[pa.RecordBatch, dict[str, Any]]](), 0
+    for number, chunk in enumerate(chunks):
+        one = pa.record_batch(columns_of(chunk)), {"number": number, **_facts(chunk)}
+        if group and one[1]["form"] != group[0][1]["form"]:
+            yield _as_stream(group)
+            group = []
+        group.append(one)
+        batches = [batch for batch, _ in group]
+        is_full = sum(map(len, batches)) >= ROWS
+        if is_full or sum(batch.nbytes for batch in batches) >= CHUNK_BYTES:
+            yield _as_stream(group)
+            group = []
+    if group:
+        yield _as_stream(group)
+
+
+def _facts(chunk: Chunk) -> dict[str, Any]:
+    """What is no row of a chunk; the form is the type and the shape of an array."""
+    items, form = chunk.items, list[Any]()
+    if isinstance(items, np.ndarray):
+        form = [items.dtype.str, *items.shape[1:]]
+    rest = replace(chunk, items=[], labels=[], names=[], groups=[])
+    return {"form": form, "chunk": asdict(rest)}
+
+
+def _unpacked(data: bytes) -> Iterator[Chunk]:
+    for rows, facts in _of_stream(data):
+        rest = Chunk(**facts["chunk"])
+        if facts["form"]:
+            dtype, *shape = facts["form"]
+            rest = replace(rest, items=np.empty((0, *shape), dtype))
+        yield with_rows(rest, pa.Table.from_batches([rows]))
+
+
+def _as_stream(batches: Iterable[tuple[pa.RecordBatch, dict[str, Any]]]) -> bytes:
+    """Rows, and what is said of some together, as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with contextlib.ExitStack() as files:
+        writer = None
+        for rows, facts in batches:
+            if writer is None:
+                writer = files.enter_context(pa.ipc.new_stream(sink, rows.schema))
+            text = json.dumps(facts, default=np.generic.item)  # of NumPy's numbers
+            writer.write_batch(rows, {_FACTS: text})
+    return bytes(sink.getvalue())
+
+
+def _of_stream(data: bytes) -> Iterator[tuple[pa.RecordBatch, dict[str, Any]]]:
+    with pa.ipc.open_stream(data) as reader:
+        for one in reader.iter_batches_with_custom_metadata():
+            yield one.batch, json.loads(one.custom_metadata[_FACTS])

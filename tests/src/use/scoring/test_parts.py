@@ -1,0 +1,185 @@
+"""A source that is scored in parts gives the same file, and goes on where it ended."""
+
+import numpy as np
+import pytest
+from tests.src.use.scoring.conftest import X, png
+
+from headrace.data import decoding
+from headrace.data.sources.readers import folder as readers
+from headrace.errors import SourceError, UsageError
+from headrace.media import chunks
+from headrace.stages import workers
+from headrace.use import scoring
+from headrace.use.scoring import parts
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Chunks of six rows, whose parts are all done in this process."""
+    monkeypatch.setattr(parts, "ROWS", 1)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 6)
+    monkeypatch.setattr(readers, "ROWS_PER_CHUNK", 6)
+    monkeypatch.setattr(workers, "processors", lambda: 1)
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """The parts that are done, not taken from before."""
+    seen = []
+
+    def counted(part):
+        seen.append(part.digest)
+        return score_part(part)
+
+    score_part = parts.score_part
+    monkeypatch.setattr(parts, "score_part", counted)
+    return seen
+
+
+@pytest.fixture
+def in_parts(trained, out):
+    """Scores a source in parts; returns the record and the bytes of the output."""
+
+    def _score(source, name="parts.parquet", workers=2, settings=None, **given):
+        place, settings = out / name, settings or trained.settings
+        record = scoring.score(
+            "blobs", str(source), str(place), settings, workers=workers, **given
+        )
+        return record, place.read_bytes()
+
+    return _score
+
+
+def kept(trained):
+    """The files below ``scores/`` in the store, and those that the ledger accepts."""
+    files = [key for key in trained.home.store.keys() if key.startswith("scores/")]
+    anchors = [
+        key for key in trained.home.ledger.anchors() if key.startswith("scores/")
+    ]
+    return files, anchors
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """40 images with labels, as one array."""
+    np.savez(tmp_path / "y.npz", x=X, y=np.arange(40) % 3)
+    return tmp_path / "y.npz"
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_file_is_that_of_one_process(
+    in_parts, trained, labelled, folder, suffix, done
+):
+    for source, count in ((labelled, 7), (folder, 8)):
+        done.clear()
+        one, expected = in_parts(source, f"one.{suffix}", workers=0)
+        assert not done
+        seen = []
+        record, given = in_parts(source, f"parts.{suffix}", progress=seen.append)
+        assert len(done) == count
+        assert given == expected
+        same = {"output": "", "seconds": 0}
+        assert record.model_copy(update=same) == one.model_copy(update=same)
+        assert seen[-1] == record.rows
+        assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_score_that_was_stopped_goes_on_with_the_parts_that_it_has(
+    in_parts, trained, labelled, done, caplog
+):
+    caplog.set_level("INFO", "headrace")
+
+    def stop(rows):
+        if rows > 18:
+            raise KeyboardInterrupt
+
+    expected = in_parts(labelled, workers=0)[1]
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(labelled, progress=stop)
+    files, anchors = kept(trained)
+    assert len(done) == len(anchors) == 4
+    names = {key.rpartition("/")[2] for key in {*files} - {*anchors}}
+    assert names == {"model.keras", "plan.json"}, "and none that was only read"
+    assert in_parts(labelled)[1] == expected
+    assert len(done) == len(set(done)) == 7
+    assert "4 of 7 parts were there from an earlier score" in caplog.text
+    assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
+def test_parts_of_another_source_or_with_other_columns_are_not_taken(
+    in_parts, labelled, arrays, done
+):
+    def stop(rows):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(labelled, progress=stop)
+    in_parts(arrays)
+    assert len(done) == 1 + 7
+    labels = np.arange(40) % 3
+    np.savez(labelled, x=X[::-1], y=labels)
+    in_parts(labelled)
+    assert len(done) == 1 + 7 + 7
+
+
+@pytest.mark.usefixtures("small")
+def test_a_part_that_was_changed_in_the_store_is_made_again(
+    in_parts, trained, labelled, done, caplog
+):
+    expected = in_parts(labelled)[1]
+    done.clear()
+
+    def stop(rows):
+        if rows > 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(labelled, progress=stop)
+    key = kept(trained)[1][0]
+    other = trained.home.store.read(kept(trained)[1][1])
+    trained.home.store.write(key, other)
+    assert in_parts(labelled)[1] == expected
+    assert len(done) == 2 + 6
+    assert "is not the file that the ledger recorded" in caplog.text
+
+
+@pytest.mark.usefixtures("small")
+def test_a_damaged_part_is_told_as_in_one_process(in_parts, tmp_path, out):
+    np.savez(tmp_path / "x.npz", x_train=X, x_test=np.full((2, 8, 8), np.nan))
+    with pytest.raises(SourceError, match=r"x_test\[0\] has the pixel value nan"):
+        in_parts(tmp_path / "x.npz")
+    assert not list(out.iterdir())
+
+
+@pytest.mark.usefixtures("small")
+def test_files_that_unpack_to_too_much_are_refused_over_all_parts(
+    in_parts, trained, folder, monkeypatch
+):
+    for row in range(12):
+        (folder / f"{row}.png").write_bytes(png(np.zeros((200, 200), np.uint8)))
+    monkeypatch.setattr(decoding, "_FREE_BYTES", 300_000)  # more than a part has
+    settings = trained.settings.model_copy(update={"max_media_ratio": 1})
+    for count in (0, 2):
+        with pytest.raises(SourceError, match=r"decodes from .* bytes to [34]\d\d,"):
+            in_parts(folder, settings=settings, workers=count)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_worker_with_other_code_is_refused(in_parts, labelled, monkeypatch):
+    parts._opened.cache_clear()
+    states = iter([{"code a": "1"}, {"code a": "2"}])
+    monkeypatch.setattr(parts, "code_state", lambda roots: next(states))
+    with pytest.raises(UsageError, match="code a differs"):
+        in_parts(labelled)
+
+
+@pytest.mark.system
+def test_processes_that_help_make_the_same_file(in_parts, labelled, monkeypatch):
+    monkeypatch.setattr(parts, "ROWS", 1)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
+    expected = in_parts(labelled, workers=0)[1]
+    assert in_parts(labelled, workers=2)[1] == expected
