@@ -1,6 +1,6 @@
 """What runs on a GPU: through Keras on JAX, and through TensorFlow.
 
-``pytest tests/gpu`` runs what suits the machine. With HEADRACE_TEST_DEVICE=cpu all of
+``pytest tests/gpu`` runs what suits the machine. With TEST_DEVICE=cpu all of
 it runs on the CPU instead, which tells whether it would run on a GPU.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DEVICE = os.environ.get("HEADRACE_TEST_DEVICE", "gpu")
+DEVICE = os.environ.get("TEST_DEVICE", "gpu")
 _COUNT = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
 
 
@@ -40,7 +40,7 @@ def on_jax():
     if not importlib.util.find_spec("jax"):
         pytest.skip("JAX is not installed: pip install 'jax[cuda12]'")
     if DEVICE == "gpu" and not shutil.which("nvidia-smi"):
-        pytest.skip("no NVIDIA GPU is here; HEADRACE_TEST_DEVICE=cpu runs it without")
+        pytest.skip("no NVIDIA GPU is here; TEST_DEVICE=cpu runs it without")
 
     def run(module):
         done = subprocess.run(
@@ -63,7 +63,7 @@ def on_jax():
 def tensorflow_device():
     """The device that TensorFlow trains on, as a run records it."""
     if DEVICE == "gpu" and not shutil.which("nvidia-smi"):
-        pytest.skip("no NVIDIA GPU is here; HEADRACE_TEST_DEVICE=cpu runs it without")
+        pytest.skip("no NVIDIA GPU is here; TEST_DEVICE=cpu runs it without")
     if DEVICE == "gpu" and not _gpus_of_tensorflow():
         pytest.skip("TensorFlow sees no GPU: pip install 'headrace[gpu]'")
     return DEVICE
