@@ -131,5 +131,5 @@ def connect(pair, name, network):
 def variables(**own):
     """The environment of a machine that has our programs, and nothing of this one."""
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    kept = {k: os.environ[k] for k in ("LANG", "TMPDIR") if k in os.environ}
-    return {**kept, "PATH": programs, "HOME": "/root", "PYTHONUNBUFFERED": "1", **own}
+    fixed = {"PATH": programs, "HOME": "/root", "LANG": "C.UTF-8"}
+    return {**fixed, "PYTHONUNBUFFERED": "1", **own}

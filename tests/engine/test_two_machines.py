@@ -28,10 +28,10 @@ PATIENCE_SECONDS = 600  # of a machine that has much else to do
 SECRETS = {"SECRET": "canary1secret", "PASSWORD": "canary2password"}
 
 
-def command(text, page=GUIDE, *more):
+def command(text, page=GUIDE):
     """The words of a command that a guide gives."""
     assert any(f"\n{text}\n" in f"\n{block.text}" for block in blocks_of(page)), text
-    return [*shlex.split(text), *more]
+    return shlex.split(text)
 
 
 def variables_of(title):
@@ -111,13 +111,71 @@ def project(folder):
     assert text != BLOBS
     (place / "pipeline.toml").write_text(f"{text}\n[deploy]\n")
     write_blobs(place / "blobs.npz")
+    (folder / "tmp").mkdir()
     return folder / "project"
 
 
 def environment(project, home, **own):
     """That of a shell on a machine with a home of its own."""
     places = {"HEADRACE_HOME": str(home), "HEADRACE_PROJECT": str(project)}
+    # What a process that is killed leaves goes with the folder.
+    places["TMPDIR"] = str(project.parent / "tmp")
     return variables(**places, HEADRACE_ENGINES="none", CUDA_VISIBLE_DEVICES="", **own)
+
+
+def start_both(machines, folder, project, name):
+    """Begin a fit on both machines, by the guide's commands: chief and worker."""
+    fits = GUIDES / "gpus.md"
+    workers = [f"{machine.name}:2222" for machine in machines]
+    commands = ("headrace run digits", "python -m headrace.stages.fitting.worker")
+    started = []
+    for index, (machine, text) in enumerate(zip(machines, commands, strict=True)):
+        task = {"type": "worker", "index": index}
+        own = environment(
+            project,
+            folder / f"{name}-{machine.name}",
+            HEADRACE_STORE=str(folder / f"{name}-store"),
+            TF_CONFIG=json.dumps({"cluster": {"worker": workers}, "task": task}),
+        )
+        words = command(text, fits)
+        if index == 0:
+            words = [*words[:-1], "blobs", "--json"]
+        log = folder / f"{name}-{machine.name}.log"
+        started.append((machine.start(*words, log=log, environment=own), log))
+    return started
+
+
+def ended(started, code, seconds):
+    """What both said when they had ended with an exit code within a time."""
+    for process, log in started:
+        assert process.wait(seconds) == code, log.read_text()
+    return [log.read_text() for _, log in started]
+
+
+def answer(said):
+    """The one object of `--json` among a command's words."""
+    return json.loads(said.splitlines()[-1])
+
+
+def test_machines_of_one_fit_go_on_after_a_cut(machines, folder, project):
+    control, _ = machines
+    said, _ = ended(start_both(machines, folder, project, "whole"), 0, 240)
+    whole = answer(said)
+    cut = start_both(machines, folder, project, "cut")
+    _, log = cut[0]
+    until(
+        lambda: f"epoch {CUT_AT}/" in log.read_text(), "no training", PATIENCE_SECONDS
+    )
+    control.cut()
+    for said in ended(cut, 3, 60):
+        assert "Another machine of TF_CONFIG does not answer" in said
+        assert "it goes on at the last checkpoint" in said
+    control.mend()
+    said, _ = ended(start_both(machines, folder, project, "cut"), 0, 240)
+    gone_on = answer(said)
+    (train,) = [stage for stage in gone_on["stages"] if stage["name"] == "train"]
+    assert train["state"] == "resumed"
+    assert gone_on["weights_digest"] == whole["weights_digest"]
 
 
 @pytest.fixture(scope="module")
@@ -268,58 +326,3 @@ def test_a_training_goes_on_after_a_cut(machines, folder, project, shell, worker
     assert process.poll() is None, "the worker lives"
     (version,) = headrace("headrace compare digits")["versions"]
     assert version["weights_digest"] == uncut["weights_digest"]
-
-
-def start_both(machines, folder, project, name):
-    """Begin a fit on both machines, by the guide's commands: chief and worker."""
-    fits = GUIDES / "gpus.md"
-    workers = [f"{machine.name}:2222" for machine in machines]
-    commands = ("headrace run digits", "python -m headrace.stages.fitting.worker")
-    started = []
-    for index, (machine, text) in enumerate(zip(machines, commands, strict=True)):
-        task = {"type": "worker", "index": index}
-        own = environment(
-            project,
-            folder / f"{name}-{machine.name}",
-            HEADRACE_STORE=str(folder / f"{name}-store"),
-            TF_CONFIG=json.dumps({"cluster": {"worker": workers}, "task": task}),
-        )
-        words = command(text, fits)
-        if index == 0:
-            words = [*words[:-1], "blobs", "--json"]
-        log = folder / f"{name}-{machine.name}.log"
-        started.append((machine.start(*words, log=log, environment=own), log))
-    return started
-
-
-def ended(started, code, seconds):
-    """What both said when they had ended with an exit code within a time."""
-    for process, log in started:
-        assert process.wait(seconds) == code, log.read_text()
-    return [log.read_text() for _, log in started]
-
-
-def answer(said):
-    """The one object of `--json` among a command's words."""
-    return json.loads(said.splitlines()[-1])
-
-
-def test_machines_of_one_fit_go_on_after_a_cut(machines, folder, project):
-    control, _ = machines
-    said, _ = ended(start_both(machines, folder, project, "whole"), 0, 240)
-    whole = answer(said)
-    cut = start_both(machines, folder, project, "cut")
-    _, log = cut[0]
-    until(
-        lambda: f"epoch {CUT_AT}/" in log.read_text(), "no training", PATIENCE_SECONDS
-    )
-    control.cut()
-    for said in ended(cut, 3, 60):
-        assert "Another machine of TF_CONFIG does not answer" in said
-        assert "it goes on at the last checkpoint" in said
-    control.mend()
-    said, _ = ended(start_both(machines, folder, project, "cut"), 0, 240)
-    gone_on = answer(said)
-    (train,) = [stage for stage in gone_on["stages"] if stage["name"] == "train"]
-    assert train["state"] == "resumed"
-    assert gone_on["weights_digest"] == whole["weights_digest"]
