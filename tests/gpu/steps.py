@@ -30,7 +30,7 @@ from headrace.tasks import task
 DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))
 RECIPE = TrainingSpec()
 NETWORKS = {"mlp": {}, "cnn": {"dropout": 0.0, "shift": 0.0, "zoom": 0.0}}
-STEPS, FEW = 200, 30  # a step of `cnn` takes a CPU long, above all in bfloat16
+STEPS, FEW = 200, 10  # a step of `cnn` takes a CPU long, above all in bfloat16
 REPEATS = {"cpu": 1, "gpu": 7}
 EPSILON = 0.001  # of Keras's batch normalisation
 
