@@ -1,7 +1,9 @@
 """Runs of one pipeline over a range of dates, without those that are done.
 
 A date is run by a process on this machine (`Here`) or, if the pipeline is deployed, by
-a worker (`There`). Outcomes are kept in the store.
+a worker (`There`). Outcomes are kept in the store. Runs come in the order of the dates,
+since each is compared with the champion that the one before has left; what does not
+depend on it, up to the training, may be done ahead for several dates at once.
 """
 
 from __future__ import annotations
@@ -10,24 +12,25 @@ import contextlib
 import hashlib
 import itertools
 import json
+import logging
 import re
 import signal
 import subprocess
 import sys
 import threading
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from headrace import errors
 from headrace.data.sources.identity import source_identity
 from headrace.errors import DependencyError, HeadraceError, Refusal, UsageError
 from headrace.planning import Plan
-from headrace.records import DEFAULT_TASK
+from headrace.records import DEFAULT_TASK, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
@@ -38,6 +41,9 @@ from headrace.tasks import task as task_named
 from headrace_flows.client import Stopped, start_once, wait_for, work_of
 from headrace_ops.prefect_errors import translate_errors
 
+if TYPE_CHECKING:
+    from headrace_flows.spreading import Piece, Place
+
 DATE = "{date}"
 Step = Literal["day", "week", "month"]
 DONE_CODES = {0, 1}  # a refused run is done, too
@@ -46,6 +52,7 @@ _FIELDS = (
     *("seconds", "experiment", "overrides"),
 )
 _RAISED = re.compile(r"exception: (\w+):")
+log = logging.getLogger("headrace")
 _CODES = {
     **{"promoted": 0, "registered": 0, "unchanged": 0},
     **{"refused": 1, "cancelled": 130},
@@ -122,6 +129,7 @@ class Backfill:
     ) -> None:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
+        self._settings = settings
         self._store = Home(settings).anchored
         self._report = report
 
@@ -136,21 +144,45 @@ class Backfill:
                 tasks.append(task)
         return tasks
 
-    def run(self, tasks: Sequence[BackfillTask], runner: Runner, at_once: int) -> None:
-        """Run tasks, the oldest first, a number of them at once, each in a thread.
+    def run(
+        self, tasks: Sequence[BackfillTask], runner: Runner, place: Place | None = None
+    ) -> None:
+        """Run tasks, the oldest first.
+
+        Args:
+            tasks: one for each date.
+            runner: runs them.
+            place: where the trainings are done ahead; None: they are not.
 
         Raises:
-            KeyboardInterrupt: on Ctrl-C, once the running tasks have ended.
+            KeyboardInterrupt: on Ctrl-C, once the running task has ended.
         """
-        with ThreadPoolExecutor(at_once) as pool:
-            waiting = [pool.submit(self._run_one, task, runner) for task in tasks]
+        with contextlib.ExitStack() as stack:
+            ahead: list[Future[None]] = []
+            if place is not None:
+                from headrace_flows.spreading import begun
+
+                pieces = [self._training(task) for task in tasks]
+                ahead += stack.enter_context(begun(place, pieces))
+            pool = stack.enter_context(ThreadPoolExecutor(1))
             try:
-                for future in waiting:
-                    future.result()
+                for number, task in enumerate(tasks):
+                    for trained in ahead[number : number + 1]:
+                        if error := trained.exception():  # the run tries it again
+                            log.warning("%s: its training failed: %s", task.date, error)
+                    pool.submit(self._run_one, task, runner).result()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)  # no other task begins
                 runner.stop()
                 raise
+
+    def _training(self, task: BackfillTask) -> Piece:
+        from headrace_flows.spreading import Piece
+
+        body = {
+            "pipeline": task.spec.model_dump(mode="json"),
+            "folder": _recorded(task, self._settings),
+        }
+        return Piece(pipeline=task.spec.name, work="training", body=body)
 
     def _run_one(self, task: BackfillTask, runner: Runner) -> None:
         outcome: dict[str, Any] = {"date": task.date}
@@ -263,7 +295,7 @@ class There:
         work = work_of(self._settings, f"backfill-{key}")
         with translate_errors(), get_client(sync_client=True) as client:
             try:
-                run = self._start(client, task, plan, work)
+                run = self._start(client, task, work)
                 ended = wait_for(client, run, task.spec.name, self._stopping)
             except ObjectNotFound as error:
                 raise UsageError(
@@ -279,17 +311,14 @@ class There:
         """Stop waiting. Runs that workers have started go on."""
         self._stopping.set()
 
-    def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
-        folder = f"sha256:{pack_folder(task.folder, plan.home.store)}"
-        ledger = Deployments(self._settings.database_url)
-        ledger.record({folder: task.spec.name}, self._settings.user)
+    def _start(self, client: Any, task: BackfillTask, work: str) -> Any:
         return start_once(
             client,
             self._deployment,
             work,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
-                "folder": folder,
+                "folder": _recorded(task, self._settings),
                 "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",
@@ -297,6 +326,33 @@ class There:
 
 
 Runner: TypeAlias = Here | There
+
+
+def _recorded(task: BackfillTask, settings: Settings) -> str:
+    """The folder of a task in the store, recorded as one that workers may use."""
+    folder = f"sha256:{pack_folder(task.folder, Home(settings).store)}"
+    ledger = Deployments(settings.database_url)
+    ledger.record({folder: task.spec.name}, settings.user)
+    return folder
+
+
+def do_training(body: Mapping[str, Any], settings: Settings) -> None:
+    """Do what a run does up to its training, so that the run finds the results.
+
+    Args:
+        body: ``pipeline``, the spec, and ``folder``, as the train flow takes them.
+        settings: with the store, the ledger and MLflow.
+    """
+    from prefect.runtime import flow_run
+
+    from headrace_flows import stages
+    from headrace_flows.train import new_run
+
+    spec = PipelineSpec.model_validate(body["pipeline"])
+    run = new_run(spec, body["folder"], register_only=True, settings=settings)
+    run.flow_run_id = str(flow_run.get_id() or "")
+    snapshot = run.find(run.plan.ingest(), SnapshotRecord) or stages.ingest.fn(run)
+    stages.train.fn(run, snapshot, run.validate(snapshot))
 
 
 def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:

@@ -38,7 +38,10 @@ from headrace_flows.deployments import owner_tags
 from headrace_ops.live import lasting_api_url
 from headrace_ops.prefect_errors import translate_errors
 
-WORKS = {"trial": "headrace.use.tuning.trials.do_trial"}
+WORKS = {
+    "trial": "headrace.use.tuning.trials.do_trial",
+    "training": "headrace_flows.backfilling.do_training",
+}
 FLOW = "assist"
 
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
@@ -106,26 +109,35 @@ def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
             yield here
 
 
-def spread(place: Place, pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Have pieces done, the first ones first; gives each when it is done.
+@contextlib.contextmanager
+def begun(place: Place, pieces: Iterable[Piece]) -> Iterator[dict[Future[None], Piece]]:
+    """Have pieces done during a block, the first ones first; gives a future of each.
 
-    Raises:
-        HeadraceError: as a piece has raised first. No further one is begun, and those
-            that are under way end, each with its result in the store.
-        KeyboardInterrupt: on Ctrl-C. Processes of this machine end in the middle of
-            their piece; what runs elsewhere goes on, and the next call waits for it.
+    If the block raises an error, no further piece is begun, and those that are under
+    way end, each with its result in the store. On Ctrl-C nobody waits for them:
+    processes of this machine end in the middle of their piece; what runs elsewhere goes
+    on, and who asks for the same piece waits for it.
     """
     with ThreadPoolExecutor(place.at_once) as threads:
-        waiting = {threads.submit(place.do, one): one for one in pieces}
         try:
-            for future in as_completed(waiting):
-                future.result()
-                yield waiting[future]
+            yield {threads.submit(place.do, one): one for one in pieces}
         except BaseException as error:
             threads.shutdown(wait=False, cancel_futures=True)
             if not isinstance(error, Exception):
                 place.stop()
             raise
+
+
+def spread(place: Place, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Have pieces done, see `begun`; gives each when it is done.
+
+    Raises:
+        HeadraceError: as a piece has raised first.
+    """
+    with begun(place, pieces) as waiting:
+        for future in as_completed(waiting):
+            future.result()
+            yield waiting[future]
 
 
 def do_piece(piece: Piece, settings: Settings, flow_run_id: str = "") -> None:

@@ -133,7 +133,9 @@ def _train(
 
 
 def run_tags(run: Run) -> dict[str, str]:
-    """Tags that link a run in MLflow to its run in Prefect."""
+    """Tags that link a run in MLflow to its run in Prefect, if it has one."""
+    if not run.flow_run_id:
+        return {}
     return {
         "headrace.flow_run_id": run.flow_run_id,
         "mlflow.note.content": f"Made by [this run in Prefect]({run.flow_run_url}).",

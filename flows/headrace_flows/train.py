@@ -95,10 +95,15 @@ def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
         prepare_in_background(version, run.plan.settings)
 
 
-def new_run(pipeline: PipelineSpec, folder: str, register_only: bool = False) -> Run:
+def new_run(
+    pipeline: PipelineSpec,
+    folder: str,
+    register_only: bool = False,
+    settings: Settings | None = None,
+) -> Run:
     """A run for a flow that no command of this process has started."""
     log_to_prefect()
-    settings = Settings().prepare_home()
+    settings = settings or Settings().prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
         # Any other folder would bring code, and a law of its own.

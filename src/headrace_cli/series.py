@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from contextlib import nullcontext
 from datetime import date
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -148,7 +149,15 @@ def backfill(  # noqa: PLR0913
         ),
     ] = None,
     every: Annotated[Every, Option(help="The step from one run to the next.")] = "day",
-    at_once: Annotated[int, Option(min=1, help="Runs at the same time.")] = 1,
+    workers: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="Trainings at once, ahead of the runs, which stay in order: on the "
+            "pool of the deployment assist, else on Dask, else in as many processes "
+            "here. By default each run does its own.",
+        ),
+    ] = None,
     promote: Annotated[
         bool, Option("--promote", help="Also promote, as headrace run does.")
     ] = False,
@@ -158,6 +167,7 @@ def backfill(  # noqa: PLR0913
     Versions are registered. The champion stays, unless --promote is given.
     """
     from headrace_flows.backfilling import Backfill, dates
+    from headrace_flows.spreading import workers as opened
     from headrace_ops.run_server import server_for_run
 
     started = time.perf_counter()
@@ -179,13 +189,15 @@ def backfill(  # noqa: PLR0913
     left = work.left()
     is_interrupted = False
     if left:
+        name = tasks[0].spec.name
         with (
+            opened(settings, name, workers) if workers else nullcontext() as place,
             server_for_run(settings) as server,
             Progress("run", len(left), is_listed=True) as progress,
         ):
             server.wait()
             try:
-                work.run(left, *_runner(tasks[0].spec.name, settings, at_once))
+                work.run(left, _runner(name, settings), place)
             except KeyboardInterrupt:
                 is_interrupted = True
     value, exit_code = _conclude(work, is_interrupted)
@@ -193,12 +205,8 @@ def backfill(  # noqa: PLR0913
     answer(value, lambda: _show_backfill(value), exit_code)
 
 
-def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, int]:
-    """The runner, and how many tasks it may run at once.
-
-    Workers run the tasks if the pipeline is deployed, otherwise processes here. A
-    deployment with a limit may cancel runs beyond it.
-    """
+def _runner(pipeline: str, settings: Settings) -> Runner:
+    """Workers run the tasks if the pipeline is deployed, otherwise processes here."""
     from prefect.client.orchestration import get_client
 
     from headrace_flows.backfilling import Here, There
@@ -209,12 +217,7 @@ def _runner(pipeline: str, settings: Settings, at_once: int) -> tuple[Runner, in
     with translate_errors(), get_client(sync_client=True) as client:
         deployments = find_deployments(client, owner_tags(settings))
     deployment = deployments.get(f"train/{pipeline}")
-    if deployment is None:
-        return Here(), at_once
-    limit = deployment.global_concurrency_limit
-    if limit is not None:
-        at_once = min(at_once, limit.limit)
-    return There(deployment.id, settings), max(at_once, 1)
+    return There(deployment.id, settings) if deployment else Here()
 
 
 def _task(

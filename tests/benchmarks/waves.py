@@ -137,7 +137,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the regrets of all functions, and the paired differences from one by one."""
+    """Print the regrets, and the paired differences from one by one."""
     with Pool(2) as pool:
         for name in FUNCTIONS:
             found = {

@@ -1,15 +1,20 @@
 """``headrace backfill``: a range of dates, each done once."""
 
+import contextlib
 import shutil
 import signal
+import time
 from datetime import date
 from typing import Any
 
+import psutil
 import pytest
 
 from headrace.errors import DependencyError, UsageError
+from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
+from headrace.state.tracking import Tracking
 from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import (
     Backfill,
@@ -19,6 +24,7 @@ from headrace_flows.backfilling import (
     dates,
     fill_in,
 )
+from headrace_flows.spreading import workers
 
 Home = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
@@ -84,7 +90,7 @@ def test_what_is_done_is_not_done_again_and_one_failure_stops_no_other(
     missing = tmp_path / "2026-01-31.npz"
     missing.rename(tmp_path / "away.npz")
     command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK)
-    first = home.headrace(*command, "--at-once", "2", "--json")
+    first = home.headrace(*command, "--workers", "2", "--json")
     assert first.exit_code == 2, first.err
     assert first.json["counts"] == {"registered": 2, "error": 1}
     assert "2026-01-31.npz" in first.json["runs"][1]["reason"]
@@ -144,7 +150,7 @@ def test_a_request_that_fails_ends_its_own_date_only(settings, project):
     ]
     told = []
     work = Backfill(tasks, settings, told.append)
-    work.run(work.left(), Failing(), 1)
+    work.run(work.left(), Failing())
     answer, exit_code = _conclude(work, is_interrupted=False)
     assert (answer["status"], exit_code, len(told)) == ("error", 3, 2)
     assert answer["counts"] == {"error": 1, "registered": 1}
@@ -180,20 +186,97 @@ def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
     assert "deploy.when_busy=wait" in task.arguments
 
 
-def test_no_more_run_at_once_than_the_deployment_takes(settings, prefect_server):
+@pytest.fixture
+def deployed(settings, prefect_server):
+    """Deploys a flow of ``spots`` that may have two runs at once."""
     from prefect.client.orchestration import get_client
 
     from headrace_flows.deploying import apply
     from headrace_flows.deployments import WantedDeployment, owner_tags
 
     tags = owner_tags(settings)
-    wanted = WantedDeployment(
-        "train", "spots", "", FlowSpec(concurrency=2), tuple(tags)
-    )
+
+    def deploy(flow, pool="cpu"):
+        table = FlowSpec(concurrency=2, pool=pool)
+        wanted = WantedDeployment(flow, "spots", "", table, tuple(tags))
+        with get_client(sync_client=True) as client:
+            apply(client, [wanted], tags, [])
+
+    yield deploy
     with get_client(sync_client=True) as client:
-        apply(client, [wanted], tags, [])
-        runner, at_once = _runner("spots", settings, 5)
         apply(client, [], tags, None)
-    assert (type(runner), at_once) == (There, 2)
-    runner, at_once = _runner("spots", settings, 5)
-    assert (type(runner), at_once) == (Here, 5)
+
+
+def test_a_deployed_pipeline_is_run_by_its_workers(settings, deployed):
+    assert type(_runner("spots", settings)) is Here
+    deployed("train")
+    assert type(_runner("spots", settings)) is There
+
+
+def test_a_pool_without_a_worker_is_told_at_once(settings, deployed):
+    deployed("assist", pool="empty")
+    with pytest.raises(DependencyError, match="headrace worker --pool empty") as told:
+        with workers(settings, "spots", 2):
+            pass
+    assert "The pool empty, on which assist/spots is deployed" in str(told.value)
+    assert told.value.exit_code == 3
+
+
+def test_no_more_run_at_once_than_the_deployment_takes(settings, deployed, monkeypatch):
+    monkeypatch.setattr("headrace_flows.spreading.has_worker", lambda *_: True)
+    deployed("assist")
+    with workers(settings, "spots", 5) as place:
+        assert (place.at_once, place.where) == (2, "on the pool cpu")
+    with workers(settings, "blobs", 5) as place:
+        assert place.at_once == 5
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_a_number_of_workers_below_one_is_refused(home, count):
+    command = ("backfill", "blobs", *DAYS, "--workers", count, "--json")
+    answer = home.headrace(*command)
+    assert answer.exit_code == 2
+    assert "--workers" in answer.json["reason"]
+
+
+def results(answer):
+    """What of a backfill must not depend on who trains, and how many at once."""
+    names = ("date", "status", "version", "weights_digest", "test_accuracy", "reason")
+    return [{name: run.get(name) for name in names} for run in answer.json["runs"]]
+
+
+@pytest.mark.integration
+def test_trainings_ahead_change_no_result_also_after_all_was_killed(
+    home, by_date, prefect_server, tmp_path, copy_of
+):
+    other = type(home)(copy_of(home.path, tmp_path / "other"), home.project)
+    command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK, "--promote")
+    in_order = other.headrace(*command, "--json")
+    assert in_order.exit_code == 0, in_order.err
+    assert [run["version"] for run in in_order.json["runs"]] == [1, 2, 3]
+
+    ahead = (*command, "--workers", "2", "--json")
+    process = home.start(*ahead, PREFECT_API_URL=prefect_server)
+    limit = time.monotonic() + 300
+    while not [
+        *home.path.glob("store/checkpoints/*"),
+        *home.path.glob("store/models/*"),
+    ]:
+        assert time.monotonic() < limit
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    everything = psutil.Process(process.pid).children(recursive=True)
+    for one in (psutil.Process(process.pid), *everything):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.communicate()
+    answer = home.headrace(*ahead)
+    assert answer.exit_code == 0, answer.err
+    assert "its training failed" not in answer.err
+    assert results(answer) == results(in_order)
+    client = Tracking(Settings(project=home.project, home=home.path)).client
+    (experiment,) = client.search_experiments(filter_string="name = 'blobs'")
+    runs = client.search_runs([experiment.experiment_id])
+    trained = [run for run in runs if run.info.status == "FINISHED"]
+    assert len(trained) == 3
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}

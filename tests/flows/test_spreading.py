@@ -144,3 +144,48 @@ def test_a_flow_does_only_what_is_listed(settings):
 
     with pytest.raises(spreading.errors.UsageError, match=r"no work 'os\.system'"):
         assist.fn("blobs", "os.system", {})
+
+
+def test_workers_of_dask_do_pieces_with_settings_of_their_own(
+    settings, place, monkeypatch
+):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("HEADRACE_HOME", str(settings.home))
+    monkeypatch.setenv("HEADRACE_USER", "dask@lab")
+    kinds = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**kinds) as cluster:
+        address = {"dask_address": cluster.scheduler_address}
+        here = settings.model_copy(update=address)
+        with spreading.workers(here, "blobs", 5) as dask:
+            assert (dask.at_once, dask.where) == (2, "on Dask")
+            pieces = [a_piece(place, name, meets=2) for name in "abc"]
+            assert len(list(spread(dask, pieces))) == 3
+            with pytest.raises(Refusal, match="It is refused"):
+                list(spread(dask, [a_piece(place, "d", refused=True)]))
+    assert (place / "c").read_text() == "dask@lab"
+    assert begun(place, "c") != os.getpid()
+
+
+def test_an_interrupt_leaves_the_workers_of_dask_at_their_pieces(
+    settings, place, monkeypatch
+):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("HEADRACE_HOME", str(settings.home))
+    kinds = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**kinds) as cluster:
+        address = {"dask_address": cluster.scheduler_address}
+        here = settings.model_copy(update=address)
+
+        def interrupt():
+            begun(place, "a")
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            with spreading.workers(here, "blobs", 1) as dask:
+                list(spread(dask, [a_piece(place, "a", waits=True)]))
+        (place / "end").touch()
+        limit = time.monotonic() + 60
+        while not (place / "a").exists():
+            assert time.monotonic() < limit
+            time.sleep(0.01)

@@ -1,10 +1,12 @@
 """``headrace tune``: trials, the best of them through the gates, and going on."""
 
+import contextlib
 import json
 import signal
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from headrace.settings import Settings
@@ -186,6 +188,18 @@ def test_a_wrong_search_is_a_usage_error_before_anything_runs(
     assert not home.path.exists()
 
 
+def test_a_dask_scheduler_that_is_away_ends_it_before_the_data(home, monkeypatch):
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("HEADRACE_DASK_ADDRESS", "tcp://127.0.0.1:9")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with dask.config.set({"distributed.comm.timeouts.connect": "300ms"}):
+        answer = home.headrace(*SEARCH, "--workers", "2")
+    assert answer.exit_code == 3
+    assert answer.json["error"]["kind"] == "DependencyError"
+    assert "scheduler tcp://127.0.0.1:9 does not answer" in answer.json["reason"]
+
+
 def test_data_that_is_refused_ends_it_before_the_trials(prefect_server, home, tmp_path):
     (tmp_path / "data.npz").write_bytes(b"PK\x03\x04 no archive")
     answer = home.headrace(*SEARCH, "--data", str(tmp_path / "data.npz"))
@@ -196,11 +210,16 @@ def test_data_that_is_refused_ends_it_before_the_trials(prefect_server, home, tm
 
 
 @pytest.mark.integration
-def test_a_search_that_was_killed_goes_on(after_first, prefect_server, tuned):
-    arguments = [*SEARCH, "--trials", "5"]
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_a_search_that_was_killed_goes_on(after_first, prefect_server, tuned, workers):
+    arguments = [*SEARCH, "--trials", "5", *workers]
     process = after_first.start(*arguments)
     wait_for_trials(after_first, process, 2)
+    everything = psutil.Process(process.pid).children(recursive=True)
     process.kill()
+    for child in everything:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
     process.communicate()
     kept = trials_of(after_first)
     assert len(kept) < 5
@@ -208,7 +227,8 @@ def test_a_search_that_was_killed_goes_on(after_first, prefect_server, tuned):
     assert again.exit_code == 0, again.err
     found = again.json["trials"]
     assert len(found) == 5
-    assert [t["run_id"] for t in found[: len(kept)]] == [t["run_id"] for t in kept]
+    by_number = {trial["number"]: trial["run_id"] for trial in found}
+    assert [by_number[t["number"]] for t in kept] == [t["run_id"] for t in kept]
     first_three = [trial["overrides"] for trial in tuned[1].json["trials"]]
     assert [trial["overrides"] for trial in found[:3]] == first_three
     runs = runs_of(after_first)
@@ -216,12 +236,13 @@ def test_a_search_that_was_killed_goes_on(after_first, prefect_server, tuned):
     children = {r.info.run_id: r for r in runs if "mlflow.parentRunId" in r.data.tags}
     for trial in found:
         assert children.pop(trial["run_id"]).info.status == "FINISHED"
-    assert len(children) <= 1
+    assert len(children) <= (2 if workers else 1)
     assert {run.info.status for run in children.values()} <= {"KILLED"}
 
 
-def test_ctrl_c_ends_it_and_keeps_what_there_is(after_first):
-    process = after_first.start(*SEARCH, "--trials", "200")
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_ctrl_c_ends_it_and_keeps_what_there_is(after_first, workers):
+    process = after_first.start(*SEARCH, "--trials", "200", *workers)
     wait_for_trials(after_first, process, 1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=600)

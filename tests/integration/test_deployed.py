@@ -1,5 +1,6 @@
 """Deployed pipelines on real workers: what they run, where, and how often."""
 
+import json
 import os
 import shutil
 import signal
@@ -169,6 +170,47 @@ def test_a_training_that_is_killed_on_its_pool_goes_on_there(deploy, api, servic
     told = {run["state"]["name"]: run["state"]["message"] for run in attempts}
     assert "SIGKILL" in told["Crashed"]
     assert told["Completed"].startswith("Went on from epoch ")
+
+
+def test_trials_on_a_pool_go_on_after_all_was_killed_and_are_those_of_one_process(
+    services, deploy, api, place, start_command, tmp_path
+):
+    deploy("[deploy.flows.assist]", "concurrency = 2")
+    rate = "training.learning_rate=log(0.01,0.2)"
+    search = ("tune", "spots", "--trials", "5", "--set", rate)
+    there = {"HEADRACE_PROJECT": str(place)}
+    command = services.start(*search, "--workers", "2", "--json", **there)
+    limit = time.monotonic() + 200
+    running = done = []
+    while not (running and done):
+        assert time.monotonic() < limit
+        assert command.poll() is None, command.communicate()
+        runs = runs_of(api, "assist/spots")
+        done = [run for run in runs if run["state"]["name"] == "Completed"]
+        running = [run for run in runs if run["state"]["name"] == "Running"]
+        time.sleep(0.05)
+    command.kill()
+    for run in running:
+        if process := fit_process(run["id"]):
+            os.kill(process.pid, signal.SIGKILL)
+    command.communicate()
+    code, answer = services.headrace(*search, "--workers", "2", **there)
+    assert code == 0, answer
+    runs = runs_of(api, "assist/spots")
+    ended_well = [run for run in runs if run["state"]["name"] == "Completed"]
+    numbers = [run["parameters"]["body"]["number"] for run in ended_well]
+    assert sorted(numbers) == [1, 2, 3, 4, 5]
+    alone = start_command(tmp_path / "home", place, *search, "--json")
+    out, err = alone.communicate(timeout=240)
+    assert alone.returncode == 0, err
+    expected = json.loads(out)
+    for found in (answer, expected):
+        for trial in found["trials"]:
+            for own in ("seconds", "fit_seconds", "run_id"):
+                del trial[own]
+    assert answer["trials"] == expected["trials"]
+    assert answer["best"] == expected["best"]
+    assert answer["run"]["weights_digest"] == expected["run"]["weights_digest"]
 
 
 def test_what_the_training_refuses_there_is_what_it_would_say_here(deploy, api):

@@ -105,8 +105,9 @@ def search(  # noqa: PLR0913, what is searched, and how
                     write_request(plan, study, snapshot, contract, parent)
                 try:
                     _run_trials(study, wanted, spread)
-                except BaseException:
-                    tracking.end_gone(parent[1])  # of processes that were ended
+                except BaseException:  # other processes may have been ended
+                    tracking.end_gone(parent[1])
+                    study.reload()
                     raise
                 _log_report(study, tracking)
             study.keep(concluded=len(study.trials), trials=study.trials)
