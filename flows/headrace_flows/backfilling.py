@@ -35,10 +35,10 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
 from headrace.state.home import Home
-from headrace.state.ledger.files import Deployments
 from headrace.state.packing import pack_folder
 from headrace.tasks import task as task_named
 from headrace_flows.client import Stopped, start_once, wait_for, work_of
+from headrace_flows.run import record_folder
 from headrace_ops.prefect_errors import translate_errors
 
 if TYPE_CHECKING:
@@ -178,9 +178,10 @@ class Backfill:
     def _training(self, task: BackfillTask) -> Piece:
         from headrace_flows.spreading import Piece
 
+        plan = Plan(task.spec, task.folder, Home(self._settings))
         body = {
             "pipeline": task.spec.model_dump(mode="json"),
-            "folder": _recorded(task, self._settings),
+            "folder": record_folder(plan),
         }
         return Piece(pipeline=task.spec.name, work="training", body=body)
 
@@ -295,7 +296,7 @@ class There:
         work = work_of(self._settings, f"backfill-{key}")
         with translate_errors(), get_client(sync_client=True) as client:
             try:
-                run = self._start(client, task, work)
+                run = self._start(client, task, plan, work)
                 ended = wait_for(client, run, task.spec.name, self._stopping)
             except ObjectNotFound as error:
                 raise UsageError(
@@ -311,14 +312,14 @@ class There:
         """Stop waiting. Runs that workers have started go on."""
         self._stopping.set()
 
-    def _start(self, client: Any, task: BackfillTask, work: str) -> Any:
+    def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
         return start_once(
             client,
             self._deployment,
             work,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
-                "folder": _recorded(task, self._settings),
+                "folder": record_folder(plan),
                 "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",
@@ -326,14 +327,6 @@ class There:
 
 
 Runner: TypeAlias = Here | There
-
-
-def _recorded(task: BackfillTask, settings: Settings) -> str:
-    """The folder of a task in the store, recorded as one that workers may use."""
-    folder = f"sha256:{pack_folder(task.folder, Home(settings).store)}"
-    ledger = Deployments(settings.database_url)
-    ledger.record({folder: task.spec.name}, settings.user)
-    return folder
 
 
 def do_training(body: Mapping[str, Any], settings: Settings) -> None:

@@ -37,12 +37,14 @@ from headrace.spec.law import name_by_changes
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
+from headrace.state.ledger.files import Deployments
 from headrace.state.ledger.holding import (
     HeldLease,
     heartbeat,
     hold,
     wait_for_collection,
 )
+from headrace.state.packing import pack_folder
 from headrace.state.signing.configuration import check_keys
 from headrace.use.backbones.pinning import pinned
 
@@ -74,6 +76,18 @@ def log_to_prefect() -> None:
     """
     if log.level == logging.NOTSET:
         log.setLevel(logging.INFO)
+
+
+def record_folder(plan: Plan) -> str:
+    """Pack a pipeline's folder into the store, and record it as one to run with.
+
+    Returns:
+        ``sha256:`` and its digest, as the train flow takes it.
+    """
+    folder = f"sha256:{pack_folder(plan.folder, plan.home.store)}"
+    ledger = Deployments(plan.settings.database_url)
+    ledger.record({folder: plan.spec.name}, plan.settings.user)
+    return folder
 
 
 class Run:

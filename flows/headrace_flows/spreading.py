@@ -21,7 +21,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
@@ -39,7 +39,7 @@ from headrace_ops.live import lasting_api_url
 from headrace_ops.prefect_errors import translate_errors
 
 WORKS = {
-    "trial": "headrace.use.tuning.trials.do_trial",
+    "trial": "headrace_flows.tuning.do_trial",
     "training": "headrace_flows.backfilling.do_training",
 }
 FLOW = "assist"
@@ -66,24 +66,6 @@ class Piece(Record):
         """Its sha256."""
         text = json.dumps(self.model_dump(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-class Place(Protocol):
-    """Where pieces are done.
-
-    Attributes:
-        where: in words, for the end of a sentence.
-        at_once: how many are done at the same time.
-    """
-
-    where: str
-    at_once: int
-
-    def do(self, piece: Piece) -> None:
-        """Have a piece done, and wait for it; several threads call it."""
-
-    def stop(self) -> None:
-        """Let nobody wait any longer."""
 
 
 @contextlib.contextmanager
@@ -283,6 +265,9 @@ class OnPool:
     def stop(self) -> None:
         """Wait no longer; what a worker has begun goes on."""
         self._stopping.set()
+
+
+Place: TypeAlias = Here | OnDask | OnPool  # ``where``, in words, and how many at once
 
 
 def _deployment(settings: Settings, pipeline: str) -> Any:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import UsageError
 from headrace.models.logged.serving_check import keep_spare
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import code_state
 from headrace.state.tracking.connection import import_mlflow
 from headrace.tasks import task
 from headrace.use.backbones.pinning import pinned
 from headrace.use.tuning.search import Spread, refuse_search, trial_table
-from headrace.use.tuning.space import Space
+from headrace.use.tuning.space import Space, parse_search
 from headrace.use.tuning.study import WAVE, Study, metric_of
-from headrace_flows.run import Run
+from headrace.use.tuning.trials import Trials, trial_data
+from headrace_flows.run import Run, record_folder
 from headrace_flows.summary import Summary, finished
 
 if TYPE_CHECKING:
@@ -137,9 +141,19 @@ class Tuning:
 
         if self._place is None or self.study is None:
             raise RuntimeError("there is no study, or no place for its trials")
-        name, study = self.run.spec.name, self.study.name
-        bodies = [{"study": study, "number": number} for number in numbers]
-        pieces = [Piece(pipeline=name, work="trial", body=body) for body in bodies]
+        plan = self.run.plan
+        search = {
+            "study": self.study.name,
+            "pipeline": plan.asked.model_dump(mode="json"),
+            "folder": record_folder(plan),
+            "ranges": [str(dimension) for dimension in self.space.dimensions],
+            "metric": self.metric.name,
+            "wave": self.wave,
+        }
+        pieces = [
+            Piece(pipeline=plan.spec.name, work="trial", body={**search, "number": n})
+            for n in numbers
+        ]
         for piece in spread(self._place, pieces):
             yield piece.body["number"]
 
@@ -195,3 +209,49 @@ class Tuning:
         if summary.error:
             answer["error"] = summary.error.model_dump()
         return answer
+
+
+_opened: dict[str, Trials] = {}  # of the last study
+
+
+def do_trial(body: Mapping[str, Any], settings: Settings) -> None:
+    """Do a trial of a search that another process conducts, if it is its turn.
+
+    Args:
+        body: what the flow `tune` takes, ``study``, the name, and ``number``.
+        settings: with the store, the ledger and MLflow.
+
+    Raises:
+        UsageError: the search is not under way in this store, or the code here, and so
+            the study, is another.
+    """
+    name = str(body["study"])
+    if name not in _opened:
+        _opened.clear()
+        _opened[name] = _open(body, settings)
+    trials = _opened[name]
+    trials.study.reload()
+    if body["number"] in trials.study.missing():
+        trials.do(int(body["number"]))
+
+
+def _open(body: Mapping[str, Any], settings: Settings) -> Trials:
+    from headrace_flows.train import new_run
+
+    spec = PipelineSpec.model_validate(body["pipeline"])
+    run = new_run(spec, body["folder"], settings=settings)
+    tuning = Tuning(run, parse_search(body["ranges"])[1], body["metric"], 1)
+    tuning.wave = int(body["wave"])
+    plan, last = run.plan, run.plan.last
+    if last.snapshot and last.contract:
+        study = tuning.open_study(last.snapshot, last.contract)
+        if study.name == body["study"] and study.run_id:
+            parent = study.run_id, plan.home.tracking.experiment(spec.name)
+            data = trial_data(last.snapshot, last.contract, plan.home)
+            return Trials(plan, study, data, parent)
+    raise UsageError(
+        f"A worker cannot take part in the search {str(body['study'])[:8]}: its store "
+        "or its code is another.",
+        "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL, and "
+        "install the same Headrace and libraries.",
+    )

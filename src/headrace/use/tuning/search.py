@@ -10,6 +10,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from headrace.spec.files import fields_of, parse_override
 from headrace.state.tracking import Tracking
 from headrace.use.tuning.space import Dimension
 from headrace.use.tuning.study import Study, Trial
-from headrace.use.tuning.trials import Trials, trial_data, write_request
+from headrace.use.tuning.trials import Trials, trial_data
 
 _COLUMNS = (
     *("number", "state", "reason", "value"),
@@ -76,7 +77,7 @@ def search(  # noqa: PLR0913, what is searched, and how
         snapshot: the data.
         contract: its verdict; quarantined rows are left out.
         tags: for the MLflow run, such as a link to the run of the flow.
-        spread: has `do_trial` called for several trials; None: they run here.
+        spread: has trials done by other processes; None: they run here.
 
     Raises:
         Refusal: there are no validation rows, or no trial was completed.
@@ -100,9 +101,7 @@ def search(  # noqa: PLR0913, what is searched, and how
                     log.info("tune: goes on after %d trials", len(study.trials))
                 if spread is None:
                     data = trial_data(snapshot, contract, plan.home)
-                    spread = _one_by_one(Trials(plan, study, data, parent))
-                else:
-                    write_request(plan, study, snapshot, contract, parent)
+                    spread = partial(_one_by_one, Trials(plan, study, data, parent))
                 try:
                     _run_trials(study, wanted, spread)
                 except BaseException:  # other processes may have been ended
@@ -119,13 +118,10 @@ def search(  # noqa: PLR0913, what is searched, and how
         )
 
 
-def _one_by_one(trials: Trials) -> Spread:
-    def spread(numbers: Sequence[int]) -> Iterator[int]:
-        for number in numbers:
-            trials.do(number)
-            yield number
-
-    return spread
+def _one_by_one(trials: Trials, numbers: Sequence[int]) -> Iterator[int]:
+    for number in numbers:
+        trials.do(number)
+        yield number
 
 
 def _run_trials(study: Study, wanted: int, spread: Spread) -> None:

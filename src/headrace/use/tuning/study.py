@@ -112,7 +112,6 @@ class Study:
         store: AnchoredStore,
         wave: int = WAVE,
     ) -> None:
-        self.ingredients = ingredients
         self.space = space
         self.metric = metric
         self.store = store

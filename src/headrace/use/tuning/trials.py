@@ -6,31 +6,25 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.backend import load_backend
-from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
+from headrace.errors import IntegrityError, Refusal, SpecError
 from headrace.models import builder_name
 from headrace.planning import Plan
-from headrace.records import ContractRecord, Metrics, Record, SnapshotRecord
-from headrace.settings import Settings
+from headrace.records import ContractRecord, Metrics, SnapshotRecord
 from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingredients import machine
-from headrace.stages.ingredients.closure import code_state
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
-from headrace.state.packing import pack_folder, unpack_folder
 from headrace.state.tracking.runs import Child
-from headrace.tasks import task
 from headrace.use.backbones.pinning import pinned
-from headrace.use.tuning.space import parse_search
-from headrace.use.tuning.study import State, Study, Trial, metric_of
+from headrace.use.tuning.study import State, Study, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -100,130 +94,26 @@ class _TrialRun:
         return min(self.epochs, key=lambda epoch: epoch["val_loss"])[self.metric]
 
 
-class _Request(Record):
-    """What another process needs to know of a study, beside its trials.
-
-    Attributes:
-        folder: the digest of the pipeline's folder in the store.
-        ingredients: of the study; this process's own must be the same.
-        parent: the ids of the study's MLflow run and of its experiment.
-    """
-
-    spec: PipelineSpec
-    folder: str
-    snapshot: SnapshotRecord
-    contract: ContractRecord
-    ingredients: dict[str, str]
-    ranges: tuple[str, ...]
-    metric: str
-    wave: int
-    parent: tuple[str, str]
-
-    def study(self, store: AnchoredStore) -> Study:
-        """The study, with the trials that it has."""
-        space = parse_search(self.ranges)[1]
-        return Study(
-            self.ingredients,
-            space,
-            metric_of(self.metric, task(self.spec.task)),
-            self.spec.training.seed,
-            space.own_point(self.spec),
-            store,
-            self.wave,
-        )
-
-
+@dataclass(frozen=True)
 class Trials:
     """Does trials of a study in this process.
 
-    Args:
+    Attributes:
         plan: of the pipeline that all trials vary.
         study: the trials are added to it.
         data: of all of them.
         parent: the ids of the study's MLflow run and of its experiment.
     """
 
-    def __init__(
-        self, plan: Plan, study: Study, data: TrainingData, parent: tuple[str, str]
-    ) -> None:
-        self.plan, self.study, self.data, self.parent = plan, study, data, parent
+    plan: Plan
+    study: Study
+    data: TrainingData
+    parent: tuple[str, str]
 
     def do(self, number: int) -> None:
         """Run a trial, and record it in the store."""
-        study = self.study
-        study.add(_run_trial(self, number))
-        _checkpoints(study, number, self.plan.spec).clear()
-
-
-_opened: dict[str, Trials] = {}  # of the last study
-
-
-def do_trial(body: Mapping[str, Any], settings: Settings) -> None:
-    """Do a trial of a study that another process conducts, if it is its turn.
-
-    Args:
-        body: ``study``, the study's name, and ``number``, that of the trial.
-        settings: with the store, the ledger and MLflow.
-
-    Raises:
-        UsageError: the store has no such study, or the code here is another.
-    """
-    name, number = str(body["study"]), int(body["number"])
-    if name not in _opened:
-        _opened.clear()
-        _opened[name] = _open(name, settings)
-    trials = _opened[name]
-    trials.study.reload()
-    if number in trials.study.missing():
-        trials.do(number)
-
-
-def _open(name: str, settings: Settings) -> Trials:
-    home = Home(settings)
-    request = home.anchored.read_record(_request_key(name), _Request)
-    if request is None:
-        raise UsageError(
-            f"The store {settings.store} has no search {name[:16]}.",
-            "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL "
-            "as the command.",
-        )
-    own = code_state([__name__])
-    if any(request.ingredients.get(key) != value for key, value in own.items()):
-        raise UsageError(
-            "The code of this worker is not that of the command.",
-            "Install the same Headrace and libraries on both.",
-        )
-    folder = unpack_folder(request.folder, home.store, settings.folders)
-    data = trial_data(request.snapshot, request.contract, home)
-    plan = Plan(request.spec, folder, home)
-    return Trials(plan, request.study(home.anchored), data, request.parent)
-
-
-def write_request(
-    plan: Plan,
-    study: Study,
-    snapshot: SnapshotRecord,
-    contract: ContractRecord,
-    parent: tuple[str, str],
-) -> None:
-    """Write what other processes need to know of a study."""
-    request = _Request(
-        spec=plan.spec,
-        folder=pack_folder(plan.folder, plan.home.store),
-        snapshot=snapshot,
-        contract=contract,
-        ingredients=dict(study.ingredients),
-        ranges=tuple(map(str, study.space.dimensions)),
-        metric=study.metric.name,
-        wave=study.wave,
-        parent=parent,
-    )
-    body = request.model_dump(mode="json")
-    study.store.write_json(_request_key(study.name), body)
-
-
-def _request_key(name: str) -> str:
-    return f"studies/{name}.request.json"
+        self.study.add(_run_trial(self, number))
+        _checkpoints(self.study, number, self.plan.spec).clear()
 
 
 def trial_data(
