@@ -129,6 +129,8 @@ class Tuning:
             import_mlflow()
             import optuna  # noqa: F401
 
+            import headrace_flows.train  # noqa: F401
+
             self._place.fork()
 
     @property

@@ -180,7 +180,7 @@ def test_trials_on_a_pool_go_on_after_all_was_killed_and_are_those_of_one_proces
     search = ("tune", "spots", "--trials", "5", "--set", rate)
     there = {"HEADRACE_PROJECT": str(place)}
     command = services.start(*search, "--workers", "2", "--json", **there)
-    limit = time.monotonic() + 200
+    limit = time.monotonic() + 400
     running = done = []
     while not (running and done):
         assert time.monotonic() < limit
@@ -194,14 +194,15 @@ def test_trials_on_a_pool_go_on_after_all_was_killed_and_are_those_of_one_proces
         if process := fit_process(run["id"]):
             os.kill(process.pid, signal.SIGKILL)
     command.communicate()
-    code, answer = services.headrace(*search, "--workers", "2", **there)
+    again = (*search, "--workers", "2")
+    code, answer = services.headrace(*again, timeout=600, **there)
     assert code == 0, answer
     runs = runs_of(api, "assist/spots")
     ended_well = [run for run in runs if run["state"]["name"] == "Completed"]
     numbers = [run["parameters"]["body"]["number"] for run in ended_well]
     assert sorted(numbers) == [1, 2, 3, 4, 5]
     alone = start_command(tmp_path / "home", place, *search, "--json")
-    out, err = alone.communicate(timeout=240)
+    out, err = alone.communicate(timeout=600)
     assert alone.returncode == 0, err
     expected = json.loads(out)
     for found in (answer, expected):
