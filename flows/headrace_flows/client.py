@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state.ledger.leases import Leases
@@ -53,7 +52,7 @@ def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
     from prefect.client.orchestration import get_client
 
     with translate_errors(), get_client(sync_client=True) as client:
-        yield client, hide_credentials(url.removesuffix("/api"))
+        yield client, live.pages_url(url)
 
 
 def untagged() -> AbstractContextManager[Any]:

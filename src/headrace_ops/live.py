@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.disk import atomic_file
@@ -50,6 +51,12 @@ def lasting_api_url(settings: Settings) -> str:
     live = live_links(settings).get("prefect")
     url = variable("PREFECT_API_URL") or (f"{live}/api" if live else "")
     return url.rstrip("/")
+
+
+def pages_url(api_url: str) -> str:
+    """Where a browser reaches the pages of Prefect's server: PREFECT_UI_URL, if set."""
+    page = variable("PREFECT_UI_URL") or api_url.removesuffix("/api")
+    return hide_credentials(page.rstrip("/"))
 
 
 @contextlib.contextmanager

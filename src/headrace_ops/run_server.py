@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError
 from headrace.home import make_private
 from headrace.imports import load_jsonschema
@@ -154,8 +153,7 @@ class RunServer:
         self._temporary: TemporaryServer | None = None
         self.api_url = live.lasting_api_url(settings)
         if self.api_url:
-            page = variable("PREFECT_UI_URL") or self.api_url.removesuffix("/api")
-            self.ui_url = hide_credentials(page.rstrip("/"))
+            self.ui_url = live.pages_url(self.api_url)
         else:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url

@@ -31,6 +31,14 @@ def test_a_run_of_what_was_deployed_is_started(place, client):
     )
 
 
+def test_links_begin_where_browsers_reach_the_pages(place, client, monkeypatch):
+    monkeypatch.setenv("PREFECT_UI_URL", "https://prefect.lab/")
+    deployed = place.headrace("deploy", "--json").json["deployments"]
+    triggered = place.headrace("trigger", "blobs", "--json").json
+    for link in (triggered["link"], *(one["link"] for one in deployed)):
+        assert link.startswith("https://prefect.lab/"), link
+
+
 def test_overrides_of_the_law_make_an_experiment(place, client):
     place.headrace("deploy", "--json")
     deployed = client.read_deployment_by_name("train/blobs").parameters
