@@ -28,6 +28,8 @@ def test_all_of_it_has_an_hour_and_nothing_is_tried_again():
         *("setup", "check", "docs", "test", "test-system")
     ]
     assert "--last-failed" not in text
+    assert text.index("left=$((3600 - SECONDS))") > text.rindex("limit 600")
+    assert text.rindex("make test-engine") > text.index("left=")
 
 
 def test_every_action_is_pinned_by_its_commit():

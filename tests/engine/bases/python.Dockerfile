@@ -10,7 +10,7 @@ RUN cd /usr/local/lib && rm -rf *.a python3.12/config-* python3.12/test \
 FROM debian:trixie-slim
 ENV LANG=C.UTF-8
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends libbz2-1.0 libexpat1 libffi8 \
+    && apt-get install -y -qq --no-install-recommends libbz2-1.0 libffi8 \
         liblzma5 libncursesw6 libreadline8t64 libsqlite3-0 libuuid1 netbase tzdata \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=copied /usr/local /usr/local

@@ -5,8 +5,12 @@
 const crypto = require('crypto');
 const fs = require('fs');
 const http = require('http');
+const path = require('path');
+const { Readable } = require('stream');
+const { pipeline } = require('stream/promises');
 const S3rver = require('s3rver');
 const AWSAccount = require('s3rver/lib/models/account');
+const FilesystemStore = require('s3rver/lib/stores/filesystem');
 
 const FIFTEEN_MINUTES = 15 * 60 * 1000;
 
@@ -128,7 +132,50 @@ function check(request) {
   if (!actions.some((one) => wanted.includes(one))) throw new Refused('AccessDenied');
 }
 
-const store = new S3rver({ silent: true, directory: '/data', vhostBuckets: false }).callback();
+// An object is there as a whole once its writer is answered, and one that is not there can be
+// deleted: s3rver holds neither.
+class Store extends FilesystemStore {
+  async putObject({ bucket, key, content, metadata }) {
+    const written = await this.write(bucket, this.getResourcePath(bucket, key, 'object'), content);
+    await this.putMetadata(bucket, key, metadata, written.md5);
+    return written;
+  }
+
+  async putPart(bucket, upload, number, content) {
+    const uploads = this.getResourcePath(bucket, undefined, 'uploads');
+    return this.write(bucket, path.join(uploads, upload, String(number)), content);
+  }
+
+  async write(bucket, target, content) {
+    const part = path.join(this.getResourcePath(bucket, '', 'parts'), crypto.randomUUID());
+    for (const file of [part, target]) fs.mkdirSync(path.dirname(file), { recursive: true });
+    const hash = crypto.createHash('md5');
+    let size = 0;
+    async function* counted(chunks) {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        size += chunk.length;
+        yield chunk;
+      }
+    }
+    const chunks = Buffer.isBuffer(content) ? Readable.from([content]) : content;
+    await pipeline(chunks, counted, fs.createWriteStream(part));
+    fs.renameSync(part, target);
+    return { size, md5: hash.digest('hex') };
+  }
+
+  async deleteObject(bucket, key) {
+    if (await this.existsObject(bucket, key)) {
+      for (const kind of ['object', 'object.md5', 'metadata.json']) {
+        fs.rmSync(this.getResourcePath(bucket, key, kind), { force: true });
+      }
+    }
+  }
+}
+
+const app = new S3rver({ silent: true, directory: '/data', vhostBuckets: false });
+app.store = app.context.store = new Store('/data');
+const store = app.callback();
 
 http
   .createServer((request, response) => {

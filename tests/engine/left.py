@@ -1,0 +1,31 @@
+"""What tests with namespaces and containers must leave as they found it."""
+
+from pathlib import Path
+
+import psutil
+from tests.engine.daemon import CGROUP, ask
+
+
+def state_of_the_machine():
+    """Its packet filter, links, namespaces, mounts, control groups and forwarding."""
+    rules = ask("iptables-save").stdout.splitlines()
+    links = ask("ip", "-brief", "link").stdout.splitlines()
+    return {
+        "iptables": [line for line in rules if not line.startswith(("#", ":"))],
+        "chains": [line.split()[0] for line in rules if line.startswith(":")],
+        "links": sorted(line.split()[0] for line in links),
+        "namespaces": ask("ip", "netns").stdout.split(),
+        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+        "mounts": Path("/proc/mounts").read_text().splitlines(),
+        "control groups": sorted(Path("/sys/fs/cgroup").glob(f"**/{CGROUP}")),
+    }
+
+
+def processes_of(folder):
+    """The command lines that name a folder, and those of containers."""
+    lines = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(folder) in line or "containerd-shim" in line:
+            lines.append(line)
+    return lines

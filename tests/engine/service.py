@@ -1,0 +1,147 @@
+"""The service of `infra/compose.yaml` in containers, used as the guides say."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+
+from tests.engine.bases import ROOT
+from tests.engine.daemon import ask
+from tests.repo.docs_blocks import blocks_of
+from tests.waiting import until
+
+PARTS = ("infra", "src", "flows", "pipelines", "requirements.lock")
+PARTS += ("pyproject.toml", "README.md", "LICENSE")
+COMPOSE = ("docker", "compose", "-f", "infra/compose.yaml")
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+PREFECT, MLFLOW = "http://127.0.0.1:4200", "http://127.0.0.1:5000"
+# Root of a container needs no sudo, nor has this machine to have it.
+AS_ROOT = 'sudo() { "$@"; }\n'
+
+
+def copy_repository(place):
+    """What git knows of the parts that images and compose are made from."""
+    listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    said = ask("git", "-C", ROOT, *listed, "--", *PARTS, check=True).stdout
+    for name in said.split("\0"):
+        if name and (ROOT / name).exists():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place / name)
+
+
+def block_of(page, *words):
+    """The first block of commands on a page of the guides that has some words."""
+    for block in blocks_of(ROOT / "docs" / "guides" / page):
+        if block.language == "bash" and all(word in block.text for word in words):
+            return block.text
+    raise AssertionError(f"{page} has no commands with {words}")
+
+
+class Service:
+    """The service on an engine, and its commands.
+
+    Attributes:
+        place: a copy of the repository, in which the guides' commands are run.
+        secrets: the values of `infra/.env`.
+    """
+
+    def __init__(self, engine, place):
+        self.engine, self.place = engine, place
+        copy_repository(place)
+        template = (place / "infra" / ".env.example").read_text(encoding="utf-8")
+        names = re.findall(r"^(\w+(?:PASSWORD|SECRET))=$", template, re.MULTILINE)
+        self.secrets = {name: secrets.token_hex(24) for name in names}
+
+    def shell(self, script, **options):
+        """Run a script as one who follows a guide does."""
+        command = ("bash", "-euo", "pipefail", "-c", AS_ROOT + script)
+        return self.engine.run(*command, cwd=self.place, **options).stdout
+
+    def up(self):
+        """Start it by the guide's own commands, with secrets filled in."""
+        copied, rest = block_of("compose.md", ".env.example").split("\n", 1)
+        self.shell(copied)
+        file = self.place / "infra" / ".env"
+        text = file.read_text(encoding="utf-8")
+        for name, value in self.secrets.items():
+            text = text.replace(f"{name}=\n", f"{name}={value}\n")
+        file.write_text(text, encoding="utf-8")
+        return self.shell(rest)
+
+    def compose(self, *arguments, **options):
+        """What a command of compose says on standard output."""
+        return self.engine.run(*COMPOSE, *arguments, cwd=self.place, **options).stdout
+
+    def headrace(self, *arguments, code=0):
+        """The one object that a command in a container answers with."""
+        command = (*COMPOSE, "run", "--rm", "cli", "headrace", *arguments, "--json")
+        done = self.engine.run(*command, cwd=self.place, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def python(self, code, service="worker-cpu"):
+        """Run some Python in a container of the service: how it ended."""
+        command = (*COMPOSE, "exec", "-T", service, "python", "-c", code)
+        return self.engine.run(*command, cwd=self.place, check=False)
+
+    def ask(self, url, *options):
+        """Ask a published port of the service: the status and the body."""
+        curl = ("curl", "--silent", "--show-error", "--write-out", "\n%{http_code}")
+        body, _, status = self.engine.run(*curl, *options, url).stdout.rpartition("\n")
+        return int(status), body
+
+    def prefect(self, path, *options):
+        """What Prefect answers one who has its login."""
+        login = f"admin:{self.secrets['PREFECT_PASSWORD']}"
+        status, body = self.ask(f"{PREFECT}/api{path}", "--user", login, *options)
+        assert status == 200, (path, status, body)
+        return json.loads(body)
+
+    def trigger(self, *overrides):
+        """Start a run of digits on a worker; returns its id."""
+        said = [word for one in overrides for word in ("--set", one)]
+        return self.headrace("trigger", "digits", *said)["flow_run_id"]
+
+    def ended(self, run, seconds=300):
+        """The name of the state in which a run ended."""
+
+        def final():
+            flow_run = self.prefect(f"/flow_runs/{run}")
+            return flow_run["state_type"] in FINAL and flow_run["state_name"]
+
+        return until(final, f"the run has not ended: {self.log()[-3000:]}", seconds)
+
+    def log(self, service="worker-cpu"):
+        """What a service has logged."""
+        return self.compose("logs", "--no-log-prefix", service)
+
+    def epochs(self, run):
+        """The numbers of the epochs that a run has logged in Prefect."""
+        wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_DESC"}
+        rows = self.prefect("/logs/filter", "--json", json.dumps(wanted))
+        said = (re.match(r"epoch (\d+)/", row["message"]) for row in rows)
+        return sorted(int(found[1]) for found in said if found)
+
+    def wait_for_epoch(self, number, run, seconds=300):
+        """Wait until a run has trained for some epochs."""
+
+        def reached():
+            return max(self.epochs(run), default=0) >= number
+
+        until(reached, f"no epoch {number}: {self.log()[-3000:]}", seconds)
+
+    def container(self, service):
+        """The name of a service's container."""
+        return self.compose("ps", "--quiet", service).strip()
+
+    def champion(self):
+        """The version of digits that is the champion, as `compare` describes it."""
+        versions = self.headrace("compare", "digits")["versions"]
+        (found,) = [version for version in versions if version["champion"]]
+        return found
+
+    def down(self):
+        """End it, and remove all that it kept."""
+        self.compose("--profile", "*", "down", "--volumes", "--timeout", "5")

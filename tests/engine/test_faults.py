@@ -1,0 +1,81 @@
+"""What is killed, restarted or stopped in mid training, and what comes of it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from tests.waiting import until
+
+pytestmark = pytest.mark.timeout(1200)
+
+# Long enough to be met in the middle, with checkpoints from the first second on.
+LONG = ("training.epochs=40", "training.checkpoint_seconds=1")
+
+
+def training(seed):
+    """What makes a run one that trains."""
+    return (*LONG, f"training.seed={seed}")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The weights of the training on this machine, outside of containers."""
+    place = tmp_path_factory.mktemp("host")
+    said = [word for one in training(11) for word in ("--set", one)]
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace_cli", "run", "digits", *said, "--json"],
+        cwd=place,
+        env={**os.environ, "HEADRACE_HOME": str(place / "home")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout)["weights_digest"]
+
+
+def test_a_killed_worker_comes_back_and_its_run_goes_on_to_equal_weights(
+    service, promoted, uninterrupted
+):
+    container = service.container("worker-cpu")
+    run = service.trigger(*training(11))
+    service.wait_for_epoch(8, run)
+
+    def asked(field):
+        return service.engine.docker(
+            "inspect", "--format", f"{{{{.{field}}}}}", container
+        )
+
+    starts = int(asked("RestartCount"))
+    service.engine.kill(asked("State.Pid"))
+    until(lambda: int(asked("RestartCount")) == starts + 1, "it did not come back", 30)
+    assert service.ended(run, 120) == "Crashed"
+
+    again = service.trigger(*training(11))
+    assert service.ended(again) == "Promoted"
+    assert min(service.epochs(again)) > 1
+    assert service.champion()["weights_digest"] == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("postgres", 21), ("objects", 22), ("prefect", 23), ("mlflow", 24)],
+)
+def test_a_run_outlives_the_restart_of_a_service(service, promoted, name, seed):
+    run = service.trigger(*training(seed))
+    service.wait_for_epoch(3, run)
+    service.compose("restart", name)
+    assert service.ended(run) == "Promoted"
+
+
+def test_all_is_healthy_after_a_restart_of_the_engine(service, promoted):
+    run = service.trigger(*training(31))
+    service.wait_for_epoch(8, run)
+    service.engine.stop()
+    service.engine.start()
+    service.compose("up", "--wait")
+    assert service.ended(run, 120) == "Crashed"
+    again = service.trigger(*training(31))
+    assert service.ended(again) == "Promoted"
+    assert min(service.epochs(again)) > 1

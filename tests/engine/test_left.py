@@ -1,0 +1,10 @@
+"""The engine is ended, and the machine is as it was before."""
+
+from tests.engine.left import processes_of, state_of_the_machine
+
+
+def test_nothing_is_left(before, engine):
+    engine.close()
+    assert not engine.folder.exists()
+    assert processes_of(engine.folder) == []
+    assert state_of_the_machine() == before
