@@ -67,6 +67,8 @@ class Service:
         text = file.read_text(encoding="utf-8")
         for name, value in self.secrets.items():
             text = text.replace(f"{name}=\n", f"{name}={value}\n")
+        socket = self.engine.environment["DOCKER_HOST"].removeprefix("unix://")
+        text += f"DOCKER_SOCKET={socket}\n"
         file.write_text(text, encoding="utf-8")
         return self.shell(rest)
 
@@ -87,29 +89,29 @@ class Service:
         return self.engine.run(*command, cwd=self.place, check=False)
 
     def ask(self, url, *options):
-        """Ask a published port of the service: the status and the body."""
-        curl = ("curl", "--silent", "--show-error", "--write-out", "\n%{http_code}")
-        body, _, status = self.engine.run(*curl, *options, url).stdout.rpartition("\n")
+        """Ask a published port: the status, 0 if nothing answers, and the body."""
+        curl = ("curl", "--silent", "--write-out", "\n%{http_code}", *options, url)
+        body, _, status = self.engine.run(*curl, check=False).stdout.rpartition("\n")
         return int(status), body
 
     def prefect(self, path, *options):
-        """What Prefect answers one who has its login."""
+        """What Prefect answers one who has its login; nothing while it restarts."""
         login = f"admin:{self.secrets['PREFECT_PASSWORD']}"
         status, body = self.ask(f"{PREFECT}/api{path}", "--user", login, *options)
-        assert status == 200, (path, status, body)
-        return json.loads(body)
+        assert status == 200 or status == 0 or status >= 500, (path, status, body)
+        return json.loads(body) if status == 200 else None
 
-    def trigger(self, *overrides):
-        """Start a run of digits on a worker; returns its id."""
+    def trigger(self, *overrides, pipeline="digits"):
+        """Start a run on a worker; returns its id."""
         said = [word for one in overrides for word in ("--set", one)]
-        return self.headrace("trigger", "digits", *said)["flow_run_id"]
+        return self.headrace("trigger", pipeline, *said)["flow_run_id"]
 
     def ended(self, run, seconds=300):
         """The name of the state in which a run ended."""
 
         def final():
-            flow_run = self.prefect(f"/flow_runs/{run}")
-            return flow_run["state_type"] in FINAL and flow_run["state_name"]
+            said = self.prefect(f"/flow_runs/{run}") or {"state_type": ""}
+            return said["state_type"] in FINAL and said["state_name"]
 
         return until(final, f"the run has not ended: {self.log()[-3000:]}", seconds)
 
@@ -120,7 +122,7 @@ class Service:
     def epochs(self, run):
         """The numbers of the epochs that a run has logged in Prefect."""
         wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_DESC"}
-        rows = self.prefect("/logs/filter", "--json", json.dumps(wanted))
+        rows = self.prefect("/logs/filter", "--json", json.dumps(wanted)) or []
         said = (re.match(r"epoch (\d+)/", row["message"]) for row in rows)
         return sorted(int(found[1]) for found in said if found)
 
@@ -136,11 +138,10 @@ class Service:
         """The name of a service's container."""
         return self.compose("ps", "--quiet", service).strip()
 
-    def champion(self):
-        """The version of digits that is the champion, as `compare` describes it."""
+    def weights(self):
+        """The digests of the weights of all versions of digits."""
         versions = self.headrace("compare", "digits")["versions"]
-        (found,) = [version for version in versions if version["champion"]]
-        return found
+        return {version["weights_digest"] for version in versions}
 
     def down(self):
         """End it, and remove all that it kept."""

@@ -12,6 +12,8 @@ pytestmark = pytest.mark.timeout(1200)
 
 # Long enough to be met in the middle, with checkpoints from the first second on.
 LONG = ("training.epochs=40", "training.checkpoint_seconds=1")
+# The champion's gate decides which, once all of a run is done.
+DONE = {"Promoted", "Registered"}
 
 
 def training(seed):
@@ -53,9 +55,9 @@ def test_a_killed_worker_comes_back_and_its_run_goes_on_to_equal_weights(
     assert service.ended(run, 120) == "Crashed"
 
     again = service.trigger(*training(11))
-    assert service.ended(again) == "Promoted"
+    assert service.ended(again) in DONE
     assert min(service.epochs(again)) > 1
-    assert service.champion()["weights_digest"] == uninterrupted
+    assert uninterrupted in service.weights()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_run_outlives_the_restart_of_a_service(service, promoted, name, seed):
     run = service.trigger(*training(seed))
     service.wait_for_epoch(3, run)
     service.compose("restart", name)
-    assert service.ended(run) == "Promoted"
+    assert service.ended(run) in DONE
 
 
 def test_all_is_healthy_after_a_restart_of_the_engine(service, promoted):
@@ -77,5 +79,5 @@ def test_all_is_healthy_after_a_restart_of_the_engine(service, promoted):
     service.compose("up", "--wait")
     assert service.ended(run, 120) == "Crashed"
     again = service.trigger(*training(31))
-    assert service.ended(again) == "Promoted"
+    assert service.ended(again) in DONE
     assert min(service.epochs(again)) > 1
