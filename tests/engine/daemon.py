@@ -27,7 +27,7 @@ CACHE /= "headrace/engine"
 CGROUP = "headrace-engine"
 # Version 1 weighs all containers together as one process of the machine.
 CPU_SHARES = "8192"
-KEPT_LAYERS = "16gb"
+KEPT_LAYERS = "12gb"
 # They end with the tests, even if those are killed.
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
 _NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--mount-proc", "--fork")
