@@ -65,7 +65,7 @@ def test_a_killed_worker_comes_back_and_its_run_goes_on_to_equal_weights(
     [("postgres", 21), ("objects", 22), ("prefect", 23), ("mlflow", 24)],
 )
 def test_a_run_outlives_the_restart_of_a_service(service, promoted, name, seed):
-    run = service.trigger(*training(seed))
+    run = service.trigger(*training(seed), "training.epochs=20")
     service.wait_for_epoch(3, run)
     service.compose("restart", name)
     assert service.ended(run) in DONE

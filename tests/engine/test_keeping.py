@@ -14,13 +14,11 @@ def test_a_backup_is_restored_by_the_guide(service, promoted):
 
 def test_what_is_kept_outlives_an_end_by_the_guide(service, promoted):
     before = service.headrace("history", "digits")
-    service.shell(block_of("compose.md", "'*' down"), input="y\n")
-    assert service.engine.docker("ps", "--all", "--quiet") == ""
-    assert (
-        service.engine.docker("network", "ls", "--quiet", "--filter", "type=custom")
-        == ""
-    )
-    volumes = service.engine.docker("volume", "ls", "--quiet").split()
+    service.shell(block_of("compose.md", "'*' down"))
+    docker = service.engine.docker
+    assert docker("ps", "--all", "--quiet") == ""
+    assert docker("network", "ls", "--quiet", "--filter", "type=custom") == ""
+    volumes = docker("volume", "ls", "--quiet").split()
     kept = {"objects", "postgres", "prefect", "requests"}
     assert set(volumes) == {f"headrace_{name}" for name in kept}
     service.compose("up", "--wait")
