@@ -92,8 +92,9 @@ class Engine:
     def open(self):
         """Make the namespaces, with a way out, and start the daemon in them."""
         self.data.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.data.parent / f"{self.data.name}.lock").open("w")
+        self._lock = (self.data.parent / f"{self.data.name}.lock").open("a+")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._remove_folder_of_a_killed_session()
         remove_cgroups()
         shares = Path(f"/sys/fs/cgroup/cpu/{CGROUP}/cpu.shares")
         if Path("/sys/fs/cgroup/cpu/cpu.shares").exists():
@@ -107,6 +108,15 @@ class Engine:
         (self.folder / "daemon.json").write_text("{}")
         self.start()
         self._remove_what_was_left()
+
+    def _remove_folder_of_a_killed_session(self):
+        """The file that is locked names it."""
+        self._lock.seek(0)
+        if left := self._lock.read():
+            shutil.rmtree(left, ignore_errors=True)
+        self._lock.truncate(0)
+        self._lock.write(str(self.folder))
+        self._lock.flush()
 
     def _open_way_out(self):
         """Connections leave as those of a process, so the machine routes nothing."""
