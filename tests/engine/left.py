@@ -22,10 +22,7 @@ def state_of_the_machine():
 
 
 def processes_of(folder):
-    """The command lines that name a folder, and those of containers."""
-    lines = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if str(folder) in line or "containerd-shim" in line:
-            lines.append(line)
-    return lines
+    """The command lines of what a daemon with a folder has started."""
+    said = psutil.process_iter(["cmdline"])
+    lines = (" ".join(process.info["cmdline"] or []) for process in said)
+    return [line for line in lines if str(folder) in line]
