@@ -258,12 +258,12 @@ def test_a_thousand_events_start_one_run(deploy, api):
 def test_a_backfill_runs_on_the_workers_and_does_nothing_twice(
     services, deploy, api, place, write_data, tmp_path
 ):
-    deploy("concurrency = 2")
+    deploy("[deploy.flows.assist]", "concurrency = 2")
     for number, day in enumerate(["2026-03-31", "2026-04-30"]):
         write_data(tmp_path / f"{day}.npz", seed=20 + number)
     command = (
         *("backfill", "spots", "--from", "2026-03-31", "--to", "2026-04-30"),
-        *("--every", "month", "--at-once", "2"),
+        *("--every", "month", "--workers", "2"),
         *("--set", f"data.source={tmp_path}/{{date}}.npz"),
         *("--set", "training.epochs=1", "--set", "gates=[]"),
     )
