@@ -182,6 +182,11 @@ def test_compose_takes_the_file_with_every_profile(tmp_path):
             assert how["condition"] == wanted, (name, needed)
 
 
+def test_a_command_does_not_run_again_what_prepares_the_service():
+    assert SERVICES["cli"]["depends_on"] == []
+    assert set(SERVICES["worker-cpu"]["depends_on"]) >= {"buckets", "users"}
+
+
 @pytest.mark.parametrize("name", sorted({*example()} - OPTIONAL))
 def test_compose_refuses_to_start_without_a_secret(name, tmp_path):
     values = filled(of_two_machines=True) | {"PRIVATE_ADDRESS": "10.9.0.1"}
