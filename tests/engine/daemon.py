@@ -209,6 +209,11 @@ class Engine:
         self.docker("image", "prune", "--force")
         self.docker("builder", "prune", "--force", "--keep-storage", KEPT_LAYERS)
 
+    @property
+    def is_open(self):
+        """Whether it has namespaces."""
+        return bool(self._processes)
+
     def close(self):
         """End all of it; the images stay."""
         with contextlib.suppress(Exception):

@@ -145,4 +145,5 @@ class Service:
 
     def down(self):
         """End it, and remove all that it kept."""
-        self.compose("--profile", "*", "down", "--volumes", "--timeout", "5")
+        if self.engine.is_open:
+            self.compose("--profile", "*", "down", "--volumes", "--timeout", "5")

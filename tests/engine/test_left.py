@@ -1,5 +1,6 @@
 """The engine is ended, and the machine is as it was before."""
 
+from tests.engine.daemon import remove_cgroups
 from tests.engine.left import processes_of, state_of_the_machine
 
 
@@ -7,4 +8,5 @@ def test_nothing_is_left(before, engine):
     engine.close()
     assert not engine.folder.exists()
     assert processes_of(engine.folder) == []
+    assert remove_cgroups() == []
     assert state_of_the_machine() == before

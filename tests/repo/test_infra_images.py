@@ -20,6 +20,9 @@ SERVICES = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))["services
 def test_every_image_is_an_exact_version_of_the_lock():
     images = {name: service["image"] for name, service in SERVICES.items()}
     own = f"headrace:{version('headrace')}-"
+    built = [images[name] for name in SERVICES if "build" in SERVICES[name]]
+    assert len(built) == len(set(built))
+    assert set(built) == {image for image in images.values() if image.startswith(own)}
     for name, image in images.items():
         if "build" in SERVICES[name]:
             assert image == own + SERVICES[name]["build"]["target"], name
