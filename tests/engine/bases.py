@@ -31,8 +31,10 @@ def wanted():
         b for b in re.findall(r"^FROM (\S+)", text, re.MULTILINE) if b not in stages
     ]
     file = yaml.safe_load((ROOT / "infra" / "compose.yaml").read_text("utf-8"))
-    services = [s["image"] for s in file["services"].values() if "build" not in s]
-    return list(dict.fromkeys([*bases, *services]))
+    services = file["services"].values()
+    built = {service["image"] for service in services if "build" in service}
+    used = [service["image"] for service in services]
+    return [image for image in dict.fromkeys([*bases, *used]) if image not in built]
 
 
 def make_bases(engine):
