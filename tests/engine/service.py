@@ -119,18 +119,22 @@ class Service:
         """What a service has logged."""
         return self.compose("logs", "--no-log-prefix", service)
 
-    def epochs(self, run):
-        """The numbers of the epochs that a run has logged in Prefect."""
+    def messages(self, run):
+        """What a run has logged in Prefect, the last first."""
         wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_DESC"}
         rows = self.prefect("/logs/filter", "--json", json.dumps(wanted)) or []
-        said = (re.match(r"epoch (\d+)/", row["message"]) for row in rows)
-        return sorted(int(found[1]) for found in said if found)
+        return [row["message"] for row in rows]
+
+    def went_on(self, run):
+        """Whether a run's training went on from a checkpoint."""
+        return any("goes on from epoch" in text for text in self.messages(run))
 
     def wait_for_epoch(self, number, run, seconds=300):
         """Wait until a run has trained for some epochs."""
 
         def reached():
-            return max(self.epochs(run), default=0) >= number
+            said = (re.match(r"epoch (\d+)/", text) for text in self.messages(run))
+            return any(int(found[1]) >= number for found in said if found)
 
         until(reached, f"no epoch {number}: {self.log()[-3000:]}", seconds)
 
