@@ -12,7 +12,7 @@ from headrace.planning.candidates import candidates_of, check_choice, choice_of
 from headrace.records import ChoiceRecord
 from headrace.spec import PipelineSpec
 from headrace.spec.files import override
-from headrace.use.tuning.trials import refuse_search
+from headrace.use.tuning.search import refuse_search
 
 ROWS = {"train": 180, "val": 18}
 

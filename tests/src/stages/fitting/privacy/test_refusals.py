@@ -11,7 +11,7 @@ from headrace.spec import PipelineSpec
 from headrace.stages.fitting.privacy import refusals
 from headrace.stages.fitting.privacy.refusals import check_data, check_network
 from headrace.use.checking import check_privacy
-from headrace.use.tuning.trials import refuse_search
+from headrace.use.tuning.search import refuse_search
 
 
 @pytest.mark.parametrize(
