@@ -20,14 +20,14 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from typing import Any, TypeAlias
 
 from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages.workers import cluster, processors
+from headrace.stages.workers import cluster, processors, waiting_threads
 from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Answer, Header, answer_frames
@@ -41,6 +41,7 @@ from headrace_ops.prefect_errors import translate_errors
 WORKS = {
     "trial": "headrace_flows.tuning.do_trial",
     "training": "headrace_flows.backfilling.do_training",
+    "part": "headrace.use.scoring.parts.do_part",
 }
 FLOW = "assist"
 
@@ -79,10 +80,9 @@ def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
         UsageError: the cluster cannot be used.
         DependencyError: the pool or the cluster has no workers, or does not answer.
     """
-    deployment = _deployment(settings, pipeline)
-    if deployment is not None:
-        limit = deployment.global_concurrency_limit
-        yield OnPool(deployment, settings, min(count, limit.limit if limit else count))
+    pool = on_pool(settings, pipeline, count)
+    if pool is not None:
+        yield pool
     elif settings.dask_address:
         with cluster(settings) as (executor, threads):
             yield OnDask(executor, min(count, threads))
@@ -100,14 +100,8 @@ def begun(place: Place, pieces: Iterable[Piece]) -> Iterator[dict[Future[None], 
     processes of this machine end in the middle of their piece; what runs elsewhere goes
     on, and who asks for the same piece waits for it.
     """
-    with ThreadPoolExecutor(place.at_once) as threads:
-        try:
-            yield {threads.submit(place.do, one): one for one in pieces}
-        except BaseException as error:
-            threads.shutdown(wait=False, cancel_futures=True)
-            if not isinstance(error, Exception):
-                place.stop()
-            raise
+    with waiting_threads(place.at_once, place.stop) as threads:
+        yield {threads.submit(place.do, one): one for one in pieces}
 
 
 def spread(place: Place, pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -262,12 +256,32 @@ class OnPool:
         if not state.is_completed():
             raise _error_of(state, f"The flow run {run.name} {self.where}")
 
+    def do_part(self, body: dict[str, str]) -> None:
+        """Have a part of a source scored by a run; see `PartsPool`."""
+        self.do(Piece(pipeline=self._deployment.name, work="part", body=body))
+
     def stop(self) -> None:
         """Wait no longer; what a worker has begun goes on."""
         self._stopping.set()
 
 
 Place: TypeAlias = Here | OnDask | OnPool  # ``where``, in words, and how many at once
+
+
+def on_pool(settings: Settings, pipeline: str, count: int) -> OnPool | None:
+    """The pool of the pipeline's deployment ``assist``; None without one.
+
+    Args:
+        count: of runs at once, at most.
+
+    Raises:
+        DependencyError: the pool has no worker, or the server does not answer.
+    """
+    deployment = _deployment(settings, pipeline)
+    if deployment is None:
+        return None
+    limit = deployment.global_concurrency_limit
+    return OnPool(deployment, settings, min(count, limit.limit if limit else count))
 
 
 def _deployment(settings: Settings, pipeline: str) -> Any:

@@ -7,6 +7,7 @@ import signal
 import time
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
@@ -212,6 +213,51 @@ def test_trials_on_a_pool_go_on_after_all_was_killed_and_are_those_of_one_proces
     assert answer["trials"] == expected["trials"]
     assert answer["best"] == expected["best"]
     assert answer["run"]["weights_digest"] == expected["run"]["weights_digest"]
+
+
+def test_a_score_in_parts_on_a_pool_goes_on_after_a_worker_was_killed(
+    services, deploy, api, place, tmp_path
+):
+    deploy("[deploy.flows.assist]", "concurrency = 2")
+    there = {"HEADRACE_PROJECT": str(place)}
+    code, answer = services.headrace("run", "spots", **there)
+    assert code == 0, answer
+    images = np.random.default_rng(3).integers(0, 256, (30_000, 8, 8), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    command = ("score", "spots", str(tmp_path / "images.npy"))
+    one, parts = tmp_path / "one.parquet", tmp_path / "parts.parquet"
+    code, expected = services.headrace(*command, str(one), **there)
+    assert code == 0, expected
+    in_parts = (*command, str(parts), "--workers", "2")
+
+    def runs(state):
+        found = [
+            run
+            for run in runs_of(api, "assist/spots")
+            if run["parameters"]["work"] == "part"
+        ]
+        return [run for run in found if run["state"]["name"] == state]
+
+    first = services.start(*in_parts, "--json", **there)
+    limit = time.monotonic() + 300
+    while not (runs("Completed") and runs("Running")):
+        assert time.monotonic() < limit
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.05)
+    for run in runs("Running"):
+        if process := fit_process(run["id"]):
+            os.kill(process.pid, signal.SIGKILL)
+    out, err = first.communicate(timeout=120)
+    assert first.returncode == 3, out + err
+    assert not parts.exists()
+    second = services.start(*in_parts, "--json", **there)
+    out, err = second.communicate(timeout=300)
+    assert second.returncode == 0, out + err
+    assert "parts were there from an earlier score" in err
+    assert parts.read_bytes() == one.read_bytes()
+    digests = [run["parameters"]["body"]["digest"] for run in runs("Completed")]
+    assert len(digests) == len(set(digests)) == 4
+    assert not list((services.home / "store").glob("scores/*"))
 
 
 def test_what_the_training_refuses_there_is_what_it_would_say_here(deploy, api):

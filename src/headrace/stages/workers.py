@@ -1,7 +1,7 @@
 """Does the same work on many shards at once.
 
 In this process, with the help of others on this machine where there is much to do; or
-on a Dask cluster where one is configured.
+on a Dask cluster where one is configured; or by threads that have it done elsewhere.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from concurrent.futures import (
     Future,
     InvalidStateError,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
 )
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -52,16 +53,20 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
     """Does the same work on many tasks, in its block.
 
     This process begins. After the first moment others help it, which start once and end
-    with the block. A cluster does all of the work.
+    with the block. A cluster, or what is elsewhere, does all of the work.
 
     Args:
         settings: whose ``dask_address`` names a cluster; else, how many processes
             there may be.
+        elsewhere: does the work in their place, and how many tasks at once.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, elsewhere: tuple[Executor, int] | None = None
+    ) -> None:
         self.settings = settings
-        self._works = not settings.dask_address
+        self._elsewhere = elsewhere
+        self._works = not (settings.dask_address or elsewhere)
         self._helpers = min(settings.max_processes, processors()) - 1
         self._begin_anew()
         self._block = contextlib.ExitStack()
@@ -173,7 +178,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         if self._works:
             executor = self._block.enter_context(_processes(self._helpers, "spawn"))
             return executor, self._helpers
-        return self._block.enter_context(cluster(self.settings))
+        return self._elsewhere or self._block.enter_context(cluster(self.settings))
 
 
 def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:
@@ -347,6 +352,25 @@ def _processes(count: int, how: Literal["fork", "spawn"]) -> Iterator[Executor]:
         ) from None
     finally:  # after an error, tasks may be waiting
         executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def waiting_threads(count: int, stop: Callable[[], None]) -> Iterator[Executor]:
+    """Threads that wait for work done elsewhere.
+
+    If the block raises an error, no further work is begun, and what is under way ends.
+
+    Args:
+        stop: ends their waiting; called on Ctrl-C.
+    """
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            yield threads
+        except BaseException as error:
+            threads.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(error, Exception):
+                stop()
+            raise
 
 
 def processors() -> int:

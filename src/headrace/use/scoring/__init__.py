@@ -37,6 +37,7 @@ from headrace.use.scoring.output import check_output, write_output, written_whol
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+    from headrace.use.scoring.parts import PartsPool
 
 log = logging.getLogger("headrace")
 Progress = Callable[[int], None]
@@ -73,7 +74,7 @@ def score(  # noqa: PLR0913, what is scored, and how
     settings: Settings,
     progress: Progress | None = None,
     columns: ScoredColumns = _RECOGNISED,
-    workers: int = 0,
+    workers: int | PartsPool = 0,
 ) -> ScoringRecord:
     """Score all items of a source with a version of a model.
 
@@ -84,8 +85,9 @@ def score(  # noqa: PLR0913, what is scored, and how
         settings: where the model is; their limits are kept.
         progress: called with the number of items done so far.
         columns: which columns are read and written.
-        workers: processes of this machine that make the rows in parts; 0: this one does
-            it. The workers of a Dask cluster do it where the settings name one.
+        workers: processes of this machine that make the rows in parts, or a pool whose
+            workers do; 0: this process does it. Without a pool, the workers of a Dask
+            cluster do it where the settings name one.
 
     Raises:
         UsageError: the output is no such file, has no folder, or lies in the input; or

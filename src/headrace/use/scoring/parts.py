@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ from headrace.models.logged.loading import open_model, version_file
 from headrace.records import DataDescription, Record
 from headrace.stages.ingestion.chunks import columns_of, with_rows
 from headrace.stages.ingredients.closure import code_state
-from headrace.stages.workers import Workers
+from headrace.stages.workers import Workers, waiting_threads
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
 from headrace.state.store import Store
@@ -93,6 +93,46 @@ class Part(NamedTuple):
     def rows(self) -> str:
         """The key of its rows with the answers."""
         return f"{self.folder}/{self.digest}.arrow"
+
+
+class PartsPool(Protocol):
+    """Workers elsewhere that have the same store and ledger.
+
+    Attributes:
+        at_once: how many parts they do at once.
+    """
+
+    at_once: int
+
+    def do_part(self, body: dict[str, str]) -> None:
+        """Have `do_part` called with this by a worker; returns when that has ended."""
+
+    def stop(self) -> None:
+        """Wait no longer."""
+
+
+def do_part(body: Mapping[str, str], settings: Settings) -> None:
+    """Do a part of a source that another process reads, if it is not done.
+
+    Args:
+        body: ``folder`` and ``digest`` of the part.
+        settings: with the store, and the ledger, which has what the plan must be.
+
+    Raises:
+        UsageError: no score with this plan is under way here.
+        HeadraceError: as of `score_part`.
+    """
+    anchored = Home(settings).anchored
+    part = Part(settings.store, str(body["folder"]), str(body["digest"]))
+    plan = f"{part.folder}/plan.json"
+    digest = anchored.ledger.anchors([plan]).get(plan)
+    if digest != part.folder.rpartition("/")[2]:
+        raise UsageError(
+            f"No score on a pool is under way that has the plan {plan} in the ledger.",
+            "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL.",
+        )
+    if anchored.read(part.rows) is None:
+        anchored.ledger.anchor({part.rows: score_part(part)})
 
 
 def score_part(part: Part) -> str:
@@ -157,7 +197,7 @@ def in_parts(
     limits: Limits,
     model: str,
     settings: Settings,
-    workers: int,
+    workers: int | PartsPool,
 ) -> Iterator[Answered]:
     """The rows of a source, made in parts, for the block that writes the output.
 
@@ -167,10 +207,11 @@ def in_parts(
         limits: a larger item is rejected.
         model: its name.
         settings: where it is, and where the parts are done.
-        workers: the most processes of this machine; 0: as the settings have it.
+        workers: the most processes of this machine, or a pool; 0: as the settings have
+            it.
 
     Raises:
-        what `score_part` and `Workers.spread` raise.
+        what `score_part`, `Workers.spread` and the pool raise.
     """
     home, loaded = Home(settings), answering.loaded
     version = home.ledger.find(f"{model}/{loaded.version}")
@@ -186,20 +227,33 @@ def in_parts(
     )
     data, store, is_written = plan.model_dump_json().encode(), home.store, False
     digest = hashlib.sha256(data).hexdigest()
-    parts = _Parts(home.anchored, settings.store, folder := f"scores/{digest}")
+    folder, pool = f"scores/{digest}", None if isinstance(workers, int) else workers
+    plan_key = f"{folder}/plan.json"
+    parts = _Parts(home.anchored, settings.store, folder, pool)
     with heartbeat(settings, f"score-{digest[:16]}", model):
         wait_for_collection(settings)
         with version_file(home.tracking, version) as path:
             store.write(f"{folder}/model.keras", path.read_bytes())
-        store.write(f"{folder}/plan.json", data)
+        (home.anchored if pool else store).write(plan_key, data)
         try:
-            most = {"max_processes": workers} if workers else {}
-            with Workers(settings.model_copy(update=most)) as several:
+            with _opened_workers(settings, workers) as several:
                 yield parts.answered(source, limits, several)
             is_written = True
-            home.ledger.anchor(dict.fromkeys(parts.kept, ""))
+            home.ledger.anchor(dict.fromkeys([plan_key, *parts.kept], ""))
         finally:
             store.delete_folder(folder if is_written else f"{folder}/{_READ}")
+
+
+@contextlib.contextmanager
+def _opened_workers(settings: Settings, workers: int | PartsPool) -> Iterator[Workers]:
+    with contextlib.ExitStack() as block:
+        elsewhere = None
+        if not isinstance(workers, int):
+            threads = waiting_threads(workers.at_once, workers.stop)
+            elsewhere = block.enter_context(threads), workers.at_once
+        elif workers:
+            settings = settings.model_copy(update={"max_processes": workers})
+        yield block.enter_context(Workers(settings, elsewhere))
 
 
 class _Parts:
@@ -210,8 +264,11 @@ class _Parts:
         earlier: how many were done before.
     """
 
-    def __init__(self, anchored: AnchoredStore, uri: str, folder: str) -> None:
+    def __init__(
+        self, anchored: AnchoredStore, uri: str, folder: str, pool: PartsPool | None
+    ) -> None:
         self._anchored, self._uri, self._folder = anchored, uri, folder
+        self._pool = pool
         self.kept = list[str]()
         self.earlier = 0
 
@@ -250,13 +307,20 @@ class _Parts:
                     self._anchored.store.write(part.chunks, data)
                     yield part
 
-        for sha256 in workers.spread(score_part, missing()):
+        work = self._there if self._pool else score_part
+        for sha256 in workers.spread(work, missing()):
             while begun[0][1]:
                 yield begun.popleft()
             part, _ = begun.popleft()
             self._anchored.ledger.anchor({part.rows: sha256})
             yield part, sha256
         yield from begun
+
+    def _there(self, part: Part) -> str:
+        """Have a part done by the pool; returns the sha256 in the ledger after it."""
+        if self._pool is not None:
+            self._pool.do_part({"folder": part.folder, "digest": part.digest})
+        return self._anchored.ledger.anchors([part.rows]).get(part.rows, "")
 
     def _kept(self, part: Part) -> str:
         """The sha256 of the rows that an earlier score has made; empty if none has."""

@@ -1,12 +1,15 @@
 """A source that is scored in parts gives the same file, and goes on where it ended."""
 
+import hashlib
+import threading
+
 import numpy as np
 import pytest
 from tests.src.use.scoring.conftest import X, png
 
 from headrace.data import decoding
 from headrace.data.sources.readers import folder as readers
-from headrace.errors import SourceError, UsageError
+from headrace.errors import DependencyError, SourceError, UsageError
 from headrace.media import chunks
 from headrace.stages import workers
 from headrace.use import scoring
@@ -174,6 +177,77 @@ def test_a_worker_with_other_code_is_refused(in_parts, labelled, monkeypatch):
     monkeypatch.setattr(parts, "code_state", lambda roots: next(states))
     with pytest.raises(UsageError, match="code a differs"):
         in_parts(labelled)
+
+
+class Pool:
+    """Does parts in threads; the worker of the one with a certain number is killed."""
+
+    at_once = 2
+
+    def __init__(self, trained, lost=0):
+        self.settings, self.home, self.lost = trained.settings, trained.home, lost
+        self.bodies, self.ahead, self.alone = [], [], threading.Lock()
+
+    def do_part(self, body):
+        with self.alone:
+            self.bodies.append(body)
+            read = [key for key in self.home.store.keys() if "/_read/" in key]
+            self.ahead.append(len(read))
+            if len(self.bodies) == self.lost:
+                raise DependencyError("The flow run was killed.", "Go on.")
+        parts.do_part(body, self.settings)
+
+    def stop(self):
+        raise AssertionError("nobody interrupts it")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_pool_makes_the_same_file_and_is_not_given_all_parts_ahead(
+    in_parts, trained, done, tmp_path
+):
+    np.savez(tmp_path / "y.npz", x=np.concatenate([X, X, X]))
+    expected = in_parts(tmp_path / "y.npz", workers=0)[1]
+    pool = Pool(trained)
+    assert in_parts(tmp_path / "y.npz", workers=pool)[1] == expected
+    assert len(done) == len(set(done)) == len(pool.bodies) == 20
+    assert {*done} == {body["digest"] for body in pool.bodies}
+    assert max(pool.ahead) <= 2 * pool.at_once + 2
+    assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_part_lost_by_a_pool_ends_the_score_and_the_next_makes_only_the_rest(
+    in_parts, trained, labelled, done, caplog
+):
+    caplog.set_level("INFO", "headrace")
+    expected = in_parts(labelled, workers=0)[1]
+    with pytest.raises(DependencyError, match="was killed"):
+        in_parts(labelled, workers=Pool(trained, lost=4))
+    assert 3 <= len(done) < 7
+    assert in_parts(labelled, workers=Pool(trained))[1] == expected
+    assert len(done) == len(set(done)) == 7
+    assert "of 7 parts were there from an earlier score" in caplog.text
+    assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_worker_does_no_part_of_a_plan_that_the_ledger_does_not_have(
+    in_parts, trained, labelled, done
+):
+    store, settings = trained.home.store, trained.settings
+    pool = Pool(trained, lost=2)
+    with pytest.raises(DependencyError):
+        in_parts(labelled, workers=pool)
+    body, before = pool.bodies[0], len(done)
+    parts.do_part(body, settings)
+    assert len(done) == before, "it was done"
+    with pytest.raises(DependencyError, match="is gone or was changed"):
+        parts.do_part({**body, "digest": "0" * 64}, settings)
+    plan = store.read(f"{body['folder']}/plan.json") + b" "
+    forged = {**body, "folder": f"scores/{hashlib.sha256(plan).hexdigest()}"}
+    store.write(f"{forged['folder']}/plan.json", plan)
+    with pytest.raises(UsageError, match="No score on a pool is under way"):
+        parts.do_part(forged, settings)
 
 
 @pytest.mark.system
