@@ -72,15 +72,16 @@ def test_a_mistake_has_its_exit_code(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.npy", "x.npy"]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 def test_the_flow_does_what_the_command_does(
-    first, prefect_server, tmp_path, monkeypatch
+    first, prefect_server, tmp_path, monkeypatch, workers
 ):
     from headrace_flows.score import score
 
     first[0].enter(monkeypatch)
     np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), np.uint8))
     places = (str(tmp_path / "x.npy"), str(tmp_path / "out.parquet"))
-    state = score("blobs", *places, return_state=True)
+    state = score("blobs", *places, workers, return_state=True)
     assert state.is_completed()
     assert state.message == "3 of 3 items by version 1"
     assert state.result().scored == 3

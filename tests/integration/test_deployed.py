@@ -222,7 +222,7 @@ def test_a_score_in_parts_on_a_pool_goes_on_after_a_worker_was_killed(
     there = {"HEADRACE_PROJECT": str(place)}
     code, answer = services.headrace("run", "spots", **there)
     assert code == 0, answer
-    images = np.random.default_rng(3).integers(0, 256, (30_000, 8, 8), np.uint8)
+    images = np.random.default_rng(3).integers(0, 256, (200_000, 8, 8), np.uint8)
     np.save(tmp_path / "images.npy", images)
     command = ("score", "spots", str(tmp_path / "images.npy"))
     one, parts = tmp_path / "one.parquet", tmp_path / "parts.parquet"

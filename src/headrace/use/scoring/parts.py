@@ -100,9 +100,11 @@ class PartsPool(Protocol):
 
     Attributes:
         at_once: how many parts they do at once.
+        where: in words.
     """
 
     at_once: int
+    where: str
 
     def do_part(self, body: dict[str, str]) -> None:
         """Have `do_part` called with this by a worker; returns when that has ended."""
@@ -251,6 +253,7 @@ def _opened_workers(settings: Settings, workers: int | PartsPool) -> Iterator[Wo
         if not isinstance(workers, int):
             threads = waiting_threads(workers.at_once, workers.stop)
             elsewhere = block.enter_context(threads), workers.at_once
+            log.info("score: %d parts at once %s", workers.at_once, workers.where)
         elif workers:
             settings = settings.model_copy(update={"max_processes": workers})
         yield block.enter_context(Workers(settings, elsewhere))

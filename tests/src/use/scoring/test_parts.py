@@ -182,7 +182,7 @@ def test_a_worker_with_other_code_is_refused(in_parts, labelled, monkeypatch):
 class Pool:
     """Does parts in threads; the worker of the one with a certain number is killed."""
 
-    at_once = 2
+    at_once, where = 2, "in threads"
 
     def __init__(self, trained, lost=0):
         self.settings, self.home, self.lost = trained.settings, trained.home, lost
