@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.errors import UsageError
 from headrace.models.logged.serving_check import keep_spare
 from headrace.planning import Plan
@@ -65,6 +66,7 @@ class Tuning:
         self.best: Run | None = None
         self.outcome: Any = None
         self._place: Place | None = None
+        self._snapshot = ""  # its digest
         self._edges = space.check(run.spec, run.plan.folder)
         for spec in (run.spec, *self._edges):
             refuse_search(spec)
@@ -72,6 +74,7 @@ class Tuning:
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
         """The study of this space on this data, new or from the store."""
         plan = self.run.plan
+        self._snapshot = snapshot.digest
         ingredients = code_state(["headrace.use.tuning.trials"])
         backbones = {}
         for edge in self._edges:
@@ -146,6 +149,7 @@ class Tuning:
         plan = self.run.plan
         search = {
             "study": self.study.name,
+            "snapshot": self._snapshot,
             "pipeline": plan.asked.model_dump(mode="json"),
             "folder": record_folder(plan),
             "ranges": [str(dimension) for dimension in self.space.dimensions],
@@ -220,7 +224,8 @@ def do_trial(body: Mapping[str, Any], settings: Settings) -> None:
     """Do a trial of a search that another process conducts, if it is its turn.
 
     Args:
-        body: what the flow `tune` takes, ``study``, the name, and ``number``.
+        body: what the flow `tune` takes, ``study``, the name, ``snapshot``, the digest
+            of the data, and ``number``.
         settings: with the store, the ledger and MLflow.
 
     Raises:
@@ -244,16 +249,28 @@ def _open(body: Mapping[str, Any], settings: Settings) -> Trials:
     run = new_run(spec, body["folder"], settings=settings)
     tuning = Tuning(run, parse_search(body["ranges"])[1], body["metric"], 1)
     tuning.wave = int(body["wave"])
-    plan, last = run.plan, run.plan.last
-    if last.snapshot and last.contract:
-        study = tuning.open_study(last.snapshot, last.contract)
-        if study.name == body["study"] and study.run_id:
-            parent = study.run_id, plan.home.tracking.experiment(spec.name)
-            data = trial_data(last.snapshot, last.contract, plan.home)
-            return Trials(plan, study, data, parent)
-    raise UsageError(
-        f"A worker cannot take part in the search {str(body['study'])[:8]}: its store "
-        "or its code is another.",
+    plan, digest = run.plan, str(body["snapshot"])
+    # By its digest: the source may have been touched, and nobody needs it any more.
+    snapshot = recorded_snapshot(plan.home.anchored, digest)
+    if snapshot is None:
+        raise _other_worker(body, f"its store has no snapshot {digest[:12]}")
+    contract = plan.find(plan.validate(snapshot), ContractRecord)
+    if contract is None:
+        why = f"its store or its code has no verdict on the snapshot {digest[:12]}"
+        raise _other_worker(body, why)
+    study = tuning.open_study(snapshot, contract)
+    if study.name != body["study"]:
+        raise _other_worker(body, "its code or its libraries are others")
+    if not study.run_id:
+        raise _other_worker(body, "the search is not under way in its store")
+    parent = study.run_id, plan.home.tracking.experiment(spec.name)
+    data = trial_data(snapshot, contract, plan.home)
+    return Trials(plan, study, data, parent)
+
+
+def _other_worker(body: Mapping[str, Any], why: str) -> UsageError:
+    return UsageError(
+        f"A worker cannot take part in the search {str(body['study'])[:8]}: {why}.",
         "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL, and "
         "install the same Headrace and libraries.",
     )
