@@ -23,7 +23,7 @@ SERVICES = PRODUCT["services"]
 PRESET = {"MLFLOW_PORT", "PREFECT_PORT", "SERVE_MODELS", "SERVE_PORT"}
 PRESET |= {"SERVE_TOKEN_FILE", "SERVE_CERT_FILE", "SERVE_KEY_FILE"}
 PRESET |= {"DOCKER_SOCKET", "DOCKER_RUNS"}
-PRESET |= {"PRIVATE_NAME", "POSTGRES_PORT", "OBJECTS_PORT"}
+PRESET |= {"PRIVATE_NAME", "POSTGRES_PORT", "OBJECTS_PORT", "WORKERS_HERE"}
 PUBLIC = {"PREFECT_PUBLIC_URL", "MLFLOW_PUBLIC_URL"}
 OPTIONAL = {"HEADRACE_NOTIFY", "SERVE_HOSTS", *PUBLIC, *PRESET}
 WORKERS = ("worker-cpu", "worker-gpu", "worker-docker")
@@ -182,6 +182,15 @@ def test_compose_takes_the_file_with_every_profile(tmp_path):
             assert how["condition"] == wanted, (name, needed)
 
 
+@pytest.mark.parametrize("workers", [0, 3])
+def test_the_workers_on_this_machine_are_a_setting_that_lasts(workers, tmp_path):
+    values = filled(of_two_machines=False) | {"WORKERS_HERE": workers}
+    done = compose_config(values, tmp_path, "config")
+    assert done.returncode == 0, done.stderr
+    worker = yaml.safe_load(done.stdout)["services"]["worker-cpu"]
+    assert worker["deploy"]["replicas"] == workers
+
+
 def test_a_command_does_not_run_again_what_prepares_the_service():
     assert SERVICES["cli"]["depends_on"] == []
     assert set(SERVICES["worker-cpu"]["depends_on"]) >= {"buckets", "users"}
@@ -212,6 +221,12 @@ def test_another_machine_reaches_four_services_at_one_address(address, tmp_path)
     }
     ports = {"postgres": 5432, "objects": 8333, "prefect": 4200, "mlflow": 5000}
     assert published == ports
+    for name in published:  # nothing is, before the address is known to be one
+        needed = services[name]["depends_on"]
+        assert {"address", "postgres"} & {*needed}, name
+    for name in ("postgres", "objects"):
+        how = services[name]["depends_on"]["address"]["condition"]
+        assert how == "service_completed_successfully"
     postgres = services["postgres"]
     assert "--ssl=on" in postgres["command"]
     assert {row["source"] for row in postgres["secrets"]} == {

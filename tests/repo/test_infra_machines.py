@@ -14,6 +14,7 @@ INFRA = ROOT / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
 GUIDE = ROOT / "docs" / "guides" / "two-machines.md"
 SERVICES = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))["services"]
+TWO_MACHINES = yaml.safe_load((INFRA / "compose.two-machines.yaml").read_text("utf-8"))
 
 
 def analyze(*arguments, folder):
@@ -101,8 +102,90 @@ def test_a_worker_elsewhere_has_the_variables_of_one_in_compose():
     }
 
 
-def test_the_firewall_guards_what_is_published(tmp_path):
+def said_of_address(address):
+    """How the service `address` ends, and its words."""
+    service = TWO_MACHINES["services"]["address"]
+    command = [*service["entrypoint"], *service["command"]]
+    done = subprocess.run(
+        [word.replace("$$", "$") for word in command],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PRIVATE_ADDRESS": address},
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "[::]", "0::0", "::ffff:0.0.0.0"])
+def test_an_address_that_stands_for_all_is_refused(address):
+    code, said = said_of_address(address)
+    assert code == 1
+    assert said.startswith(f"PRIVATE_ADDRESS in infra/.env is {address}, which would")
+
+
+@pytest.mark.parametrize("address", ["10.9.0.1", "192.168.0.20", "fd00::1", "[fe80::]"])
+def test_an_address_of_one_network_is_taken(address):
+    assert said_of_address(address) == (0, "")
+
+
+def test_each_file_of_the_secrets_has_the_owner_who_reads_it(tmp_path):
+    """Whichever guide is followed first."""
+    if shutil.which("openssl") is None or os.geteuid() != 0:
+        pytest.skip("needs root and the program openssl")
+    pages = (GUIDE, GUIDE.with_name("compose.md"))
+    blocks = [
+        b.text for p in pages for b in blocks_of(p) if "infra/secrets\n" in b.text
+    ]
+    assert len(blocks) == len(pages)
+    for text in (*blocks, blocks[0]):
+        script = 'sudo() { "$@"; }\n' + text.partition("docker compose")[0]
+        subprocess.run(
+            ["bash", "-euc", script], cwd=tmp_path, check=True, capture_output=True
+        )
+    modes = {
+        file.name: (file.stat().st_uid, oct(file.stat().st_mode & 0o777))
+        for file in (tmp_path / "infra" / "secrets").iterdir()
+    }
+    assert modes == {
+        "postgres.key": (999, "0o400"),
+        "postgres.crt": (os.geteuid(), "0o644"),
+        "token": (10001, "0o400"),
+        "key.pem": (10001, "0o400"),
+        "cert.pem": (10001, "0o400"),
+    }
+
+
+def test_the_guide_makes_the_folders_it_writes_to_and_leaves_the_shell_as_it_was():
+    guide = GUIDE.read_text(encoding="utf-8")
+    for folder in ("/etc/headrace", "/etc/nftables.d"):
+        assert f"mkdir -p {folder}" in guide
+    assert not re.search("^umask", guide, re.MULTILINE)
+
+
+def firewall():
+    """The guide's rules."""
     (block,) = [b for b in blocks_of(GUIDE) if "table inet" in b.text]
+    return block
+
+
+def test_a_reload_of_the_firewall_doubles_no_rule(tmp_path):
+    if not all(map(shutil.which, ("nft", "unshare"))) or os.geteuid() != 0:
+        pytest.skip("needs root and the programs nft and unshare")
+    file = tmp_path / "headrace.nft"
+    file.write_text(firewall().text)
+    script = 'nft -f "$0" && nft -f "$0" && nft list ruleset'
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script, str(file)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" drop\n") == 1
+
+
+def test_the_firewall_guards_what_is_published(tmp_path):
+    block = firewall()
     text = (INFRA / "compose.two-machines.yaml").read_text(encoding="utf-8")
     published = set(re.findall(r":-(\d+)\}:\d+\"", text))
     ports = re.search(r"dport \{(.*)\} drop", block.text)[1]
