@@ -144,7 +144,7 @@ def walk(
         models = dict(since.models)
         own = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
         if connection.execute(own).scalar() != link:
-            problem = _GONE.format(link)
+            return _cut_off(connection, link)
         elif number < LONG:
             problem = _find_wrong_other(connection, since)
     for row in read(connection, number):
@@ -160,6 +160,15 @@ def walk(
     # A row can only be changed after its trigger was dropped.
     problem = "; ".join(filter(None, (problem, trigger_problem(connection, EVENTS))))
     return ChainReport(number, link, problem, others, models)
+
+
+def _cut_off(connection: sa.Connection, gone: str) -> ChainReport:
+    """The report on a chain without a link that was in it: the rows that it has."""
+    newest = sa.select(EVENTS.c.link).order_by(EVENTS.c.number.desc()).limit(1)
+    rows = connection.execute(sa.select(sa.func.count()).select_from(EVENTS)).scalar()
+    head = connection.execute(newest).scalar() or ""
+    found = _GONE.format(gone), trigger_problem(connection, EVENTS)
+    return ChainReport(rows or 0, head, "; ".join(filter(None, found)))
 
 
 def find_wrong_own(connection: sa.Connection, model: str, since: ChainReport) -> str:

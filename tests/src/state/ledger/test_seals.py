@@ -120,6 +120,15 @@ def test_a_past_that_was_written_anew_is_found_by_any_look(home):
     assert check_ledger(home, NO_KEYS, model="letters").problem
 
 
+def test_of_a_ledger_that_was_cut_off_a_check_reports_the_rows_that_are_left(home):
+    assert look(home, "digits") == []
+    rows, ledger = chain_length(home.ledger), home.ledger
+    edit(home, f"DELETE FROM events WHERE number = {rows}")
+    found = check_ledger(home, NO_KEYS, model="digits")
+    assert "is gone: the chain was cut off or recomputed" in found.problem
+    assert (found.chain.rows, found.chain.head) == (rows - 1, ledger.link(rows - 1))
+
+
 def test_what_does_not_fit_in_a_decision_is_kept_with_the_seal(home):
     home.ledger.add_version(a_version(2))
     gates = [gate.model_copy(update={"value": 0.5}) for gate in some_evidence(2).gates]
