@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from headrace import extensions
 from headrace.data.decoding import Limits, check_media_ratio
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError, Refusal, UsageError
 from headrace.media.chunks import CHUNK_BYTES, Chunk, Source
 from headrace.media.forms import Rejected
 from headrace.models.logged.loading import open_model, version_file
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from headrace.state.anchored import AnchoredStore
 
 ROWS = 8192  # of a part, at which no further chunk is added
+_PLAN = "plan.json"
 _READ = "read"  # the folder of what is not answered yet
 _FACTS = b"headrace"  # the key of what is no column
 log = logging.getLogger("headrace")
@@ -126,7 +127,7 @@ def do_part(body: Mapping[str, str], settings: Settings) -> None:
     """
     anchored = Home(settings).anchored
     part = Part(settings.store, str(body["folder"]), str(body["digest"]))
-    plan = f"{part.folder}/plan.json"
+    plan = f"{part.folder}/{_PLAN}"
     digest = anchored.ledger.anchors([plan]).get(plan)
     if digest != part.folder.rpartition("/")[2]:
         raise UsageError(
@@ -227,23 +228,25 @@ def in_parts(
         limits=limits,
         code=_code_of(loaded.description),
     )
-    data, store, is_written = plan.model_dump_json().encode(), home.store, False
+    data, store, is_over = plan.model_dump_json().encode(), home.store, False
     digest = hashlib.sha256(data).hexdigest()
     folder, pool = f"scores/{digest}", None if isinstance(workers, int) else workers
-    plan_key = f"{folder}/plan.json"
     parts = _Parts(home.anchored, settings.store, folder, pool)
     with heartbeat(settings, f"score-{digest[:16]}", model):
         wait_for_collection(settings)
-        with version_file(home.tracking, version) as path:
-            store.write(f"{folder}/model.keras", path.read_bytes())
-        (home.anchored if pool else store).write(plan_key, data)
         try:
+            with version_file(home.tracking, version) as path:
+                store.write(f"{folder}/model.keras", path.read_bytes())
+            plans = home.anchored if pool else store
+            plans.write(f"{folder}/{_PLAN}", data)
             with _opened_workers(settings, workers) as several:
                 yield parts.answered(source, limits, several)
-            is_written = True
-            home.ledger.anchor(dict.fromkeys([plan_key, *parts.kept], ""))
+            is_over = True
+        except Refusal:
+            is_over = True
+            raise
         finally:
-            store.delete_folder(folder if is_written else f"{folder}/{_READ}")
+            parts.clear(is_over)
 
 
 @contextlib.contextmanager
@@ -263,8 +266,8 @@ class _Parts:
     """The parts of a source, in its order.
 
     Attributes:
-        kept: the keys of those that are done.
-        earlier: how many were done before.
+        count: how many are done.
+        earlier: how many of them were done before.
     """
 
     def __init__(
@@ -272,8 +275,24 @@ class _Parts:
     ) -> None:
         self._anchored, self._uri, self._folder = anchored, uri, folder
         self._pool = pool
-        self.kept = list[str]()
-        self.earlier = 0
+        self.count = self.earlier = 0
+
+    def clear(self, is_over: bool) -> None:
+        """Delete what another score does not go on from.
+
+        Args:
+            is_over: whether the output is written or the source refused. Else the parts
+                that are done stay, and those that a pool is at.
+        """
+        store, ledger = self._anchored.store, self._anchored.ledger
+        read = f"{self._folder}/{_READ}"
+        known = ledger.anchors_below([f"{self._folder}/"])
+        is_begun = bool(known.keys() - {f"{self._folder}/{_PLAN}"})
+        if self._pool is not None:
+            is_begun = is_begun or bool(store.names(read))
+        if is_over or not is_begun:
+            ledger.anchor(dict.fromkeys(known, ""))
+        store.delete_folder(read if is_begun and not is_over else self._folder)
 
     def answered(self, source: Source, limits: Limits, workers: Workers) -> Answered:
         """The rows of all parts, and what is counted; see `Answering.answered`.
@@ -283,7 +302,7 @@ class _Parts:
         """
         encoded, unpacked, store = 0, 0, self._anchored.store
         for part, sha256 in self._done(source.chunks, workers):
-            self.kept.append(part.rows)
+            self.count += 1
             for rows, facts in _of_stream(_read(store, part.rows, sha256)):
                 first = facts.pop("first_failed")
                 tally = Tally(first_failed=first and Rejected(**first), **facts)
@@ -293,7 +312,7 @@ class _Parts:
             store.delete(part.chunks)
         if self.earlier:
             message = "score: %s of %s parts were there from an earlier score"
-            log.info(message, f"{self.earlier:,}", f"{len(self.kept):,}")
+            log.info(message, f"{self.earlier:,}", f"{self.count:,}")
 
     def _done(
         self, chunks: Iterator[Chunk], workers: Workers

@@ -1,6 +1,8 @@
 """A source that is scored in parts gives the same file, and goes on where it ended."""
 
+import errno
 import hashlib
+import tempfile
 import threading
 
 import numpy as np
@@ -150,11 +152,52 @@ def test_a_part_that_was_changed_in_the_store_is_made_again(
 
 
 @pytest.mark.usefixtures("small")
-def test_a_damaged_part_is_told_as_in_one_process(in_parts, tmp_path, out):
+def test_a_damaged_part_is_told_as_in_one_process(in_parts, trained, tmp_path, out):
     np.savez(tmp_path / "x.npz", x_train=X, x_test=np.full((2, 8, 8), np.nan))
     with pytest.raises(SourceError, match=r"x_test\[0\] has the pixel value nan"):
         in_parts(tmp_path / "x.npz")
     assert not list(out.iterdir())
+    assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("is_pool", [False, True])
+def test_an_output_that_cannot_be_written_leaves_nothing_but_earlier_parts(
+    in_parts, trained, labelled, out, is_pool, monkeypatch
+):
+    make = tempfile.mkdtemp
+
+    def stop(rows):
+        raise KeyboardInterrupt
+
+    def refuse(error):
+        def made(suffix=None, prefix=None, place=None):
+            if place == str(out):
+                raise OSError(error, "no")
+            return make(suffix, prefix, place)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tempfile, "mkdtemp", made)
+            with pytest.raises((UsageError, DependencyError)):
+                in_parts(labelled, workers=Pool(trained) if is_pool else 2)
+
+    for error in (errno.EACCES, errno.ENOSPC):
+        refuse(error)
+        assert kept(trained) == ([], [])
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(labelled, progress=stop)
+    before = kept(trained)[1]
+    refuse(errno.EACCES)
+    assert {*kept(trained)[1]} >= {*before}
+    assert {*kept(trained)[0]} >= {*before}
+
+
+@pytest.mark.usefixtures("small")
+def test_a_refused_source_leaves_nothing_in_the_store(in_parts, trained, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((8, 9, 8), np.uint8))
+    with pytest.raises(SourceError, match="None of the 8 items"):
+        in_parts(tmp_path / "x.npz")
+    assert kept(trained) == ([], [])
 
 
 @pytest.mark.usefixtures("small")
