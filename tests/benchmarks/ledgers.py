@@ -29,6 +29,7 @@ import typer
 
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
+from headrace.state.ledger.database import Database
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.events import (
     EVENTS,
@@ -195,13 +196,15 @@ def fill(home: Path, size: Size, database_url: str = "") -> None:
     """
     own = Settings(home=home)
     settings = Settings(home=home, database_url=database_url or own.database_url)
-    template = _rows(own.database_url)
     Ledger(settings.database_url)
-    engine = make_engine(settings.database_url, 30.0)
-    history, store = History(template, size), Path(settings.store) / "ledger"
-    with engine.begin() as connection:
+    database = Database(settings.database_url, 30.0, 0.0)
+    store = Path(settings.store) / "ledger"
+    with database.locking() as connection:  # a run's process may add rows after it
         if database_url:
+            template = _rows(own.database_url)
             connection.execute(sa.insert(EVENTS), template)
+        template = _read(connection)
+        history = History(template, size)
         last = template[-1]
         chain = Chain(connection, settings, (last["number"], last["link"]))
         copied = template[_copied(store) :]
@@ -215,8 +218,12 @@ def fill(home: Path, size: Size, database_url: str = "") -> None:
 
 def _rows(url: str) -> list[Row]:
     with make_engine(url, 30.0).connect() as connection:
-        query = sa.select(EVENTS).order_by(EVENTS.c.number)
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return _read(connection)
+
+
+def _read(connection: sa.Connection) -> list[Row]:
+    query = sa.select(EVENTS).order_by(EVENTS.c.number)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _copied(store: Path) -> int:
