@@ -32,6 +32,7 @@ def test_after_a_run_everything_fits(after_first):
     of_one = after_first.headrace("verify", "blobs", "--json")
     assert of_one.exit_code == 0
     assert of_one.json["model"] == "blobs"
+    assert of_one.json["reason"].startswith("everything of blobs fits the ledger (")
     page = after_first.headrace("verify")
     assert page.exit_code == 0
     assert "everything fits the ledger" in page.out

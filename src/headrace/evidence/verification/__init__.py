@@ -117,7 +117,8 @@ def verify(
     mismatches = Mismatches(home, trusted)
     problem = next(mismatches.find(check, model), None)
     counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())
-    reason = f"everything fits the ledger ({counts or 'its rows'})"
+    whose = f"everything of {model}" if model else "everything"
+    reason = f"{whose} fits the ledger ({counts or 'its rows'})"
     if problem is not None:
         reason = f"{problem.message} {problem.action}"
     return Verification(

@@ -126,7 +126,7 @@ def _one_by_one(trials: Trials, numbers: Sequence[int]) -> Iterator[int]:
 
 def _run_trials(study: Study, wanted: int, spread: Spread) -> None:
     """Have the trials done that are missing, wave after wave."""
-    with Progress("trial", wanted, is_listed=True) as progress:
+    with Progress("tune", wanted, is_listed=True) as progress:
         while missing := study.missing(wanted):
             for number in spread(missing):
                 trial = study.read_trial(number)
@@ -147,7 +147,8 @@ def _trial_line(study: Study, trial: Trial) -> str:
     state = f"{trial.state} {trial.reason}".rstrip()
     best = "  the best so far" if trial == study.best else ""
     settings = " ".join(study.space.settings(trial.point))
-    return f"{settings}{value}  {state}  {trial.seconds:.1f} s{best}"
+    result = f"{settings}{value}  {state}  {trial.seconds:.1f} s{best}"
+    return f"done: trial {trial.number}  {result}"
 
 
 def _log_report(study: Study, tracking: Tracking) -> None:

@@ -71,8 +71,10 @@ def runs_below(trained, run_id):
     return sorted(found, key=lambda run: int(run.data.tags["mlflow.headrace.trial"]))
 
 
-def test_each_trial_is_a_run_below_that_of_the_study(trained, search):
+def test_each_trial_is_a_run_below_that_of_the_study(trained, search, caplog):
+    caplog.set_level("INFO", "headrace")
     study = search(RATE, OPTIMIZER)
+    assert "tune 2/3  done: trial 2  training.learning_rate=" in caplog.text
     client = Tracking(trained.settings).client
     parent = client.get_run(study.run_id)
     assert parent.info.run_name == f"tune-{study.name[:8]}"
