@@ -23,12 +23,12 @@ _MIN_FREE = 2**20  # bytes; a database cannot grow by less
 
 
 @contextlib.contextmanager
-def disk_errors(where: str) -> Iterator[None]:
+def disk_errors(where: str, mend: str = _MAKE_ROOM) -> Iterator[None]:
     """Translate a disk's errors in a block by `disk_error`."""
     try:
         yield
     except OSError as error:
-        translated = disk_error(error, where)
+        translated = disk_error(error, where, mend)
         if translated is None:
             raise
         try:
@@ -49,8 +49,15 @@ def nothing_in_the_way(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def disk_error(error: OSError, where: str) -> HeadraceError | None:
+def disk_error(
+    error: OSError, where: str, mend: str = _MAKE_ROOM
+) -> HeadraceError | None:
     """The error for a failed write; None if the disk is not the cause.
+
+    Args:
+        error: of the system, or of Arrow.
+        where: a path on the disk.
+        mend: what to do where it is full or fails.
 
     Returns:
         `DependencyError`: the disk is full or fails. `UsageError`: a file below
@@ -60,7 +67,9 @@ def disk_error(error: OSError, where: str) -> HeadraceError | None:
     if isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error):
         number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of copytree
     if number in _DISK_ERRORS:
-        mend, temporary = _MAKE_ROOM, shared_temporary_folder()
+        if "Detail: [errno" in str(reason):  # Arrow's own words
+            reason = os.strerror(number)
+        temporary = shared_temporary_folder()
         if number in _FULL and _is_out(temporary) and not _is_out(where):
             where, mend = temporary, _MAKE_ROOM.replace("HEADRACE_HOME", "TMPDIR")
         full = ": the disk is full" if number in _FULL else ""

@@ -26,6 +26,9 @@ from headrace.state.temporary import sweep, work_prefix
 
 SUFFIXES = (".csv", ".parquet")
 _TEMPORARY_PREFIX = ".score-"
+_ELSEWHERE = (
+    "Make room, or give another place for the output, and run the command again."
+)
 _TRAILING_COLUMNS = ("error", "true_label")
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
@@ -107,7 +110,9 @@ def written_whole(output: Output) -> Iterator[Path]:
         DependencyError: a disk is full, or the place cannot be reached.
     """
     parent = str(Path(output.path).parent) if output.is_local else None
-    with disk_errors(parent or tempfile.gettempdir()):
+    temporary = tempfile.gettempdir()
+    errors = disk_errors(parent, _ELSEWHERE) if parent else disk_errors(temporary)
+    with errors:
         try:
             if parent is not None:
                 sweep(Path(parent), _TEMPORARY_PREFIX)

@@ -84,10 +84,12 @@ def test_a_folder_that_may_not_be_written_to(score, arrays, out, monkeypatch):
 
 def test_a_full_disk_leaves_no_output(score, arrays, out, monkeypatch):
     def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        text = "Error writing bytes to file. Detail: [errno 28] No space left on device"
+        raise OSError(errno.ENOSPC, text)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DependencyError, match=r"No space left on device"):
+    told = rf"Writing to {out} failed: No space left on device .*another place for the "
+    with pytest.raises(DependencyError, match=told):
         score(arrays)
     assert left_in(out) == []
 
