@@ -27,7 +27,8 @@ from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages.workers import cluster, processors, waiting_threads
+from headrace.stages.clusters import cluster
+from headrace.stages.workers import processors, waiting_threads
 from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Answer, Header, answer_frames

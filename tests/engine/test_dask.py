@@ -12,7 +12,7 @@ from tests.engine.clusters import WAIT_SECONDS, Cluster, until
 from tests.homes import Home, rows_of
 
 from headrace.settings import Settings
-from headrace.stages import workers
+from headrace.stages import clusters
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
@@ -117,8 +117,8 @@ def test_a_worker_that_is_killed_while_it_scores_changes_nothing(
 def test_without_a_worker_it_says_so_and_ends_and_goes_on_with_a_new_one(
     cluster, whole, scored, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(workers, "WITHOUT_WORKERS_SECONDS", 3.0)
+    monkeypatch.setattr(clusters, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(clusters, "WITHOUT_WORKERS_SECONDS", 3.0)
     monkeypatch.setenv("HEADRACE_DASK_ADDRESS", cluster.address)
     home, place = whole[0], tmp_path / "scores.parquet"
     command = score(whole, place)
