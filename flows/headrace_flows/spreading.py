@@ -42,7 +42,7 @@ from headrace_ops.prefect_errors import translate_errors
 WORKS = {
     "trial": "headrace_flows.tuning.do_trial",
     "training": "headrace_flows.backfilling.do_training",
-    "part": "headrace.use.scoring.parts.do_part",
+    "part": "headrace.use.scoring.one_part.do_part",
 }
 FLOW = "assist"
 

@@ -9,91 +9,38 @@ kept in the store until the output is written, for a score that goes on after an
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import json
 import logging
-import tempfile
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-import pyarrow as pa
-
-from headrace import extensions
 from headrace.data.decoding import Limits, check_media_ratio
-from headrace.errors import DependencyError, Refusal, UsageError
-from headrace.media.chunks import CHUNK_BYTES, Chunk, Source
+from headrace.errors import Refusal
+from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Rejected
-from headrace.models.logged.loading import open_model, version_file
-from headrace.records import DataDescription, Record
-from headrace.stages.ingestion.chunks import columns_of, with_rows
-from headrace.stages.ingredients.closure import code_state
+from headrace.models.logged.loading import version_file
 from headrace.stages.workers import Workers, waiting_threads
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
-from headrace.state.store import Store
-from headrace.tasks import task_modules
-from headrace.use.scoring.answering import Answered, Answering, ScoredColumns, Tally
+from headrace.use.scoring.answering import Answered, Answering, Tally
+from headrace.use.scoring.one_part import (
+    MODEL,
+    PLAN,
+    READ,
+    Part,
+    ScoringPlan,
+    code_of,
+    fetch,
+    score_part,
+)
+from headrace.use.scoring.packing import of_stream, packed
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.anchored import AnchoredStore
 
-ROWS = 8192  # of a part, at which no further chunk is added
-_PLAN = "plan.json"
-_READ = "read"  # the folder of what is not answered yet
-_FACTS = b"headrace"  # the key of what is no column
 log = logging.getLogger("headrace")
-_opening = threading.Lock()
-
-
-class ScoringPlan(Record):
-    """What all parts of a source have in common; they are in a folder of its digest.
-
-    Attributes:
-        source, kind: where the items are from, and its format.
-        model: name and version.
-        model_digest: sha256 of its file.
-        code: that makes the rows; see `code_state`.
-    """
-
-    source: str
-    kind: str
-    model: str
-    model_digest: str
-    description: DataDescription
-    columns: ScoredColumns
-    limits: Limits
-    code: Mapping[str, str]
-
-
-class Part(NamedTuple):
-    """A part of a source, for any process that reaches the store.
-
-    Attributes:
-        store: its URI.
-        folder: the key of all parts, which ends with the sha256 of their plan.
-        digest: sha256 of its chunks.
-    """
-
-    store: str
-    folder: str
-    digest: str
-
-    @property
-    def chunks(self) -> str:
-        """The key of its rows as they were read."""
-        return f"{self.folder}/{_READ}/{self.digest}.arrow"
-
-    @property
-    def rows(self) -> str:
-        """The key of its rows with the answers."""
-        return f"{self.folder}/{self.digest}.arrow"
 
 
 class PartsPool(Protocol):
@@ -108,89 +55,10 @@ class PartsPool(Protocol):
     where: str
 
     def do_part(self, body: dict[str, str]) -> None:
-        """Have `do_part` called with this by a worker; returns when that has ended."""
+        """Have a worker call `one_part.do_part` with this; returns when it has."""
 
     def stop(self) -> None:
         """Wait no longer."""
-
-
-def do_part(body: Mapping[str, str], settings: Settings) -> None:
-    """Do a part of a source that another process reads, if it is not done.
-
-    Args:
-        body: ``folder`` and ``digest`` of the part.
-        settings: with the store, and the ledger, which has what the plan must be.
-
-    Raises:
-        UsageError: no score with this plan is under way here.
-        HeadraceError: as of `score_part`.
-    """
-    anchored = Home(settings).anchored
-    part = Part(settings.store, str(body["folder"]), str(body["digest"]))
-    plan = f"{part.folder}/{_PLAN}"
-    digest = anchored.ledger.anchors([plan]).get(plan)
-    if digest != part.folder.rpartition("/")[2]:
-        raise UsageError(
-            f"No score on a pool is under way that has the plan {plan} in the ledger.",
-            "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL.",
-        )
-    if anchored.read(part.rows) is None:
-        anchored.ledger.anchor({part.rows: score_part(part)})
-
-
-def score_part(part: Part) -> str:
-    """Make the rows of a part; returns the sha256 of their file.
-
-    Raises:
-        SourceError: it is damaged, or a decompression bomb.
-        DependencyError: a file is not in the store, or was changed.
-        UsageError: this process has other code than the one that reads the source.
-    """
-    store = Store(part.store)
-    with _opening:  # in two threads it would be loaded twice
-        plan, answering = _opened(part.store, part.folder)
-    chunks = _unpacked(_read(store, part.chunks, part.digest))
-    source = Source(plan.kind, plan.source, chunks=chunks)
-    answered = answering.answered(source, plan.limits)
-    rows = _as_stream((rows, asdict(tally)) for rows, tally in answered)
-    store.write(part.rows, rows)
-    return hashlib.sha256(rows).hexdigest()
-
-
-@functools.lru_cache(maxsize=1)
-def _opened(uri: str, folder: str) -> tuple[ScoringPlan, Answering]:
-    store, digest = Store(uri), folder.rpartition("/")[2]
-    plan = ScoringPlan.model_validate_json(_read(store, f"{folder}/plan.json", digest))
-    own = _code_of(plan.description)
-    if other := sorted(dict(own.items() ^ plan.code.items())):
-        raise UsageError(
-            f"A worker has other code than the process that reads {plan.source}: "
-            f"{other[0]} differs, one of {len(other):,}.",
-            "Install the same packages on all machines.",
-        )
-    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        path = Path(name) / "model.keras"
-        path.write_bytes(_read(store, f"{folder}/model.keras", plan.model_digest))
-        loaded = open_model(path, plan.model, plan.description)
-    return plan, Answering(loaded, plan.columns)
-
-
-def _code_of(data: DataDescription) -> dict[str, str]:
-    """What the rows depend on besides the plan."""
-    medium = extensions.modules("media")[data.medium]
-    learned = task_modules(data.task, "judge", "words")
-    return code_state(["headrace.use.scoring.answering", medium, *learned])
-
-
-def _read(store: Store, key: str, sha256: str) -> bytes:
-    with contextlib.suppress(FileNotFoundError):
-        data = store.read(key, sha256)
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return data
-    raise DependencyError(
-        f"{store.uri(key)} is gone or was changed, or this machine has another store.",
-        "Let all machines share the store's folder, and run the same command again.",
-    )
 
 
 @contextlib.contextmanager
@@ -226,7 +94,7 @@ def in_parts(
         description=loaded.description,
         columns=answering.columns,
         limits=limits,
-        code=_code_of(loaded.description),
+        code=code_of(loaded.description),
     )
     data, store, is_over = plan.model_dump_json().encode(), home.store, False
     digest = hashlib.sha256(data).hexdigest()
@@ -236,9 +104,9 @@ def in_parts(
         wait_for_collection(settings)
         try:
             with version_file(home.tracking, version) as path:
-                store.write(f"{folder}/model.keras", path.read_bytes())
+                store.write(f"{folder}/{MODEL}", path.read_bytes())
             plans = home.anchored if pool else store
-            plans.write(f"{folder}/{_PLAN}", data)
+            plans.write(f"{folder}/{PLAN}", data)
             with _opened_workers(settings, workers) as several:
                 yield parts.answered(source, limits, several)
             is_over = True
@@ -285,9 +153,9 @@ class _Parts:
                 that are done stay, and those that a pool is at.
         """
         store, ledger = self._anchored.store, self._anchored.ledger
-        read = f"{self._folder}/{_READ}"
+        read = f"{self._folder}/{READ}"
         known = ledger.anchors_below([f"{self._folder}/"])
-        is_begun = bool(known.keys() - {f"{self._folder}/{_PLAN}"})
+        is_begun = bool(known.keys() - {f"{self._folder}/{PLAN}"})
         if self._pool is not None:
             is_begun = is_begun or bool(store.names(read))
         if is_over or not is_begun:
@@ -303,7 +171,7 @@ class _Parts:
         encoded, unpacked, store = 0, 0, self._anchored.store
         for part, sha256 in self._done(source.chunks, workers):
             self.count += 1
-            for rows, facts in _of_stream(_read(store, part.rows, sha256)):
+            for rows, facts in of_stream(fetch(store, part.rows, sha256)):
                 first = facts.pop("first_failed")
                 tally = Tally(first_failed=first and Rejected(**first), **facts)
                 encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
@@ -321,7 +189,7 @@ class _Parts:
         begun: deque[tuple[Part, str]] = deque()
 
         def missing() -> Iterator[Part]:
-            for data in _packed(chunks):
+            for data in packed(chunks):
                 digest = hashlib.sha256(data).hexdigest()
                 part = Part(self._uri, self._folder, digest)
                 begun.append((part, self._kept(part)))
@@ -351,58 +219,3 @@ class _Parts:
             return ""
         self.earlier += 1
         return sha256
-
-
-def _packed(chunks: Iterable[Chunk]) -> Iterator[bytes]:
-    """Parts as Arrow streams of chunks; two differ, whatever is in them."""
-    group, number = list[tuple[pa.RecordBatch, dict[str, Any]]](), 0
-    for number, chunk in enumerate(chunks):
-        one = pa.record_batch(columns_of(chunk)), {"number": number, **_facts(chunk)}
-        if group and one[1]["form"] != group[0][1]["form"]:
-            yield _as_stream(group)
-            group = []
-        group.append(one)
-        batches = [batch for batch, _ in group]
-        is_full = sum(map(len, batches)) >= ROWS
-        if is_full or sum(batch.nbytes for batch in batches) >= CHUNK_BYTES:
-            yield _as_stream(group)
-            group = []
-    if group:
-        yield _as_stream(group)
-
-
-def _facts(chunk: Chunk) -> dict[str, Any]:
-    """What is no row of a chunk; the form is the type and the shape of an array."""
-    items, form = chunk.items, list[Any]()
-    if isinstance(items, np.ndarray):
-        form = [items.dtype.str, *items.shape[1:]]
-    rest = replace(chunk, items=[], labels=[], names=[], groups=[])
-    return {"form": form, "chunk": asdict(rest)}
-
-
-def _unpacked(data: bytes) -> Iterator[Chunk]:
-    for rows, facts in _of_stream(data):
-        rest = Chunk(**facts["chunk"])
-        if facts["form"]:
-            dtype, *shape = facts["form"]
-            rest = replace(rest, items=np.empty((0, *shape), dtype))
-        yield with_rows(rest, pa.Table.from_batches([rows]))
-
-
-def _as_stream(batches: Iterable[tuple[pa.RecordBatch, dict[str, Any]]]) -> bytes:
-    """Rows, and what is said of some together, as an Arrow stream."""
-    sink = pa.BufferOutputStream()
-    with contextlib.ExitStack() as files:
-        writer = None
-        for rows, facts in batches:
-            if writer is None:
-                writer = files.enter_context(pa.ipc.new_stream(sink, rows.schema))
-            text = json.dumps(facts, default=np.generic.item)  # of NumPy's numbers
-            writer.write_batch(rows, {_FACTS: text})
-    return bytes(sink.getvalue())
-
-
-def _of_stream(data: bytes) -> Iterator[tuple[pa.RecordBatch, dict[str, Any]]]:
-    with pa.ipc.open_stream(data) as reader:
-        for one in reader.iter_batches_with_custom_metadata():
-            yield one.batch, json.loads(one.custom_metadata[_FACTS])

@@ -15,13 +15,13 @@ from headrace.errors import DependencyError, SourceError, UsageError
 from headrace.media import chunks
 from headrace.stages import workers
 from headrace.use import scoring
-from headrace.use.scoring import parts
+from headrace.use.scoring import one_part, packing, parts
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Chunks of six rows, whose parts are all done in this process."""
-    monkeypatch.setattr(parts, "ROWS", 1)
+    monkeypatch.setattr(packing, "ROWS", 1)
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 6)
     monkeypatch.setattr(readers, "ROWS_PER_CHUNK", 6)
     monkeypatch.setattr(workers, "processors", lambda: 1)
@@ -36,8 +36,9 @@ def done(monkeypatch):
         seen.append(part.digest)
         return score_part(part)
 
-    score_part = parts.score_part
-    monkeypatch.setattr(parts, "score_part", counted)
+    score_part = one_part.score_part
+    for module in (parts, one_part):
+        monkeypatch.setattr(module, "score_part", counted)
     return seen
 
 
@@ -215,9 +216,9 @@ def test_files_that_unpack_to_too_much_are_refused_over_all_parts(
 
 @pytest.mark.usefixtures("small")
 def test_a_worker_with_other_code_is_refused(in_parts, labelled, monkeypatch):
-    parts._opened.cache_clear()
+    one_part._opened.cache_clear()
     states = iter([{"code a": "1"}, {"code a": "2"}])
-    monkeypatch.setattr(parts, "code_state", lambda roots: next(states))
+    monkeypatch.setattr(one_part, "code_state", lambda roots: next(states))
     with pytest.raises(UsageError, match="code a differs"):
         in_parts(labelled)
 
@@ -238,7 +239,7 @@ class Pool:
             self.ahead.append(len(read))
             if len(self.bodies) == self.lost:
                 raise DependencyError("The flow run was killed.", "Go on.")
-        parts.do_part(body, self.settings)
+        one_part.do_part(body, self.settings)
 
     def stop(self):
         raise AssertionError("nobody interrupts it")
@@ -282,20 +283,20 @@ def test_a_worker_does_no_part_of_a_plan_that_the_ledger_does_not_have(
     with pytest.raises(DependencyError):
         in_parts(labelled, workers=pool)
     body, before = pool.bodies[0], len(done)
-    parts.do_part(body, settings)
+    one_part.do_part(body, settings)
     assert len(done) == before, "it was done"
     with pytest.raises(DependencyError, match="is gone or was changed"):
-        parts.do_part({**body, "digest": "0" * 64}, settings)
+        one_part.do_part({**body, "digest": "0" * 64}, settings)
     plan = store.read(f"{body['folder']}/plan.json") + b" "
     forged = {**body, "folder": f"scores/{hashlib.sha256(plan).hexdigest()}"}
     store.write(f"{forged['folder']}/plan.json", plan)
     with pytest.raises(UsageError, match="No score on a pool is under way"):
-        parts.do_part(forged, settings)
+        one_part.do_part(forged, settings)
 
 
 @pytest.mark.system
 def test_processes_that_help_make_the_same_file(in_parts, labelled, monkeypatch):
-    monkeypatch.setattr(parts, "ROWS", 1)
+    monkeypatch.setattr(packing, "ROWS", 1)
     monkeypatch.setattr(chunks, "CHUNK_ROWS", 1)
     monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
     expected = in_parts(labelled, workers=0)[1]
