@@ -61,7 +61,8 @@ class Home:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, which is made if it is missing."""
-        return Ledger(self.settings.database_url, self._lease)
+        settings = self.settings
+        return Ledger(settings.database_url, self._lease, settings.store)
 
     @cached_property
     def store(self) -> Store:

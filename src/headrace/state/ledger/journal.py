@@ -42,6 +42,8 @@ class Journal:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         lease: of the run that writes, which waits while a server restarts; a person's
             commands have none.
+        store: URI of the one beside it, which is asked before a first signature; by
+            default that of the settings.
 
     Raises:
         UsageError: the URL is not of such a database, or the database is not a
@@ -50,10 +52,11 @@ class Journal:
             or another run has taken over the lease. Every method raises it.
     """
 
-    def __init__(self, url: str, lease: Lease | None = None) -> None:
+    def __init__(self, url: str, lease: Lease | None = None, store: str = "") -> None:
         patience = PATIENCE_SECONDS if lease else 0.0
         self._database = Database(url, TIMEOUT_SECONDS, patience)
         self._guard = fence(lease) if lease else None
+        self._store = store
 
     def reading_once(self) -> contextlib.AbstractContextManager[None]:
         """See `Database.reading_once`."""
@@ -126,7 +129,8 @@ class Journal:
         with self._database.locking() as connection:  # the first lock: no deadlock
             if self._guard is not None:
                 self._guard(connection)
-            yield Appender(connection, key_for(connection, self._database.name))
+            key = key_for(connection, self._database.name, self._store)
+            yield Appender(connection, key)
 
     def _add(self, event: E) -> E:
         """Add one event; raises SQLAlchemy's IntegrityError if there is such a row."""

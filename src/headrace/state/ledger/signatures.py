@@ -34,6 +34,7 @@ from headrace.state.signing.keys import (
     signing_key,
     trusted_keys,
 )
+from headrace.state.store import Store
 
 _BATCH = 1000
 
@@ -84,12 +85,13 @@ def _message(number: int, link: str) -> bytes:
     return f"headrace ledger 1\n{number}\n{link}".encode()
 
 
-def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
+def key_for(connection: sa.Connection, name: str, store: str = "") -> SigningKey | None:
     """The key that signs the rows of a transaction; None for a ledger without one.
 
     Args:
         connection: of the transaction.
         name: of the ledger, for messages.
+        store: URI of the one beside the ledger; by default that of the settings.
 
     Raises:
         UsageError: the ledger is signed, and this process has no key; or its key
@@ -108,7 +110,7 @@ def key_for(connection: sa.Connection, name: str) -> SigningKey | None:
         return None
     last = last_signed(connection)
     if last is None:
-        refuse_if_stripped(connection, name)
+        refuse_if_stripped(connection, name, Store(store or Settings().store))
         SIGNED.create_all(connection)
         return key
     trusted = trusted_keys(Settings())

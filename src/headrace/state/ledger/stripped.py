@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 
 from headrace.errors import IntegrityError
-from headrace.settings import Settings
 from headrace.state.ledger.events import COPY_FOLDER, EVENTS
 from headrace.state.store import Store
 
@@ -27,18 +26,18 @@ _ANCHOR = "anchor"  # the kind of a file's digest
 _TEXTS = ("kind", "model", "subject", "digest", "link")
 
 
-def refuse_if_stripped(connection: sa.Connection, name: str) -> None:
+def refuse_if_stripped(connection: sa.Connection, name: str, store: Store) -> None:
     """Refuse a first signature of a ledger that was signed, or is not this store's.
 
     Args:
         connection: of a transaction of a ledger without signatures.
         name: of the ledger, for messages.
+        store: beside the ledger.
 
     Raises:
         IntegrityError: something was signed, or a copy of its rows has other rows or
             cannot be read.
     """
-    store = Store(Settings().store)
     if trace := next(_traces(connection, store), ""):
         folders = map(store.uri, (*_LEFT, COPY_FOLDER))
         raise IntegrityError(

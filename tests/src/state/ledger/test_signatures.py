@@ -379,3 +379,14 @@ def test_a_signature_that_does_not_cover_the_last_row_allows_no_other(
     with pytest.raises(IntegrityError, match="is not signed by a key that counts"):
         promote(Ledger(url_of(tmp_path)), 2)
     assert Ledger(url_of(tmp_path)).walk_chain() == before
+
+
+def test_a_ledger_is_held_against_the_store_of_its_own_home(tmp_path, monkeypatch):
+    here = Home(Settings().prepare_home())
+    fill(here.ledger, 1)
+    assert here.copy.keep()
+    private, public = write_keys(tmp_path / "keys")
+    monkeypatch.setenv(KEY, str(private))
+    other = Home(Settings(home=tmp_path / "other").prepare_home())
+    fill(other.ledger, 1, 2)
+    assert other.ledger.check_signatures(trust(public)).problem == ""
