@@ -10,13 +10,15 @@ import contextlib
 import itertools
 import logging
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from headrace.errors import DependencyError, UsageError
+from headrace import errors
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.settings import Settings
 from headrace.state.ledger.leases import Leases
 from headrace_ops import environment, live, run_server
@@ -28,6 +30,7 @@ POLL_SECONDS = 1.0
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")  # states of ended flow runs
 PAGE = 200  # the most flow runs that Prefect answers with
 
+_RAISED = re.compile(r"exception: (\w+): (.*)", re.DOTALL)
 log = logging.getLogger("headrace")
 
 
@@ -185,3 +188,16 @@ def wait_for(
             patience = math.inf  # it is logged once
         if stopping.wait(POLL_SECONDS):
             raise Stopped
+
+
+def error_in(state: Any) -> HeadraceError | None:
+    """The error of ours that ended a flow run; None if none did.
+
+    Args:
+        state: the run's last one, whose message is Prefect's.
+    """
+    raised = _RAISED.search(state.message or "")
+    kind = getattr(errors, raised[1], None) if raised else None
+    if raised and isinstance(kind, type) and issubclass(kind, HeadraceError):
+        return kind(raised[2])
+    return None

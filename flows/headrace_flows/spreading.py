@@ -17,13 +17,11 @@ import contextlib
 import hashlib
 import importlib
 import json
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, as_completed
 from typing import Any, TypeAlias
 
-from headrace import errors
 from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.settings import Settings
@@ -33,7 +31,14 @@ from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
-from headrace_flows.client import Stopped, connect, start_once, wait_for, work_of
+from headrace_flows.client import (
+    Stopped,
+    connect,
+    error_in,
+    start_once,
+    wait_for,
+    work_of,
+)
 from headrace_flows.deploying import find_deployments, has_worker
 from headrace_flows.deployments import owner_tags
 from headrace_ops.live import lasting_api_url
@@ -47,7 +52,6 @@ WORKS = {
 FLOW = "assist"
 
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
-_RAISED = re.compile(r"exception: (\w+): (.*)", re.DOTALL)
 
 
 class Piece(Record):
@@ -310,11 +314,7 @@ def _deployment(settings: Settings, pipeline: str) -> Any:
 
 def _error_of(state: Any, subject: str) -> HeadraceError:
     """The error of a flow run that has failed."""
-    raised = _RAISED.search(state.message or "")
-    kind = getattr(errors, raised[1], None) if raised else None
-    if raised and isinstance(kind, type) and issubclass(kind, HeadraceError):
-        return kind(raised[2])
-    return DependencyError(
+    return error_in(state) or DependencyError(
         f"{subject} ended as {state.name}: {state.message}",
         "Look at it in Prefect, then run the same command again: it goes on.",
     )

@@ -20,7 +20,8 @@ from headrace_cli.summary import show_summary
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace_flows.backfilling import Backfill, BackfillTask, Runner
+    from headrace_flows.backfilling import Backfill
+    from headrace_flows.dated_runs import BackfillTask, Runner
     from headrace_flows.summary import Summary
     from headrace_flows.tuning import Tuning
     from headrace_ops.run_server import RunServer
@@ -209,7 +210,7 @@ def _runner(pipeline: str, settings: Settings) -> Runner:
     """Workers run the tasks if the pipeline is deployed, otherwise processes here."""
     from prefect.client.orchestration import get_client
 
-    from headrace_flows.backfilling import Here, There
+    from headrace_flows.dated_runs import Here, There
     from headrace_flows.deploying import find_deployments
     from headrace_flows.deployments import owner_tags
     from headrace_ops.prefect_errors import translate_errors
@@ -227,7 +228,8 @@ def _task(
     from headrace.spec.folders import open_pipeline
     from headrace.state.home import Home
     from headrace.use.backbones.pinning import pinned
-    from headrace_flows.backfilling import BackfillTask, fill_in
+    from headrace_flows.backfilling import fill_in
+    from headrace_flows.dated_runs import BackfillTask
 
     filled = fill_in(overrides, day)
     spec, folder = open_pipeline(pipeline, settings, filled)

@@ -16,14 +16,8 @@ from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
 from headrace.state.tracking import Tracking
 from headrace_cli.series import _conclude, _runner, _task
-from headrace_flows.backfilling import (
-    Backfill,
-    BackfillTask,
-    Here,
-    There,
-    dates,
-    fill_in,
-)
+from headrace_flows.backfilling import Backfill, dates, fill_in
+from headrace_flows.dated_runs import BackfillTask, Here, There
 from headrace_flows.spreading import workers
 
 Home = Any

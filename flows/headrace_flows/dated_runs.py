@@ -1,0 +1,199 @@
+"""Who runs one date of a backfill.
+
+A date is run by a process on this machine (`Here`) or, if the pipeline is deployed, by
+a worker (`There`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from headrace.errors import DependencyError, Refusal, UsageError
+from headrace.planning import Plan
+from headrace.records import DEFAULT_TASK
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.registration import find_version
+from headrace.state.home import Home
+from headrace.tasks import task as task_named
+from headrace_flows.client import Stopped, error_in, start_once, wait_for, work_of
+from headrace_flows.run import record_folder
+from headrace_ops.prefect_errors import translate_errors
+
+_FIELDS = (
+    *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
+    *("seconds", "experiment", "overrides"),
+)
+_CODES = {
+    **{"promoted": 0, "registered": 0, "unchanged": 0},
+    **{"refused": 1, "cancelled": 130},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillTask:
+    """The run of one date.
+
+    Attributes:
+        arguments: the arguments of ``headrace run`` for it.
+        promotes: whether its version may become champion.
+    """
+
+    date: str
+    spec: PipelineSpec
+    folder: Path
+    arguments: tuple[str, ...]
+    promotes: bool = False
+
+
+class Here:
+    """Runs each task as a process, ``headrace run``, which frees its memory at its end.
+
+    They use the Prefect server of this process.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._is_stopping = False
+
+    def run(self, task: BackfillTask, key: str) -> dict[str, Any]:
+        """Run a task; returns the main fields of its answer, and its exit code."""
+        process = subprocess.Popen(  # noqa: S603
+            [
+                *(sys.executable, "-m", "headrace_cli", "run"),
+                *task.arguments,
+                *(() if task.promotes else ("--register-only",)),
+                "--json",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # it gets Ctrl-C once, from `stop`
+        )
+        self._running.add(process)
+        if self._is_stopping:
+            process.send_signal(signal.SIGINT)
+        out, _ = process.communicate()
+        self._running.discard(process)
+        code = process.returncode
+        try:
+            summary = json.loads(out)
+        except ValueError:
+            reason = f"its output is not JSON: {out[-200:]!r}"
+            summary = {"status": "error", "reason": reason}
+        if code < 0:
+            reason = f"it was ended by signal {-code}"
+            summary = {"status": "error", "reason": reason}
+        headline = task_named(summary.get("task", DEFAULT_TASK)).headline
+        return {
+            **{name: summary.get(name) for name in _FIELDS},
+            headline: (summary.get("metrics") or {}).get(headline),
+            "exit_code": code if code >= 0 else DependencyError.exit_code,
+        }
+
+    def stop(self) -> None:
+        """Interrupt the running processes; each ends in order."""
+        self._is_stopping = True
+        for process in list(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+
+
+class There:
+    """Runs tasks on workers, by the deployment ``train/<pipeline>``.
+
+    Args:
+        deployment: Prefect's id of the deployment.
+        settings: with the store and the ledger.
+    """
+
+    def __init__(self, deployment: Any, settings: Settings) -> None:
+        self._deployment = deployment
+        self._settings = settings
+        self._stopping = threading.Event()
+
+    def run(self, task: BackfillTask, key: str) -> dict[str, Any]:
+        """Run a task, or wait for its running flow run.
+
+        Raises:
+            HeadraceError: the server refuses or loses the run, or the store or the
+                ledger has no outcome.
+        """
+        from prefect.client.orchestration import get_client
+        from prefect.exceptions import ObjectNotFound
+
+        plan = Plan(task.spec, task.folder, Home(self._settings))
+        work = work_of(self._settings, f"backfill-{key}")
+        with translate_errors(), get_client(sync_client=True) as client:
+            try:
+                run = self._start(client, task, plan, work)
+                ended = wait_for(client, run, task.spec.name, self._stopping)
+            except ObjectNotFound as error:
+                raise UsageError(
+                    f"Prefect no longer has the deployment train/{task.spec.name}.",
+                    f"Run `headrace deploy {task.spec.name}`.",
+                ) from error
+            except Stopped:
+                reason = "it is still running; the next backfill waits for it"
+                return {"status": "running", "reason": reason, "exit_code": 130}
+        return _outcome(plan, ended)
+
+    def stop(self) -> None:
+        """Stop waiting. Runs that workers have started go on."""
+        self._stopping.set()
+
+    def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
+        return start_once(
+            client,
+            self._deployment,
+            work,
+            parameters={
+                "pipeline": task.spec.model_dump(mode="json"),
+                "folder": record_folder(plan),
+                "register_only": not task.promotes,
+            },
+            name=f"{task.spec.name} {task.date}",
+        )
+
+
+Runner: TypeAlias = Here | There
+
+
+def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
+    status = _status(ended.state)
+    overrides = list(plan.law_on(plan.last.snapshot).overrides)
+    outcome = {
+        "status": status,
+        "reason": ended.state.message,
+        "flow_run_id": str(ended.id),
+        "exit_code": _CODES.get(status, 3),
+        "seconds": round(ended.total_run_time.total_seconds(), 3),
+        "experiment": bool(overrides),
+        "overrides": overrides,
+    }
+    if training := plan.last.training:
+        name, ledger = plan.spec.name, plan.home.ledger
+        version = find_version(name, training, ledger)
+        outcome |= {
+            "version": version.version if version else None,
+            "run_id": training.run_id,
+            "weights_digest": training.weights_digest,
+        }
+    return outcome
+
+
+def _status(state: Any) -> str:
+    if state.is_cancelled():
+        return "cancelled"
+    name = str(state.name).lower()
+    if isinstance(error_in(state), Refusal):
+        return "refused"
+    return name if name in _CODES else "error"
