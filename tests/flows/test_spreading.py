@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from headrace.errors import DependencyError, Refusal
+from headrace.errors import DependencyError, Refusal, UsageError
 from headrace_flows import spreading
 from headrace_flows.spreading import Here, Piece, do_piece, spread
 
@@ -142,7 +142,7 @@ def test_a_piece_that_another_process_is_at_is_waited_for(
 def test_a_flow_does_only_what_is_listed(settings):
     from headrace_flows.assist import assist
 
-    with pytest.raises(spreading.errors.UsageError, match=r"no work 'os\.system'"):
+    with pytest.raises(UsageError, match=r"no work 'os\.system'"):
         assist.fn("blobs", "os.system", {})
 
 
