@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -246,6 +246,15 @@ def _find_wrong_other(
         return walk(connection).problem
     problems = (find_problem(r, r["number"], r["before"] or "") for r in rows)
     return next(filter(None, problems), "")
+
+
+def find_break(rows: Iterable[Row], number: int, before: str) -> str:
+    """The first problem of rows that should begin with a number after a link."""
+    for expected, row in enumerate(rows, number):
+        if problem := find_problem(row, expected, before):
+            return problem
+        before = row["link"]
+    return ""
 
 
 def find_problem(row: Row, number: int, before: str) -> str:

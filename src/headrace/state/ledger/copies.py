@@ -9,7 +9,6 @@ chain unnoticed.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import re
@@ -98,8 +97,9 @@ class LedgerCopy:
         A chain that does not fit is not copied.
 
         Args:
-            checked: a report on the chain without a problem; what was added since is
-                checked. Of the copy of a long chain, only the last file is read.
+            checked: a report on the chain without a problem. Only what was added since
+                or is copied now is checked. Of the copy of a long chain, only the last
+                file is read.
 
         Returns:
             how many rows were copied.
@@ -114,6 +114,10 @@ class LedgerCopy:
             if not rows or chain.walk(connection, since=checked).problem:
                 return 0
             self._check(connection)
+        # The check may have gone on from a row after the end of the copy.
+        link = self._copied[-1]["link"] if self._copied else ""
+        if chain.find_break(rows, self._last + 1, link):
+            return 0
         first, last = rows[0]["number"], rows[-1]["number"]
         text = json.dumps(rows, indent=1)  # unsorted, so that it is restored as it was
         self._store.write(f"{COPY_FOLDER}/{first:09}-{last:09}.json", text.encode())
@@ -216,10 +220,8 @@ class LedgerCopy:
         if checked is None or checked.rows < chain.LONG:
             return False
         rows = last_file(self._store)
-        pairs = itertools.pairwise(rows)
-        if rows and not any(
-            chain.find_problem(row, before["number"] + 1, before["link"])
-            for before, row in pairs
+        if rows and not chain.find_break(
+            rows[1:], rows[0]["number"] + 1, rows[0]["link"]
         ):
             self._copied = rows
         return "_copied" in self.__dict__

@@ -210,6 +210,22 @@ def test_of_the_copy_of_a_long_ledger_only_the_last_file_is_read(home):
     assert "does not go on from the copy" in found.message
 
 
+def test_a_row_that_was_edited_after_it_was_checked_is_not_copied(home):
+    copied = home.copy.keep()
+    home.ledger.add_version(a_version(2))
+    report = home.ledger.walk_chain()
+    version = "kind = 'version' AND model = 'digits' AND subject = '2'"
+    training = home.ledger.version("digits", 2).training
+    edit(home, setting("sqlite", "training", "x", version))
+    assert home.copy.keep(report) == 0
+    edit(home, setting("sqlite", "training", training, version))
+    home.ledger.add_version(a_version(3))
+    assert home.copy.keep(report) == 2
+    edit(home, f"DELETE FROM events WHERE number = {copied + 1}")
+    home.copy.restore()
+    assert home.ledger.version("digits", 2).training == training
+
+
 def test_the_results_of_a_pipelines_stages_are_found_by_what_was_recorded_with_them(
     home,
 ):
