@@ -209,6 +209,7 @@ def _write_access_file(settings: Settings) -> str:
         f"database_uri = sqlite:///{home}/mlflow-access.db\n"
         "admin_username = admin\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        f"auth_cache_ttl_seconds = {mlflow_server.CACHE_SECONDS:.0f}\n"
         "grant_default_workspace_access = false\n",
         encoding="utf-8",
     )
