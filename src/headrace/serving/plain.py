@@ -17,6 +17,7 @@ from headrace.data.preparing import decode_one, fit_one
 from headrace.media.forms import Problem
 from headrace.serving.long_json import SHORT_BYTES, check_values
 from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded
+from headrace.serving.uploads import FORM, file_of
 from headrace.tasks import asked, asks_items, task
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class PlainReader:
             self._form, self._parts = long, module.parts
             self.longest = math.prod(self._form.shape or ()) - 1
         self._asks_items = asks_items(data)
-        self.types = [*module.MEDIA_TYPES, RAW] if self._asks_items else []
+        self.types = [*module.MEDIA_TYPES, FORM, RAW] if self._asks_items else []
         if module.IS_TEXT or not self._asks_items:
             self.types.append(JSON_TYPE)
 
@@ -83,8 +84,8 @@ class PlainReader:
             body: of the request.
 
         Raises:
-            HttpError: 415 for another media type, 400 for malformed JSON, 422 for what
-                is no item of the model's form.
+            HttpError: 415 for another media type, 400 for malformed JSON or a malformed
+                form, 422 for what is no item of the model's form.
             InputError: it is one, but not for this model.
         """
         fixed = self._is_fixed and self._asks_items
@@ -103,6 +104,10 @@ class PlainReader:
             )
         if not self._asks_items:
             return self._question(body)
+        if kind == FORM:
+            return self._fitted(
+                self._decoded(file_of(media_type.decode("latin-1"), body))
+            )
         if kind == RAW and self._is_fixed:
             return self._raw(body)
         if kind == RAW and not self._medium.IS_TEXT:

@@ -57,12 +57,15 @@ def test_there_is_an_operation_for_each_version():
         assert path in paths
 
 
+FORM = "multipart/form-data"
+
+
 @pytest.mark.parametrize(
     ("model", "kinds"),
     [
-        ("toy", ["image/*", "application/octet-stream"]),
-        ("words", ["text/plain", "application/octet-stream", "application/json"]),
-        ("sounds", ["audio/*", "application/ogg", "application/octet-stream"]),
+        ("toy", ["image/*", FORM, "application/octet-stream"]),
+        ("words", ["text/plain", FORM, "application/octet-stream", "application/json"]),
+        ("sounds", ["audio/*", "application/ogg", FORM, "application/octet-stream"]),
     ],
 )
 def test_the_document_has_what_each_model_takes(model, kinds):

@@ -3,6 +3,7 @@
 import io
 import wave
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,6 +105,41 @@ def test_a_body_may_say_that_it_is_not_coded(coding):
     plain = {"content-type": RAW, "content-encoding": coding}
     reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", bytes(16), plain)
     assert reply.status == 200
+
+
+def form(*contents):
+    """A body with files as curl and browsers send them, and its media type."""
+    files = [("file", ("a.bin", content)) for content in contents]
+    request = httpx.Request("POST", "http://x", files=files)
+    return request.read(), request.headers["content-type"]
+
+
+def test_a_file_of_a_form_is_answered_as_the_file_itself():
+    engine = Echo()
+    site = Site(serving(IMAGE, engine=engine))
+    file = picture(np.arange(0, 160, 10, np.uint8).reshape(4, 4))
+    assert site.predict(file, "image/png").status == 200
+    assert site.predict(*form(file)).status == 200
+    assert np.array_equal(*engine.items)
+    words = Site(serving(TEXT, engine=engine))
+    assert words.predict(*form(b"one\r\n--two\r\n\r\n3")).status == 200
+    assert engine.items[-1].tolist() == ["one\n--two\n\n3"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (*form(b"x", b"y"), "more than one part"),
+        (form(b"x")[0], "multipart/form-data; boundary=other", "not a form"),
+        (form(b"x")[0], "multipart/form-data", "not a form"),
+        (form(b"x")[0][:-30], form(b"x")[1], "not a form"),
+        (b"", form(b"x")[1], "not a form"),
+        (b"\r\n--a" * 9000, "multipart/form-data; boundary=a", "not a form"),
+    ],
+)
+def test_another_form_is_refused(body, kind, words):
+    reply = Site(serving(IMAGE)).predict(body, kind)
+    assert (reply.status, words in reply.json["error"]) == (400, True), reply.json
 
 
 def test_a_sound_is_resampled_and_padded_as_in_training():
