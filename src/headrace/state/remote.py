@@ -12,11 +12,13 @@ systems. They are never written to disk.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
 import os
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -96,10 +98,12 @@ def connect(
             "read_timeout": READ_SECONDS,
             "retries": {"mode": "standard", "total_max_attempts": attempts},
             "max_pool_connections": 32,
+            "connector_args": {"socket_factory": _new_socket},
         }
         # With more concurrency, each read requests the size first.
         arguments = {"max_concurrency": 1, **arguments}
         arguments["config_kwargs"] = {**limits, **arguments.get("config_kwargs", {})}
+        arguments["session"] = _session(arguments.get("profile"))
     fs, path = fsspec.core.url_to_fs(uri, **arguments)
     if _is_s3(uri):
         fs.retries = 1
@@ -218,6 +222,33 @@ def _permanent_error(uri: str, error: Exception) -> Exception:
 
 def _is_s3(uri: str) -> bool:
     return uri.startswith(("s3://", "s3a://"))
+
+
+@functools.cache
+def _session(profile: str | None) -> Any:
+    """S3's session, which sends a body at once.
+
+    By itself it waits until the server asks for the body, and that wait has no limit.
+    """
+    from aiobotocore.session import AioSession
+    from botocore.handlers import add_expect_header
+
+    session = AioSession(profile=profile)
+    session.unregister("before-call.s3", add_expect_header)
+    return session
+
+
+def _new_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket that does not try for longer to send something.
+
+    Where a link is cut, the kernel would try for a quarter of an hour, and S3's client
+    has no limit for that.
+    """
+    family, kind, protocol, *_ = address
+    opened = socket.socket(family, kind, protocol)
+    if option := getattr(socket, "TCP_USER_TIMEOUT", 0):  # Linux
+        opened.setsockopt(socket.IPPROTO_TCP, option, READ_SECONDS * 1000)
+    return opened
 
 
 def _bucket(uri: str) -> str:

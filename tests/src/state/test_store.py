@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -287,6 +288,33 @@ def test_a_store_that_stays_away_is_named(monkeypatch, pauses):
         ask("s3://b/k", call)
     assert caught.value.was_retried
     assert 1 < call.calls < 10
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """The address of a server that takes connections, and nothing that is sent."""
+    for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv(
+            "AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}"
+        )
+        yield
+
+
+@pytest.mark.skipif(
+    not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has TCP_USER_TIMEOUT"
+)
+@pytest.mark.timeout(120)
+def test_a_large_write_that_nobody_takes_ends(silent, monkeypatch):
+    """By itself, the kernel tries for a quarter of an hour."""
+    pytest.importorskip("s3fs")
+    monkeypatch.setattr("headrace.state.remote.READ_SECONDS", 1)
+    monkeypatch.setattr("headrace.state.remote.LIMIT_SECONDS", 3.0)
+    started = time.monotonic()
+    with pytest.raises(DependencyError, match="no answer"):
+        Store("s3://silent/store").write("large", bytes(64 * 2**20))
+    assert time.monotonic() - started < 60
 
 
 def test_an_unknown_protocol_is_told():
