@@ -14,8 +14,10 @@ from tests.engine.daemon import CACHE, Engine, need_an_engine
 from tests.engine.left import state_of_the_machine
 from tests.engine.service import Service
 
-# The service is used, broken, saved and ended, and then nothing is left.
-ORDER = ["test_service", "test_faults", "test_pool", "test_keeping", "test_left"]
+# The service for other machines comes and goes; that of one machine is used, broken,
+# saved and ended; and then nothing is left.
+ORDER = ["test_private", "test_service", "test_faults", "test_pool", "test_keeping"]
+ORDER += ["test_left"]
 
 
 def pytest_collection_modifyitems(items):

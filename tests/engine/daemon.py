@@ -73,6 +73,7 @@ class Engine:
         folder: its socket, logs and the like; removed at the end.
         data: images and layers, which stay for the next time.
         address: of the machine that its containers see.
+        pid: the process id of the first process of the namespaces.
         environment: for its clients.
     """
 
@@ -102,7 +103,7 @@ class Engine:
             shares.write_text(CPU_SHARES)
         outer = self._start(*_NAMESPACES, "--kill-child", "sh", "-c", _FIRST)
         inner = until(lambda: psutil.Process(outer.pid).children(), "no namespaces")
-        self.first = str(inner[0].pid)
+        self.pid = str(inner[0].pid)
         until(lambda: inner[0].name() == "tini", "the namespaces are not ready")
         self._open_way_out()
         (self.folder / "daemon.json").write_text("{}")
@@ -124,7 +125,7 @@ class Engine:
         cidr = f"{self.network[0]}/24"
         command = ["slirp4netns", "--configure", "--disable-host-loopback"]
         command += ["--cidr", cidr, "--mtu", "1500", "--ready-fd", str(writing)]
-        self._start(*command, self.first, "tap0", pass_fds=[writing])
+        self._start(*command, self.pid, "tap0", pass_fds=[writing])
         os.close(writing)
         with os.fdopen(reading) as ready:
             assert ready.read(), (self.folder / "slirp4netns.log").read_text()
@@ -145,7 +146,7 @@ class Engine:
 
     def start(self):
         """Start the daemon, and wait until it answers."""
-        command = ["nsenter", "--target", self.first, "--net", "--pid", "--mount"]
+        command = ["nsenter", "--target", self.pid, "--net", "--pid", "--mount"]
         command += ["dockerd", "--data-root", str(self.data)]
         command += ["--exec-root", str(self.folder / "exec")]
         command += ["--pidfile", str(self.folder / "docker.pid")]
@@ -174,13 +175,13 @@ class Engine:
 
     def kill(self, pid, name="KILL"):
         """Send a signal to a process that the daemon knows by a number."""
-        inside = ("nsenter", "--target", self.first, "--pid")
+        inside = ("nsenter", "--target", self.pid, "--pid")
         ask(*inside, "kill", f"-{name}", pid, check=True)
 
     def run(self, *command, check=True, **options):
         """Run a command of the machine in the network of the daemon."""
         variables = {**self.environment, **options.pop("variables", {})}
-        inside = ("nsenter", "--target", self.first, "--net")
+        inside = ("nsenter", "--target", self.pid, "--net")
         done = ask(*inside, *command, env=variables, **options)
         if check and done.returncode != 0:
             said = (done.stdout[-4000:], done.stderr[-4000:])
@@ -190,7 +191,7 @@ class Engine:
     @contextlib.contextmanager
     def beside(self, *command):
         """Have a command run in the network of the daemon while a block does."""
-        process = self._start("nsenter", "--target", self.first, "--net", *command)
+        process = self._start("nsenter", "--target", self.pid, "--net", *command)
         try:
             yield
         finally:

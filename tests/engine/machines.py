@@ -29,6 +29,14 @@ _FIRST = (
     " && trap '' CHLD && exec sleep infinity"
 )
 
+_REACH = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()
+except OSError as error:
+    print(type(error).__name__)
+"""
+
 
 class Machine:
     """One of the two.
@@ -83,6 +91,10 @@ class Machine:
                 stdout=file,
                 stderr=file,
             )
+
+    def reach(self, address, port):
+        """The name of the error that a connection from there meets, if any."""
+        return self.run(sys.executable, "-c", _REACH, address, port).strip()
 
     def is_listening(self, port):
         """Whether something there listens at the machine's address."""

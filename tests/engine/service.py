@@ -9,7 +9,7 @@ import shutil
 
 from tests.engine.bases import ROOT
 from tests.engine.daemon import ask
-from tests.repo.docs_blocks import blocks_of
+from tests.engine.guide import block_of
 from tests.waiting import until
 
 PARTS = ("infra", "src", "flows", "pipelines", "requirements.lock")
@@ -31,24 +31,18 @@ def copy_repository(place):
             shutil.copy(ROOT / name, place / name)
 
 
-def block_of(page, *words):
-    """The first block of commands on a page of the guides that has some words."""
-    for block in blocks_of(ROOT / "docs" / "guides" / page):
-        if block.language == "bash" and all(word in block.text for word in words):
-            return block.text
-    raise AssertionError(f"{page} has no commands with {words}")
-
-
 class Service:
     """The service on an engine, and its commands.
 
     Attributes:
         place: a copy of the repository, in which the guides' commands are run.
         secrets: the values of `infra/.env`.
+        command: compose with its files, `infra/compose.yaml` and those that go over it.
     """
 
-    def __init__(self, engine, place):
+    def __init__(self, engine, place, over=()):
         self.engine, self.place = engine, place
+        self.command = [*COMPOSE, *(word for file in over for word in ("-f", file))]
         copy_repository(place)
         template = (place / "infra" / ".env.example").read_text(encoding="utf-8")
         names = re.findall(r"^(\w+(?:PASSWORD|SECRET))=$", template, re.MULTILINE)
@@ -59,33 +53,51 @@ class Service:
         command = ("bash", "-euo", "pipefail", "-c", AS_ROOT + script)
         return self.engine.run(*command, cwd=self.place, **options).stdout
 
-    def up(self):
-        """Start it by the guide's own commands, with secrets filled in."""
+    def fill_in(self):
+        """Make `infra/.env` by the guide; returns the guide's commands that follow."""
         copied, rest = block_of("compose.md", ".env.example").split("\n", 1)
         self.shell(copied)
+        socket = self.engine.environment["DOCKER_HOST"].removeprefix("unix://")
+        self.set(self.secrets | {"DOCKER_SOCKET": socket})
+        return rest
+
+    def set(self, values):
+        """Give names that `infra/.env` has other values."""
         file = self.place / "infra" / ".env"
         text = file.read_text(encoding="utf-8")
-        for name, value in self.secrets.items():
-            text = text.replace(f"{name}=\n", f"{name}={value}\n")
-        socket = self.engine.environment["DOCKER_HOST"].removeprefix("unix://")
-        text += f"DOCKER_SOCKET={socket}\n"
+        for name, value in values.items():
+            text, found = re.subn(rf"(?m)^{name}=.*", f"{name}={value}", text)
+            assert found == 1, name
         file.write_text(text, encoding="utf-8")
-        return self.shell(rest)
+
+    def up(self):
+        """Start it by the guide's own commands, with secrets filled in."""
+        return self.shell(self.fill_in())
 
     def compose(self, *arguments, **options):
         """What a command of compose says on standard output."""
-        return self.engine.run(*COMPOSE, *arguments, cwd=self.place, **options).stdout
+        return self.engine.run(
+            *self.command, *arguments, cwd=self.place, **options
+        ).stdout
 
     def headrace(self, *arguments, code=0):
         """The one object that a command in a container answers with."""
-        command = (*COMPOSE, "run", "--rm", "cli", "headrace", *arguments, "--json")
+        command = (
+            *self.command,
+            "run",
+            "--rm",
+            "cli",
+            "headrace",
+            *arguments,
+            "--json",
+        )
         done = self.engine.run(*command, cwd=self.place, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout)
 
     def python(self, code, service="worker-cpu"):
         """Run some Python in a container of the service: how it ended."""
-        command = (*COMPOSE, "exec", "-T", service, "python", "-c", code)
+        command = (*self.command, "exec", "-T", service, "python", "-c", code)
         return self.engine.run(*command, cwd=self.place, check=False)
 
     def ask(self, url, *options):

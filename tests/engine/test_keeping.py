@@ -1,7 +1,7 @@
 """What is kept: by a backup that is restored, and by the volumes of what was ended."""
 
 import pytest
-from tests.engine.service import block_of
+from tests.engine.guide import block_of
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.engine.service import block_of
+from tests.engine.guide import block_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1200)

