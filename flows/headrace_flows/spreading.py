@@ -4,11 +4,13 @@
 done there. What does a piece is a function of a module, which gets a small JSON object
 and the settings. What it starts from and what it makes is in the store, also after a
 process was killed in the middle: called again, it goes on, and where the result is
-there, it does nothing. It rests on what the ledger has recorded, not on the object:
-whoever may start runs in Prefect can write one.
+there, it does nothing.
 
 On a pool, a piece is a run of the flow `assist`, which the pipeline deploys by a table
-``[deploy.flows.assist]``, and the function is one of `WORKS`.
+``[deploy.flows.assist]``, and the function is one of `WORKS`. Whoever may start runs in
+Prefect can write its object. So the code of a pipeline's folder, the model, and what a
+search or a score goes by are those that the ledger has recorded. The values of a
+training, and the rows of a part that is to be answered, are checked as any input.
 """
 
 from __future__ import annotations

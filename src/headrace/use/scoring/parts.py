@@ -171,7 +171,8 @@ class _Parts:
         encoded, unpacked, store = 0, 0, self._anchored.store
         for part, sha256 in self._done(source.chunks, workers):
             self.count += 1
-            for rows, facts in of_stream(fetch(store, part.rows, sha256)):
+            data = fetch(store, part.rows, sha256)
+            for rows, facts in of_stream(data, store.uri(part.rows)):
                 first = facts.pop("first_failed")
                 tally = Tally(first_failed=first and Rejected(**first), **facts)
                 encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
