@@ -39,6 +39,7 @@ from headrace.use.scoring.packing import of_stream, packed
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.anchored import AnchoredStore
+    from headrace.state.store import Store
 
 log = logging.getLogger("headrace")
 
@@ -99,12 +100,13 @@ def in_parts(
     data, store, is_over = plan.model_dump_json().encode(), home.store, False
     digest = hashlib.sha256(data).hexdigest()
     folder, pool = f"scores/{digest}", None if isinstance(workers, int) else workers
-    parts = _Parts(home.anchored, settings.store, folder, pool)
     with heartbeat(settings, f"score-{digest[:16]}", model):
         wait_for_collection(settings)
+        parts = _Parts(home.anchored, settings.store, folder, pool)
         try:
-            with version_file(home.tracking, version) as path:
-                store.write(f"{folder}/{MODEL}", path.read_bytes())
+            if not _has(store, f"{folder}/{MODEL}", version.model_digest):
+                with version_file(home.tracking, version) as path:
+                    store.write(f"{folder}/{MODEL}", path.read_bytes())
             plans = home.anchored if pool else store
             plans.write(f"{folder}/{PLAN}", data)
             with _opened_workers(settings, workers) as several:
@@ -115,6 +117,13 @@ def in_parts(
             raise
         finally:
             parts.clear(is_over)
+
+
+def _has(store: Store, key: str, sha256: str) -> bool:
+    """Whether a file is there, from an earlier score."""
+    with contextlib.suppress(FileNotFoundError):
+        return store.digest(key) == sha256
+    return False
 
 
 @contextlib.contextmanager
@@ -143,6 +152,7 @@ class _Parts:
     ) -> None:
         self._anchored, self._uri, self._folder = anchored, uri, folder
         self._pool = pool
+        self._known = anchored.ledger.anchors_below([f"{folder}/"])
         self.count = self.earlier = 0
 
     def clear(self, is_over: bool) -> None:
@@ -150,14 +160,14 @@ class _Parts:
 
         Args:
             is_over: whether the output is written or the source refused. Else the parts
-                that are done stay, and those that a pool is at.
+                that are done stay, and with a pool, which may be at others, all.
         """
         store, ledger = self._anchored.store, self._anchored.ledger
         read = f"{self._folder}/{READ}"
+        if self._pool is not None and not is_over and store.names(read):
+            return
         known = ledger.anchors_below([f"{self._folder}/"])
         is_begun = bool(known.keys() - {f"{self._folder}/{PLAN}"})
-        if self._pool is not None:
-            is_begun = is_begun or bool(store.names(read))
         if is_over or not is_begun:
             ledger.anchor(dict.fromkeys(known, ""))
         store.delete_folder(read if is_begun and not is_over else self._folder)
@@ -203,7 +213,8 @@ class _Parts:
             while begun[0][1]:
                 yield begun.popleft()
             part, _ = begun.popleft()
-            self._anchored.ledger.anchor({part.rows: sha256})
+            if self._pool is None:
+                self._anchored.ledger.anchor({part.rows: sha256})
             yield part, sha256
         yield from begun
 
@@ -215,7 +226,7 @@ class _Parts:
 
     def _kept(self, part: Part) -> str:
         """The sha256 of the rows that an earlier score has made; empty if none has."""
-        sha256 = self._anchored.ledger.anchors([part.rows]).get(part.rows, "")
+        sha256 = self._known.get(part.rows, "")
         if not sha256 or self._anchored.read(part.rows, sha256) is None:
             return ""
         self.earlier += 1

@@ -2,8 +2,11 @@
 
 import errno
 import hashlib
+import itertools
+import signal
 import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,9 +109,17 @@ def test_a_score_that_was_stopped_goes_on_with_the_parts_that_it_has(
         in_parts(labelled, progress=stop)
     files, anchors = kept(trained)
     assert len(done) == len(anchors) == 4
-    names = {key.rpartition("/")[2] for key in {*files} - {*anchors}}
-    assert names == {"model.keras", "plan.json"}, "and none that was only read"
-    assert in_parts(labelled)[1] == expected
+    rest = sorted({*files} - {*anchors})
+    names = [key.rpartition("/")[2] for key in rest]
+    assert names == ["model.keras", "plan.json"], "and none that was only read"
+    model = Path(trained.home.store.path(rest[0]))
+    seen = {model.stat().st_ino}
+
+    def look(rows):
+        seen.add(model.stat().st_ino)
+
+    assert in_parts(labelled, progress=look)[1] == expected
+    assert len(seen) == 1, "the model is written once"
     assert len(done) == len(set(done)) == 7
     assert "4 of 7 parts were there from an earlier score" in caplog.text
     assert kept(trained) == ([], [])
@@ -147,6 +158,8 @@ def test_a_part_that_was_changed_in_the_store_is_made_again(
     key = kept(trained)[1][0]
     other = trained.home.store.read(kept(trained)[1][1])
     trained.home.store.write(key, other)
+    trained.home.store.write(f"{key.rpartition('/')[0]}/model.keras", b"no model")
+    one_part._opened.cache_clear()
     assert in_parts(labelled)[1] == expected
     assert len(done) == 2 + 6
     assert "is not the file that the ledger recorded" in caplog.text
@@ -271,6 +284,38 @@ def test_a_part_lost_by_a_pool_ends_the_score_and_the_next_makes_only_the_rest(
     assert in_parts(labelled, workers=Pool(trained))[1] == expected
     assert len(done) == len(set(done)) == 7
     assert "of 7 parts were there from an earlier score" in caplog.text
+    assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
+def test_an_interrupt_leaves_what_runs_of_a_pool_are_at(
+    in_parts, trained, labelled, done
+):
+    class Waiting(Pool):
+        """Its third part, and those after it, wait until the score has ended."""
+
+        numbers, stopped, left = itertools.count(), threading.Event(), None
+
+        def do_part(self, body):
+            number = next(self.numbers)
+            if number < 2:
+                super().do_part(body)
+            elif number == 2:
+                self.left = body
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            if number > 1:
+                assert self.stopped.wait(60)
+
+        def stop(self):
+            self.stopped.set()
+
+    expected = in_parts(labelled, workers=0)[1]
+    pool = Waiting(trained)
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(labelled, workers=pool)
+    one_part.do_part(pool.left, trained.settings)
+    assert in_parts(labelled, workers=Pool(trained))[1] == expected
+    assert len(done) == len(set(done)) == 7
     assert kept(trained) == ([], [])
 
 
