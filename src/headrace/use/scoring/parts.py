@@ -20,6 +20,7 @@ from headrace.errors import Refusal
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Rejected
 from headrace.models.logged.loading import version_file
+from headrace.stages.clusters import cluster
 from headrace.stages.workers import Workers, waiting_threads
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
@@ -79,8 +80,8 @@ def in_parts(
         limits: a larger item is rejected.
         model: its name.
         settings: where it is, and where the parts are done.
-        workers: the most processes of this machine, or a pool; 0: as the settings have
-            it.
+        workers: how many parts at once, on the cluster of the settings, else in
+            processes of this machine; 0: as the settings have it; or a pool.
 
     Raises:
         what `score_part`, `Workers.spread` and the pool raise.
@@ -132,8 +133,11 @@ def _opened_workers(settings: Settings, workers: int | PartsPool) -> Iterator[Wo
         elsewhere = None
         if not isinstance(workers, int):
             threads = waiting_threads(workers.at_once, workers.stop)
-            elsewhere = block.enter_context(threads), workers.at_once
+            elsewhere = block.enter_context(threads), 2 * workers.at_once
             log.info("score: %d parts at once %s", workers.at_once, workers.where)
+        elif workers and settings.dask_address:
+            executor, at_once = block.enter_context(cluster(settings))
+            elsewhere = executor, min(workers, 2 * at_once)
         elif workers:
             settings = settings.model_copy(update={"max_processes": workers})
         yield block.enter_context(Workers(settings, elsewhere))

@@ -6,6 +6,7 @@ import itertools
 import signal
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -346,3 +347,33 @@ def test_processes_that_help_make_the_same_file(in_parts, labelled, monkeypatch)
     monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
     expected = in_parts(labelled, workers=0)[1]
     assert in_parts(labelled, workers=2)[1] == expected
+
+
+@pytest.mark.system
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_more_workers_of_dask_are_at_it_than_are_asked_for(
+    in_parts, trained, labelled, monkeypatch, count
+):
+    distributed = pytest.importorskip("distributed")
+    alone, running, most, read = threading.Lock(), [], [], one_part.fetch
+
+    def slowly(store, key, sha256):
+        if "/read/" not in key:
+            return read(store, key, sha256)
+        with alone:
+            running.append(key)
+            most.append(len(running))
+        time.sleep(0.05)
+        running.remove(key)
+        return read(store, key, sha256)
+
+    monkeypatch.setattr(one_part, "fetch", slowly)
+    expected = in_parts(labelled, workers=0)[1]
+    kinds = {"n_workers": 1, "threads_per_worker": 4, "dashboard_address": None}
+    with distributed.LocalCluster(**kinds, processes=False) as cluster:
+        address = {"dask_address": cluster.scheduler_address}
+        settings = trained.settings.model_copy(update=address)
+        assert in_parts(labelled, settings=settings, workers=count)[1] == expected
+    assert len(most) == 7
+    assert max(most) == count
