@@ -21,13 +21,13 @@ import importlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Future, as_completed
 from typing import Any, TypeAlias
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages.clusters import cluster
+from headrace.stages.clusters import ClusterExecutor, cluster
 from headrace.stages.workers import processors, waiting_threads
 from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
@@ -216,21 +216,17 @@ class OnDask:
 
     where = "on Dask"
 
-    def __init__(self, executor: Executor, count: int) -> None:
+    def __init__(self, executor: ClusterExecutor, count: int) -> None:
         self.at_once = count
         self._executor = executor
-        self._waiting: set[Future[None]] = set()
 
     def do(self, piece: Piece) -> None:
-        """Have a piece done by a worker."""
-        future = self._executor.submit(do_on_dask, piece.model_dump())
-        self._waiting.add(future)
-        future.result()
+        """Have a piece done by a worker; raises CancelledError once stopped."""
+        self._executor.submit(do_on_dask, piece.model_dump()).result()
 
     def stop(self) -> None:
         """Wait no longer; what a worker has begun goes on."""
-        for future in self._waiting:
-            future.cancel()
+        self._executor.give_up()
 
 
 class OnPool:
