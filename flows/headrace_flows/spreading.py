@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
 from typing import Any, TypeAlias
 
-from headrace.errors import DependencyError, HeadraceError
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.clusters import ClusterExecutor, cluster
@@ -81,10 +81,10 @@ def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
     """The place where pieces of a pipeline are done, up to a number at once.
 
     It is the pool of its deployment ``assist``, else the Dask cluster of the settings,
-    else as many processes of this machine, which share its processors.
+    else processes of this machine, which share its processors: at most one for each.
 
     Raises:
-        UsageError: the cluster cannot be used.
+        UsageError: the cluster cannot be used, or the deployment takes no runs.
         DependencyError: the pool or the cluster has no workers, or does not answer.
     """
     pool = on_pool(settings, pipeline, count)
@@ -94,7 +94,7 @@ def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
         with cluster(settings) as (executor, threads):
             yield OnDask(executor, min(count, threads))
     else:
-        with contextlib.closing(Here(settings, count)) as here:
+        with contextlib.closing(Here(settings, min(count, processors()))) as here:
             yield here
 
 
@@ -278,12 +278,20 @@ def on_pool(settings: Settings, pipeline: str, count: int) -> OnPool | None:
         count: of runs at once, at most.
 
     Raises:
+        UsageError: the deployment takes no runs.
         DependencyError: the pool has no worker, or the server does not answer.
     """
     deployment = _deployment(settings, pipeline)
     if deployment is None:
         return None
     limit = deployment.global_concurrency_limit
+    if limit and not limit.limit:
+        raise UsageError(
+            f"The deployment {FLOW}/{pipeline} has a concurrency limit of 0, so that "
+            "its runs never begin.",
+            f"Run `headrace deploy {pipeline}`, which sets the limit to that of the "
+            "pipeline's file, or leave --workers out.",
+        )
     return OnPool(deployment, settings, min(count, limit.limit if limit else count))
 
 

@@ -14,6 +14,7 @@ from headrace.models.logged.serving_check import keep_spare
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import code_state
 from headrace.state.tracking.connection import import_mlflow
@@ -113,12 +114,16 @@ class Tuning:
             return
         from headrace_flows.spreading import workers
 
-        count = min(self.workers, self.wave)
+        count = int(min(self.workers, self.wave, self.trials, self.space.size))
         with workers(self.run.plan.settings, self.run.spec.name, count) as place:
-            log.info("tune: %d trials at once %s", place.at_once, place.where)
+            most = ", the most that can be" if place.at_once < self.workers else ""
+            number = number_of(place.at_once, "trials")
+            log.info("tune: %s at once %s%s", number, place.where, most)
             self._place = place
-            yield
-        self._place = None
+            try:
+                yield
+            finally:
+                self._place = None
 
     def fork(self) -> None:
         """Fork the processes of this machine that run trials at once, if any do.
