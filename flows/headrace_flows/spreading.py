@@ -176,7 +176,10 @@ class Here:
 
     def do(self, piece: Piece) -> None:
         """Have a piece done by an idle process."""
-        process = self._idle.pop() if self._idle else self._begun()
+        try:  # at once, beside other threads
+            process = self._idle.pop()
+        except IndexError:
+            process = self._begun()
         try:
             process.converse(piece.model_dump(), b"", most_bytes=0, seconds=None)
         finally:
@@ -184,7 +187,10 @@ class Here:
                 self._idle.append(process)
 
     def _begun(self) -> FramedProcess:
-        process = self._new.pop() if self._new else self._start()
+        try:
+            process = self._new.pop()
+        except IndexError:
+            process = self._start()
         process.converse(self._first, b"", most_bytes=0, seconds=None)
         return process
 
