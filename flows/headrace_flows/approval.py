@@ -54,7 +54,7 @@ def wait_for_approval(run: Run) -> None:
     asked = approval.ask(run.spec, run.evaluation, run.registration, run.plan.home)
     if asked is None:
         if _was_suspended(run):  # this run ends as the decision meanwhile says
-            run.began_at = run.evaluation.champion_sequence
+            run.turn.began_at = run.evaluation.champion_sequence
         return
     request, is_new = asked
     publish_report(run)
@@ -70,7 +70,7 @@ def wait_for_approval(run: Run) -> None:
     if context and context.flow_run and context.flow_run.deployment_id:
         _suspend(run, request)
     else:
-        with run.aside():  # other runs of the pipeline do not have to wait
+        with run.turn.aside():  # other runs of the pipeline do not have to wait
             _wait(run, request)
 
 

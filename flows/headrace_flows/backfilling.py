@@ -8,6 +8,7 @@ to the training, may be done ahead for several dates at once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -20,14 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, Refusal, UsageError
-from headrace.planning import Plan
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace_flows.dated_runs import BackfillTask, Runner
-from headrace_flows.run import record_folder
+from headrace_flows.deployments import record_folder
 
 if TYPE_CHECKING:
     from headrace_flows.spreading import Piece, Place
@@ -92,8 +92,8 @@ class Backfill:
     ) -> None:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
-        self._settings = settings
-        self._store = Home(settings).anchored
+        self._home = Home(settings)
+        self._store = self._home.anchored
         self._report = report
 
     def left(self) -> list[BackfillTask]:
@@ -125,7 +125,13 @@ class Backfill:
             if place is not None:
                 from headrace_flows.spreading import begun
 
-                pieces = [self._training(task) for task in tasks]
+                folder = functools.cache(
+                    functools.partial(record_folder, home=self._home)
+                )
+                pieces = [
+                    self._training(task, folder(task.spec.name, task.folder))
+                    for task in tasks
+                ]
                 ahead += stack.enter_context(begun(place, pieces))
             pool = stack.enter_context(ThreadPoolExecutor(1))
             try:
@@ -138,14 +144,10 @@ class Backfill:
                 runner.stop()
                 raise
 
-    def _training(self, task: BackfillTask) -> Piece:
+    def _training(self, task: BackfillTask, folder: str) -> Piece:
         from headrace_flows.spreading import Piece
 
-        plan = Plan(task.spec, task.folder, Home(self._settings))
-        body = {
-            "pipeline": task.spec.model_dump(mode="json"),
-            "folder": record_folder(plan),
-        }
+        body = {"pipeline": task.spec.model_dump(mode="json"), "folder": folder}
         return Piece(pipeline=task.spec.name, work="training", body=body)
 
     def _run_one(self, task: BackfillTask, runner: Runner) -> None:

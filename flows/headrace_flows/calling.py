@@ -94,7 +94,7 @@ def ended(run: Run) -> tuple[Summary, int]:
     """
     if done := finished(run):
         return done
-    run.look_back()
+    run.turn.look_back()
 
     def flow(server: RunServer) -> Any:
         server.wait()

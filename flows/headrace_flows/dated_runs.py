@@ -22,10 +22,11 @@ from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
+from headrace.state.children import ending
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace_flows.client import Stopped, error_in, start_once, wait_for, work_of
-from headrace_flows.run import record_folder
+from headrace_flows.deployments import record_folder
 from headrace_ops.prefect_errors import translate_errors
 
 _FIELDS = (
@@ -90,8 +91,7 @@ class Here:
             reason = f"its output is not JSON: {out[-200:]!r}"
             summary = {"status": "error", "reason": reason}
         if code < 0:
-            reason = f"it was ended by signal {-code}"
-            summary = {"status": "error", "reason": reason}
+            summary = {"status": "error", "reason": f"it {ending(code, b'')}"}
         headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
             **{name: summary.get(name) for name in _FIELDS},
@@ -157,7 +157,7 @@ class There:
             work,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
-                "folder": record_folder(plan),
+                "folder": record_folder(task.spec.name, task.folder, plan.home),
                 "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",

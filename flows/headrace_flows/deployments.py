@@ -87,6 +87,17 @@ def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
     return dict.fromkeys([*removed, *folders], "")
 
 
+def record_folder(pipeline: str, folder: Path, home: Home) -> str:
+    """Pack a pipeline's folder into the store, and record it as one to run with.
+
+    Returns:
+        ``sha256:`` and its digest, as the train flow takes it.
+    """
+    packed = f"sha256:{pack_folder(folder, home.store)}"
+    home.ledger.record({packed: pipeline}, home.settings.user)
+    return packed
+
+
 def wanted_of(
     spec: PipelineSpec, deploy: DeploySpec, folder: Path, settings: Settings
 ) -> list[WantedDeployment]:

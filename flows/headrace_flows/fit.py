@@ -254,7 +254,7 @@ def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
             request = _request(store, pipeline, training, attempt)
             folder = unpack_folder(request.folder, store.store, settings.folders)
             run = Run(request.spec, folder, settings)
-            run.holding = holding
+            run.turn.held = holding
             _train(run, request, training)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,16 +35,9 @@ from headrace.spec.law import name_by_changes
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
-from headrace.state.ledger.files import Deployments
-from headrace.state.ledger.holding import (
-    HeldLease,
-    heartbeat,
-    hold,
-    wait_for_collection,
-)
-from headrace.state.packing import pack_folder
 from headrace.state.signing.configuration import check_keys
 from headrace.use.backbones.pinning import pinned
+from headrace_flows.turn import Turn
 
 if TYPE_CHECKING:
     from headrace.stages.beside import OtherProcess
@@ -78,18 +69,6 @@ def log_to_prefect() -> None:
         log.setLevel(logging.INFO)
 
 
-def record_folder(plan: Plan) -> str:
-    """Pack a pipeline's folder into the store, and record it as one to run with.
-
-    Returns:
-        ``sha256:`` and its digest, as the train flow takes it.
-    """
-    folder = f"sha256:{pack_folder(plan.folder, plan.home.store)}"
-    ledger = Deployments(plan.settings.database_url)
-    ledger.record({folder: plan.spec.name}, plan.settings.user)
-    return folder
-
-
 class Run:
     """What a run has done so far.
 
@@ -110,8 +89,7 @@ class Run:
             of its stages, each None until there is one.
         broken: what of the versions that it goes on from is not as registered.
         resumed_from: the checkpoint from which the training went on; empty if none.
-        began_at: the number of the ledger's last entry when it began. The promotions
-            of its version after that are its own.
+        turn: when it may write to the ledger.
         error: with which it ended; None where its summary says all.
     """
 
@@ -122,12 +100,9 @@ class Run:
     registration: RegistrationRecord | None = None
     promotion: PromotionRecord | None = None
     resumed_from = ""
-    began_at = 0
     flow_run_id = ""
     ui_url = ""
-    holding: HeldLease | None = None
     error: HeadraceError | None = None
-    _killed_at = math.inf
 
     @property
     def spec(self) -> PipelineSpec:
@@ -160,7 +135,7 @@ class Run:
         self.reports: list[StageReport] = []
         self.broken: list[Finding] = []
         self.started = time.perf_counter()
-        self._lease = contextlib.ExitStack()
+        self.turn = Turn(self.plan)
 
     @property
     def version(self) -> int | None:
@@ -191,57 +166,6 @@ class Run:
         """Where Prefect shows this run."""
         page = f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
         return page if self.flow_run_id else ""
-
-    def look_back(self) -> None:
-        """Note when a killed run of the pipeline began, which this one continues.
-
-        If that run has promoted its version, this one ends as promoted. To be called
-        before the leases of dead runs are swept.
-
-        Raises:
-            DependencyError: the ledger does not answer.
-        """
-        killed_at = self.plan.home.ledger.unsettled_since(self.spec.name)
-        self._killed_at = math.inf if killed_at is None else killed_at
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the pipeline's lease: meanwhile no other run registers or promotes.
-
-        Raises:
-            DependencyError: another run has it, or has taken over.
-        """
-        deploy = self.spec.deploy
-        _ = self.plan.law  # read now, as the file may be edited while this runs
-        with self._lease:
-            self._take(wait=deploy is None or deploy.when_busy == "wait")
-            # Entries since the start of a killed run count as this run's.
-            self.began_at = sum(
-                datetime.fromisoformat(entry.when).timestamp() < self._killed_at
-                for entry in self.plan.home.ledger.history(self.spec.name)
-            )
-            yield
-
-    def _take(self, *, wait: bool) -> None:
-        lease = hold(self.plan.settings, self.spec.name, self.flow_run_id, wait=wait)
-        self.holding = self._lease.enter_context(lease)
-        wait_for_collection(self.plan.settings)
-        self.plan.home = Home(self.plan.settings, self.holding.lease)
-
-    @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
-        """Release the pipeline's lease during a block, which may take hours.
-
-        The block must not write to the ledger. The champion may change meanwhile.
-
-        Raises:
-            DependencyError: the ledger's database does not answer.
-        """
-        with heartbeat(self.plan.settings, self.flow_run_id, self.spec.name):
-            self.holding = None
-            self._lease.close()
-            yield
-        self._take(wait=True)
 
     def check_versions(self) -> None:
         """Warn if the champion or the newest version is not what was registered.
@@ -340,8 +264,7 @@ class Run:
         if key.stage == "train":
             self.plan.begin(key)
         record = self.do(key.stage, why, work)
-        if self.holding is not None and self.holding.is_lost:
-            raise self.holding.loss()
+        self.turn.check()
         if stored:
             self.plan.save(key, record, time.perf_counter() - started)
         return record

@@ -45,8 +45,8 @@ def score(
         source: what to score: a path, any fsspec URI or ``library:name``.
         output: a .csv or .parquet file: a path or any fsspec URI.
         workers: how many parts are scored at once, on the pool of the deployment
-            ``assist``, else on Dask or in processes of the machine; 0: the source is
-            scored as a whole.
+            ``assist``, else on Dask or in processes of the machine; 0: as many as the
+            Dask cluster takes if there is one, else the source is scored as a whole.
     """
     settings = Settings().prepare_home()
     with heartbeat(settings, str(flow_run.get_id())):

@@ -4,11 +4,13 @@
 done there. What does a piece is a function of a module, which gets a small JSON object
 and the settings. What it starts from and what it makes is in the store, also after a
 process was killed in the middle: called again, it goes on, and where the result is
-there, it does nothing. It rests on what the ledger has recorded, not on the object:
-whoever may start runs in Prefect can write one.
+there, it does nothing.
 
 On a pool, a piece is a run of the flow `assist`, which the pipeline deploys by a table
-``[deploy.flows.assist]``, and the function is one of `WORKS`.
+``[deploy.flows.assist]``, and the function is one of `WORKS`. Whoever may start runs in
+Prefect can write its object. So the code of a pipeline's folder, the model, and what a
+search or a score goes by are those that the ledger has recorded. The values of a
+training, and the rows of a part that is to be answered, are checked as any input.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ import importlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Future, as_completed
 from typing import Any, TypeAlias
 
-from headrace.errors import DependencyError, HeadraceError
+from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages.clusters import cluster
+from headrace.stages.clusters import ClusterExecutor, cluster
 from headrace.stages.workers import processors, waiting_threads
 from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
@@ -79,10 +81,10 @@ def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
     """The place where pieces of a pipeline are done, up to a number at once.
 
     It is the pool of its deployment ``assist``, else the Dask cluster of the settings,
-    else as many processes of this machine, which share its processors.
+    else processes of this machine, which share its processors: at most one for each.
 
     Raises:
-        UsageError: the cluster cannot be used.
+        UsageError: the cluster cannot be used, or the deployment takes no runs.
         DependencyError: the pool or the cluster has no workers, or does not answer.
     """
     pool = on_pool(settings, pipeline, count)
@@ -92,7 +94,7 @@ def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
         with cluster(settings) as (executor, threads):
             yield OnDask(executor, min(count, threads))
     else:
-        with contextlib.closing(Here(settings, count)) as here:
+        with contextlib.closing(Here(settings, min(count, processors()))) as here:
             yield here
 
 
@@ -174,7 +176,10 @@ class Here:
 
     def do(self, piece: Piece) -> None:
         """Have a piece done by an idle process."""
-        process = self._idle.pop() if self._idle else self._begun()
+        try:  # at once, beside other threads
+            process = self._idle.pop()
+        except IndexError:
+            process = self._begun()
         try:
             process.converse(piece.model_dump(), b"", most_bytes=0, seconds=None)
         finally:
@@ -182,7 +187,10 @@ class Here:
                 self._idle.append(process)
 
     def _begun(self) -> FramedProcess:
-        process = self._new.pop() if self._new else self._start()
+        try:
+            process = self._new.pop()
+        except IndexError:
+            process = self._start()
         process.converse(self._first, b"", most_bytes=0, seconds=None)
         return process
 
@@ -214,21 +222,17 @@ class OnDask:
 
     where = "on Dask"
 
-    def __init__(self, executor: Executor, count: int) -> None:
+    def __init__(self, executor: ClusterExecutor, count: int) -> None:
         self.at_once = count
         self._executor = executor
-        self._waiting: set[Future[None]] = set()
 
     def do(self, piece: Piece) -> None:
-        """Have a piece done by a worker."""
-        future = self._executor.submit(do_on_dask, piece.model_dump())
-        self._waiting.add(future)
-        future.result()
+        """Have a piece done by a worker; raises CancelledError once stopped."""
+        self._executor.submit(do_on_dask, piece.model_dump()).result()
 
     def stop(self) -> None:
         """Wait no longer; what a worker has begun goes on."""
-        for future in self._waiting:
-            future.cancel()
+        self._executor.give_up()
 
 
 class OnPool:
@@ -280,12 +284,20 @@ def on_pool(settings: Settings, pipeline: str, count: int) -> OnPool | None:
         count: of runs at once, at most.
 
     Raises:
+        UsageError: the deployment takes no runs.
         DependencyError: the pool has no worker, or the server does not answer.
     """
     deployment = _deployment(settings, pipeline)
     if deployment is None:
         return None
     limit = deployment.global_concurrency_limit
+    if limit and not limit.limit:
+        raise UsageError(
+            f"The deployment {FLOW}/{pipeline} has a concurrency limit of 0, so that "
+            "its runs never begin.",
+            f"Run `headrace deploy {pipeline}`, which sets the limit to that of the "
+            "pipeline's file, or leave --workers out.",
+        )
     return OnPool(deployment, settings, min(count, limit.limit if limit else count))
 
 

@@ -223,7 +223,7 @@ def promote(
             evaluation,
             registration,
             run.plan.home,
-            began_at=run.began_at,
+            began_at=run.turn.began_at,
             register_only=run.register_only,
         ),
     )

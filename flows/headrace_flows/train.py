@@ -28,7 +28,6 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.training import is_own
 from headrace.state.home import Home
-from headrace.state.ledger.files import Deployments
 from headrace.state.packing import unpack_folder
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
@@ -62,7 +61,8 @@ def train(
     if run.title != run.spec.name:
         publish_name(run)
     try:
-        with own_temporary_folder(), retrying_clients(), untagged(), run.alone():
+        alone = run.turn.alone(run.flow_run_id)
+        with own_temporary_folder(), retrying_clients(), untagged(), alone:
             snapshot = stages.ingest(run)
             contract = stages.validate(run, snapshot)
             run.check_versions()
@@ -107,7 +107,7 @@ def new_run(
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
         # Any other folder would bring code, and a law of its own.
-        if Deployments(settings.database_url).all().get(folder) != pipeline.name:
+        if Home(settings).ledger.recorded(folder) != pipeline.name:
             raise UsageError(
                 f"The folder {folder} was not deployed as that of {pipeline.name}.",
                 f"Run `headrace deploy {pipeline.name}`.",
@@ -122,7 +122,7 @@ def new_run(
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
     _check_code(pipeline, place)
     run = Run(pipeline, place, settings, register_only=register_only)
-    run.look_back()
+    run.turn.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
 

@@ -14,6 +14,7 @@ from headrace.models.logged.serving_check import keep_spare
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import code_state
 from headrace.state.tracking.connection import import_mlflow
@@ -23,7 +24,8 @@ from headrace.use.tuning.search import Spread, refuse_search, trial_table
 from headrace.use.tuning.space import Space, parse_search
 from headrace.use.tuning.study import WAVE, Study, metric_of
 from headrace.use.tuning.trials import Trials, trial_data
-from headrace_flows.run import Run, record_folder
+from headrace_flows.deployments import record_folder
+from headrace_flows.run import Run
 from headrace_flows.summary import Summary, finished
 
 if TYPE_CHECKING:
@@ -113,12 +115,16 @@ class Tuning:
             return
         from headrace_flows.spreading import workers
 
-        count = min(self.workers, self.wave)
+        count = int(min(self.workers, self.wave, self.trials, self.space.size))
         with workers(self.run.plan.settings, self.run.spec.name, count) as place:
-            log.info("tune: %d trials at once %s", place.at_once, place.where)
+            most = ", the most that can be" if place.at_once < self.workers else ""
+            number = number_of(place.at_once, "trials")
+            log.info("tune: %s at once %s%s", number, place.where, most)
             self._place = place
-            yield
-        self._place = None
+            try:
+                yield
+            finally:
+                self._place = None
 
     def fork(self) -> None:
         """Fork the processes of this machine that run trials at once, if any do.
@@ -151,7 +157,7 @@ class Tuning:
             "study": self.study.name,
             "snapshot": self._snapshot,
             "pipeline": plan.asked.model_dump(mode="json"),
-            "folder": record_folder(plan),
+            "folder": record_folder(plan.spec.name, plan.folder, plan.home),
             "ranges": [str(dimension) for dimension in self.space.dimensions],
             "metric": self.metric.name,
             "wave": self.wave,

@@ -258,8 +258,8 @@ def score(  # noqa: PLR0913 (options)
         Option(
             min=1,
             help="Parts at once: on the pool of the deployment assist, else on Dask, "
-            "else in as many processes here. Parts that are done are kept until the "
-            "output is written.",
+            "else in processes here, at most one per processor. Parts that are done "
+            "are kept until the output is written.",
         ),
     ] = None,
 ) -> None:
@@ -275,7 +275,7 @@ def score(  # noqa: PLR0913 (options)
         from headrace_flows.spreading import on_pool
 
         pool = on_pool(settings, model_of(model), workers)
-    with Progress("score", unit="items") as progress:
+    with Progress("score", unit="items scored") as progress:
         update = progress.update
         record = scoring.score(
             model, source, output, settings, update, columns, pool or workers or 0

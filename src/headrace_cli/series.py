@@ -53,7 +53,8 @@ def tune(  # noqa: PLR0913
         Option(
             min=1,
             help="Trials at once: on the pool of the deployment assist, else on Dask, "
-            "else in as many processes here. By default they run one after the other.",
+            "else in processes here, at most one per processor. By default they run "
+            "one after the other.",
         ),
     ] = None,
     wave: Annotated[
@@ -155,8 +156,8 @@ def backfill(  # noqa: PLR0913
         Option(
             min=1,
             help="Trainings at once, ahead of the runs, which stay in order: on the "
-            "pool of the deployment assist, else on Dask, else in as many processes "
-            "here. By default each run does its own.",
+            "pool of the deployment assist, else on Dask, else in processes here, at "
+            "most one per processor. By default each run does its own.",
         ),
     ] = None,
     promote: Annotated[
@@ -192,7 +193,9 @@ def backfill(  # noqa: PLR0913
     if left:
         name = tasks[0].spec.name
         with (
-            opened(settings, name, workers) if workers else nullcontext() as place,
+            opened(settings, name, min(workers, len(left)))
+            if workers
+            else nullcontext() as place,
             server_for_run(settings) as server,
             Progress("run", len(left), is_listed=True) as progress,
         ):

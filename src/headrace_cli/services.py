@@ -152,7 +152,6 @@ def deploy(
 ) -> None:
     """Make the deployments that the [deploy] tables describe."""
     from headrace.state.home import Home
-    from headrace.state.ledger.files import Deployments
     from headrace.use.backbones.pinning import pinned
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply
@@ -179,7 +178,7 @@ def deploy(
             for deployment in wanted_of(spec, spec.deploy, folder, settings)
         ]
         only = without or [w.pipeline for w in wanted] if pipeline else None
-        ledger = Deployments(settings.database_url)
+        ledger = Home(settings).ledger
         # Recorded first: a worker may take a run at once.
         ledger.record(recorded_of(wanted), settings.user)
         applied = apply(client, wanted, owner_tags(settings), only)

@@ -14,6 +14,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
+from headrace.stages.workers import processors
 from headrace.state.tracking import Tracking
 from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, dates, fill_in
@@ -162,7 +163,7 @@ def test_a_run_that_a_signal_has_ended_is_to_be_tried_again(
     monkeypatch.setattr("sys.executable", str(python))
     outcome = Here().run(a_task(settings, project, "2026-01-30"), "key")
     assert (outcome["status"], outcome["exit_code"]) == ("error", 3)
-    assert outcome["reason"] == "it was ended by signal 9"
+    assert outcome["reason"].startswith("it was killed by signal 9, perhaps by")
 
 
 def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
@@ -221,8 +222,26 @@ def test_no_more_run_at_once_than_the_deployment_takes(settings, deployed, monke
     deployed("assist")
     with workers(settings, "spots", 5) as place:
         assert (place.at_once, place.where) == (2, "on the pool cpu")
-    with workers(settings, "blobs", 5) as place:
-        assert place.at_once == 5
+    with workers(settings, "blobs", 1000) as place:
+        assert place.at_once == processors(), "of this machine"
+
+
+def test_a_deployment_that_takes_no_runs_is_named(
+    settings, deployed, prefect_server, monkeypatch
+):
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+
+    monkeypatch.setattr("headrace_flows.spreading.has_worker", lambda *_: True)
+    deployed("assist")
+    with get_client(sync_client=True) as client:
+        limit = client.read_deployment_by_name("assist/spots").global_concurrency_limit
+        none = GlobalConcurrencyLimitUpdate(limit=0)
+        client.update_global_concurrency_limit(limit.name, none)
+    told = r"assist/spots has a concurrency limit of 0.*deploy spots"
+    with pytest.raises(UsageError, match=told):
+        with workers(settings, "spots", 2):
+            pass
 
 
 @pytest.mark.parametrize("count", ["0", "-1"])

@@ -63,7 +63,7 @@ def ask(run, key, request):
 def test_what_a_run_made_that_was_replaced_is_not_kept(run, trained):
     key, record = run.plan.train(trained.snapshot, trained.contract), trained.good
     with heartbeat(run.plan.settings, "another flow run") as holding:
-        run.holding = holding
+        run.turn.held = holding
         holding._lost.set()
         with pytest.raises(DependencyError, match="took over"):
             run.perform(key, lambda: record)

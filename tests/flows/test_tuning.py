@@ -67,3 +67,32 @@ def test_a_worker_of_another_store_or_with_other_code_is_told_which(
 ):
     with pytest.raises(UsageError, match=told):
         module._open({**body, **changes}, trained.settings)
+
+
+@pytest.fixture
+def tuning(trained):
+    """A search of two trials that asks for a thousand at once."""
+    run = Run(trained.spec, trained.folder, trained.settings)
+    tuning = Tuning(run, parse_search([RATE])[1], "val_loss", 2)
+    tuning.workers, tuning.wave = 1000, 100_000
+    return tuning
+
+
+def test_there_are_no_more_processes_than_trials_and_processors(
+    tuning, monkeypatch, caplog
+):
+    caplog.set_level("INFO", "headrace")
+    for count, told in ((1, "1 trial"), (2, "2 trials"), (64, "2 trials")):
+        monkeypatch.setattr("headrace_flows.spreading.processors", lambda n=count: n)
+        with tuning.opened():
+            assert tuning.spread is not None
+        here = "at once in processes of this machine, the most that can be"
+        assert caplog.messages[-1] == f"tune: {told} {here}"
+
+
+def test_a_search_that_fails_leaves_no_place_for_the_next(tuning):
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            with tuning.opened():
+                raise KeyError
+        assert tuning.spread is None

@@ -54,7 +54,7 @@ def _client(settings: Settings) -> Any:
 
 
 @contextlib.contextmanager
-def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
+def cluster(settings: Settings) -> Iterator[tuple[ClusterExecutor, int]]:
     """The workers of a Dask cluster, and how many tasks they do at once."""
     address = settings.dask_address
     with _client(settings) as client, contextlib.ExitStack() as block:
@@ -68,7 +68,7 @@ def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
             )
         ended = threading.Event()
         block.callback(ended.set)
-        executor = _ClusterExecutor(client)
+        executor = ClusterExecutor(client)
         watch = partial(_watch_workers, client, address, ended, executor)
         threading.Thread(target=watch, daemon=True).start()
         try:
@@ -81,7 +81,7 @@ def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
             ) from None
 
 
-class _ClusterExecutor(Executor):
+class ClusterExecutor(Executor):
     """A Dask cluster, whose work can be given up.
 
     Where a worker ends while its result is fetched, futures of Dask's own executor stay
@@ -92,25 +92,28 @@ class _ClusterExecutor(Executor):
         self._client = client
         self._begun = weakref.WeakSet[Future[Any]]()
         self._is_given_up = False
+        self._one_at_a_time = threading.Lock()
 
     def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
         """Have work done; raises CancelledError once it is given up."""
         future = Future[Any]()
-        self._begun.add(future)
-        if self._is_given_up:
-            raise CancelledError
-        # The work writes files: an equal task is still another one.
-        of_dask = self._client.submit(work, *given, pure=False, **named)
+        with self._one_at_a_time:
+            if self._is_given_up:
+                raise CancelledError
+            self._begun.add(future)
+            # The work writes files: an equal task is still another one.
+            of_dask = self._client.submit(work, *given, pure=False, **named)
         self._client.loop.add_callback(_hand_on, future, of_dask)
         future.add_done_callback(lambda ended: ended.cancelled() and of_dask.cancel())
         return future
 
     def give_up(self) -> None:
-        """End the wait for all work, with CancelledError."""
-        self._is_given_up = True
-        for future in list(self._begun):
-            with contextlib.suppress(InvalidStateError):  # it is done
-                future.set_exception(CancelledError())
+        """End the wait for all work, with CancelledError; what has begun goes on."""
+        with self._one_at_a_time:
+            self._is_given_up = True
+            for future in self._begun:
+                with contextlib.suppress(InvalidStateError):  # it is done
+                    future.set_exception(CancelledError())
 
 
 async def _hand_on(future: Future[Any], of_dask: Any) -> None:
@@ -124,7 +127,7 @@ async def _hand_on(future: Future[Any], of_dask: Any) -> None:
 
 
 def _watch_workers(
-    client: Any, address: str, ended: threading.Event, executor: _ClusterExecutor
+    client: Any, address: str, ended: threading.Event, executor: ClusterExecutor
 ) -> None:
     """Say when a cluster has lost all workers, and give its tasks up if none returns.
 

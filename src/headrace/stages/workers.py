@@ -48,7 +48,8 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
     Args:
         settings: whose ``dask_address`` names a cluster; else, how many processes
             there may be.
-        elsewhere: does the work in their place, and how many tasks at once.
+        elsewhere: does the work in their place, and how many tasks it is given at
+            once.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
                         process.kill()
                         process.join()
                 return
-            self._pool = executor, self._helpers
+            self._pool = executor, 2 * self._helpers
             self._here = HERE_SECONDS_WITH_FORKS
 
     def spread(
@@ -138,9 +139,9 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         """Have a task done: here, while others have enough to do."""
         if self._works and not self._has_help(work):
             return self._do(work, task)
-        executor, at_once = self._pool = self._pool or self._start()
+        executor, most = self._pool = self._pool or self._start()
         begun = [future for future in waiting if not future.done()]
-        if len(begun) >= 2 * at_once:
+        if len(begun) >= most:
             if self._works:
                 return self._do(work, task)
             begun[0].exception()  # waits for it
@@ -167,8 +168,11 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
     def _start(self) -> tuple[Executor, int]:
         if self._works:
             executor = self._block.enter_context(_processes(self._helpers, "spawn"))
-            return executor, self._helpers
-        return self._elsewhere or self._block.enter_context(cluster(self.settings))
+            return executor, 2 * self._helpers
+        if self._elsewhere:
+            return self._elsewhere
+        executor, threads = self._block.enter_context(cluster(self.settings))
+        return executor, 2 * threads
 
 
 def _with_last(tasks: Iterable[T]) -> Iterator[tuple[T, bool]]:

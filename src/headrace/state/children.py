@@ -80,6 +80,20 @@ def leave_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def ending(code: int | None, messages: bytes) -> str:
+    """How a process ended, and the last line of its messages.
+
+    Args:
+        code: with which it ended; below 0: the signal; None: it still runs.
+    """
+    lines = messages.decode(errors="replace").strip().splitlines()
+    last = lines[-1][:300] if lines else ""
+    if code is None or code >= 0:
+        return f"ended with {code}: {last or 'no message'}"
+    who = ", perhaps by the kernel for want of memory" * (code == -signal.SIGKILL)
+    return f"was killed by signal {-code}{who}" + f": {last}" * bool(last)
+
+
 def can_fork() -> bool:
     """Whether this process can be forked safely: it has no other threads."""
     return sys.platform == "linux" and threading.active_count() == 1

@@ -141,13 +141,12 @@ class FramedProcess:
         """How the process ended, and the last line of its messages."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_SECONDS)
+        messages = b""
         with contextlib.suppress(OSError, ValueError):
             end = self._messages.seek(0, os.SEEK_END)
             self._messages.seek(max(0, end - _LAST_BYTES))
-            text = self._messages.read().decode(errors="replace").strip()
-            last = (text.splitlines() or ["no message"])[-1][:300]
-            return f"ended with {self._process.returncode}: {last}"
-        return f"ended with {self._process.returncode}"
+            messages = self._messages.read()
+        return children.ending(self._process.returncode, messages)
 
     def fail(self, reason: str) -> None:
         """End it; the first reason is kept as its `failure`."""

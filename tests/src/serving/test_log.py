@@ -152,7 +152,7 @@ def test_a_killed_process_is_replaced_and_its_rows_are_counted(
     assert counts.full == counts.disk == 0
     assert ids[-1] == "last"
     assert asked_then > 2000
-    assert "ended with -9" in caplog.text
+    assert "was killed by signal 9" in caplog.text
 
 
 def test_the_process_ends_with_the_server_and_writes_what_it_has(settings, tmp_path):

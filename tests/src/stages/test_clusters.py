@@ -1,5 +1,6 @@
 """A Dask cluster does the work, and that it has no workers is said and ends."""
 
+import contextlib
 import math
 import os
 import socket
@@ -65,7 +66,7 @@ def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
     monkeypatch.setattr(clusters, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(clusters, "WITHOUT_WORKERS_SECONDS", 0.05)
     client = GoneScheduler(error, status)
-    executor = clusters._ClusterExecutor(client)
+    executor = clusters.ClusterExecutor(client)
     begun = executor.submit(math.sqrt, 4)
     watched = (client, "tcp://10.0.0.5:8786", threading.Event(), executor)
     clusters._watch_workers(*watched)
@@ -78,12 +79,39 @@ def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
     assert len(told) == lines
 
 
+def test_work_is_given_up_while_others_begin_more():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    client = GoneScheduler(OSError(), "running")
+    executor, begun = clusters.ClusterExecutor(client), []
+
+    def begin():
+        with contextlib.suppress(CancelledError):
+            while True:
+                begun.append(executor.submit(math.sqrt, 4))
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(begun) < 1000:
+        pass
+    try:
+        executor.give_up()
+    finally:
+        sys.setswitchinterval(interval)
+        executor._is_given_up = True
+        for thread in threads:
+            thread.join()
+    for future in begun:
+        assert isinstance(future.exception(0), CancelledError)
+
+
 def test_that_there_are_no_workers_is_told_again_and_again(monkeypatch, caplog):
     monkeypatch.setattr(clusters, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(clusters, "REMIND_SECONDS", 0.05)
     monkeypatch.setattr(clusters, "WITHOUT_WORKERS_SECONDS", 0.5)
     client = GoneScheduler(OSError("Timed out trying to connect"), "running")
-    executor = clusters._ClusterExecutor(client)
+    executor = clusters.ClusterExecutor(client)
     clusters._watch_workers(client, "tcp://a:1", threading.Event(), executor)
     assert 2 < caplog.text.count("tcp://a:1 has no workers; waiting") <= 11
 

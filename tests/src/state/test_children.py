@@ -188,3 +188,17 @@ def test_a_process_with_other_threads_is_not_forked(tmp_path: Path) -> None:
         "print(can_fork())\n"
     )
     assert forked(code, tmp_path)[0].split() == ["True", "False"]
+
+
+@pytest.mark.parametrize(
+    ("code", "messages", "told"),
+    [
+        (3, b"first\nlast\n", "ended with 3: last"),
+        (1, b"", "ended with 1: no message"),
+        (None, b"", "ended with None: no message"),
+        (-9, b"", "was killed by signal 9, perhaps by the kernel for want of memory"),
+        (-11, b"Fatal error\n", "was killed by signal 11: Fatal error"),
+    ],
+)
+def test_how_a_process_ended_is_told(code, messages, told):
+    assert children.ending(code, messages) == told

@@ -106,7 +106,7 @@ class Audio(Medium):
     MEDIA_TYPES = ("audio/*", "application/ogg")
     EXAMPLE = ("sound", "wav")
     SOURCES = (
-        "Give a folder (or zip or tar) with one sub-folder of sounds per class, a "
+        "Give a folder (or zip or tar) with one folder of sounds for each class, a "
         "table that names files beside it, the folder of such a table, or Parquet."
     )
     SAMPLE_INCHES = (3.2, 2.4)

@@ -110,9 +110,9 @@ class Image(Medium):
     MEDIA_TYPES = ("image/*",)
     EXAMPLE = ("image", "png")
     SOURCES = (
-        "Give an npz, a folder of IDX files, a folder (or zip or tar) with one sub- "
-        "folder of images per class, a table that names files beside it, the folder "
-        "of such a table, or Parquet."
+        "Give an npz, a folder of IDX files, a folder (or zip or tar) with one folder "
+        "of images for each class, a table that names files beside it, the folder of "
+        "such a table, or Parquet."
     )
     ADVICE = _ADVICE
     SAMPLE_INCHES = (1.9, 2.1)

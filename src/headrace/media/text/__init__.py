@@ -82,8 +82,8 @@ class Text(Medium):
     EXAMPLE = ("text", "txt")
     SOURCES = (
         "Give a table with a column of texts and one of labels (CSV, TSV, JSON lines "
-        "or Parquet), or a folder (or zip or tar) with one sub-folder of .txt files "
-        "per class."
+        "or Parquet), or a folder (or zip or tar) with one folder of .txt files for "
+        "each class."
     )
     DIVIDES_ITEMS = True
 

@@ -173,11 +173,11 @@ class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
             limit = self._limit_seconds
             raise _no_answer(f"did not answer within {limit} s") from None
         if code:
-            output = _read(self._running.errors).decode(errors="replace").strip()
+            output = _read(self._running.errors)
             if code == UsageError.exit_code:
-                raise UsageError(*output.splitlines()[-2:])
-            last = (output.splitlines() or ["no message"])[-1]
-            raise _no_answer(f"ended with {code}: {last[:300]}")
+                lines = output.decode(errors="replace").strip().splitlines()
+                raise UsageError(*lines[-2:])
+            raise _no_answer(children.ending(code, output))
         return _REPORTS.validate_json(_read(self._running.answer))
 
 

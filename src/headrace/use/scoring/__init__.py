@@ -85,9 +85,9 @@ def score(  # noqa: PLR0913, what is scored, and how
         settings: where the model is; their limits are kept.
         progress: called with the number of items done so far.
         columns: which columns are read and written.
-        workers: processes of this machine that make the rows in parts, or a pool whose
-            workers do; 0: this process does it. Without a pool, the workers of a Dask
-            cluster do it where the settings name one.
+        workers: how many parts are scored at once, on the Dask cluster of the settings,
+            else in processes of this machine; or a pool, whose workers score them. 0:
+            as many as the cluster takes, else this process scores the whole source.
 
     Raises:
         UsageError: the output is no such file, has no folder, or lies in the input; or

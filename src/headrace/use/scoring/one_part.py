@@ -106,14 +106,16 @@ def score_part(part: Part) -> str:
     """Make the rows of a part; returns the sha256 of their file.
 
     Raises:
-        SourceError: it is damaged, or a decompression bomb.
+        SourceError: the source is damaged, or a decompression bomb.
+        IntegrityError: the part is not what a score has written.
         DependencyError: a file is not in the store, or was changed.
         UsageError: this process has other code than the one that reads the source.
     """
     store = Store(part.store)
     with _opening:  # in two threads it would be loaded twice
         plan, answering = _opened(part.store, part.folder)
-    chunks = unpacked(fetch(store, part.chunks, part.digest))
+    data = fetch(store, part.chunks, part.digest)
+    chunks = unpacked(data, store.uri(part.chunks))
     source = Source(plan.kind, plan.source, chunks=chunks)
     answered = answering.answered(source, plan.limits)
     rows = as_stream((rows, asdict(tally)) for rows, tally in answered)

@@ -20,6 +20,7 @@ from headrace.errors import Refusal
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Rejected
 from headrace.models.logged.loading import version_file
+from headrace.stages.clusters import cluster
 from headrace.stages.workers import Workers, waiting_threads
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
@@ -39,6 +40,7 @@ from headrace.use.scoring.packing import of_stream, packed
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.anchored import AnchoredStore
+    from headrace.state.store import Store
 
 log = logging.getLogger("headrace")
 
@@ -78,8 +80,8 @@ def in_parts(
         limits: a larger item is rejected.
         model: its name.
         settings: where it is, and where the parts are done.
-        workers: the most processes of this machine, or a pool; 0: as the settings have
-            it.
+        workers: how many parts at once, on the cluster of the settings, else in
+            processes of this machine; 0: as the settings have it; or a pool.
 
     Raises:
         what `score_part`, `Workers.spread` and the pool raise.
@@ -99,12 +101,13 @@ def in_parts(
     data, store, is_over = plan.model_dump_json().encode(), home.store, False
     digest = hashlib.sha256(data).hexdigest()
     folder, pool = f"scores/{digest}", None if isinstance(workers, int) else workers
-    parts = _Parts(home.anchored, settings.store, folder, pool)
     with heartbeat(settings, f"score-{digest[:16]}", model):
         wait_for_collection(settings)
+        parts = _Parts(home.anchored, settings.store, folder, pool)
         try:
-            with version_file(home.tracking, version) as path:
-                store.write(f"{folder}/{MODEL}", path.read_bytes())
+            if not _has(store, f"{folder}/{MODEL}", version.model_digest):
+                with version_file(home.tracking, version) as path:
+                    store.write(f"{folder}/{MODEL}", path.read_bytes())
             plans = home.anchored if pool else store
             plans.write(f"{folder}/{PLAN}", data)
             with _opened_workers(settings, workers) as several:
@@ -117,14 +120,24 @@ def in_parts(
             parts.clear(is_over)
 
 
+def _has(store: Store, key: str, sha256: str) -> bool:
+    """Whether a file is there, from an earlier score."""
+    with contextlib.suppress(FileNotFoundError):
+        return store.digest(key) == sha256
+    return False
+
+
 @contextlib.contextmanager
 def _opened_workers(settings: Settings, workers: int | PartsPool) -> Iterator[Workers]:
     with contextlib.ExitStack() as block:
         elsewhere = None
         if not isinstance(workers, int):
             threads = waiting_threads(workers.at_once, workers.stop)
-            elsewhere = block.enter_context(threads), workers.at_once
+            elsewhere = block.enter_context(threads), 2 * workers.at_once
             log.info("score: %d parts at once %s", workers.at_once, workers.where)
+        elif workers and settings.dask_address:
+            executor, at_once = block.enter_context(cluster(settings))
+            elsewhere = executor, min(workers, 2 * at_once)
         elif workers:
             settings = settings.model_copy(update={"max_processes": workers})
         yield block.enter_context(Workers(settings, elsewhere))
@@ -143,6 +156,7 @@ class _Parts:
     ) -> None:
         self._anchored, self._uri, self._folder = anchored, uri, folder
         self._pool = pool
+        self._known = anchored.ledger.anchors_below([f"{folder}/"])
         self.count = self.earlier = 0
 
     def clear(self, is_over: bool) -> None:
@@ -150,14 +164,14 @@ class _Parts:
 
         Args:
             is_over: whether the output is written or the source refused. Else the parts
-                that are done stay, and those that a pool is at.
+                that are done stay, and with a pool, which may be at others, all.
         """
         store, ledger = self._anchored.store, self._anchored.ledger
         read = f"{self._folder}/{READ}"
+        if self._pool is not None and not is_over and store.names(read):
+            return
         known = ledger.anchors_below([f"{self._folder}/"])
         is_begun = bool(known.keys() - {f"{self._folder}/{PLAN}"})
-        if self._pool is not None:
-            is_begun = is_begun or bool(store.names(read))
         if is_over or not is_begun:
             ledger.anchor(dict.fromkeys(known, ""))
         store.delete_folder(read if is_begun and not is_over else self._folder)
@@ -171,7 +185,8 @@ class _Parts:
         encoded, unpacked, store = 0, 0, self._anchored.store
         for part, sha256 in self._done(source.chunks, workers):
             self.count += 1
-            for rows, facts in of_stream(fetch(store, part.rows, sha256)):
+            data = fetch(store, part.rows, sha256)
+            for rows, facts in of_stream(data, store.uri(part.rows)):
                 first = facts.pop("first_failed")
                 tally = Tally(first_failed=first and Rejected(**first), **facts)
                 encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
@@ -202,7 +217,8 @@ class _Parts:
             while begun[0][1]:
                 yield begun.popleft()
             part, _ = begun.popleft()
-            self._anchored.ledger.anchor({part.rows: sha256})
+            if self._pool is None:
+                self._anchored.ledger.anchor({part.rows: sha256})
             yield part, sha256
         yield from begun
 
@@ -214,7 +230,7 @@ class _Parts:
 
     def _kept(self, part: Part) -> str:
         """The sha256 of the rows that an earlier score has made; empty if none has."""
-        sha256 = self._anchored.ledger.anchors([part.rows]).get(part.rows, "")
+        sha256 = self._known.get(part.rows, "")
         if not sha256 or self._anchored.read(part.rows, sha256) is None:
             return ""
         self.earlier += 1

@@ -19,6 +19,7 @@ from headrace.errors import Refusal, UsageError
 from headrace.planning import Plan
 from headrace.progress import Progress
 from headrace.records import ContractRecord, SnapshotRecord
+from headrace.signs import number_of
 from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of, parse_override
 from headrace.state.tracking import Tracking
@@ -91,14 +92,16 @@ def search(  # noqa: PLR0913, what is searched, and how
             tracking, name = plan.home.tracking, f"tune-{study.name[:8]}"
             wanted = study.wanted(trials)
             if wanted < trials:
-                log.info("tune: the ranges have %d points, so no more trials", wanted)
+                points = number_of(wanted, "points")
+                log.info("tune: the ranges have %s, so no more trials", points)
             with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
                 if parent[0] != study.run_id:
                     tracking.log_params(parent[0], _parameters(plan.spec, study))
                     tracking.log_snapshot(parent[0], snapshot)
                     study.keep(run_id=parent[0])
                 elif study.trials:
-                    log.info("tune: goes on after %d trials", len(study.trials))
+                    done = number_of(len(study.trials), "trials")
+                    log.info("tune: goes on after %s", done)
                 if spread is None:
                     data = trial_data(snapshot, contract, plan.home)
                     spread = partial(_one_by_one, Trials(plan, study, data, parent))

@@ -137,21 +137,20 @@ class Study:
         """Read the state from the store again."""
         self._progress = self.store.read_record(self._key, _Progress) or self._progress
         self._trials |= {trial.number: trial for trial in self._progress.trials}
-        missing = self.missing()
-        while missing:
-            for number in missing:
-                if trial := self._stored(number):
-                    self._trials[number] = trial
-            is_complete = all(number in self._trials for number in missing)
-            missing = self.missing() if is_complete else []
+        place = f"studies/{self.name}."
+        for key in self.store.ledger.anchors_below([place]):
+            number = key.removeprefix(place).partition(".")[0]
+            if number.isdecimal() and int(number) not in self._trials:
+                if trial := self._stored(int(number)):
+                    self._trials[trial.number] = trial
 
     def read_trial(self, number: int) -> Trial:
-        """Read a trial that has ended from the store.
+        """A trial that has ended; it is read from the store unless it ended here.
 
         Raises:
             DependencyError: it is not there.
         """
-        trial = self._stored(number)
+        trial = self._trials.get(number) or self._stored(number)
         if trial is None:
             raise DependencyError(
                 f"The store has no outcome of trial {number}.",

@@ -223,7 +223,7 @@ def test_a_killed_export_is_no_verdict(registered, caplog):
     exporter_of(os.getpid()).send_signal(signal.SIGKILL)
     thread.join()
     assert found == ["keras"]
-    assert "images version 1 to onnx ended with -9" in caplog.text
+    assert "images version 1 to onnx was killed by signal 9" in caplog.text
     assert kept_files(registered) == []
 
 

@@ -2,8 +2,12 @@
 
 import errno
 import hashlib
+import itertools
+import signal
 import tempfile
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,9 +110,17 @@ def test_a_score_that_was_stopped_goes_on_with_the_parts_that_it_has(
         in_parts(labelled, progress=stop)
     files, anchors = kept(trained)
     assert len(done) == len(anchors) == 4
-    names = {key.rpartition("/")[2] for key in {*files} - {*anchors}}
-    assert names == {"model.keras", "plan.json"}, "and none that was only read"
-    assert in_parts(labelled)[1] == expected
+    rest = sorted({*files} - {*anchors})
+    names = [key.rpartition("/")[2] for key in rest]
+    assert names == ["model.keras", "plan.json"], "and none that was only read"
+    model = Path(trained.home.store.path(rest[0]))
+    seen = {model.stat().st_ino}
+
+    def look(rows):
+        seen.add(model.stat().st_ino)
+
+    assert in_parts(labelled, progress=look)[1] == expected
+    assert len(seen) == 1, "the model is written once"
     assert len(done) == len(set(done)) == 7
     assert "4 of 7 parts were there from an earlier score" in caplog.text
     assert kept(trained) == ([], [])
@@ -147,6 +159,8 @@ def test_a_part_that_was_changed_in_the_store_is_made_again(
     key = kept(trained)[1][0]
     other = trained.home.store.read(kept(trained)[1][1])
     trained.home.store.write(key, other)
+    trained.home.store.write(f"{key.rpartition('/')[0]}/model.keras", b"no model")
+    one_part._opened.cache_clear()
     assert in_parts(labelled)[1] == expected
     assert len(done) == 2 + 6
     assert "is not the file that the ledger recorded" in caplog.text
@@ -275,6 +289,38 @@ def test_a_part_lost_by_a_pool_ends_the_score_and_the_next_makes_only_the_rest(
 
 
 @pytest.mark.usefixtures("small")
+def test_an_interrupt_leaves_what_runs_of_a_pool_are_at(
+    in_parts, trained, labelled, done
+):
+    class Waiting(Pool):
+        """Its third part, and those after it, wait until the score has ended."""
+
+        numbers, stopped, left = itertools.count(), threading.Event(), None
+
+        def do_part(self, body):
+            number = next(self.numbers)
+            if number < 2:
+                super().do_part(body)
+            elif number == 2:
+                self.left = body
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            if number > 1:
+                assert self.stopped.wait(60)
+
+        def stop(self):
+            self.stopped.set()
+
+    expected = in_parts(labelled, workers=0)[1]
+    pool = Waiting(trained)
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(labelled, workers=pool)
+    one_part.do_part(pool.left, trained.settings)
+    assert in_parts(labelled, workers=Pool(trained))[1] == expected
+    assert len(done) == len(set(done)) == 7
+    assert kept(trained) == ([], [])
+
+
+@pytest.mark.usefixtures("small")
 def test_a_worker_does_no_part_of_a_plan_that_the_ledger_does_not_have(
     in_parts, trained, labelled, done
 ):
@@ -301,3 +347,33 @@ def test_processes_that_help_make_the_same_file(in_parts, labelled, monkeypatch)
     monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
     expected = in_parts(labelled, workers=0)[1]
     assert in_parts(labelled, workers=2)[1] == expected
+
+
+@pytest.mark.system
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_more_workers_of_dask_are_at_it_than_are_asked_for(
+    in_parts, trained, labelled, monkeypatch, count
+):
+    distributed = pytest.importorskip("distributed")
+    alone, running, most, read = threading.Lock(), [], [], one_part.fetch
+
+    def slowly(store, key, sha256):
+        if "/read/" not in key:
+            return read(store, key, sha256)
+        with alone:
+            running.append(key)
+            most.append(len(running))
+        time.sleep(0.05)
+        running.remove(key)
+        return read(store, key, sha256)
+
+    monkeypatch.setattr(one_part, "fetch", slowly)
+    expected = in_parts(labelled, workers=0)[1]
+    kinds = {"n_workers": 1, "threads_per_worker": 4, "dashboard_address": None}
+    with distributed.LocalCluster(**kinds, processes=False) as cluster:
+        address = {"dask_address": cluster.scheduler_address}
+        settings = trained.settings.model_copy(update=address)
+        assert in_parts(labelled, settings=settings, workers=count)[1] == expected
+    assert len(most) == 7
+    assert max(most) == count

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.errors import DependencyError, UsageError
 from headrace.state.home import Home
+from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.use.tuning import space as ranges
 from headrace.use.tuning.space import parse_search
@@ -125,6 +126,25 @@ def test_a_wave_of_one_knows_of_each_trial_before(settings):
     alone, four = (points_of(study, 16) for study in studies)
     assert alone[:5] == four[:5]  # the first trials depend on none
     assert alone[5:] != four[5:]
+
+
+def test_a_wave_of_any_size_is_read_at_once(settings, monkeypatch):
+    study = a_study(settings, wave=10**6)
+    points_of(study, 3)
+    (settings.home / f"store/studies/{study.name}.2.json").unlink()
+    asked, read = [], Store.read
+
+    def counted(store, key, sha256=""):
+        asked.append(key)
+        return read(store, key, sha256)
+
+    monkeypatch.setattr(Store, "read", counted)
+    again = a_study(settings, wave=10**6)
+    assert [trial.number for trial in again.trials] == [1, 3]
+    assert len(asked) == 4, "the study's own, and those that there are"
+    assert again.missing(4) == [2, 4]
+    assert again.read_trial(3) == study.trials[2]
+    assert len(asked) == 4
 
 
 def test_what_a_trial_depends_on_names_the_study(settings):
