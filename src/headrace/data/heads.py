@@ -6,6 +6,7 @@ its signatures. The store, which has a login of its own, knows the newer link.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import NamedTuple
 
@@ -56,10 +57,14 @@ def check_ledger(
     seal = home.seals.read(ledger, trusted) if model and not head else None
     since, after = (seal.report, seal.rows) if seal else (None, 0)
     chain = ledger.walk_chain(head, since)
+    is_after = seal is not None and chain.problem
+    if seal is not None and not is_after:
+        own = ledger.find_wrong_own(model, seal.report)
+        chain = dataclasses.replace(chain, problem=own)
+    if chain.problem and not is_after:
+        home.seals.drop()
     signatures = ledger.check_signatures(trusted, after, model)
     problem = chain.problem or signatures.problem
-    if seal is not None and not problem:
-        problem = ledger.find_wrong_own(model, seal.report)
     if trusted and not problem:
         problem = _find_rollback(home, trusted)
     if not problem:

@@ -1,6 +1,8 @@
 """What a look at a long ledger reads, and what it finds out."""
 
 import json
+import time
+from pathlib import Path
 
 import pytest
 from tests.attacks.test_ledger import setting, without_triggers
@@ -9,6 +11,8 @@ from tests.src.evidence.test_watch import work  # noqa: F401
 from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
 
 from headrace.data.heads import check_ledger
+from headrace.evidence import watch
+from headrace.evidence.restoring import Restoring
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, chain
@@ -108,6 +112,63 @@ def test_a_changed_row_of_another_model_is_found_by_the_whole_walk(home):
     assert look(home, "letters") == []
     assert look(home, "digits", "letters") == []
     assert "was changed" in check_ledger(home, NO_KEYS).problem
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda home: check_ledger(home, NO_KEYS),
+        lambda home: check_ledger(home, NO_KEYS, model="digits"),
+        lambda home: home.seals.renewed(home.ledger, None)[0],
+    ],
+    ids=["verify", "verify of a model", "hourly walk"],
+)
+def test_who_finds_an_edited_row_lets_each_look_find_it(home, check):
+    assert look(home, "digits", "letters") == []
+    edit(home, PASSED)
+    assert look(home, "letters") == []
+    assert "was changed" in check(home).problem
+    (found,) = look(home, "letters")
+    assert "was changed" in found
+
+
+def test_a_check_that_finds_that_the_ledger_was_cut_off_lets_the_next_find_it(home):
+    assert look(home, "digits", "letters") == []
+    edit(home, f"DELETE FROM events WHERE number = {chain_length(home.ledger)}")
+    for _ in range(2):
+        assert "is gone" in check_ledger(home, NO_KEYS, model="digits").problem
+
+
+def test_a_repair_restores_what_was_edited_before_the_seal(home, monkeypatch):
+    monkeypatch.setattr(watch, "champion_mismatches", lambda version, home: [])
+    home.copy.keep()
+    assert look(home, "digits") == []
+    key = "stages/3.json"
+    edit(home, setting("sqlite", "digest", "f", f"subject = '{key}'"))
+    (done,) = Restoring(home).done
+    assert key in done
+    assert chain_length(home.ledger) > LONG
+    assert home.ledger.walk_chain().problem == ""
+
+
+def test_a_seal_that_cannot_be_dropped_does_not_stop_the_check(home, monkeypatch):
+    assert look(home, "digits") == []
+    edit(home, PASSED)
+
+    def refuse(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert "was changed" in check_ledger(home, NO_KEYS).problem
+
+
+def test_a_seal_of_the_future_does_not_count(home, monkeypatch):
+    assert look(home, "digits") == []
+    earlier = time.time() - 60
+    monkeypatch.setattr(time, "time", lambda: earlier)
+    assert home.seals.read(home.ledger) is None
+    assert look(home, "digits") == []
+    assert home.seals.read(home.ledger) is not None, "it was made anew"
 
 
 def test_a_past_that_was_written_anew_is_found_by_any_look(home):
