@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -108,6 +109,17 @@ class Seals:
         if seal.walked > time.time():
             return None  # a clock was set back; it would never age
         return seal if is_signed or not trusted else None
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether this process can write a seal, and sign it where it must be signed.
+
+        Raises:
+            UsageError: a key of the settings cannot be used.
+        """
+        settings = self._settings
+        counts = signing_key(settings) or not trusted_keys(settings)
+        return bool(counts) and os.access(settings.home, os.W_OK)
 
     def renewed(
         self, ledger: Ledger, before: Seal | None

@@ -155,10 +155,10 @@ def test_a_seal_that_cannot_be_dropped_does_not_stop_the_check(home, monkeypatch
     assert look(home, "digits") == []
     edit(home, PASSED)
 
-    def refuse(*_, **__):
+    def deny(*_, **__):
         raise PermissionError
 
-    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "unlink", deny)
     assert "was changed" in check_ledger(home, NO_KEYS).problem
 
 
@@ -234,6 +234,45 @@ def test_with_a_key_only_a_seal_that_it_signed_counts(home, tmp_path, monkeypatc
     forged["models"].pop("digits")
     file.write_text(json.dumps(forged))
     assert signing.seals.read(signing.ledger) is None
+
+
+def refuse(*_, **__):
+    raise AssertionError("every row was read")
+
+
+def test_where_no_seal_can_be_signed_a_look_reads_the_decisions(
+    home, tmp_path, monkeypatch
+):
+    private, public = write_keys(tmp_path / "keys")
+    monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
+    lengthen(Home(Settings(home=home.settings.home)).ledger, 3)
+    monkeypatch.delenv("HEADRACE_SIGNING_KEY_FILE")
+    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
+    reading = Home(Settings(home=home.settings.home))
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "walk_chain", refuse)
+        assert look(reading, "digits") == look(reading, "digits", "letters") == []
+    edit(reading, PASSED)
+    (found,) = look(reading, "letters")
+    assert "was changed" in found
+    assert "was changed" in check_ledger(reading, trust(public)).problem
+
+
+def test_in_a_home_that_cannot_be_written_a_look_reads_the_decisions(home, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != home.settings.home)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "walk_chain", refuse)
+        assert look(home, "digits") == []
+    edit(home, PASSED)
+    (found,) = look(home, "letters")
+    assert "was changed" in found
+
+
+def test_where_no_seal_can_be_kept_one_that_is_there_counts(home, monkeypatch):
+    assert look(home, "digits") == []
+    monkeypatch.setattr("os.access", lambda path, mode: path != home.settings.home)
+    monkeypatch.setattr(Ledger, "glance", refuse)
+    assert look(home, "digits") == []
 
 
 def test_the_rows_of_a_model_must_be_signed_each(home, tmp_path, monkeypatch):
