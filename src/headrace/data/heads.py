@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from headrace.state.home import Home
 from headrace.state.ledger.chain import ChainReport
+from headrace.state.ledger.seals import Seal
 from headrace.state.ledger.signatures import SignatureReport, SignedLink
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
@@ -30,12 +31,14 @@ class LedgerCheck(NamedTuple):
         signatures: of the chain's links.
         problem: the first mismatch; empty if there is none.
         since: the earlier check that this one went on from; None if all was read.
+        seal: of a long ledger all of which this check read, and found nothing.
     """
 
     chain: ChainReport
     signatures: SignatureReport
     problem: str
     since: ChainReport | None = None
+    seal: Seal | None = None
 
 
 def check_ledger(
@@ -67,9 +70,8 @@ def check_ledger(
     problem = chain.problem or signatures.problem
     if trusted and not problem:
         problem = _find_rollback(home, trusted)
-    if not problem:
-        home.seals.keep(chain, ledger, seal)
-    return LedgerCheck(chain, signatures, problem, since=since)
+    made = None if problem else home.seals.keep(chain, ledger, seal)
+    return LedgerCheck(chain, signatures, problem, since, None if seal else made)
 
 
 def remember_head(home: Home) -> None:

@@ -13,11 +13,13 @@ from tests.src.state.ledger.conftest import a_version, fill, promote, some_evide
 from headrace.data.heads import check_ledger
 from headrace.evidence import watch
 from headrace.evidence.restoring import Restoring
+from headrace.evidence.verification.mismatches import Mismatches
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, chain
 from headrace.state.ledger.decisions import doubts
 from headrace.state.ledger.seals import FILE
+from headrace.state.ledger.verdicts import law_gates
 from headrace.state.signing.keys import TrustedKeys
 
 LONG = 20
@@ -199,6 +201,33 @@ def test_what_does_not_fit_in_a_decision_is_kept_with_the_seal(home):
     lengthen(home.ledger, 3)
     assert look(home, "digits", "letters") == first
     assert look(home, "letters") == []
+
+
+def test_a_verification_computes_the_doubts_of_a_decision_once(home, monkeypatch):
+    judged = []
+
+    def judge(evidence):
+        judged.append((evidence.model, evidence.version))
+        return law_gates(evidence)
+
+    monkeypatch.setattr("headrace.state.ledger.decisions.law_gates", judge)
+    found = Mismatches(home, NO_KEYS).find(check_ledger(home, NO_KEYS), "")
+    assert next(found).where == "model", "its decisions fit"
+    assert sorted(judged) == [("digits", 1), ("letters", 1)]
+
+
+def test_what_does_not_fit_in_a_decision_is_a_warning_of_verify(home):
+    home.ledger.add_version(a_version(2))
+    gates = [gate.model_copy(update={"value": 0.5}) for gate in some_evidence(2).gates]
+    home.ledger.add_evidence(some_evidence(2, gates=tuple(gates)))
+    told = {}
+    for model in ("letters", "", "digits"):
+        mismatches = Mismatches(home, NO_KEYS)
+        next(mismatches.find(check_ledger(home, NO_KEYS, model=model), model), None)
+        told[model] = mismatches.warnings
+    doubts = look(home, "digits")
+    assert told == {"letters": [], "": doubts, "digits": doubts}
+    assert doubts
 
 
 def test_the_seal_of_another_ledger_does_not_count(home, tmp_path):
