@@ -1,7 +1,9 @@
 """What a look at a long ledger reads, and what it finds out."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,24 @@ def test_a_past_that_was_written_anew_is_found_by_any_look(home):
     (found,) = look(home, "letters")
     assert "is gone: the chain was cut off or recomputed" in found
     assert check_ledger(home, NO_KEYS, model="letters").problem
+
+
+def test_after_a_restored_backup_a_look_names_what_ends_the_warning(home, tmp_path):
+    file, backup = home.settings.home / "headrace.db", tmp_path / "backup.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"VACUUM INTO '{backup}'")
+    lengthen(home.ledger, 2)
+    assert look(home, "digits") == []
+    for end in ("-wal", "-shm"):
+        Path(f"{file}{end}").unlink(missing_ok=True)
+    backup.replace(file)
+    restored = Home(home.settings)
+    (found,) = look(restored, "digits")
+    assert "if a backup was restored, run `headrace verify`" in found
+    model = check_ledger(restored, NO_KEYS, model="digits")
+    assert "if a backup was restored, run `headrace verify`" in model.problem
+    assert check_ledger(restored, NO_KEYS).problem == ""
+    assert look(restored, "digits") == []
 
 
 def test_of_a_ledger_that_was_cut_off_a_check_reports_the_rows_that_are_left(home):
