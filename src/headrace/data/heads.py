@@ -60,11 +60,11 @@ def check_ledger(
     seal = home.seals.read(ledger, trusted) if model and not head else None
     since, after = (seal.report, seal.rows) if seal else (None, 0)
     chain = ledger.walk_chain(head, since)
-    is_after = seal is not None and chain.problem
-    if seal is not None and not is_after:
+    is_after_seal = seal is not None and chain.problem
+    if seal is not None and not is_after_seal:
         own = ledger.find_wrong_own(model, seal.report)
         chain = dataclasses.replace(chain, problem=own)
-    if chain.problem and not is_after:
+    if chain.problem and not is_after_seal:
         home.seals.drop()
     signatures = ledger.check_signatures(trusted, after, model)
     problem = chain.problem or signatures.problem
