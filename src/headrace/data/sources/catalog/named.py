@@ -296,5 +296,5 @@ def read_sample(file: File) -> Iterator[Chunk]:
     table = values.reshape(-1, _SIDE * _SIDE + 1)
     images = table[:, :-1].reshape(-1, _SIDE, _SIDE)
     labels = list(map(str, table[:, -1].tolist()))
-    names = [f"mnist_5k.csv.gz[{row}]" for row in range(len(table))]
+    names = [f"mnist_5k.csv.gz line {row + 1}" for row in range(len(table))]
     yield Chunk(None, images, labels, names, "mnist_5k.csv.gz")

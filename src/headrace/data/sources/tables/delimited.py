@@ -119,13 +119,24 @@ class DelimitedTable:
         places = [list(self.kinds).index(name) for name in columns]
         return batches(self._cells(places), dict.fromkeys(columns, text_column))
 
-    def _cells(self, places: Sequence[int]) -> Iterator[tuple[list[str] | None, int]]:
-        """Some cells of each row below the header, and the characters of the row."""
+    def _cells(
+        self, places: Sequence[int]
+    ) -> Iterator[tuple[list[str] | None, int, int | str]]:
+        """Some cells of each row below the header, its characters, and its line.
+
+        A spreadsheet shows a row of several lines as one, so that it counts the rows
+        below otherwise than an editor.
+        """
+        breaks = 0
         for row in self._rows(self._dialect, StrayQuotes()):
             if row.problem:
-                yield from [(None, 0)] * len(row.raw)
-            else:
-                yield [row.cells[place] for place in places], sum(map(len, row.cells))
+                for number in range(len(row.raw)):
+                    yield None, 0, row.line + number
+                continue
+            line = f"{row.line} (row {row.line - breaks})" if breaks else row.line
+            breaks += len(row.raw) - 1
+            cells = [row.cells[place] for place in places]
+            yield cells, sum(map(len, row.cells)), line
 
     def _rows(self, dialect: Dialect, quotes: StrayQuotes) -> Iterator[Row]:
         """The rows below the header; each has its cells, or a problem."""

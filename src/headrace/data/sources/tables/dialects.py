@@ -82,7 +82,8 @@ class Row(NamedTuple):
 
     def checked(self, width: int) -> Row:
         """The row itself; unreadable if it has another number of cells."""
-        if self.problem or fitted(self.cells, width) is not None:
+        fits = len(self.cells) == width or fitted(self.cells, width) is not None
+        if fits or self.problem:
             return self
         problem = f"it has {len(self.cells)} cells instead of {width}"
         return self._replace(problem=problem, raw=self.raw[:1])

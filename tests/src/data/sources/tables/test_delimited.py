@@ -44,7 +44,11 @@ def test_delimiter_quotes_and_header_are_found(make, texts, delimiter, header):
     source, chunks = texts(make.file("a.csv", _written(ROWS, delimiter, header)))
     assert source.kind == "table"
     assert _rows(chunks) == ROWS
-    assert chunks[0].names[3] == "a.csv[3]"
+    first = 1 if header is None else 2
+    assert chunks[0].names[2:4] == [
+        f"a.csv line {first + 2}",
+        f"a.csv line {first + 4} (row {first + 3})",
+    ]
     assert chunks[0].split is None
     assert source.findings == []
     said = "with a header" if header else "no header"
@@ -161,8 +165,23 @@ def test_rows_come_in_chunks(make, texts, monkeypatch):
     monkeypatch.setattr(tabular, "ROWS_AT_ONCE", 16)
     _, chunks = texts(make.file("a.csv", _written(ROWS)))
     assert [len(chunk.labels) for chunk in chunks] == [16, 16, 8]
-    assert chunks[2].names[0] == "a.csv[32]"
+    assert chunks[2].names[0] == "a.csv line 42 (row 34)"
     assert _rows(chunks) == ROWS
+
+
+def test_rows_are_named_by_their_line_and_by_their_row_below_a_line_break(make, texts):
+    data = b'text,label\n"a\n\nb",x\n\nc,y\n"d\ne",x\nf,y\n'
+    _, (chunk,) = texts(make.file("a.csv", data))
+    assert chunk.names == [
+        *("a.csv line 2", "a.csv line 6 (row 4)"),
+        *("a.csv line 7 (row 5)", "a.csv line 9 (row 6)"),
+    ]
+
+
+def test_an_unreadable_row_is_named_by_its_line(make, texts):
+    data = b"label,text\n" + b"a,one\nb,two\n" * 100 + b"a,too,many\n"
+    _, (chunk,) = texts(make.file("a.csv", data))
+    assert [chunk.names[row] for row in chunk.unread] == ["a.csv line 202"]
 
 
 def test_a_line_without_end_is_refused(make, texts, monkeypatch):
