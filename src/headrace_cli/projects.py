@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -116,14 +117,7 @@ def new(  # noqa: PLR0913
         "rows": dict(survey.rows),
         "rejected": snapshot.rejected,
         "first_rows": [row._asdict() for row in inspection.first],
-        "unusable": [
-            {
-                "check": kind.check,
-                "count": kind.count,
-                "examples": [{"name": n, "reason": why} for n, why in kind.examples],
-            }
-            for kind in inspection.unusable
-        ],
+        "unusable": [dataclasses.asdict(kind) for kind in inspection.unusable],
         "notes": list(snapshot.notes),
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
@@ -152,13 +146,6 @@ def _unusable(inspection: Inspection) -> Iterator[str]:
         )
 
 
-def _next(inspection: Inspection) -> str:
-    """What comes before the first run."""
-    return (
-        "mend the data, or raise data.quarantine_limit; then " * inspection.is_refused
-    )
-
-
 def _with_line_ends(text: str | None) -> str:
     """A text of the command line, in which a line end and a tab are escaped."""
     return (text or "").replace("\\n", "\n").replace("\\t", "\t")
@@ -168,6 +155,7 @@ def _show(value: dict[str, Any], inspection: Inspection, labels: Sequence[str]) 
     name, folder = marked(value["pipeline"]), marked(value["folder"])
     show_text(f"[bold]{name}[/]  {folder}", markup=True)
     rows = value["rows"]
+    mend = "mend the data, or raise data.quarantine_limit; then "
     lines = [
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
         f"{value['rejected']:,} could not be read",
@@ -177,7 +165,7 @@ def _show(value: dict[str, Any], inspection: Inspection, labels: Sequence[str]) 
         *labels,
         *value["notes"],
         *(f"warning {w['check']}: {w['message']}" for w in value["warnings"]),
-        f"next: {_next(inspection)}headrace run {value['pipeline']}",
+        f"next: {mend * inspection.is_refused}headrace run {value['pipeline']}",
     ]
     for line in lines:
         show_text(f"  {one_line(line)}")

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def explain(  # noqa: PLR0913
         raise Refusal(f"{name}: not explained: {reason}.")
     answer = _place(of, name, data) if of else None
     most = _MOST_ITEMS if output is not None and output.suffix.lower() == _PAGE else 1
-    items = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
+    items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
     explainer = Explainer(loaded.model, data)
     sanity = sanity_of(model_of(name), loaded.version, settings)
     chosen = _choose(explainer, sanity, method, unchecked=unchecked)
@@ -118,8 +118,8 @@ def explain(  # noqa: PLR0913
     common |= {"method": chosen, "sanity": sanity}
     common["output"] = str(output or "") if chosen else ""
     explained, shown = list[ItemExplained](), list[ShownItem]()
-    for place, own in enumerate(items.names):
-        stored = items.payload[place : place + 1]
+    for place, own in enumerate(names):
+        stored = items[place : place + 1]
         of_item, drawn = _explained(stored, own, answer, loaded, explainer, chosen)
         shown += drawn
         seconds = round(time.perf_counter() - started, 2)
@@ -220,13 +220,6 @@ def _choose(
     return ""
 
 
-class _Items(NamedTuple):
-    """Items in stored form, ``(n, *shape)``, and their names in their source."""
-
-    payload: Payload
-    names: Sequence[str] = ("",)
-
-
 def _read_items(
     item: str,
     loaded: LoadedModel,
@@ -235,8 +228,8 @@ def _read_items(
     *,
     is_text: bool,
     most: int,
-) -> _Items:
-    """The item, or the first ``most`` of a source; others are told in the log."""
+) -> tuple[Payload, list[str]]:
+    """The item, or the first ``most`` of a source, ``(n, *shape)``; and their names."""
     data, settings = loaded.description, settings.limited(loaded.max_item_bytes)
     module = medium(data.medium)
     if is_text:
@@ -245,26 +238,33 @@ def _read_items(
                 f"--text: the items of {name} are of the medium {data.medium}.",
                 "Give a file.",
             )
-        return _Items(module.as_stored(module.check_input([item], data), data))
+        return module.as_stored(module.check_input([item], data), data), [""]
     if _DIGEST.fullmatch(item) and not Path(item).exists():
-        return _Items(_of_test_split(item, loaded, name, settings))
+        return _of_test_split(item, loaded, name, settings), [""]
     wanted = (
         f"Give a file with one item of the medium {data.medium}, or the sha256 of an "
         "item of the test split."
     )
     if module.IS_TEXT:
         wanted += " With --text, ITEM is the text itself."
+    return _first_items(item, data, settings, wanted, most)
+
+
+def _first_items(
+    uri: str, data: DataDescription, settings: Settings, wanted: str, most: int
+) -> tuple[Payload, list[str]]:
+    """The first items of a source and their names; the log has what is left out."""
     reading = Reading(data.medium, data.task, labelled=False, advice=wanted)
     parts, names, problems = list[Payload](), list[str](), list[str]()
     count = 0
     try:
-        with open_source(item, settings, reading) as source:
+        with open_source(uri, settings, reading) as source:
             for rows in decoded_rows(source, data, Limits.of(settings), most + 1):
                 good = [n for n in range(len(rows.names)) if n not in rows.rejected]
                 parts.append(rows.payload[good])
                 names += [rows.names[place] for place in good]
                 problems += [
-                    f"{why.name if most > 1 else item} cannot be used: {why.check}: "
+                    f"{why.name if most > 1 else uri} cannot be used: {why.check}: "
                     f"{why.reason}."
                     for why in rows.rejected.values()
                 ]
@@ -276,15 +276,15 @@ def _read_items(
     if not count or (most == 1 and count > 1):
         action = f"{wanted} With --output NAME{_PAGE}, several items are explained."
         raise SourceError(
-            f"{item} has {'more than one' if count else 'no'} item.", action
+            f"{uri} has {'more than one' if count else 'no'} item.", action
         )
     if not names:
         raise SourceError(problems[0], wanted)
     if count > most:
-        problems.append(f"{item} has more than {most} items; the first are explained.")
+        problems.append(f"{uri} has more than {most} items; the first are explained.")
     for problem in problems:
         log.warning("explain: %s", problem)
-    return _Items(np.concatenate(parts)[:most], names[:most])
+    return np.concatenate(parts)[:most], names[:most]
 
 
 def _of_test_split(

@@ -14,12 +14,13 @@ import pyarrow.compute as pc
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, split_named
 from headrace.records import Finding
+from headrace.spec.checks import shorten
 from headrace.tasks.forms import natural_order
 
 POSSIBLE_GROUPS = "possible_groups"
 _ROWS = 2
-_CHARACTERS = 80
 _EXAMPLES = 2
+_SHOWN = ["name", "reason"]
 # Of files whose names may begin with a speaker or a source.
 _LEAST_SHARE = 0.9
 _LEAST_FILES = 3
@@ -28,7 +29,7 @@ _BETWEEN = re.compile(r"[-_ .]+")
 
 
 class FirstRow(NamedTuple):
-    """A row as it was read; texts are cut to 80 characters."""
+    """A row as it was read; texts are cut short."""
 
     name: str
     text: str
@@ -47,32 +48,24 @@ def first_rows(chunk: Chunk, medium: str) -> list[FirstRow]:
         chunk: its first one.
         medium: of the items.
     """
-    items = chunk.items if medium_named(medium).IS_TEXT else [b""] * _ROWS
-    return [
-        FirstRow(name, _shortened(bytes(item).decode(errors="replace")), label)
-        for name, item, label in zip(chunk.names, items, chunk.labels, strict=False)
-    ][:_ROWS]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _CHARACTERS else f"{text[: _CHARACTERS - 3]}..."
+    items, texts = chunk.items[:_ROWS], [""] * _ROWS
+    if medium_named(medium).IS_TEXT and isinstance(items, list):
+        texts = [shorten(item.decode(errors="replace")) for item in items]
+    rows = zip(chunk.names[:_ROWS], texts, chunk.labels, strict=False)
+    return [FirstRow(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Rows that fail one check.
-
-    Attributes:
-        examples: names and reasons of two.
-    """
+    """Rows that fail one check; of two examples the ``name`` and the ``reason``."""
 
     check: str
     count: int
-    examples: list[tuple[str, str]]
+    examples: list[dict[str, str]]
 
     def __str__(self) -> str:
         """In a line."""
-        shown = "; ".join(f"{name}: {reason}" for name, reason in self.examples)
+        shown = "; ".join(f"{one['name']}: {one['reason']}" for one in self.examples)
         return f"{self.check}: {self.count:,}, such as {shown}"
 
 
@@ -85,10 +78,9 @@ def unusable_of(rejected: pa.Table) -> list[Unusable]:
     kinds = []
     for check, count in Counter(rejected["check"].to_pylist()).most_common():
         rows = rejected.filter(pc.equal(rejected["check"], check))
-        columns = (rows[name].to_pylist() for name in ("name", "reason"))
-        reasons = dict(zip(*columns, strict=True))
-        names = natural_order(reasons)[:_EXAMPLES]
-        kinds.append(Unusable(check, count, [(name, reasons[name]) for name in names]))
+        by_name = {row["name"]: row for row in rows.select(_SHOWN).to_pylist()}
+        names = natural_order(by_name)[:_EXAMPLES]
+        kinds.append(Unusable(check, count, [by_name[name] for name in names]))
     return kinds
 
 

@@ -76,10 +76,8 @@ class Inspection:
         total = rejected + sum(self.snapshot.rows.values())
         findings = [*self.snapshot.findings, *self.survey.findings]
         if self.is_refused:
-            medium = self.snapshot.description.medium
-            advice = media.advice(
-                medium, {one.check: one.count for one in self.unusable}
-            )
+            checks = {kind.check: kind.count for kind in self.unusable}
+            advice = media.advice(self.snapshot.description.medium, checks)
             message = (
                 f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be "
                 f"used, and a run refuses over {self.data.quarantine_limit:.0%}. "
