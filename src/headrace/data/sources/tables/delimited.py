@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -122,13 +123,14 @@ class DelimitedTable:
 
     def _cells(
         self, places: Sequence[int]
-    ) -> Iterator[tuple[list[str] | None, int, int | str]]:
+    ) -> Iterator[tuple[Sequence[str] | None, int, int | str]]:
         """Some cells of each row below the header, its characters, and its line.
 
         A spreadsheet shows a row of several lines as one, so that it counts the rows
         below otherwise than an editor.
         """
         breaks = 0
+        chosen = itemgetter(*places, 0)  # two at least, so that it gives a tuple
         for row in self._rows(self._dialect, StrayQuotes()):
             if row.problem:
                 for number in range(len(row.raw)):
@@ -136,8 +138,7 @@ class DelimitedTable:
                 continue
             line = f"{row.line} (row {row.line - breaks})" if breaks else row.line
             breaks += len(row.raw) - 1
-            cells = [row.cells[place] for place in places]
-            yield cells, sum(map(len, row.cells)), line
+            yield chosen(row.cells)[:-1], sum(map(len, row.cells)), line
 
     def _rows(self, dialect: Dialect, quotes: StrayQuotes) -> Iterator[Row]:
         """The rows below the header; each has its cells, or a problem."""

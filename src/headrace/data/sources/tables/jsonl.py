@@ -127,7 +127,7 @@ class JsonTable:
                 yield None, 0, line
             else:
                 cells = [row.cells.get(name) for name in columns]
-                yield cells, sum(len(str(cell)) for cell in cells), line
+                yield cells, sum(map(len, map(str, cells))), line
 
     def _rows(self) -> Iterator[_JsonRow]:
         with open_text(self._file, self._encoding) as text:
