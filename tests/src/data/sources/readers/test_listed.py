@@ -53,7 +53,7 @@ def test_a_row_that_cannot_be_read_names_no_missing_file(make, sounds):
     source, chunks = sounds(make.tree({**clips, "meta.csv": table}))
     assert [(f.check, f.count) for f in source.findings] == [("ragged_rows", 1)]
     unread = [chunk.names[row] for chunk in chunks for row in chunk.unread]
-    assert unread == ["meta.csv[100]"]
+    assert unread == ["meta.csv line 102"]
 
 
 @pytest.mark.parametrize("pack", ["zip", "tar"])
