@@ -94,7 +94,12 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained):
     assert "training.weight_decay" not in chosen
     assert "training.weight_decay" in every
     drawn = r'<figure id="picture-(\w+)"[^>]*>\s*<div class="scroll"><img src="data:'
-    assert re.findall(drawn, page) == ["confusion", "calibration", "curves"]
+    assert re.findall(drawn, page) == [
+        "confusion",
+        "calibration",
+        "curves",
+        "mistakes",
+    ]
     assert '<figure class="listed"><figcaption>Most confident mistakes' in page
     assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
 
@@ -173,7 +178,18 @@ def test_without_a_champion_it_says_so(trained):
     page = render("report.html", **shown)
 
     assert "There was no other champion to compare with." in page
-    assert "There is no champion to compare with." in page
+    assert "There is no other champion to compare with." in page
+
+
+def test_a_champion_whose_figures_are_not_at_hand_is_named(trained):
+    ended = outcome(trained)
+    ended.evaluation = ended.evaluation.model_copy(update={"champion_version": 1})
+
+    page = render(
+        "report.html", **describe(ended, LINKS, None, Tracking(trained.settings))
+    )
+
+    assert "The figure of the champion, version 1, is not at hand." in page
 
 
 def test_a_run_without_pictures_in_mlflow_has_a_report_without_them(trained, caplog):
