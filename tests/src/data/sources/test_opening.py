@@ -163,7 +163,7 @@ def test_a_file_of_no_use_is_told_apart(make, read, data, seen):
 
 @pytest.mark.parametrize(
     ("medium", "told"),
-    [("image", "of images per class"), ("audio", "of sounds per class")],
+    [("image", "of images for each class"), ("audio", "of sounds for each class")],
 )
 def test_what_may_be_given_is_told_by_medium(make, read, medium, told):
     with pytest.raises(SourceError, match=told):

@@ -220,7 +220,7 @@ def test_a_table_is_given_without_its_folder(make, sounds):
     with pytest.raises(SourceError, match=r"2 are not there, such as gone/x\.wav"):
         sounds(f"{folder}/other.csv")
     (folder / "none.csv").write_text("a,b\n1,2\n3,4\n")
-    with pytest.raises(SourceError, match="of sounds per class"):
+    with pytest.raises(SourceError, match="of sounds for each class"):
         sounds(f"{folder}/none.csv")
 
 
