@@ -221,7 +221,7 @@ def test_an_array_of_json_that_cannot_be_held_is_refused(value, tmp_path):
     file = tmp_path / "rows.json"
     file.write_text("[" + ",\n".join(json_rows(value)) + "]")
     reading = Reading(medium="text", item="text", label="label")
-    with pytest.raises(SourceError, match=r"rows\.json: element 5"):
+    with pytest.raises(SourceError, match=r"rows\.json: row 6 of the array"):
         with open_source(str(file), Settings(project=tmp_path), reading) as source:
             list(source.chunks)
 

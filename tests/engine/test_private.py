@@ -229,8 +229,13 @@ def test_it_ends_by_the_guide_and_leaves_what_is_kept(started):
     docker = started.engine.docker
     assert docker("ps", "--all", "--quiet") == ""
     assert docker("network", "ls", "--quiet", "--filter", "type=custom") == ""
-    docker("volume", "prune", "--force")  # of what has no name
     kept = {f"headrace_{name}" for name in ("objects", "postgres", "prefect")}
-    assert {*docker("volume", "ls", "--quiet").split()} == kept | {"headrace_requests"}
+    assert named_volumes(docker) == kept | {"headrace_requests"}
     started.down()
-    assert docker("volume", "ls", "--quiet") == ""
+    assert named_volumes(docker) == set()
+
+
+def named_volumes(docker):
+    """Those that have a name of their own; the others stay, as the guide says."""
+    names = docker("volume", "ls", "--quiet").split()
+    return {name for name in names if not re.fullmatch("[0-9a-f]{64}", name)}
