@@ -34,6 +34,7 @@ from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
+from headrace.state.ledger.holding import checking_maps, wait_for_maps
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.tasks.forms import some
@@ -104,7 +105,7 @@ def explain(  # noqa: PLR0913
     module, learned = medium(data.medium), task(data.task)
     outputs = answers(loaded.model, module.raw(stored))
     explainer = Explainer(loaded.model, data)
-    sanity = sanity_of(model_of(name), loaded.version, settings)
+    sanity = _sanity(model_of(name), loaded.version, settings)
     chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
     words, of_map = learned.explained.words(outputs[0], data), dict[str, Any]()
     if chosen_method:
@@ -134,6 +135,16 @@ def explain(  # noqa: PLR0913
         seconds=round(time.perf_counter() - started, 2),
         **of_map,
     )
+
+
+def _sanity(model: str, version: int | None, settings: Settings) -> dict[str, Verdict]:
+    """The verdict on each method, after a check that is being made."""
+    sanity = sanity_of(model, version, settings)
+    is_open = all(one.status == "unchecked" for one in sanity.values())
+    if version is not None and is_open:
+        if wait_for_maps(settings, checking_maps(model, version)):
+            return sanity_of(model, version, settings)
+    return sanity
 
 
 def _place(of: str, name: str, data: DataDescription) -> int:
