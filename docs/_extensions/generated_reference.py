@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -336,6 +336,28 @@ def _toml(value: Any) -> str:
     return f"{list(value)}" if isinstance(value, tuple) else f"{value}"
 
 
+# -- metrics -------------------------------------------------------------------------
+
+
+def metrics() -> list[str]:
+    """What each metric means: those of every task, and then those of each."""
+    from headrace.evidence.metrics import INTERNAL, OF_EVERY_TASK
+    from headrace.extensions import modules
+    from headrace.tasks import task
+
+    shared = {**OF_EVERY_TASK, **INTERNAL}
+    named = {name.format(score="SCORE"): said for name, said in shared.items()}
+    lines = ["## Of every task", "", *_metrics(named)]
+    for name in sorted(modules("tasks")):
+        lines += [f"## {name.capitalize()}", "", *_metrics(task(name).answers.METRICS)]
+    return lines
+
+
+def _metrics(sentences: Mapping[str, str]) -> list[str]:
+    rows = ([f"`{name}`", said] for name, said in sentences.items())
+    return table(["Metric", "Meaning"], rows)
+
+
 KINDS: dict[str, Callable[[], list[str]]] = {
     "commands": commands,
     "pipeline-file": pipeline_file,
@@ -343,6 +365,7 @@ KINDS: dict[str, Callable[[], list[str]]] = {
     "settings": settings,
     "catalog": catalog,
     "families": families,
+    "metrics": metrics,
 }
 
 

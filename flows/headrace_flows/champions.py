@@ -9,8 +9,6 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from headrace.errors import HeadraceError
 from headrace_flows.events import emit_from_command
 from headrace_flows.recovery import in_background
@@ -94,7 +92,7 @@ def watching_champions(settings: Settings) -> contextlib.AbstractContextManager[
             watch.look()
         except HeadraceError as error:
             log.warning("the champions could not be checked: %s", error.message)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
-            log.warning("the champions could not be checked: %s", error)
+        except Exception as error:  # the watch goes on, whatever one look runs into
+            log.warning("the champions could not be checked: %r", error)
 
     return in_background(work, "headrace-champions", settings.watch_seconds)

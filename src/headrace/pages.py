@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from headrace.signs import as_code, as_markdown
+from headrace.signs import as_code, as_markdown, number_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,7 +44,7 @@ def _environment(kind: str) -> Environment:
         finalize=_in_markdown if kind == "md" else None,
     )
     environment.filters |= {"number": _number, "code": _code, "url": _url}
-    environment.filters |= {"markdown": _from_markdown}
+    environment.filters |= {"markdown": _from_markdown, "count_of": number_of}
     return environment
 
 

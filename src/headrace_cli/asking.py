@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,7 @@ from headrace.signs import visible
 from headrace_cli.answers import (
     answer,
     begin,
+    one_line,
     prepared,
     show_rows,
     show_text,
@@ -34,13 +36,18 @@ def explain(  # noqa: PLR0913
         Argument(
             metavar="ITEM",
             help="A file; with --text the text itself; or the digest of an item of the "
-            "test split, or its first 8 digits. Not with --check.",
+            "test split, or its first 8 digits. For a page also a folder or a table. "
+            "Not with --check.",
         ),
     ] = None,
     text: Annotated[bool, Option("--text", help="ITEM is the text itself.")] = False,
     output: Annotated[
         Path | None,
-        Option(metavar="FILE", help="Draw the map over the item: a .png file."),
+        Option(
+            metavar="FILE",
+            help="Draw the map over the item: a .png file; or an .html page, which may "
+            "be of a folder's first 50 items.",
+        ),
     ] = None,
     method: Annotated[
         Literal["gradients", "occlusion"] | None,
@@ -81,7 +88,7 @@ def explain(  # noqa: PLR0913
         return
     from headrace.use.explaining import explain as explain_item
 
-    explanation = explain_item(
+    explained = explain_item(
         model,
         item,
         prepared(),
@@ -91,10 +98,12 @@ def explain(  # noqa: PLR0913
         of=of,
         unchecked=unchecked,
     )
-    status = "ok" if explanation.method else "refused"
-    reason = "" if explanation.method else _why_not(explanation)
-    value = {"status": status, "reason": reason, **explanation.model_dump()}
-    answer(value, lambda: _show(explanation, reason), int(status == "refused"))
+    one, *others = explained
+    status = "ok" if one.method else "refused"
+    reason = "" if one.method else _why_not(one)
+    value = {"status": status, "reason": reason, **one.model_dump()}
+    value["others"] = [other.model_dump() for other in others]
+    answer(value, lambda: _show(explained, reason), int(status == "refused"))
 
 
 def _check(model: str) -> None:
@@ -124,11 +133,18 @@ def _why_not(explanation: ItemExplained) -> str:
     return f"Not explained: {'; '.join(reasons)}.{how}"
 
 
-def _show(explanation: ItemExplained, reason: str) -> None:
+def _show(explained: Sequence[ItemExplained], reason: str) -> None:
     from headrace.explanations import METHODS
 
+    explanation, *others = explained
     name = f"{explanation.model} version {explanation.version}"
-    show_text(f"{name} answers {explanation.words}")
+    to = f"to {one_line(explanation.name)} " * bool(others)
+    show_text(f"{name} answers {to}{explanation.words}")
+    if others:
+        for other in others:
+            show_text(f"  to {one_line(other.name)} {other.words}")
+        show_text(reason or explanation.output)
+        return
     if reason:
         show_text(reason)
         return

@@ -33,6 +33,7 @@ _COLUMNS = (
     *("pipeline", "champion", "result", "versions", "last run (UTC)"),
     *("waits for approval", "schedule", "folder"),
 )
+_UNITS = {"latency_ms": "ms", "model_megabytes": "MB"}
 _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
@@ -199,7 +200,10 @@ def _compare_two(model: str, numbers: list[int]) -> None:
 def _show_two(compared: ModelComparison) -> None:
     columns = ["", *(f"version {number}" for number in compared.versions)]
     gates = [", ".join(names) or "none" for names in compared.failed_gates]
-    metrics = [[n, *map(_number, pair)] for n, pair in compared.metrics.items()]
+    metrics = [
+        [name, *(_number(value, _UNITS.get(name, "")) for value in pair)]
+        for name, pair in compared.metrics.items()
+    ]
     metrics.append(["failed gates", *gates])
     show_table(columns, metrics, wraps=columns[-1])
     show_text()
@@ -282,11 +286,11 @@ def _verdict(version: dict[str, Any]) -> str:
     return f"{verdict} (experiment)" if version["experiment"] else verdict
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, unit: str = "") -> str:
     """A metric as text; empty where there is none."""
     if value is None:
         return ""
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4f}"
+    return f"{value:.{0 if float(value).is_integer() else 4}f} {unit}".rstrip()
 
 
 def _describe_evidence(evidence: Any) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, one_line, prepared, show_text
+
+if TYPE_CHECKING:
+    from headrace.use.inspecting import Inspection
 
 
 def init(
@@ -66,6 +70,15 @@ def new(  # noqa: PLR0913
         str | None,
         Option(help="Of tables and texts, such as cp932; by default it is detected."),
     ] = None,
+    header: Annotated[
+        int | None,
+        Option(
+            min=0,
+            metavar="N",
+            help="The line of a CSV that names its columns, such as 3; 0 if none does; "
+            "by default it is found.",
+        ),
+    ] = None,
     separator: Annotated[
         str | None,
         Option(metavar="TEXT", help=r"What parts a long text, such as \n--\n."),
@@ -88,6 +101,7 @@ def new(  # noqa: PLR0913
         group=group,
         where=where,
         encoding=encoding,
+        header=header,
         separator=_with_line_ends(separator) or None,
     )
     folder, inspection = draft(name, medium, task, spec, settings)
@@ -102,12 +116,14 @@ def new(  # noqa: PLR0913
         **survey.facts,
         "rows": dict(survey.rows),
         "rejected": snapshot.rejected,
+        "first_rows": [row._asdict() for row in inspection.first],
+        "unusable": [dataclasses.asdict(kind) for kind in inspection.unusable],
         "notes": list(snapshot.notes),
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
     training = load_spec(folder).training
     about = [*survey.sentences, _epochs(training.epochs, training.patience)]
-    answer(value, lambda: _show(value, about))
+    answer(value, lambda: _show(value, inspection, about))
 
 
 def _epochs(epochs: int, patience: int) -> str:
@@ -119,23 +135,37 @@ def _epochs(epochs: int, patience: int) -> str:
     )
 
 
+def _unusable(inspection: Inspection) -> Iterator[str]:
+    """Why rows cannot be read, and what a run does with them."""
+    yield from map(str, inspection.unusable)
+    if inspection.unusable and not inspection.is_refused:
+        most = f"{inspection.data.quarantine_limit:.0%}"
+        yield (
+            "a run sets them aside with these reasons, as long as they are at most "
+            f"{most} of the rows (data.quarantine_limit)"
+        )
+
+
 def _with_line_ends(text: str | None) -> str:
     """A text of the command line, in which a line end and a tab are escaped."""
     return (text or "").replace("\\n", "\n").replace("\\t", "\t")
 
 
-def _show(value: dict[str, Any], labels: Sequence[str]) -> None:
+def _show(value: dict[str, Any], inspection: Inspection, labels: Sequence[str]) -> None:
     name, folder = marked(value["pipeline"]), marked(value["folder"])
     show_text(f"[bold]{name}[/]  {folder}", markup=True)
     rows = value["rows"]
+    mend = "mend the data, or raise data.quarantine_limit; then "
     lines = [
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
         f"{value['rejected']:,} could not be read",
+        *_unusable(inspection),
+        *(f"first rows: {row}" for row in inspection.first),
         *(f"{key}: {text}" for key, text in value["data"].items()),
         *labels,
         *value["notes"],
         *(f"warning {w['check']}: {w['message']}" for w in value["warnings"]),
-        f"next: headrace run {value['pipeline']}",
+        f"next: {mend * inspection.is_refused}headrace run {value['pipeline']}",
     ]
     for line in lines:
         show_text(f"  {one_line(line)}")

@@ -234,6 +234,21 @@ def test_a_quiet_check_reads_nothing(ready, monkeypatch):
         watch.look()
 
 
+def test_a_watch_goes_on_after_an_error_that_nobody_foresaw(
+    settings, monkeypatch, caplog
+):
+    looks = []
+
+    def look(_):
+        looks.append(1)
+        raise KeyError("digits")
+
+    monkeypatch.setattr(ChampionWatch, "look", look)
+    with watching_champions(settings.model_copy(update={"watch_seconds": 0.01})):
+        until(lambda: len(looks) > 2)
+    assert "the champions could not be checked: KeyError('digits')" in caplog.messages
+
+
 def test_a_file_that_was_restored_is_settled(ready):
     watch = ChampionWatch(ready.settings)
     [model] = [

@@ -88,6 +88,7 @@ def test_two_versions_are_compared_in_detail(second):
     text = second[0].headrace("compare", "blobs", "1", "2")
     assert re.search(r"pipeline file +training.seed", text.out)
     assert re.search(r"\ncompared_items +\d+\n", text.out)
+    assert re.search(r"\nmodel_megabytes +[\d.]+ MB +[\d.]+ MB\n", text.out)
     only_one = second[0].headrace("compare", "blobs", "1")
     assert (only_one.exit_code, "1 were given" in only_one.err) == (2, True)
 

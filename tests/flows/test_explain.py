@@ -67,6 +67,46 @@ def test_a_file_is_explained_and_its_map_drawn(explained, picture, tmp_path):
     assert "sanity check passed: rank correlation" in text
 
 
+def test_the_items_of_a_folder_are_explained_on_a_page(explained, picture, tmp_path):
+    home, _ = explained
+    folder, output = tmp_path / "some", tmp_path / "page.html"
+    folder.mkdir()
+    for name in ("a.png", "b<i>.png"):
+        (folder / name).write_bytes(picture.read_bytes())
+    (folder / "c.png").write_bytes(picture.read_bytes()[:-30])
+    arguments = ("explain", "blobs", str(folder), "--output", str(output))
+    answer = home.headrace(*arguments, "--json")
+    assert answer.exit_code == 0, answer.err
+    (other,) = answer.json["others"]
+    assert (answer.json["name"], other["name"]) == ("a.png", "b<i>.png")
+    assert other["answer"] == answer.json["answer"]
+    assert other["parts"] == answer.json["parts"]
+    assert "c.png cannot be used: decode: " in answer.err
+    page = output.read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("<td>1 (") == 2
+    assert "<td>b&lt;i&gt;.png</td>" in page
+    assert answer.json["parts"][0]["name"] in page
+    text = home.headrace(*arguments).out
+    assert text.startswith("blobs version 1 answers to a.png 1 (")
+    assert "\n  to b<i>.png 1 (" in text
+    assert text.endswith(f"{output}\n")
+    one = home.headrace("explain", "blobs", str(picture), "--output", str(output))
+    assert one.exit_code == 0, one.err
+    assert output.read_text().count("data:image/png;base64,") == 2
+
+
+def test_a_page_has_the_first_fifty_items(explained, picture, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(51):
+        (folder / f"{number:02}.png").write_bytes(picture.read_bytes())
+    options = ("--output", str(tmp_path / "page.html"), "--json")
+    answer = explained[0].headrace("explain", "blobs", str(folder), *options)
+    assert len(answer.json["others"]) == 49
+    assert "has more than 50 items; the first are explained" in answer.err
+
+
 def test_both_methods_can_be_chosen_and_gradients_add_up(explained, picture):
     options = ("explain", "blobs@champion", str(picture), "--json", "--method")
     gradients = explained[0].headrace(*options, "gradients").json
@@ -207,7 +247,7 @@ def test_gradients_whose_process_is_killed_are_an_error_once(explained):
         values, error = gradients(item)
         assert gradients._process._process is not None
         os.kill(gradients._process._process.pid, signal.SIGKILL)
-        with pytest.raises(DependencyError, match="explains blobs version 1 ended"):
+        with pytest.raises(DependencyError, match="was killed by signal 9"):
             gradients(item)
         again, _ = gradients(item)
     finally:

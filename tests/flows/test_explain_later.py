@@ -84,6 +84,11 @@ def test_the_page_and_mlflow_have_it_as_well(answered):
     page = (place / "report.html").read_text()
     assert "passed the sanity check: rank correlation" in page
     assert "Which parts speak for an answer (red) and against it (blue)" in page
+    section = page.partition('<div id="explanations">')[2].partition("</details>")[0]
+    assert "passed the sanity check" in section
+    assert page.count('id="picture-explanations"') == 1
+    assert 'id="picture-explanations"' in section
+    assert page.count("<h2>") == page.count('<li><a href="#')
     assert (place / "pictures" / "explanations.png").exists()
     assert home.headrace("open", "blobs", "--json").exit_code == 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tests.homes import Home
 
 THINGS = {
@@ -197,3 +198,54 @@ def test_data_that_a_run_will_refuse_is_told(home, tmp_path):
         one for one in answer.json["warnings"] if one["check"] == "quarantine_limit"
     ]
     assert "20 of 100 rows (20.0%)" in warning["message"]
+
+
+def test_the_line_of_the_header_is_written_and_the_first_rows_are_shown(home, tmp_path):
+    path = tmp_path / "meinungen.csv"
+    rows = [f"Nummer {n} war {w};{w}" for n in range(60) for w in ("gut", "fade")]
+    path.write_text("\n".join(["Export", "", "Meinung;Urteil;", *rows]))
+    said = ("--medium", "text", "--data", str(path), "--header", "3")
+    answer = home.headrace("new", "meinungen", *said, "--label", "Urteil", "--json")
+    assert answer.exit_code == 0, answer.out
+    first, second = answer.json["first_rows"]
+    text = "Nummer 0 war gut"
+    assert first == {"name": "meinungen.csv line 4", "text": text, "label": "gut"}
+    assert second["name"] == "meinungen.csv line 5"
+    file = home.project / "pipelines" / "meinungen" / "pipeline.toml"
+    assert tomllib.loads(file.read_text())["data"]["header"] == 3
+    checked = home.headrace("check", "meinungen", "--data", "--json")
+    assert sum(checked.json["snapshot"]["rows"].values()) == 120, checked.out
+    path.write_text("\n".join(["Meinung;Urteil;", *rows]))
+    answer = home.headrace("new", "ohne", *said[:-1], "0", "--label", "column_2")
+    assert "first rows: meinungen.csv line 1: 'Meinung' → 'Urteil'\n" in answer.out
+    ohne = tomllib.loads((file.parent.parent / "ohne" / file.name).read_text())
+    assert ohne["data"]["header"] == 0
+
+
+@pytest.mark.parametrize(("odd", "is_refused"), [(2, False), (5, True)])
+def test_what_cannot_be_read_is_told_by_kind_with_examples(
+    home, tmp_path, odd, is_refused
+):
+    rng = np.random.default_rng(0)
+    for number in range(100):
+        path = tmp_path / "tiles" / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (8, 9) if number < odd else (8, 8)
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    said = ("new", "tiles", "--medium", "image", "--data", str(tmp_path / "tiles"))
+    answer = home.headrace(*said)
+    lines = answer.out.splitlines()
+    start = next(n for n, line in enumerate(lines) if "could not be read" in line)
+    assert f"{odd + 1} could not be read" in lines[start]
+    names = ("a/00.png", "a/02.png") if is_refused else ("a/00.png", "b/01.png")
+    sizes = "; ".join(f"{name}: 8 x 9 pixels; 8 x 8 is the form" for name in names)
+    assert lines[start + 1] == f"  size: {odd}, such as {sizes}"
+    assert lines[start + 2].startswith("  decode: 1, such as b/99.png: ")
+    steps = "mend the data, or raise data.quarantine_limit; then "
+    assert lines[-1] == f"  next: {steps * is_refused}headrace run tiles"
+    aside = (
+        "a run sets them aside with these reasons, as long as they are at most 5% of"
+    )
+    assert (aside in answer.out) != is_refused
+    assert ("a run refuses over 5%. Set data.shape" in answer.out) == is_refused

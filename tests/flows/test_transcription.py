@@ -85,7 +85,7 @@ def test_the_file_has_the_task_and_its_family(home, ran):
     text = (home.project / "pipelines" / "words" / "pipeline.toml").read_text()
     assert 'task = "transcription"' in text
     assert 'builder = "ctc_crnn"' in text
-    assert "with 3 different words" in text
+    assert "# 3 different words: " in text
 
 
 def test_a_run_learns_the_words_and_is_promoted(ran):

@@ -24,10 +24,12 @@ from tests.repo.docs_blocks import (
 )
 from typer import TyperException
 
+from headrace.extensions import modules
 from headrace.media import medium
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
+from headrace.tasks import task
 from headrace_cli.main import app
 
 COMMANDS = typer.main.get_command(app).commands
@@ -160,6 +162,14 @@ def test_the_reference_has_every_command_and_option(reference):
             shown = parameter.opts[0] if parameter.param_type_name == "option" else ""
             assert shown in section, (name, shown)
             assert parameter.help, (name, parameter.name)
+
+
+def test_the_reference_has_the_metrics_that_versions_are_compared_by(reference):
+    text = "\n".join(reference.metrics())
+    for name in modules("tasks"):
+        section = text.partition(f"## {name.capitalize()}\n")[2].partition("\n## ")[0]
+        for metric in (task(name).headline, *task(name).shown):
+            assert f"| `{metric}` | " in section
 
 
 def test_the_reference_has_every_setting(reference):

@@ -6,6 +6,7 @@ its signatures. The store, which has a login of its own, knows the newer link.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from headrace.state.home import Home
 from headrace.state.ledger.chain import ChainReport
+from headrace.state.ledger.seals import Seal
 from headrace.state.ledger.signatures import SignatureReport, SignedLink
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
@@ -29,12 +31,14 @@ class LedgerCheck(NamedTuple):
         signatures: of the chain's links.
         problem: the first mismatch; empty if there is none.
         since: the earlier check that this one went on from; None if all was read.
+        seal: of a long ledger all of which this check read, and found nothing.
     """
 
     chain: ChainReport
     signatures: SignatureReport
     problem: str
     since: ChainReport | None = None
+    seal: Seal | None = None
 
 
 def check_ledger(
@@ -56,15 +60,18 @@ def check_ledger(
     seal = home.seals.read(ledger, trusted) if model and not head else None
     since, after = (seal.report, seal.rows) if seal else (None, 0)
     chain = ledger.walk_chain(head, since)
+    is_after_seal = seal is not None and chain.problem
+    if seal is not None and not is_after_seal:
+        own = ledger.find_wrong_own(model, seal.report)
+        chain = dataclasses.replace(chain, problem=own)
+    if chain.problem and not is_after_seal:
+        home.seals.drop()
     signatures = ledger.check_signatures(trusted, after, model)
     problem = chain.problem or signatures.problem
-    if seal is not None and not problem:
-        problem = ledger.find_wrong_own(model, seal.report)
     if trusted and not problem:
         problem = _find_rollback(home, trusted)
-    if not problem:
-        home.seals.keep(chain, ledger, seal)
-    return LedgerCheck(chain, signatures, problem, since=since)
+    made = None if problem else home.seals.keep(chain, ledger, seal)
+    return LedgerCheck(chain, signatures, problem, since, None if seal else made)
 
 
 def remember_head(home: Home) -> None:

@@ -147,7 +147,8 @@ def estimate(
         return result.model_copy(update={"reason": reason})
     if distance > result.limit:
         far = f"the answers lie {distance:.2f} from the reference"
-        return _without(result, f"{far}, and estimates hold up to {result.limit:.2f}")
+        limit = f"{result.limit:.2f} (0 is alike, about 2 is the most)"
+        return _without(result, f"{far}, and estimates hold up to {limit}")
     promised, gaps = answered.expected, profile.scores - reference.expected
     error = math.sqrt(promised.var() / len(promised) + gaps.var() / len(gaps))
     half = NormalDist().inv_cdf((1 + confidence) / 2) * error

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from headrace.errors import IntegrityError
-from headrace.explanations.showing import NAME, TITLE
+from headrace.evidence.pictured import FOLDER, maps_in
 from headrace.explanations.verdict import sentences, verdicts_of
 from headrace.pages import render
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.tracking import REPORT_FILE, Tracking
+from headrace.state.tracking import REPORT_FILE
 
 _TEMPLATE = "explanations.html"
 _BEGIN, _END = "<!-- explanations -->", "<!-- end of explanations -->"
-
-
-def maps_of(run_id: str, tracking: Tracking) -> dict[str, Any]:
-    """The picture and the table of a run's maps, as the section shows them."""
-    maps: dict[str, Any] = {"title": TITLE, "picture": "", "table": None}
-    with contextlib.suppress(IntegrityError):  # it has none
-        picture = tracking.run_file(run_id, f"pictures/{NAME}.png")
-        uri = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-        maps["picture"] = uri
-    with contextlib.suppress(IntegrityError):
-        maps["table"] = json.loads(tracking.run_file(run_id, f"pictures/{NAME}.json"))
-    return maps
 
 
 def show_maps(
@@ -48,7 +31,7 @@ def show_maps(
     section = render(
         _TEMPLATE,
         explanations=sentences(verdicts_of(metrics)),
-        maps=maps_of(run_id, home.tracking),
+        maps=maps_in(home.tracking.run_files(run_id, FOLDER)),
     )
     keep_page(run_id, f"{head}{section.strip()}{tail}", home)
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from headrace.errors import (
-    DependencyError,
-    HeadraceError,
-    IntegrityError,
-    NotFoundError,
-)
+from headrace.errors import HeadraceError, IntegrityError, NotFoundError
 from headrace.evidence.card import (
     about,
     group_sentences,
     lineage,
     privacy_sentences,
 )
-from headrace.evidence.map_section import keep_page, maps_of
+from headrace.evidence.map_section import keep_page
+from headrace.evidence.metrics import headline, metric_rows
+from headrace.evidence.pictured import pictured
 from headrace.explanations import why_not
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pages import render
@@ -30,7 +24,6 @@ from headrace.records import (
     ChoiceRecord,
     ContractRecord,
     EvaluationRecord,
-    Metrics,
     PromotionRecord,
     SnapshotRecord,
     StageReport,
@@ -42,7 +35,6 @@ from headrace.spec import PipelineSpec
 from headrace.spec.files import fields_of
 from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
-from headrace.stages.ingredients import FILE
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
@@ -50,16 +42,10 @@ from headrace.state.ledger.rows import model_of
 from headrace.state.ledger.steps import MEASURED
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
-from headrace.tasks import Task, task
+from headrace.tasks import task
 from headrace.use.comparison import ModelComparison, compare
 
 TAG = "headrace.report"
-_CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
-_LADDER = (
-    "The score of test items after changes that happen in use, with its interval, and "
-    "the mean confidence."
-)
-_GROUPS = "The score of each group, with the interval of that group alone."
 log = logging.getLogger("headrace")
 
 
@@ -133,6 +119,8 @@ def describe(
     spec, snapshot, contract = outcome.spec, outcome.snapshot, outcome.contract
     evaluation, learned = outcome.evaluation, task(outcome.spec.task)
     metrics = evaluation.metrics if evaluation else {}
+    both = compared.metrics if compared else {}
+    champions = {name: values[0] for name, values in both.items()}
     slices = evaluation.slices if evaluation else {}
     differences = compared.differences if compared else ()
     rows, quarantined = {}, 0
@@ -140,7 +128,8 @@ def describe(
         rows, quarantined = snapshot.rows, snapshot.rejected
     if contract:
         rows, quarantined = contract.rows, contract.quarantined
-    results = (snapshot, contract, outcome.training, evaluation)
+    training = outcome.training
+    results = (snapshot, contract, training, evaluation)
     number = f"version {outcome.version}" if outcome.version else "not registered"
     return {
         "outcome": outcome,
@@ -157,23 +146,23 @@ def describe(
             }
             for gate in (evaluation.gates if evaluation else ())
         ],
-        "metrics": _metric_rows(metrics, [*learned.shown], compared),
+        "headline": headline(metrics, champions, learned),
+        "metrics": metric_rows(metrics, champions, learned),
         "slices": slice_tables(slices),
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": suspects_sentence(metrics),
         "candidates": _candidates(outcome.choice),
         "explanations": [],
-        "maps": maps_of(outcome.training.run_id, tracking) if outcome.training else {},
         "about": about(outcome),
         "groups": group_sentences(outcome),
         "privacy": privacy_sentences(outcome),
-        "lineage": lineage(snapshot, outcome.training, evaluation),
+        "lineage": lineage(snapshot, training, evaluation),
         "counts": rows,
         "quarantined": quarantined,
         "findings": [finding for part in results if part for finding in part.findings],
         **_fields(spec),
-        **_artifacts(outcome, learned, tracking),
+        **pictured(training.run_id if training else None, learned, tracking),
     }
 
 
@@ -221,45 +210,6 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
     return {"recipe": recipe, "chosen": chosen}
 
 
-def _artifacts(outcome: RunSoFar, learned: Task, tracking: Tracking) -> dict[str, Any]:
-    """The pictures of the training's run, and the libraries that it used."""
-    tables = {
-        "mistakes": learned.mistakes,
-        "suspects": "Labels that may be wrong",
-        "weak_slices": "Bad answers to weak slices",
-    }
-    own = {"groups": _GROUPS, "robustness": _LADDER}
-    captions = {"curves": _CURVES, **learned.pictures, **own, **tables}
-    paths = [f"pictures/{name}.png" for name in captions]
-    paths += [f"pictures/{name}.json" for name in tables]
-    files: dict[str, bytes] = {}
-    try:
-        if outcome.training is not None:
-            files.update(_existing(tracking, outcome.training.run_id, [FILE, *paths]))
-    except DependencyError as error:
-        log.warning("the report has not all of its pictures: %s", error)
-    ingredients = json.loads(files.get(FILE, b"{}"))
-    pictures = []
-    for name, caption in captions.items():
-        if picture := files.get(f"pictures/{name}.png"):
-            uri = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-            pictures.append((name, caption, uri))
-    items = {
-        caption: json.loads(files.get(f"pictures/{name}.json", b"[]"))
-        for name, caption in tables.items()
-    }
-    return {
-        "pictures": pictures,
-        "items": {caption: table for caption, table in items.items() if table},
-        "libraries": {
-            name.removeprefix("version "): version
-            for name, version in ingredients.get("code", {}).items()
-            if name.startswith("version ")
-        },
-        "python": ingredients.get("python", ""),
-    }
-
-
 def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
     """Write the HTML page of a run, keep it in the store, and log it with the run."""
     keep_page(run_id, render(REPORT_FILE, **shown), home)
@@ -274,40 +224,6 @@ def _against_champion(outcome: RunSoFar, home: Home) -> ModelComparison | None:
     name, numbers = outcome.spec.name, (champion, outcome.version)
     first, second = (home.ledger.version(name, number) for number in numbers)
     return compare(first, second, home)
-
-
-def _metric_rows(
-    metrics: Metrics, first: list[str], compared: ModelComparison | None
-) -> list[dict[str, Any]]:
-    """The metrics with their intervals, which are metrics too, and the champion's.
-
-    Args:
-        metrics: by name.
-        first: the names of the most important ones.
-        compared: the champion's version and that of the run.
-    """
-    both = compared.metrics if compared else {}
-    ends = {f"{name}_{end}" for name in metrics for end in ("low", "high")}
-    return [
-        {
-            "name": name.removeprefix("test_").replace("_", " "),
-            "value": value,
-            "low": metrics.get(f"{name}_low"),
-            "high": metrics.get(f"{name}_high"),
-            "champion": both.get(name, (None,))[0],
-        }
-        for name, value in sorted(metrics.items(), key=lambda m: m[0] not in first)
-        if name not in ends
-    ]
-
-
-def _existing(
-    tracking: Tracking, run_id: str, paths: Sequence[str]
-) -> Iterator[tuple[str, bytes]]:
-    """Those of the files that an MLflow run has; not every run has all."""
-    for path in paths:
-        with contextlib.suppress(IntegrityError):
-            yield path, tracking.run_file(run_id, path)
 
 
 def find_report(name: str, settings: Settings) -> str:
@@ -349,7 +265,9 @@ def report_of(run_id: str, tracking: Tracking) -> str | None:
     Raises:
         DependencyError: MLflow does not answer.
     """
-    if not [*_existing(tracking, run_id, [REPORT_FILE])]:
+    try:
+        tracking.run_file(run_id, REPORT_FILE)
+    except IntegrityError:
         return None
     place = f"{tracking.run_place(run_id)}/{REPORT_FILE}"
     return str(local_path(place) or place)

@@ -14,7 +14,8 @@ What is not a local file, such as PostgreSQL, S3 or MLflow's server, is asked at
 check.
 
 Of many champions a check looks at some: those with a new row, a file that was changed,
-an alias that was moved or an open finding; and at `IN_TURN` others, all in turn.
+an alias that was moved or an open finding; and at `IN_TURN` others, all in turn. After
+a change of a database no check is quiet until each champion had its turn.
 """
 
 from __future__ import annotations
@@ -67,16 +68,19 @@ class Watch:
         self._seal: Seal | None = None  # of it, if the ledger is long
         self._kept: dict[str, str] = {}  # the digest of the rows of each recorded model
         self._turn = ""  # the last model that was looked at in turn
+        self._seen: set[str] = set()  # models, since the databases were as now
+        self._databases: Signature = ()
         self.models: list[str] = []
 
     def is_quiet(self) -> bool:
-        """Whether no file has changed since the last check."""
+        """Whether no file has changed since the last check, and no champion waits."""
         now = time.monotonic()
         if now > self._full_at:
             self._full_at = now + FULL_SECONDS
             self._chain = self._seal = None
             self._paths.clear()
             self._kept.clear()
+            self._seen.clear()
             forget_digests()
             return False
         return self._signature is not None and self._signature == self._sign()
@@ -93,7 +97,10 @@ class Watch:
         settings = self._settings
         if not ledger_exists(settings.database_url):
             return []
-        signature = self._sign()
+        signature, databases = self._sign(), _state_of(self._database_files())
+        if databases != self._databases:
+            self._databases = databases
+            self._seen.clear()
         home = Home(settings)
         latest = home.ledger.last_tamperings()
         known = self._paths.copy()
@@ -118,6 +125,9 @@ class Watch:
                 home.ledger.add_tampering(last.model_copy(update=update), latest)
         if is_sound:
             self._keep(home, {one.model for one in mismatches})
+            self._seen.update(self.models)
+            if not self._seen.issuperset(home.ledger.models()):
+                signature = None
             if self._paths.keys() != known.keys() or any(
                 len(files) != len(known[model]) for model, files in self._paths.items()
             ):  # a new path may differ by now
@@ -230,28 +240,30 @@ class Watch:
         rows = self._chain.models if self._chain else {}
         with home.ledger.reading_once():
             for model in {*self.models} - tampered:
-                is_kept = (
-                    len(self._paths) > FEW and self._kept.get(model) == rows[model]
-                )
+                own = rows.get(model, "")  # a model may have come since the walk
+                is_kept = len(self._paths) > FEW and own == self._kept.get(model)
                 champion = None if is_kept else home.ledger.champion(model)
                 if champion is not None:
                     TrackedRecord(champion.version, home).keep()
-                    self._kept[model] = rows[model]
+                    self._kept[model] = own
         if "" not in tampered:
             home.copy.keep(self._chain)
 
+    def _database_files(self) -> list[Path]:
+        """The files of the ledger and of MLflow; none if one is no file."""
+        uris = [self._settings.database_url, database_of(self._settings)]
+        if not all(uri.startswith("sqlite:///") for uri in uris):
+            return []
+        files = [uri.removeprefix("sqlite:///") for uri in uris]
+        return [*map(Path, files), *(Path(f"{file}-wal") for file in files)]
+
     def _sign(self) -> Signature | None:
         """Sizes, inodes and times of all files; None if something is not a file."""
-        settings = self._settings
-        uris = [settings.database_url, database_of(settings)]
-        if not all(uri.startswith("sqlite:///") for uri in uris):
+        files = self._database_files()
+        if not files or "://" in self._settings.store:
             return None
-        if "://" in settings.store:
-            return None
-        files = [uri.removeprefix("sqlite:///") for uri in uris]
-        files += [f"{file}-wal" for file in files]
         paths = sorted({path for had in self._paths.values() for path, _ in had})
-        return _state_of([*map(Path, files), *paths])
+        return _state_of([*files, *paths])
 
 
 def _is_new(mismatch: Mismatch, latest: Mapping[Subject, Tampering]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,24 @@ def draw_explanations(
 ) -> None:
     """Write the picture, the page and the table of an evaluation's explanations."""
     draw_maps(shown, data, folder / f"{NAME}.png")
+    table = _table(shown, data)
+    page = render("items.html", title=TITLE, listed=table)
+    (folder / f"{NAME}.html").write_text(page, encoding="utf-8")
+    (folder / f"{NAME}.json").write_text(json.dumps(table), encoding="utf-8")
+
+
+def write_page(shown: Sequence[ShownItem], data: DataDescription, path: Path) -> None:
+    """Write a page with items, their maps and their strongest pieces."""
+    table = _table(shown, data)
+    for row, one in zip(table["rows"], shown, strict=True):
+        draw_maps([one], data, path)
+        picture = base64.b64encode(path.read_bytes()).decode()
+        row["item"] += f'<br><img src="data:image/png;base64,{picture}" alt="its map">'
+    page = render("items.html", title=TITLE, listed=table)
+    path.write_text(page, encoding="utf-8")
+
+
+def _table(shown: Sequence[ShownItem], data: DataDescription) -> dict[str, Any]:
     module = medium(data.medium)
     heads = ["shown as", "answer", "speaks for it", "speaks against it"]
     rows = [
@@ -77,10 +96,7 @@ def draw_explanations(
         }
         for one in shown
     ]
-    table = {"heads": heads, "rows": rows}
-    page = render("items.html", title=TITLE, listed=table)
-    (folder / f"{NAME}.html").write_text(page, encoding="utf-8")
-    (folder / f"{NAME}.json").write_text(json.dumps(table), encoding="utf-8")
+    return {"heads": heads, "rows": rows}
 
 
 def _listed(one: ShownItem, sign: int) -> str:

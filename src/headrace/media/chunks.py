@@ -101,6 +101,8 @@ class Reading:
         group: a column of a table, or None.
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
         encoding: of tables and texts; None: detected.
+        header: the line of a delimited table that names its columns, from 1, or 0 for
+            none; None: found by its content. Lines above it are left out.
         separator: what parts one text into several; None: a text is one item.
         label_separator: what parts a label into several; None: a label is one, or a
             list in JSON.
@@ -116,6 +118,7 @@ class Reading:
     group: str | None = None
     where: str | None = None
     encoding: str | None = None
+    header: int | None = None
     separator: str | None = None
     label_separator: str | None = None
     advice: str = ""

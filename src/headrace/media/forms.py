@@ -7,6 +7,7 @@ padded with zeros at the end.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ Payload = npt.NDArray[Any]
 Columns = dict[str, npt.NDArray[Any]]
 Flags = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
+_PLACE = re.compile(r"\[\d+\]$| (line|row) \d+.*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +224,8 @@ def never(
 
 
 def array_name(names: Sequence[str]) -> str:
-    """The array that rows of some names, such as ``x_train[17]``, are from."""
-    return names[0].rpartition("[")[0] or names[0] if names else "an array"
+    """The array or table of rows with names as ``x_train[17]``, ``a.csv line 2``."""
+    return _PLACE.sub("", names[0]) if names else "an array"
 
 
 @dataclass(frozen=True, slots=True)

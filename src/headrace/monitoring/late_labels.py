@@ -89,7 +89,7 @@ def read_labels(uri: str, settings: Settings, label: str | None = None) -> LateL
         if table is None:
             raise InputError(f"{uri} is not a table.", FORM)
         key, label = _columns(table, uri, label)
-        labels = dict(_rows(table, uri, key, label))
+        labels = dict(_rows(table, key, label))
     return LateLabels(uri, key, labels)
 
 
@@ -106,7 +106,7 @@ def _columns(table: Table, uri: str, label: str | None) -> tuple[str, str]:
     return key, column
 
 
-def _place(number: str, uri: str, row: int) -> int:
+def _place(number: str, where: str) -> int:
     """The place of an item in its request; an empty cell is the first one.
 
     Tables whose column has gaps may have written it as ``1.0``.
@@ -114,14 +114,14 @@ def _place(number: str, uri: str, row: int) -> int:
     text = number.strip().removesuffix(".0") or "0"
     if not (text.isascii() and text.isdecimal()):
         raise InputError(
-            f"{uri}, row {row:,}: the column {ROW} is {number!r:.40}, which is not the "
+            f"{where}: the column {ROW} is {number!r:.40}, which is not the "
             "place of an item in its request.",
             "Give whole numbers from 0, or leave the column out.",
         )
     return int(text)
 
 
-def _rows(table: Table, uri: str, key: str, label: str) -> Iterator[tuple[str, str]]:
+def _rows(table: Table, key: str, label: str) -> Iterator[tuple[str, str]]:
     columns = [key, label]
     if key == "request_id" and ROW in table.kinds:
         columns.append(ROW)
@@ -129,12 +129,13 @@ def _rows(table: Table, uri: str, key: str, label: str) -> Iterator[tuple[str, s
     for rows in table.read(columns):
         batch: pa.RecordBatch = rows.batch
         keys = texts_of(batch.column(key))
-        labels = labels_of(batch, label, table.where, first).texts
+        places = rows.names(table.where, first)
+        labels = labels_of(batch, label, places).texts
         if ROW in columns:
             numbers = texts_of(batch.column(ROW))
             keys = [
-                request_key(key, _place(number, uri, first + place))
-                for place, (key, number) in enumerate(zip(keys, numbers, strict=True))
+                request_key(key, _place(number, where))
+                for key, number, where in zip(keys, numbers, places, strict=True)
             ]
         for one, text in zip(keys, labels, strict=True):
             if one and text:

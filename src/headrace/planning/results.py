@@ -90,6 +90,8 @@ def _changes(name: str, before: str | None, now: str | None) -> list[str]:
         return differ or [f"{rest} changed"]
     if kind in {"spec", "version"}:
         return [f"{rest} {before} → {now}"]
+    if name == "input source":  # of local data, it is all that was looked at
+        return ["source changed (size, time or place of a file)"]
     return [f"code of {rest}" if kind == "code" else f"{rest} changed"]
 
 

@@ -81,6 +81,13 @@ class _Data(SpecTable):
         "of tables and .txt files, such as gb18030; by default detected",
         exclude_if=lambda name: name is None,
     )
+    header: int | None = option(
+        None,
+        "the line of a CSV, TSV or similar table that names its columns, from 1, or 0 "
+        "for none; lines above it are left out; by default found by its content",
+        ge=0,
+        exclude_if=lambda line: line is None,
+    )
     separator: str | None = option(
         None,
         "texts only: what parts a long text into documents, such as a blank line",

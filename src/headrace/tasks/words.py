@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from headrace.records import DataDescription, Finding, Metrics
 
@@ -25,10 +26,13 @@ class Answers(Protocol):
     Attributes:
         OUTPUT: the name of a model's output in a server, such as ``probabilities``.
         ARE_SUMS: whether outputs are sums over an item, of any size.
+        METRICS: what each metric of a test split means, in a sentence, by its name. The
+            ends of an interval, ``_low`` and ``_high``, need none.
     """
 
     OUTPUT: str
     ARE_SUMS: bool = False
+    METRICS: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The answer to each item, such as its label."""

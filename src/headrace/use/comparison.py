@@ -43,7 +43,7 @@ class ModelComparison(Record):
 
     Attributes:
         versions: their numbers.
-        metrics: by name, the value of each; None if it has none.
+        metrics: by name, the value of each; None if it alone has none.
         failed_gates: of each, by its standing evidence.
         notice: why some differences are unknown; empty if none are.
     """
@@ -88,13 +88,18 @@ def compare(first: Version, second: Version, home: Home) -> ModelComparison:
         model=first.model,
         versions=(first.version, second.version),
         differences=tuple(differences),
-        metrics={
-            name: (metrics[0].get(name), metrics[1].get(name))
-            for name in sorted({*metrics[0], *metrics[1]})
-        },
+        metrics=side_by_side(*metrics),
         failed_gates=(failed[0], failed[1]),
         notice=notice,
     )
+
+
+def side_by_side(
+    first: Mapping[str, float | None], second: Mapping[str, float | None]
+) -> dict[str, tuple[float | None, float | None]]:
+    """The metrics that at least one of two versions has, by name."""
+    pairs = {n: (first.get(n), second.get(n)) for n in sorted({*first, *second})}
+    return {name: pair for name, pair in pairs.items() if pair != (None, None)}
 
 
 def _restored(version: Version, tracking: Tracking) -> Restored | None:

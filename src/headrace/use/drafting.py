@@ -42,6 +42,7 @@ from headrace.use.backbones.proposing import (
     best_builder,
     with_backbone,
 )
+from headrace.use.first_look import POSSIBLE_GROUPS
 from headrace.use.inspecting import Inspection, inspect
 from headrace.use.projects import write_pipeline
 
@@ -135,8 +136,11 @@ def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
         fields["shape"] = list(description.shape)
     named = (*fields_of(description.medium), *_FIELDS)
     fields |= {name: getattr(data, name) or None for name in named}
+    fields["header"] = data.header  # 0 says something
     fields["test_groups"] = list(data.test_groups) or None
     yield from _table("[data]", {**fields, **survey.fields})
+    possible = [one for one in survey.findings if one.check == POSSIBLE_GROUPS]
+    yield from (_comment(one.message) for one in possible)
     builder, against = best_builder(description), None
     size: dict[str, Any] = {"name": "size"}
     chosen: dict[str, Any] = {}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from headrace.data.decoding import Limits
 from headrace.data.snapshots.reading import recorded_snapshot
@@ -24,7 +27,7 @@ from headrace.errors import (
 )
 from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
 from headrace.explanations.parts import Explanation, strongest
-from headrace.explanations.showing import ShownItem, draw_maps
+from headrace.explanations.showing import ShownItem, draw_maps, write_page
 from headrace.explanations.verdict import sanity_of
 from headrace.media import medium
 from headrace.media.arrow import digests
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 
 Choice = Literal["", "gradients", "occlusion"]
 _SHOWN = 20
+_PAGE, _MOST_ITEMS = ".html", 50
+
+log = logging.getLogger("headrace")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -53,10 +59,12 @@ class ItemExplained(Explanation):
 
     Attributes:
         item: sha256 of the decoded item, as `headrace score` writes it.
-        output: the picture; empty where none was asked for.
+        name: of the item in its source; empty for an item of the test split and a text.
+        output: the picture or the page; empty where none was asked for.
     """
 
     item: str
+    name: str
     output: str
     seconds: float
 
@@ -71,16 +79,17 @@ def explain(  # noqa: PLR0913
     method: Choice = "",
     of: str = "",
     unchecked: bool = False,
-) -> ItemExplained:
-    """Explain the answer of a version to an item.
+) -> list[ItemExplained]:
+    """Explain the answer of a version to an item, or to several on a page.
 
     Args:
         name: ``MODEL``, which is its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         item: a file; the digest of an item of the version's test split, or its first 8
-            digits or more; or the text itself.
+            digits or more; or the text itself. For a page also a folder or another
+            source, of which the first 50 items are explained.
         settings: where the model is.
         is_text: whether ``item`` is the text itself.
-        output: a .png file for the map over the item.
+        output: a .png file for the map over the item, or an .html file for a page.
         method: of `METHODS`; empty: the first that passed its check.
         of: the class or tag that is explained; empty: what the model answers.
         unchecked: whether a method may be used that was not checked. One that failed
@@ -88,7 +97,7 @@ def explain(  # noqa: PLR0913
 
     Raises:
         Refusal: the answers of the version are not explained.
-        UsageError: the output is no .png file in a folder, the item is no text, or the
+        UsageError: the output is no such file in a folder, the item is no text, or the
             version has no such class or tag.
         NotFoundError: there is no such version or item.
         SourceError, InputError: the item cannot be used.
@@ -101,40 +110,57 @@ def explain(  # noqa: PLR0913
     if reason := why_not(data):
         raise Refusal(f"{name}: not explained: {reason}.")
     answer = _place(of, name, data) if of else None
-    stored = _read_item(item, loaded, name, settings, is_text=is_text)
-    module, learned = medium(data.medium), task(data.task)
-    outputs = answers(loaded.model, module.raw(stored))
+    most = _MOST_ITEMS if output is not None and output.suffix.lower() == _PAGE else 1
+    items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
     explainer = Explainer(loaded.model, data)
     sanity = _sanity(model_of(name), loaded.version, settings)
-    chosen_method = _choose(explainer, sanity, method, unchecked=unchecked)
-    words, of_map = learned.explained.words(outputs[0], data), dict[str, Any]()
-    if chosen_method:
+    chosen = _choose(explainer, sanity, method, unchecked=unchecked)
+    common: dict[str, Any] = {"model": model_of(name), "version": loaded.version}
+    common |= {"method": chosen, "sanity": sanity}
+    common["output"] = str(output or "") if chosen else ""
+    explained, shown = list[ItemExplained](), list[ShownItem]()
+    for place, own in enumerate(names):
+        stored = items[place : place + 1]
+        of_item, drawn = _explained(stored, own, answer, loaded, explainer, chosen)
+        shown += drawn
+        seconds = round(time.perf_counter() - started, 2)
+        explained.append(ItemExplained(**common, **of_item, seconds=seconds))
+    if output is not None and shown:
+        _draw(shown, data, output)
+    return explained
+
+
+def _explained(
+    stored: Payload,
+    name: str,
+    answer: int | None,
+    loaded: LoadedModel,
+    explainer: Explainer,
+    method: Choice,
+) -> tuple[dict[str, Any], list[ShownItem]]:
+    """The fields of an explanation that are of its item, and what is drawn of it."""
+    data = loaded.description
+    module, learned = medium(data.medium), task(data.task)
+    outputs = answers(loaded.model, module.raw(stored))
+    fields, shown = dict[str, Any](), list[ShownItem]()
+    words = learned.explained.words(outputs[0], data)
+    if method:
         if answer is None:
             answer = int(learned.explained.chosen(outputs)[0])
         names = learned.explained.names(data)
-        of_map["of"] = names[answer] if names else ""
+        fields["of"] = names[answer] if names else ""
         one = Item.of(stored[0], answer, data)
-        map_ = explainer.maps([one], chosen_method)[0]
-        of_map["parts"] = strongest(map_, one.pieces, most=None)
-        if chosen_method == "gradients":
-            of_map["completeness_error"] = map_.error
-        if output is not None:
-            maps = {METHODS[chosen_method]: map_.values}
-            _draw(ShownItem("answer", words, stored[0], maps, ()), data, output)
+        map_ = explainer.maps([one], method)[0]
+        fields["parts"] = parts = strongest(map_, one.pieces, most=None)
+        if method == "gradients":
+            fields["completeness_error"] = map_.error
+        maps = {METHODS[method]: map_.values}
+        shown.append(ShownItem(name or "answer", words, stored[0], maps, parts))
     write = learned.answers.json_writer(data)
-    return ItemExplained(
-        model=model_of(name),
-        version=loaded.version,
-        item=bytes(digests(stored, module)).hex(),
-        answer=json.loads("{" + write(outputs[0]) + "}"),
-        words=words,
-        method=chosen_method,
-        unit=learned.explained.UNIT,
-        sanity=sanity,
-        output=str(output) if output is not None and chosen_method else "",
-        seconds=round(time.perf_counter() - started, 2),
-        **of_map,
-    )
+    fields |= {"words": words, "unit": learned.explained.UNIT, "name": name}
+    fields["item"] = bytes(digests(stored, module)).hex()
+    fields["answer"] = json.loads("{" + write(outputs[0]) + "}")
+    return fields, shown
 
 
 def _sanity(model: str, version: int | None, settings: Settings) -> dict[str, Verdict]:
@@ -161,9 +187,10 @@ def _place(of: str, name: str, data: DataDescription) -> int:
 def _check_output(output: Path | None) -> None:
     if output is None:
         return
-    if output.suffix.lower() != ".png":
+    if output.suffix.lower() not in (".png", _PAGE):
         raise UsageError(
-            f"--output: {output} is not a .png file.", "Give a name that ends in .png."
+            f"--output: {output} is not a .png file.",
+            f"Give a name that ends in .png, or in {_PAGE} for a page.",
         )
     if not output.parent.is_dir():
         raise UsageError(
@@ -172,12 +199,13 @@ def _check_output(output: Path | None) -> None:
         )
 
 
-def _draw(shown: ShownItem, data: DataDescription, output: Path) -> None:
-    """Write the map of one item, whole or not at all."""
+def _draw(shown: Sequence[ShownItem], data: DataDescription, output: Path) -> None:
+    """Write the maps of items, whole or not at all."""
+    draw = write_page if output.suffix.lower() == _PAGE else draw_maps
     with disk_errors(str(output.parent)):
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:
             drawn = Path(place) / "map.png"
-            draw_maps([shown], data, drawn)
+            draw(shown, data, drawn)
             with atomic_file(output) as temporary:
                 temporary.write_bytes(drawn.read_bytes())
 
@@ -203,10 +231,16 @@ def _choose(
     return ""
 
 
-def _read_item(
-    item: str, loaded: LoadedModel, name: str, settings: Settings, *, is_text: bool
-) -> Payload:
-    """The item in stored form, ``(1, *shape)``."""
+def _read_items(
+    item: str,
+    loaded: LoadedModel,
+    name: str,
+    settings: Settings,
+    *,
+    is_text: bool,
+    most: int,
+) -> tuple[Payload, list[str]]:
+    """The item, or the first ``most`` of a source, ``(n, *shape)``; and their names."""
     data, settings = loaded.description, settings.limited(loaded.max_item_bytes)
     module = medium(data.medium)
     if is_text:
@@ -215,29 +249,53 @@ def _read_item(
                 f"--text: the items of {name} are of the medium {data.medium}.",
                 "Give a file.",
             )
-        return module.as_stored(module.check_input([item], data), data)
+        return module.as_stored(module.check_input([item], data), data), [""]
     if _DIGEST.fullmatch(item) and not Path(item).exists():
-        return _of_test_split(item, loaded, name, settings)
+        return _of_test_split(item, loaded, name, settings), [""]
     wanted = (
         f"Give a file with one item of the medium {data.medium}, or the sha256 of an "
         "item of the test split."
     )
     if module.IS_TEXT:
         wanted += " With --text, ITEM is the text itself."
+    return _first_items(item, data, settings, wanted, most)
+
+
+def _first_items(
+    uri: str, data: DataDescription, settings: Settings, wanted: str, most: int
+) -> tuple[Payload, list[str]]:
+    """The first items of a source and their names; the log has what is left out."""
     reading = Reading(data.medium, data.task, labelled=False, advice=wanted)
+    parts, names, problems = list[Payload](), list[str](), list[str]()
+    count = 0
     try:
-        with open_source(item, settings, reading) as source:
-            rows = next(decoded_rows(source, data, Limits.of(settings), 2), None)
+        with open_source(uri, settings, reading) as source:
+            for rows in decoded_rows(source, data, Limits.of(settings), most + 1):
+                good = [n for n in range(len(rows.names)) if n not in rows.rejected]
+                parts.append(rows.payload[good])
+                names += [rows.names[place] for place in good]
+                problems += [
+                    f"{why.name if most > 1 else uri} cannot be used: {why.check}: "
+                    f"{why.reason}."
+                    for why in rows.rejected.values()
+                ]
+                count += len(rows.names)
+                if count > most:
+                    break
     except NotFoundError as error:
         raise NotFoundError(error.message, wanted) from error
-    if rows is None or len(rows.names) != 1:
-        count = "no item" if rows is None else "more than one item"
-        raise SourceError(f"{item} has {count}.", wanted)
-    if rows.rejected:
-        why = rows.rejected[0]
-        message = f"{item} cannot be used: {why.check}: {why.reason}."
-        raise SourceError(message, wanted)
-    return rows.payload
+    if not count or (most == 1 and count > 1):
+        action = f"{wanted} With --output NAME{_PAGE}, several items are explained."
+        raise SourceError(
+            f"{uri} has {'more than one' if count else 'no'} item.", action
+        )
+    if not names:
+        raise SourceError(problems[0], wanted)
+    if count > most:
+        problems.append(f"{uri} has more than {most} items; the first are explained.")
+    for problem in problems:
+        log.warning("explain: %s", problem)
+    return np.concatenate(parts)[:most], names[:most]
 
 
 def _of_test_split(

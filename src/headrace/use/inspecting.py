@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,13 @@ from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, some
 from headrace.tasks.words import Survey
+from headrace.use.first_look import (
+    FirstRow,
+    Prefixes,
+    Unusable,
+    first_rows,
+    unusable_of,
+)
 
 _LABELS = 2_000  # that are looked at, to see how they are written
 _SHOWN = 5
@@ -42,11 +49,22 @@ class Inspection:
         data: the fields for the pipeline file.
         snapshot: the ingested data.
         survey: what the task makes of it.
+        first: its first rows, as they were read.
+        unusable: the rows that cannot be read, by check.
     """
 
     data: DataSpec
     snapshot: SnapshotRecord
     survey: Survey
+    first: Sequence[FirstRow] = ()
+    unusable: Sequence[Unusable] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether more rows cannot be read than a run sets aside."""
+        rejected = self.snapshot.rejected
+        total = rejected + sum(self.snapshot.rows.values())
+        return rejected > self.data.quarantine_limit * total
 
     @property
     def warnings(self) -> list[Finding]:
@@ -57,11 +75,13 @@ class Inspection:
         rejected = self.snapshot.rejected
         total = rejected + sum(self.snapshot.rows.values())
         findings = [*self.snapshot.findings, *self.survey.findings]
-        if rejected > self.data.quarantine_limit * total:
+        if self.is_refused:
+            checks = {kind.check: kind.count for kind in self.unusable}
+            advice = media.advice(self.snapshot.description.medium, checks)
             message = (
                 f"{rejected:,} of {total:,} rows ({rejected / total:.1%}) cannot be "
-                f"used, and a run refuses over {self.data.quarantine_limit:.0%}: mend "
-                "them first"
+                f"used, and a run refuses over {self.data.quarantine_limit:.0%}. "
+                f"{advice or 'Mend them, or take them out.'}"
             )
             findings.append(
                 Finding(check="quarantine_limit", count=rejected, message=message)
@@ -70,7 +90,7 @@ class Inspection:
 
 
 def inspect(
-    data: DataSpec, medium: str, task: str, settings: Settings, name: str = ""
+    data: DataSpec, medium: str, task: str, settings: Settings, pipeline: str = ""
 ) -> Inspection:
     """Ingest data as a run would, and survey what its task can learn from it.
 
@@ -79,7 +99,9 @@ def inspect(
         SourceError: it is damaged, or no item of it can be decoded.
     """
     with open_source(data.source, settings, reading_of(data, medium, task)) as source:
-        chosen = medium_named(medium).suggest(source.chunks)
+        begin = list(itertools.islice(source.chunks, 1))
+        shown = [row for chunk in begin for row in first_rows(chunk, medium)]
+        chosen = medium_named(medium).suggest(itertools.chain(begin, source.chunks))
     if task_default(task, "LABELS_ARE_LISTS"):
         reading = reading_of(data, medium, task)
         with open_source(data.source, settings, reading) as source:
@@ -90,21 +112,23 @@ def inspect(
         update={key: value for key, value in chosen.items() if not getattr(data, key)}
     )
     anchored = Home(settings).anchored
-    forgotten = ForgottenItems.of(anchored.ledger, name)
+    forgotten = ForgottenItems.of(anchored.ledger, pipeline)
     snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
     manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
     anchored.ledger.anchor({manifest: snapshot.manifest_sha256})
     counts: Counts = Counter()
     groups = Counter[tuple[str, str, str]]()
-    items = 0
+    items, prefixes = 0, Prefixes(medium)
     for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard, ["split", "label", "group", "item"])
+        table = read_shard(snapshot, shard, ["split", "label", "group", "item", "name"])
         columns = (table[name].to_pylist() for name in ("split", "label", "group"))
         rows = [
             ("train" if s == "val" else s, *r) for s, *r in zip(*columns, strict=True)
         ]
         groups.update(rows)
         counts.update((split, label) for split, label, _ in rows)
+        for name, (_, label, _) in zip(table["name"].to_pylist(), rows, strict=True):
+            prefixes.add(name, label)
         items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
     rejected = read_rejected(snapshot)
     surveyor = task_named(task).survey
@@ -115,7 +139,10 @@ def inspect(
         raise _first_failing(snapshot, rejected, data.source) or refusal from None
     survey = surveyor.count_groups(survey, groups)
     survey = surveyor.look(survey, learned_items(snapshot))
-    return Inspection(data, snapshot, _with_marks(survey, counts, snapshot))
+    survey = _with_marks(survey, counts, snapshot)
+    if not data.group:
+        survey = replace(survey, findings=[*survey.findings, *prefixes.finding()])
+    return Inspection(data, snapshot, survey, shown, unusable_of(rejected))
 
 
 def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Survey:

@@ -54,6 +54,7 @@ def test_shifts_past_the_ladder_are_not(digits, profile, family, level, without)
 
         assert found.value is None
         assert "from the reference, and estimates hold up to" in found.reason
+        assert found.reason.endswith(" (0 is alike, about 2 is the most)")
     found = estimate(profile, window)
     assert found.likely_drop
     assert found.resembles.startswith(family)

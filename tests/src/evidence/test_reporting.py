@@ -1,11 +1,14 @@
 """The report of a run: its tables, and what it says against a champion."""
 
 import html
+import math
 import re
 from types import SimpleNamespace
 
 import pytest
 
+from headrace.evidence.metrics import headline
+from headrace.evidence.pictured import Picture
 from headrace.evidence.reporting import describe
 from headrace.pages import render
 from headrace.records import (
@@ -16,6 +19,7 @@ from headrace.records import (
     StageReport,
 )
 from headrace.state.tracking import Tracking
+from headrace.tasks import task
 from headrace.use.comparison import Differing, ModelComparison
 
 pytestmark = pytest.mark.system
@@ -67,7 +71,11 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained):
     assert "Against the champion, version 1." in text
     assert "training.<b>" in html.unescape(page)
     assert "training.<b>" not in page
-    assert re.search(r"accuracy\s+0\.\d+\s+0\.\d+ to 0\.\d+\s+0\.125", text)
+    assert re.search(
+        r"accuracy\s+Share of test items with the right label; [^.]*\.\s+"
+        r"0\.\d+\s+0\.\d+ to 0\.\d+\s+0\.125",
+        text,
+    )
     for shown in (
         "The contract found no personal data of the kinds that it knows.",
         "Membership inference was not measured",
@@ -85,16 +93,121 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained):
     assert "training.epochs" in chosen
     assert "training.weight_decay" not in chosen
     assert "training.weight_decay" in every
-    assert page.count('<figure><img src="data:image/png;base64,') == 4
+    drawn = r'<figure id="picture-(\w+)"[^>]*>\s*<div class="scroll"><img src="data:'
+    assert re.findall(drawn, page) == [
+        "confusion",
+        "calibration",
+        "curves",
+        "mistakes",
+    ]
+    assert '<figure class="listed"><figcaption>Most confident mistakes' in page
     assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
+
+
+def test_the_contents_list_has_all_parts_in_their_order(trained):
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+
+    page = render("report.html", **shown)
+
+    linked = re.findall(r'<li><a href="#([\w-]+)">', page)
+    first = ["verdict", "pictures", "gates", "metrics", "changes", "by-class"]
+    assert linked[:6] == first
+    assert linked[-5:] == ["data", "contract", "lineage", "recipe", "about"]
+    places = [page.index(f'id="{name}"') for name in linked]
+    assert places == sorted(places)
+    named = re.findall(r'\bid="([\w-]+)"', page)
+    assert len(named) == len({*named})
+    assert set(re.findall(r'href="#([\w-]+)"', page)) <= {*named}
+    assert page.count("<h2>") == len(linked)
+
+
+def test_the_verdict_shows_the_main_metric_beside_the_champions(trained):
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+
+    head = render("report.html", **shown).partition('id="pictures"')[0]
+
+    assert re.findall(r"<strong>([\d.]+)</strong>", head)[1:] == ["0.125"]
+    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", head)))
+    assert "accuracy of 60 test rows; higher is better" in text
+    assert re.search(
+        r"version 2 0\.\d+ 0\.\d+ to 0\.\d+ champion, version 1 0.125", text
+    )
+    assert "gates passed" in text and "failed:" in text
+
+
+def test_internal_metrics_are_folded_and_each_has_a_sentence(trained):
+    shown = describe(outcome(trained), LINKS, None, Tracking(trained.settings))
+
+    part = render("report.html", **shown).partition('id="metrics"')[2]
+    first, inner = part.partition('id="changes"')[0].split("internal metrics</summary>")
+
+    named = r"<summary>([\w ]+)</summary>[^<]+\.</details>"
+    assert re.findall(named, first)[:3] == [
+        "accuracy",
+        "log loss",
+        "calibration error",
+    ]
+    assert {"non finite values", "serving difference"} <= {*re.findall(named, inner)}
+    assert len(re.findall(named, first + inner)) == len(shown["metrics"])
+
+
+def test_a_metric_that_is_no_number_has_no_place_on_a_line():
+    learned = task("classification")
+
+    shown = headline({"test_accuracy": math.nan}, {"test_accuracy": 0.5}, learned)
+
+    assert shown["lines"] == []
+    assert shown["champion"].value == 0.5
+    assert headline({}, {}, learned) is None
+
+
+def test_the_ends_of_both_intervals_are_on_the_line():
+    own = {"test_accuracy": 0.9, "test_accuracy_low": 0.8, "test_accuracy_high": 0.95}
+    champion = {"test_accuracy": 0.5}
+
+    first, second = headline(own, champion, task("classification"))["lines"]
+
+    assert 0 < second["point"] < first["ends"][0] < first["point"] < first["ends"][1]
+    assert second["ends"] == [second["point"], second["point"]]
+    assert first["ends"][1] < 100
 
 
 def test_without_a_champion_it_says_so(trained):
     shown = describe(outcome(trained), LINKS, None, Tracking(trained.settings))
 
-    assert "There was no other champion to compare with." in render(
-        "report.html", **shown
+    page = render("report.html", **shown)
+
+    assert "There was no other champion to compare with." in page
+    assert "There is no other champion to compare with." in page
+
+
+def test_a_champion_whose_figures_are_not_at_hand_is_named(trained):
+    ended = outcome(trained)
+    ended.evaluation = ended.evaluation.model_copy(update={"champion_version": 1})
+
+    page = render(
+        "report.html", **describe(ended, LINKS, None, Tracking(trained.settings))
     )
+
+    assert "The figure of the champion, version 1, is not at hand." in page
+
+
+def test_a_run_without_pictures_in_mlflow_has_a_report_without_them(trained, caplog):
+    ended = outcome(trained)
+    ended.training = trained.weak.model_copy(update={"run_id": "0" * 32})
+
+    page = render(
+        "report.html", **describe(ended, LINKS, None, Tracking(trained.settings))
+    )
+
+    assert "the report has not all of its pictures" in caplog.text
+    assert "<figure" not in page
+    assert 'id="metrics"' in page
+
+
+def test_what_is_no_png_is_not_shown_as_one():
+    assert Picture.of("curves", "Curves", b"\x89PNG\r\n\x1a\n") is None
+    assert Picture.of("curves", "Curves", b"<svg onload='alert(1)'>" * 3) is None
 
 
 def test_the_same_report_as_markdown_escapes_what_it_shows(trained):
@@ -103,6 +216,12 @@ def test_the_same_report_as_markdown_escapes_what_it_shows(trained):
     text = render("report.md", **shown)
 
     assert text.startswith("# blobs, version 2\n\n**refused**: \\<script\\>alert(1)")
+    assert re.search(
+        r"\n\naccuracy \*\*0\.\d+\*\* \(0\.\d+ to 0\.\d+\); the champion, version 1: "
+        r"0\.125\.\n\n",
+        text,
+    )
+    assert "serving difference" not in text
     assert "- mlflow: <http://127.0.0.1:5000/#/x>\n" in text
     assert "## Changed since version 1, the champion" in text
     assert "- spec training.\\<b\\>: 1 → 2\n" in text

@@ -214,3 +214,6 @@ def test_an_older_ledger_than_its_copy_in_the_store_is_named(recorded):
     assert found.problem.where == "ledger"
     assert "one of them was written anew" in found.problem.message
     assert "`headrace verify --head LINK`" in found.problem.action
+    assert "such as a restored backup, move that folder away" in found.problem.action
+    Path(settings.store, "ledger").rename(settings.home / "away")
+    assert verify(settings).problem is None

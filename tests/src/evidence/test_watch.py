@@ -11,7 +11,7 @@ from tests.src.state.ledger.conftest import a_version, some_evidence
 
 from headrace.evidence import watch as watching
 from headrace.evidence.watch import Watch
-from headrace.state.ledger import Ledger
+from headrace.state.ledger import Ledger, Mismatch
 from headrace.state.tracking.artifacts import digest_at
 
 
@@ -116,6 +116,72 @@ def test_many_champions_are_looked_at_in_turn(many, settings):
         looks.append(many.models)
     assert {len(models) for models in looks} == {watching.IN_TURN}
     assert sorted({*itertools.chain(*looks)}) == every
+
+
+def rounds(watch):
+    """Look as `headrace up` does, unless all is quiet; returns what was found."""
+    found, quiet = [], 0
+    while quiet < 3:
+        is_quiet = watch.is_quiet()
+        quiet = quiet + 1 if is_quiet else 0
+        found += [] if is_quiet else watch.look()
+    return found
+
+
+def change_mlflow(settings):
+    with closing(sqlite3.connect(settings.home / "mlflow.db")) as database, database:
+        database.execute("CREATE TABLE changed (number)")
+
+
+def test_no_watch_is_quiet_before_each_champion_had_its_turn_after_a_change(
+    many, settings, monkeypatch
+):
+    monkeypatch.setattr(watching, "CONFIRM_SECONDS", 0.0)
+    assert rounds(many) == []
+    last = Ledger(settings.database_url).models()[-1]
+
+    def find(version, home):
+        wrong = Mismatch.of(version, "mlflow", "run 1", "A metric was changed.")
+        return [wrong] if version.model == last else []
+
+    monkeypatch.setattr(watching, "champion_mismatches", find)
+    assert many.is_quiet()
+    change_mlflow(settings)
+    assert [step.model for step in rounds(many)] == [last]
+    assert many.is_quiet()
+
+
+def test_models_without_a_champion_do_not_end_the_turn(many, settings, monkeypatch):
+    ledger, looked = Ledger(settings.database_url), set()
+    for number in range(2 * watching.IN_TURN):
+        ledger.add_version(a_version(1, f"challenger-{number}"))
+
+    def note(version, home):
+        looked.add(version.model)
+        return []
+
+    monkeypatch.setattr(watching, "champion_mismatches", note)
+    assert rounds(many) == []
+    assert looked == ledger.champions().keys()
+
+
+def test_a_model_that_appears_during_a_look_is_kept_by_the_next(
+    many, settings, monkeypatch
+):
+    walk, ledger = Ledger.walk_chain, Ledger(settings.database_url)
+
+    def walk_and_promote(own, *args, **values):
+        report = walk(own, *args, **values)
+        if "aaa" not in ledger.models():
+            ledger.add_version(a_version(1, "aaa"))
+            ledger.add_evidence(some_evidence(1, model="aaa"))
+            ledger.promote("aaa", 1, who="ada", why="", expected_sequence=0)
+        return report
+
+    monkeypatch.setattr(Ledger, "walk_chain", walk_and_promote)
+    assert many.look() == []
+    assert "aaa" in many.models
+    assert rounds(many) == []
 
 
 def test_a_champion_with_something_new_is_looked_at_at_once(many, settings):

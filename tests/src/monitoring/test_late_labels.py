@@ -38,7 +38,7 @@ def test_rows_that_a_table_with_gaps_has_written_are_read(written, settings):
 @pytest.mark.parametrize("row", ["-2", "1.5", "first", "²"])
 def test_a_row_that_is_no_place_is_named(written, settings, row):
     written.write_text(f"request_id,row,label\nr1,0,3\nr1,{row},5\n")
-    with pytest.raises(InputError, match=f"row 1: the column row is '{row}'"):
+    with pytest.raises(InputError, match=f"csv line 3: the column row is '{row}'"):
         read_labels(str(written), settings)
 
 

@@ -110,7 +110,8 @@ def test_a_body_may_say_that_it_is_not_coded(coding):
 def form(*contents):
     """A body with files as curl and browsers send them, and its media type."""
     files = [("file", ("a.bin", content)) for content in contents]
-    request = httpx.Request("POST", "http://x", files=files)
+    named = {"content-type": "multipart/form-data; boundary=of-a-form"}
+    request = httpx.Request("POST", "http://x", files=files, headers=named)
     return request.read(), request.headers["content-type"]
 
 

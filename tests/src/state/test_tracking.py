@@ -1,5 +1,6 @@
 """The door to MLflow: what fails is told, and homes do not mix."""
 
+import json
 import logging
 import os
 import signal
@@ -8,8 +9,10 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy
@@ -28,7 +31,7 @@ from headrace.spec.files import flatten
 from headrace.state.logins import Login
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking
-from headrace.state.tracking.artifacts import portable
+from headrace.state.tracking.artifacts import portable, read_folder
 from headrace.state.tracking.connection import tracking_errors
 
 Trained = Any
@@ -338,6 +341,63 @@ def test_an_artifact_that_is_gone_is_told(trained):
     tracking = Tracking(trained.settings)
     with pytest.raises(IntegrityError, match=r"The artifact golden/x.npz of the run"):
         tracking.run_file(trained.good.run_id, "golden/x.npz")
+
+
+def test_the_files_of_a_folder_are_read_at_once(trained):
+    tracking, run_id = Tracking(trained.settings), trained.weak.run_id
+    place = Path(tracking.run_place(run_id).removeprefix("file://")) / "golden"
+    (place / "below").mkdir()
+    (place / "note.txt").write_text("seven")
+    os.mkfifo(place / "pipe")
+
+    files = tracking.run_files(run_id, "golden")
+
+    assert sorted(files) == ["golden.npz", "note.txt"]
+    assert files["note.txt"] == b"seven"
+    assert tracking.run_files(run_id, "none") == {}
+    assert tracking.run_files(run_id, "golden/note.txt") == {}
+    with pytest.raises(NotFoundError):
+        tracking.run_files("0" * 32, "golden")
+
+
+@contextmanager
+def artifact_server(files, asked):
+    """An artifact store of MLflow over HTTP: its address. It notes what is asked."""
+
+    root = "/mlflow-artifacts/artifacts"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            parts = urlsplit(self.path)
+            body = files.get(parts.path.removeprefix(f"{root}/"))
+            if parts.query:
+                folder = parse_qs(parts.query)["path"][0]
+                names = [f.rpartition("/")[2] for f in files if f.startswith(folder)]
+                facts = [{"path": n, "is_dir": False, "file_size": 5} for n in names]
+                body = json.dumps({"files": facts}).encode()
+            self.send_response(404 if body is None else 200)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}{root}/run"
+        server.shutdown()
+
+
+def test_a_folder_elsewhere_is_listed_once_for_all_of_its_files():
+    names = [f"run/pictures/{number}.png" for number in range(9)]
+    files, asked = dict.fromkeys(names, b"bytes"), list[str]()
+    with artifact_server(files, asked) as place:
+        found = read_folder(place, place, "pictures")
+        assert found == {Path(name).name: b"bytes" for name in names}
+        assert len(asked) <= len(names) + 2
+        assert read_folder(place, place, "none") == {}
 
 
 def test_a_version_is_made_once_however_often_asked(trained):

@@ -5,7 +5,7 @@ from typing import Any
 from headrace.stages.ingredients import TAG
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
-from headrace.use.comparison import compare
+from headrace.use.comparison import compare, side_by_side
 
 Trained = Any
 
@@ -17,6 +17,12 @@ def test_a_version_does_not_differ_from_itself(trained):
     first, second = found.metrics["test_accuracy"]
     assert first == second
     assert first is not None
+
+
+def test_a_metric_that_neither_version_has_is_left_out():
+    first, second = {"b": 0.0, "a": None, "both": None}, {"a": 1.0, "both": None}
+    found = side_by_side(first, second)
+    assert list(found.items()) == [("a", (None, 1.0)), ("b", (0.0, None))]
 
 
 def test_a_training_without_a_record_is_said_to_have_none(trained):

@@ -218,7 +218,12 @@ class ArrayLabels(NamedTuple):
     not_whole: str = ""
 
 
-def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> ArrayLabels:
+def labels_as_text(
+    array: npt.NDArray[Any],
+    where: str,
+    first: int = 0,
+    cell: Callable[[int], str] | None = None,
+) -> ArrayLabels:
     """One label a row, as text; the label of a one-hot row is its index.
 
     Numbers are written so that reading them gives the same number.
@@ -227,6 +232,7 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Array
         array: ``(n,)``, ``(n, 1)``, or one-hot ``(n, classes)``.
         where: the array, for messages.
         first: the number of its first row, for messages.
+        cell: names that of a row, for messages; None: as one of the array.
 
     Raises:
         SourceError: labels have another shape or type, or are not finite or one-hot.
@@ -243,7 +249,7 @@ def labels_as_text(array: npt.NDArray[Any], where: str, first: int = 0) -> Array
         )
     kind = array.dtype.kind
     if kind == "f":
-        return _from_floats(array, where, first)
+        return _from_floats(array, cell or (lambda row: f"{where}[{first + row}]"))
     if kind == "S":
         rows = enumerate(array.tolist(), first)
         return ArrayLabels([_decoded(text, where, row) for row, text in rows])
@@ -290,7 +296,7 @@ def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArra
     return index
 
 
-def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> ArrayLabels:
+def _from_floats(array: npt.NDArray[Any], cell: Callable[[int], str]) -> ArrayLabels:
     with np.errstate(invalid="ignore"):
         is_odd = ~np.isfinite(array) | (array != np.rint(array))
         is_odd |= np.abs(array) > 2**53
@@ -299,14 +305,14 @@ def _from_floats(array: npt.NDArray[Any], where: str, first: int) -> ArrayLabels
     row = int(is_odd.argmax())
     if not np.isfinite(array).all():
         raise SourceError(
-            f"{where}[{first + row}] is {array[row]!s}, which is no label.",
+            f"{cell(row)} is {array[row]!s}, which is no label.",
             "Expected whole numbers or text.",
         )
     texts = [
         repr(value) if odd else str(int(value))
         for value, odd in zip(array.tolist(), is_odd.tolist(), strict=True)
     ]
-    return ArrayLabels(texts, f"{where}[{first + row}] is {array[row]!s}")
+    return ArrayLabels(texts, f"{cell(row)} is {array[row]!s}")
 
 
 def _shape(array: npt.NDArray[Any]) -> str:

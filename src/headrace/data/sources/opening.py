@@ -91,7 +91,8 @@ def check_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> N
 def _check_columns(source: Source) -> None:
     """Refuse columns and conditions for a source that is no table."""
     reading = source.reading
-    keys = ("item", "label", "group", "where") if reading.labelled else ("group",)
+    of_items = ("item", "label", "where") if reading.labelled else ()
+    keys = (*of_items, "group", "header")
     for key in keys:
         value = getattr(reading, key)
         if value is not None and source.kind not in _TABLES:

@@ -98,7 +98,9 @@ class Mismatches:
         yield from self.home.copy.mismatches(checked=check.since)
         yield from self._of_forgetting()
         models = [model] if model else self.home.ledger.models()
-        yield from self._of_decisions(models)
+        # The check has just looked at all decisions of a long ledger.
+        doubted = models if check.seal is None else check.seal.doubts
+        yield from self._of_decisions([name for name in models if name in doubted])
         if not model:
             self._count_collected(models)
         anchors = self._anchors(model, is_long=check.since is not None)

@@ -46,6 +46,7 @@ from headrace.stages.evaluation.explained import (
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
+from headrace.stages.evaluation.rungs import champion_rungs
 from headrace.stages.evaluation.shortcuts import cover_marks
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
 from headrace.state.anchored import AnchoredStore
@@ -103,7 +104,7 @@ def evaluate(  # noqa: PLR0913
         answers = ask(model, opponents.models, records.test, most, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
         parts = Parts(beside or OtherProcess())
-        rows = _look(evaluated, records, home, parts)
+        rows = _look(evaluated, records, opponents, home, parts)
         served = check.results()[0]
         parts.add(Look(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
@@ -192,7 +193,11 @@ def _context(
 
 
 def _look(
-    evaluated: EvaluatedModel, records: Trained, home: Home, parts: Parts
+    evaluated: EvaluatedModel,
+    records: Trained,
+    opponents: Opponents,
+    home: Home,
+    parts: Parts,
 ) -> JudgedRows:
     """Look at the answers from all sides; returns the rows as gates compare them."""
     context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
@@ -212,7 +217,7 @@ def _look(
     parts.add(groups.compare(rows, by_group, evaluated))
     parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
-        parts.add(climb(evaluated))
+        parts.add(climb(evaluated, champion_rungs(opponents, records.test)))
     if any(g.kind == "shortcut" for g in spec.gates):
         parts.add(cover_marks(evaluated))
     if are_wanted(spec) and not why_not(context.data):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +17,10 @@ from headrace.gates.rows import Robustness, RungRows
 from headrace.media import Ladder, ladder
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
-from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.progress import Progress
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.parts import EvaluatedModel, Look
+from headrace.stages.evaluation.parts import NOTHING, EvaluatedModel, Look
+from headrace.stages.evaluation.rungs import draw_ladder
 from headrace.stages.evaluation.slices.conditions import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
@@ -30,11 +29,16 @@ SEED = 0
 # A second or two for a small network; ``depth = "full"`` takes all rows.
 MOST_ROWS, LEAST_ROWS, MOST_BYTES = 500, 50, 2**21
 _BLOCK_BYTES = 2**26  # of items that are shifted together
-_COLUMNS = 3  # of the picture
 
 
-def climb(evaluated: EvaluatedModel) -> Look:
+def climb(
+    evaluated: EvaluatedModel, champions: Mapping[str, Metrics] = NOTHING
+) -> Look:
     """Ask the model about shifted test rows; the slices are the rungs of the ladder.
+
+    Args:
+        evaluated: the evaluation.
+        champions: the rungs of the champion by name, for the picture.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -61,10 +65,16 @@ def climb(evaluated: EvaluatedModel) -> Look:
         "robustness_rows": float(len(rows)),
         f"robustness_{score}": float(np.mean(means)),
     }
-    named = {rung.name: (rung.family, rung.level) for rung in robustness.rungs}
-    table = {named[name.removeprefix("rung=")]: s for name, s in slices.items()}
-    clean, path = summary(robustness.clean), evaluated.folder / "robustness.png"
-    draw = partial(draw_ladder, table, clean, score, dict(steps.UNITS), path)
+    levels = {rung.name: (rung.family, rung.level) for rung in robustness.rungs}
+    draw = partial(
+        draw_ladder,
+        {levels[rung.name]: slices[f"rung={rung.name}"] for rung in robustness.rungs},
+        {levels[name]: n for name, n in champions.items() if name in levels},
+        summary(robustness.clean),
+        score,
+        dict(steps.UNITS),
+        evaluated.folder / "robustness.png",
+    )
     return Look(metrics, slices, drawings=[draw], rows={"robustness": robustness})
 
 
@@ -174,51 +184,3 @@ def _summary(judge: Judge, score: str, sure: float, rung: RungRows) -> Metrics:
     rows = {"rows": float(len(rung.scores))}
     sure_of = {} if rung.confidence is None else {"confidence": rung.confidence}
     return {**rows, **numbers, **sure_of}
-
-
-def draw_ladder(
-    rungs: Mapping[tuple[str, float], Metrics],
-    clean: Metrics,
-    score: str,
-    units: Mapping[str, str],
-    path: Path,
-) -> None:
-    """Draw the score of each rung with its interval, and the mean confidence.
-
-    Args:
-        rungs: the numbers of each, by family and level.
-        clean: those of the same rows as they are.
-        score: the name of the score.
-        units: what the levels of a family are.
-        path: of the PNG.
-    """
-    families = list(dict.fromkeys(family for family, _ in rungs))
-    columns = min(_COLUMNS, len(families))
-    height = -(-len(families) // columns)
-    figure = new_figure(3.6 * columns, 2.5 * height)
-    grid = np.atleast_1d(figure.subplots(height, columns, sharey=True)).ravel()
-    for axes in grid[len(families) :]:
-        axes.axis("off")
-    for axes, family in zip(grid, families, strict=False):
-        levels = {level: n for (name, level), n in rungs.items() if name == family}
-        numbers = levels.values()
-        places, means = range(len(levels)), np.array([n[score] for n in numbers])
-        ends = [[n.get(f"{score}_{e}", n[score]) for n in numbers] for e in _ENDS]
-        reach = np.abs(np.nan_to_num(np.array(ends) - means))
-        axes.axhline(clean[score], color="grey", ls="--", lw=1, label="as they are")
-        axes.errorbar(places, means, reach, fmt="o-", ms=3, color=INK, label="score")
-        sure = [n.get("confidence", np.nan) for n in numbers]
-        if np.isfinite(sure).any():
-            axes.plot(places, sure, "s:", ms=3, color=ACCENT, label="confidence")
-        axes.set_xticks(places, [f"{level:g}" for level in levels])
-        axes.set_title(family, fontsize=9)
-        axes.set_xlabel(units.get(family, ""), fontsize=7)
-        axes.tick_params(labelsize=7)
-        axes.grid(alpha=0.3)
-    for axes in grid[::columns]:
-        axes.set_ylabel(score.replace("_", " "), fontsize=8)
-    grid[0].legend(fontsize=7)
-    save(figure, path)
-
-
-_ENDS = ("low", "high")

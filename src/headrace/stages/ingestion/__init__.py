@@ -196,7 +196,7 @@ def _decode(
 
 def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     """The options for reading a source of a pipeline."""
-    fields = {"item", "label", "group", "where", "encoding"}
+    fields = {"item", "label", "group", "where", "encoding", "header"}
     fields |= {"separator", "label_separator"}
     given = data.model_dump(include=fields)
     labelled = tasks.task(task).labelled

@@ -32,6 +32,7 @@ _BATCH = 1000
 _UNREADABLE = (TypeError, ValueError, RecursionError, sa.exc.OperationalError)
 _NO_ROW = 0
 _GONE = "the link {} is gone: the chain was cut off or recomputed"
+_RESTORED = "; if a backup was restored, run `headrace verify`, which reads every row"
 _DIGEST = "anchor"  # of a file: nearly all rows of a long history
 LONG = 10_000  # rows; of a longer chain, a check of what is new reads nothing else
 
@@ -167,7 +168,7 @@ def _cut_off(connection: sa.Connection, gone: str) -> ChainReport:
     newest = sa.select(EVENTS.c.link).order_by(EVENTS.c.number.desc()).limit(1)
     rows = connection.execute(sa.select(sa.func.count()).select_from(EVENTS)).scalar()
     head = connection.execute(newest).scalar() or ""
-    found = _GONE.format(gone), trigger_problem(connection, EVENTS)
+    found = _GONE.format(gone) + _RESTORED, trigger_problem(connection, EVENTS)
     return ChainReport(rows or 0, head, "; ".join(filter(None, found)))
 
 

@@ -175,8 +175,8 @@ class LedgerCopy:
                 f"rows in {self._store.uri(COPY_FOLDER)}: one of them was written "
                 "anew.",
                 "Compare both with a backup, and a link that was noted elsewhere with "
-                "`headrace verify --head LINK`. If the ledger is right, move that "
-                "folder away.",
+                "`headrace verify --head LINK`. If the ledger is right, such as "
+                "a restored backup, move that folder away.",
             )
 
     def restore(self) -> list[LedgerEdit]:

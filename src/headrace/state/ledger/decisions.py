@@ -27,21 +27,23 @@ def doubts(ledger: Ledger, *models: str, seals: Seals | None = None) -> list[str
         ledger: all of its rows beside digests of files are read, unless it is long.
         models: whose decisions are looked at.
         seals: of a long ledger; then what was checked before is not read again, but for
-            the rows of a model that is alone.
+            the rows of a model that is alone. It is read as a short one where there is
+            no seal, and none can be kept.
 
     Raises:
         DependencyError: the ledger does not answer.
     """
-    if seals is None or not ledger.is_long():
-        problem = ledger.glance()
-        sentences = [one for model in models for one in doubts_of(model, ledger)]
-    else:
-        report, seal = seals.renewed(ledger, seals.read(ledger))
+    seal = seals.read(ledger) if seals else None
+    if seals and ledger.is_long() and (seal or seals.can_be_kept):
+        report, seal = seals.renewed(ledger, seal)
         told = seal.doubts if seal else {}
         problem = report.problem or ledger.find_unsigned_end()
         if not problem and len(models) == 1:
             problem = ledger.find_wrong_own(models[0], report)
         sentences = [one for model in models for one in told.get(model, ())]
+    else:
+        problem = ledger.glance()
+        sentences = [one for model in models for one in doubts_of(model, ledger)]
     if problem:
         sentences.insert(0, f"The ledger is not as it was written: {problem}")
     return sentences

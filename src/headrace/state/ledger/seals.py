@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -105,7 +106,20 @@ class Seals:
         is_signed = trusted.accept(seal.key, seal.signature, seal.signed_bytes())
         if seal.rows < chain.LONG or seal.first != ledger.link(1):
             return None
+        if seal.walked > time.time():
+            return None  # a clock was set back; it would never age
         return seal if is_signed or not trusted else None
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether this process can write a seal, and sign it where it must be signed.
+
+        Raises:
+            UsageError: a key of the settings cannot be used.
+        """
+        settings = self._settings
+        counts = signing_key(settings) or not trusted_keys(settings)
+        return bool(counts) and os.access(settings.home, os.W_OK)
 
     def renewed(
         self, ledger: Ledger, before: Seal | None
@@ -116,6 +130,8 @@ class Seals:
             the report, and the seal; none where there is a problem.
         """
         report = ledger.walk_chain(since=before.report if before else None)
+        if report.problem and before is None:
+            self.drop()
         return report, self.keep(report, ledger, before)
 
     def keep(
@@ -149,6 +165,17 @@ class Seals:
         ):
             self._write(seal)
         return seal
+
+    def drop(self) -> None:
+        """Delete the seal, so that the next look reads all rows.
+
+        That is for who has found something wrong before the seal. A seal that the chain
+        does not go on from stays: only it knows that the ledger was cut off.
+        """
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s could not be deleted: %s", self._path, error)
 
     def _write(self, seal: Seal) -> None:
         """Write a seal; without one, the next look only takes longer."""

@@ -53,11 +53,15 @@ class Standings(Ledger):
     """The ledger, and how all of its models stand."""
 
     def all(self) -> dict[str, Standing]:
-        """Every model that has a version, by name."""
+        """Every model that has a version, by name.
+
+        Raises:
+            IntegrityError: the row of a champion is gone.
+        """
         with self.reading_once():
             numbers, entries = self._versions_by_model(), self._entries()
             champions = {
-                model: numbers[model][own[-1].to_version]
+                model: self._row_of(model, own[-1].to_version, numbers)
                 for model, own in entries.items()
             }
             newest = {model: own[max(own)] for model, own in numbers.items()}
@@ -85,6 +89,15 @@ class Standings(Ledger):
         for model, version, number in self._rows(query):
             numbers.setdefault(model, {})[int(version)] = number
         return numbers
+
+    def _row_of(
+        self, model: str, champion: int, numbers: Mapping[str, Mapping[int, int]]
+    ) -> int:
+        number = numbers.get(model, {}).get(champion)
+        if number is None:
+            what = f"version {champion} of {model}, the champion, is gone"
+            raise self._database.damaged(what)
+        return number
 
     def _entries(self) -> dict[str, list[_Entry]]:
         action, when = (EVENTS.c.body[n].as_string() for n in ("action", "when"))

@@ -77,6 +77,33 @@ def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
         raise
 
 
+def read_folder(uri: str, folder: str, path: str) -> dict[str, bytes]:
+    """The files of a folder of artifacts by name, without those of folders in it.
+
+    On this machine they are read where they are, without calling MLflow; elsewhere the
+    folder is listed once for all of them.
+
+    Args:
+        uri: of MLflow, for messages.
+        folder: the URI of a folder of artifacts.
+        path: of the folder below it; no file is in one that does not exist.
+
+    Raises:
+        DependencyError: MLflow or its artifact store failed.
+    """
+    files: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory(prefix="headrace-") as target:
+        try:
+            place = local_path(f"{folder.rstrip('/')}/{path}")
+            place = place or fetch(uri, folder, path, target)
+            for file in sorted(place.iterdir()):
+                with contextlib.suppress(OSError):  # no regular file, or too large
+                    files[file.name] = read_file(file)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+    return files
+
+
 def require_regular(uri: str) -> None:
     """Check that what MLflow would copy from this machine are regular files.
 

@@ -20,7 +20,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.processes import Process, this_process
 from headrace.state.regular import UnusableFileError, read_file
 from headrace.state.tracking import logs
-from headrace.state.tracking.artifacts import fetch
+from headrace.state.tracking.artifacts import fetch, read_folder
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once, retry_once
 
@@ -315,6 +315,10 @@ class Runs(logs.Logs):
     def _places(self) -> dict[str, str]:
         """Of runs that were asked for."""
         return {}
+
+    def run_files(self, run_id: str, folder: str) -> dict[str, bytes]:
+        """The files of a folder of a run's artifacts by name; see `read_folder`."""
+        return read_folder(self.uri, self.run_place(run_id), folder)
 
     def run_file(self, run_id: str, path: str, digest: str = "") -> bytes:
         """The bytes of a run's artifact, checked unless ``digest`` is empty.

@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers, Surveyor
@@ -36,6 +36,16 @@ _NAMED = 10
 
 class LikeliestClass(Answers):
     OUTPUT = "probabilities"
+    METRICS: ClassVar = {
+        "test_accuracy": "Share of test items with the right label; its interval is "
+        "Wilson's score interval.",
+        "test_log_loss": "Mean negative logarithm of the probability of the right "
+        "label.",
+        "test_calibration_error": "Expected calibration error: the mean gap between "
+        "confidence and accuracy, over evaluation.calibration_bins bins.",
+        "test_class_recall_min": "The lowest recall of a class.",
+        "test_macro_f1": "The mean F1 of all classes.",
+    }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The likeliest label of each item."""

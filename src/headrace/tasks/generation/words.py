@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Metrics
@@ -35,6 +35,44 @@ LARGE_MOST_EPOCHS = 8
 class TextProbability(Answers):
     OUTPUT = "nats"
     ARE_SUMS = True
+    METRICS: ClassVar = {
+        "test_nats_per_character": "Negative logarithm of the probability of a "
+        "character, of all test documents together, their ends counted; its interval "
+        "is over documents. Lower is better.",
+        "test_bits_per_character": "The nats per character, in bits.",
+        "test_bits_per_byte": "Bits for each byte of the test documents; the end of a "
+        "document counts as one.",
+        "baseline_nats_per_character": "Nats per character of interpolated Kneser-Ney, "
+        "fitted to the same rows in the run.",
+        "baseline_difference": "Nats per character beyond Kneser-Ney's, below 0 where "
+        "the model is better; its interval is by a paired bootstrap of documents.",
+        "verbatim_ratio": "The longest run of a generated text that is verbatim in "
+        "train, 95th percentile, over that of held-out documents.",
+        "canary_exposure": "How far planted random texts stand out from others that "
+        "were not planted, in bits; 1.4 is chance.",
+        "canary_exposure_share": "The exposure as a share of the bits that such a text "
+        "has, with which it could be extracted.",
+        "repetition_excess": "How much more generated texts repeat of themselves than "
+        "held-out ones: the difference of the two shares of repetition.",
+        "generated_repetition": "The share of four-character sequences that occurred "
+        "earlier in the same generated text.",
+        "held_out_repetition": "The share of four-character sequences that occurred "
+        "earlier in the same held-out text.",
+        "generated_distinct": "The share of distinct four-character sequences in all "
+        "generated texts together.",
+        "held_out_distinct": "The share of distinct four-character sequences in "
+        "equally many held-out texts together.",
+        "generated_form": "The share of generated texts all of whose lines have one "
+        "length, where the gate form asks for it.",
+        "held_out_form": "The share of held-out texts all of whose lines have one "
+        "length.",
+        "generated_rhyme": "The share of even lines of generated texts in the "
+        "commonest rhyme of their poem.",
+        "held_out_rhyme": "The share of even lines of held-out texts in the commonest "
+        "rhyme of their poem.",
+        "generated_personal_data": "E-mail addresses, phone, ID and card numbers in "
+        "generated texts.",
+    }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """Nats per character of each text, its end included."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,20 @@ BIAS = 0.1  # as a share of the error of always answering the median
 
 class PredictedNumber(Answers):
     OUTPUT = "value"
+    METRICS: ClassVar = {
+        "test_median_absolute_error": "The median of the absolute errors, in the unit "
+        "of the numbers.",
+        "test_mean_absolute_error": "The mean of the absolute errors; its interval is "
+        "by the normal approximation.",
+        "test_root_mean_squared_error": "The square root of the mean squared error.",
+        "test_bias": "The mean of predicted minus true.",
+        "test_bias_size": "The bias without its sign; its upper end is the end of the "
+        "bias's interval that is farther from 0.",
+        "test_relative_error": "The mean absolute error as a share of the error of "
+        "always answering the median.",
+        "test_relative_bias": "The size of the bias as a share of the error of always "
+        "answering the median.",
+    }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """A number for each item."""

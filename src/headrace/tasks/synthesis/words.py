@@ -7,7 +7,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,33 @@ _DIVERSITY = "diversity"  # the gate
 
 class Sounds(Answers):
     OUTPUT = "sound"
+    METRICS: ClassVar = {
+        "test_text_accuracy": "Share of answers in which the recogniser hears the "
+        "text.",
+        "test_speaker_accuracy": "Share of answers in which the recogniser hears the "
+        "speaker.",
+        "test_recognised": "Share of answers in which the recogniser hears both text "
+        "and speaker.",
+        "recogniser_accuracy": "Share of real test recordings that the recogniser "
+        "hears rightly: without this, nothing is proved.",
+        "test_nearest_train_db": "The least log-spectral distance of any answer to any "
+        "recording of train, in decibels.",
+        "test_nearest_train_median_db": "The median distance of an answer to the "
+        "nearest recording of train.",
+        "test_diversity_db": "How much two takes of a text and speaker differ on "
+        "average.",
+        "test_global_variance": "The variance over time, as a ratio to that of real "
+        "recordings.",
+        "test_distortion_db": "The distance to the recording of the same row, which "
+        "favours averages; no gate should rest on it.",
+        "test_seconds": "The mean length of an answer.",
+        "template_recognised": "Share of rows in which the average of the recordings "
+        "of a text and speaker is recognised.",
+        "better_than_template": "Rows in which the model alone is recognised, and the "
+        "average is not.",
+        "worse_than_template": "Rows in which the average alone is recognised.",
+        "template_p_value": "McNemar's exact test of the model and the average.",
+    }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The samples of each sound up to its end, float32 ``(samples,)``."""

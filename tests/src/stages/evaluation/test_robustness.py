@@ -1,6 +1,8 @@
 """Test rows on the rungs of a ladder: numbers, a picture and rows for gates."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from headrace.records import DataDescription
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
+from headrace.stages.evaluation.comparison import Opponents
 from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.robustness import climb, most_rows
+from headrace.stages.evaluation.rungs import FILE, champion_rungs, draw_ladder
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -25,6 +29,12 @@ DATA = DataDescription(
 )
 JUDGE = task("classification").judge
 ROWS = 700
+NUMBERS = {
+    "accuracy": 0.8,
+    "accuracy_low": 0.7,
+    "accuracy_high": 0.9,
+    "confidence": 0.6,
+}
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +161,46 @@ def test_the_ladder_is_a_picture(standard, place, is_picture):
     (draw,) = standard.drawings
     draw()
     assert is_picture(place / "robustness.png")
+
+
+def test_the_champions_score_is_drawn_where_it_is_known(place, is_picture):
+    def drawn(champions):
+        rungs = {
+            ("noise", 5.0): NUMBERS,
+            ("noise", 9.0): NUMBERS,
+            ("lift", 1.0): NUMBERS,
+        }
+        path = place / "drawn.png"
+        units = {"noise": "standard deviation"}
+        draw_ladder(rungs, champions, {"accuracy": 0.9}, "accuracy", units, path)
+        assert is_picture(path)
+        return path.read_bytes()
+
+    theirs = {("noise", 5.0): {"accuracy": 0.6}, ("noise", 9.0): {"accuracy": 0.5}}
+    assert drawn(theirs) != drawn({})
+
+
+def test_the_champions_rungs_are_those_of_the_same_rows(trained):
+    test = SplitRows(trained.snapshot, "test", trained.contract.quarantine_uri)
+    model, home = trained.spec.name, trained.home
+    place = (home.anchored, home.tracking)
+    opponents = Opponents(model, 1, trained.good, *place)
+    fewer = SplitRows(trained.snapshot, "val", trained.contract.quarantine_uri)
+    folder = Path(home.tracking.run_place(trained.weak.run_id).removeprefix("file://"))
+    file = folder / FILE
+    file.parent.mkdir(exist_ok=True)
+    table = {"columns": ["rung", "rows", "accuracy"], "data": [["noise 5", 60, 0.5]]}
+
+    assert champion_rungs(Opponents(model, None, trained.good, *place), test) == {}
+    file.unlink(missing_ok=True)
+    assert champion_rungs(opponents, test) == {}, "it has no ladder"
+    for broken in ("{", "[]", '{"columns": ["a"], "data": [[1, 2]]}'):
+        file.write_text(broken)
+        assert champion_rungs(opponents, test) == {}
+    file.write_text(json.dumps(table))
+    expected = {"noise 5": {"rows": 60.0, "accuracy": 0.5}}
+    assert champion_rungs(opponents, test) == expected
+    assert champion_rungs(opponents, fewer) == {}, "it was judged on other rows"
 
 
 def test_rungs_that_change_no_item_are_left_out(write_snapshot, tmp_path):

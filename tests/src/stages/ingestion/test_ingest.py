@@ -145,7 +145,7 @@ def test_empty_labels_are_set_aside(run, tmp_path):
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     record = run(tmp_path / "a.parquet")
     (row,) = read_rejected(record).to_pylist()
-    assert (row["check"], row["name"]) == ("label", "a.parquet[1]")
+    assert (row["check"], row["name"]) == ("label", "a.parquet row 2")
     assert row["split"] == split_of(row["item"], 0.2)
     assert record.description.classes == ("a", "b")
 

@@ -45,7 +45,7 @@ def test_half_of_a_document_in_train_sets_it_aside(source, settings):
     assert record.rows["test"] == 2
     (finding,) = [one for one in record.findings if one.check == "partial_leak"]
     assert "half of it or more is in train, line by line" in finding.message
-    assert "poems.parquet[5]" in finding.message
+    assert "poems.parquet row 6" in finding.message
 
 
 def test_other_tasks_do_not_ask(source, settings):

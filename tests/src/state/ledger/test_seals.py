@@ -1,6 +1,10 @@
 """What a look at a long ledger reads, and what it finds out."""
 
 import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.attacks.test_ledger import setting, without_triggers
@@ -9,11 +13,15 @@ from tests.src.evidence.test_watch import work  # noqa: F401
 from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
 
 from headrace.data.heads import check_ledger
+from headrace.evidence import watch
+from headrace.evidence.restoring import Restoring
+from headrace.evidence.verification.mismatches import Mismatches
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, chain
 from headrace.state.ledger.decisions import doubts
 from headrace.state.ledger.seals import FILE
+from headrace.state.ledger.verdicts import law_gates
 from headrace.state.signing.keys import TrustedKeys
 
 LONG = 20
@@ -110,6 +118,63 @@ def test_a_changed_row_of_another_model_is_found_by_the_whole_walk(home):
     assert "was changed" in check_ledger(home, NO_KEYS).problem
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda home: check_ledger(home, NO_KEYS),
+        lambda home: check_ledger(home, NO_KEYS, model="digits"),
+        lambda home: home.seals.renewed(home.ledger, None)[0],
+    ],
+    ids=["verify", "verify of a model", "hourly walk"],
+)
+def test_who_finds_an_edited_row_lets_each_look_find_it(home, check):
+    assert look(home, "digits", "letters") == []
+    edit(home, PASSED)
+    assert look(home, "letters") == []
+    assert "was changed" in check(home).problem
+    (found,) = look(home, "letters")
+    assert "was changed" in found
+
+
+def test_a_check_that_finds_that_the_ledger_was_cut_off_lets_the_next_find_it(home):
+    assert look(home, "digits", "letters") == []
+    edit(home, f"DELETE FROM events WHERE number = {chain_length(home.ledger)}")
+    for _ in range(2):
+        assert "is gone" in check_ledger(home, NO_KEYS, model="digits").problem
+
+
+def test_a_repair_restores_what_was_edited_before_the_seal(home, monkeypatch):
+    monkeypatch.setattr(watch, "champion_mismatches", lambda version, home: [])
+    home.copy.keep()
+    assert look(home, "digits") == []
+    key = "stages/3.json"
+    edit(home, setting("sqlite", "digest", "f", f"subject = '{key}'"))
+    (done,) = Restoring(home).done
+    assert key in done
+    assert chain_length(home.ledger) > LONG
+    assert home.ledger.walk_chain().problem == ""
+
+
+def test_a_seal_that_cannot_be_dropped_does_not_stop_the_check(home, monkeypatch):
+    assert look(home, "digits") == []
+    edit(home, PASSED)
+
+    def deny(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", deny)
+    assert "was changed" in check_ledger(home, NO_KEYS).problem
+
+
+def test_a_seal_of_the_future_does_not_count(home, monkeypatch):
+    assert look(home, "digits") == []
+    earlier = time.time() - 60
+    monkeypatch.setattr(time, "time", lambda: earlier)
+    assert home.seals.read(home.ledger) is None
+    assert look(home, "digits") == []
+    assert home.seals.read(home.ledger) is not None, "it was made anew"
+
+
 def test_a_past_that_was_written_anew_is_found_by_any_look(home):
     assert look(home, "digits") == []
     edit(home, "UPDATE events SET link = 'x' WHERE number = 20")
@@ -118,6 +183,24 @@ def test_a_past_that_was_written_anew_is_found_by_any_look(home):
     (found,) = look(home, "letters")
     assert "is gone: the chain was cut off or recomputed" in found
     assert check_ledger(home, NO_KEYS, model="letters").problem
+
+
+def test_after_a_restored_backup_a_look_names_what_ends_the_warning(home, tmp_path):
+    file, backup = home.settings.home / "headrace.db", tmp_path / "backup.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"VACUUM INTO '{backup}'")
+    lengthen(home.ledger, 2)
+    assert look(home, "digits") == []
+    for end in ("-wal", "-shm"):
+        Path(f"{file}{end}").unlink(missing_ok=True)
+    backup.replace(file)
+    restored = Home(home.settings)
+    (found,) = look(restored, "digits")
+    assert "if a backup was restored, run `headrace verify`" in found
+    model = check_ledger(restored, NO_KEYS, model="digits")
+    assert "if a backup was restored, run `headrace verify`" in model.problem
+    assert check_ledger(restored, NO_KEYS).problem == ""
+    assert look(restored, "digits") == []
 
 
 def test_of_a_ledger_that_was_cut_off_a_check_reports_the_rows_that_are_left(home):
@@ -138,6 +221,33 @@ def test_what_does_not_fit_in_a_decision_is_kept_with_the_seal(home):
     lengthen(home.ledger, 3)
     assert look(home, "digits", "letters") == first
     assert look(home, "letters") == []
+
+
+def test_a_verification_computes_the_doubts_of_a_decision_once(home, monkeypatch):
+    judged = []
+
+    def judge(evidence):
+        judged.append((evidence.model, evidence.version))
+        return law_gates(evidence)
+
+    monkeypatch.setattr("headrace.state.ledger.decisions.law_gates", judge)
+    found = Mismatches(home, NO_KEYS).find(check_ledger(home, NO_KEYS), "")
+    assert next(found).where == "model", "its decisions fit"
+    assert sorted(judged) == [("digits", 1), ("letters", 1)]
+
+
+def test_what_does_not_fit_in_a_decision_is_a_warning_of_verify(home):
+    home.ledger.add_version(a_version(2))
+    gates = [gate.model_copy(update={"value": 0.5}) for gate in some_evidence(2).gates]
+    home.ledger.add_evidence(some_evidence(2, gates=tuple(gates)))
+    told = {}
+    for model in ("letters", "", "digits"):
+        mismatches = Mismatches(home, NO_KEYS)
+        next(mismatches.find(check_ledger(home, NO_KEYS, model=model), model), None)
+        told[model] = mismatches.warnings
+    doubts = look(home, "digits")
+    assert told == {"letters": [], "": doubts, "digits": doubts}
+    assert doubts
 
 
 def test_the_seal_of_another_ledger_does_not_count(home, tmp_path):
@@ -173,6 +283,45 @@ def test_with_a_key_only_a_seal_that_it_signed_counts(home, tmp_path, monkeypatc
     forged["models"].pop("digits")
     file.write_text(json.dumps(forged))
     assert signing.seals.read(signing.ledger) is None
+
+
+def refuse(*_, **__):
+    raise AssertionError("every row was read")
+
+
+def test_where_no_seal_can_be_signed_a_look_reads_the_decisions(
+    home, tmp_path, monkeypatch
+):
+    private, public = write_keys(tmp_path / "keys")
+    monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
+    lengthen(Home(Settings(home=home.settings.home)).ledger, 3)
+    monkeypatch.delenv("HEADRACE_SIGNING_KEY_FILE")
+    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
+    reading = Home(Settings(home=home.settings.home))
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "walk_chain", refuse)
+        assert look(reading, "digits") == look(reading, "digits", "letters") == []
+    edit(reading, PASSED)
+    (found,) = look(reading, "letters")
+    assert "was changed" in found
+    assert "was changed" in check_ledger(reading, trust(public)).problem
+
+
+def test_in_a_home_that_cannot_be_written_a_look_reads_the_decisions(home, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != home.settings.home)
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "walk_chain", refuse)
+        assert look(home, "digits") == []
+    edit(home, PASSED)
+    (found,) = look(home, "letters")
+    assert "was changed" in found
+
+
+def test_where_no_seal_can_be_kept_one_that_is_there_counts(home, monkeypatch):
+    assert look(home, "digits") == []
+    monkeypatch.setattr("os.access", lambda path, mode: path != home.settings.home)
+    monkeypatch.setattr(Ledger, "glance", refuse)
+    assert look(home, "digits") == []
 
 
 def test_the_rows_of_a_model_must_be_signed_each(home, tmp_path, monkeypatch):

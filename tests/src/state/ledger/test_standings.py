@@ -1,6 +1,7 @@
 """All models at once stand as each of them does alone."""
 
 import pytest
+from tests.attacks.test_ledger import without_triggers
 from tests.src.state.ledger.conftest import (
     a_version,
     fill,
@@ -9,6 +10,7 @@ from tests.src.state.ledger.conftest import (
     some_evidence,
 )
 
+from headrace.errors import IntegrityError
 from headrace.state.ledger import Approval
 from headrace.state.ledger.standings import Standings
 
@@ -54,3 +56,13 @@ def test_each_stands_as_it_does_alone(standings):
 
 def test_the_champions_are_known_in_one_query(standings):
     assert standings.champions() == {"digits": 2, "words": 2}
+
+
+@pytest.mark.parametrize(
+    "edit", ["model = 'others'", "kind = 'x'", "subject = '1' || subject"]
+)
+def test_that_the_row_of_a_champion_is_gone_is_said(standings, url, edit):
+    own = "kind = 'version' AND model = 'words'"
+    without_triggers(url, f"UPDATE events SET {edit} WHERE {own}")
+    with pytest.raises(IntegrityError, match="version 2 of words, the champion, is go"):
+        standings.all()

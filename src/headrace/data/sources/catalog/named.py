@@ -170,15 +170,17 @@ def open_entry(source: Source, settings: Settings) -> File | FileTree:
 
 
 def identity(uri: str, settings: Settings) -> str:
-    """A digest that changes when the data may have changed; content is not read.
+    """A digest that changes when the data may have changed.
 
-    Downloads do not change it, since they are the pinned files.
+    Downloads do not change it, since they are the pinned files. That of the sample is
+    of its content: installers link one file into many environments, and each link
+    changes a time of that file.
 
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
     """
     if uri == SAMPLE:
-        return places.identity(sample_file().where, settings)
+        return hashlib.sha256(sample_file().read()).hexdigest()
     entry = find_entry(uri)
     sha = hashlib.sha256(entry.model_dump_json().encode())
     for path in find_copies(entry.names, settings):
@@ -294,5 +296,5 @@ def read_sample(file: File) -> Iterator[Chunk]:
     table = values.reshape(-1, _SIDE * _SIDE + 1)
     images = table[:, :-1].reshape(-1, _SIDE, _SIDE)
     labels = list(map(str, table[:, -1].tolist()))
-    names = [f"mnist_5k.csv.gz[{row}]" for row in range(len(table))]
+    names = [f"mnist_5k.csv.gz line {row + 1}" for row in range(len(table))]
     yield Chunk(None, images, labels, names, "mnist_5k.csv.gz")

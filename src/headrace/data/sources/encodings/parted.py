@@ -11,7 +11,7 @@ from headrace.media.text.files import as_utf_8
 
 
 def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:
-    """The documents of each text, named by their place: ``plays.txt[17]``.
+    """The documents of each text, named by their place: ``plays.txt document 18``.
 
     Documents without a visible character are left out.
 
@@ -63,7 +63,7 @@ def _documents(one: Chunk, pieces: list[bytes]) -> Chunk:
         one,
         items=[part for _, part in parts],
         labels=one.labels * count,
-        names=[f"{one.names[0]}[{number}]" for number, _ in parts],
+        names=[f"{one.names[0]} document {number + 1}" for number, _ in parts],
         groups=one.groups * count,
         unread=range(count) if one.unread else (),
     )

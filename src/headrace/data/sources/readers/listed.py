@@ -240,7 +240,8 @@ def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:
     not_whole = ""
     for rows in table.read(each_once([*roles.used, *sorted(condition.columns)])):
         cells = tables.texts_of(rows.batch.column(roles.item))
-        labels = tables.labels_of(rows.batch, roles.label, table.where, len(listed))
+        places = rows.names(listing.name, len(listed))
+        labels = tables.labels_of(rows.batch, roles.label, places)
         not_whole = not_whole or labels.not_whole
         groups: Sequence[str | None] = [None] * len(cells)
         if roles.group:
@@ -248,7 +249,7 @@ def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:
         splits = tables.splits_of(rows, roles.split, table.where, default)
         is_taken = tables.select(rows, condition).tolist()
         for row, cell in enumerate(cells):
-            name = cell or f"{listing.name}[{len(listed)}]"
+            name = cell or places[row]
             path = listing.find(plain_path(cell)) if cell else None
             facts = (splits[row], labels.texts[row], name, path, groups[row])
             listed.append(FileRow(*facts, row in rows.bad, is_taken[row]))

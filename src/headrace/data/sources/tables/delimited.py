@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -45,7 +46,7 @@ from headrace.data.sources.tables.tabular import (
     readable,
     text_column,
 )
-from headrace.errors import SourceError
+from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Reading
 from headrace.records import Finding
 
@@ -53,6 +54,7 @@ SAMPLE_CHARACTERS = 2**18
 _SAMPLED_CHARACTERS = 1000
 _HEADER_ROWS = 1000
 # The first line of files by Excel, which names the delimiter.
+_LINE_END = re.compile(r"\r?\n|\r")
 _SEPARATOR = re.compile(r"sep=(.)[^\S\r\n]*\r?[\r\n]", re.IGNORECASE)
 _ACTION = "Write the table again, with each text in quotes."
 
@@ -87,14 +89,14 @@ class DelimitedTable:
         dialect: Dialect,
         names: Sequence[str],
         header: bool,
-        skipped: int,
+        above: int,
     ) -> None:
         self.where, self.name = file.where, file.name
         self.header = header
         self.kinds = dict.fromkeys(names, pa.large_string())
         self._file = file
         self._encoding = encoding
-        self._skipped = skipped
+        self._above = above
         self._pattern = Pattern()
         self._dialect, survey, quotes = self._best_pass(dialect)
         self.findings: list[Finding] = survey.check(self.where, _ACTION)
@@ -119,19 +121,31 @@ class DelimitedTable:
         places = [list(self.kinds).index(name) for name in columns]
         return batches(self._cells(places), dict.fromkeys(columns, text_column))
 
-    def _cells(self, places: Sequence[int]) -> Iterator[tuple[list[str] | None, int]]:
-        """Some cells of each row below the header, and the characters of the row."""
+    def _cells(
+        self, places: Sequence[int]
+    ) -> Iterator[tuple[Sequence[str] | None, int, int | str]]:
+        """Some cells of each row below the header, its characters, and its line.
+
+        A spreadsheet shows a row of several lines as one, so that it counts the rows
+        below otherwise than an editor.
+        """
+        breaks = 0
+        chosen = itemgetter(*places, 0)  # two at least, so that it gives a tuple
         for row in self._rows(self._dialect, StrayQuotes()):
             if row.problem:
-                yield from [(None, 0)] * len(row.raw)
-            else:
-                yield [row.cells[place] for place in places], sum(map(len, row.cells))
+                for number in range(len(row.raw)):
+                    yield None, 0, row.line + number
+                continue
+            line = f"{row.line} (row {row.line - breaks})" if breaks else row.line
+            breaks += len(row.raw) - 1
+            yield chosen(row.cells)[:-1], sum(map(len, row.cells)), line
 
     def _rows(self, dialect: Dialect, quotes: StrayQuotes) -> Iterator[Row]:
         """The rows below the header; each has its cells, or a problem."""
         with open_text(self._file, self._encoding, dialect.newline) as text:
-            rows = rows_of(lines_of(text, self.where), dialect)
-            for row in itertools.islice(rows, self._skipped, None):
+            lines = itertools.islice(lines_of(text, self.where), self._above, None)
+            rows = rows_of(lines, dialect, self._above)
+            for row in itertools.islice(rows, int(self.header), None):
                 if len(row.raw) == 1 and not row.problem:
                     yield row.checked(dialect.width)
                     continue
@@ -209,21 +223,31 @@ def open_delimited(
     # Uneven rows are an error if the file must be a table or is named like one.
     is_table = reading.labelled or file.where.lower().endswith((".csv", ".tsv"))
     share = LEAST_SHARE if is_table else SURE_SHARE
-    skipped, delimiter = 0, ""
+    above, delimiter = 0, ""
     if separator := _SEPARATOR.match(sample):
-        skipped, delimiter, sample = 1, separator[1], sample[separator.end() :]
+        above, delimiter, sample = 1, separator[1], sample[separator.end() :]
+    if (more := (reading.header or 0) - 1 - above) > 0:
+        above, (*lines, sample) = above + more, _LINE_END.split(sample, maxsplit=more)
+        if len(lines) < more or not sample.strip():
+            raise SpecError(
+                f"data.header = {reading.header}: {file.where} has no such line in its "
+                f"first {SAMPLE_CHARACTERS:,} characters.",
+                "Count its lines from 1; 0 says that no line names the columns.",
+            )
     detected = find_dialect(sample, is_whole, file.where, share, delimiter)
     if detected is None:
-        return _one_column(file, encoding, sample, skipped, reading)
+        return _one_column(file, encoding, sample, above, reading)
     dialect, rows = detected
     check_width(file.where, dialect.width, max_columns)
-    named = {reading.item, reading.label, reading.group}
-    named.update(re.findall(r"\w+", reading.where or ""))
-    header = has_header(rows[:_HEADER_ROWS], named)
+    header = bool(reading.header)
+    if reading.header is None:
+        named = {reading.item, reading.label, reading.group}
+        words = set(re.findall(r"\w+", reading.where or ""))
+        header = has_header(rows[:_HEADER_ROWS], named, words)
     cells = rows[0] if header else [""] * dialect.width
     names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
     check_names(names, file.where)
-    return DelimitedTable(file, encoding, dialect, names, header, header + skipped)
+    return DelimitedTable(file, encoding, dialect, names, header, above)
 
 
 def no_table(where: str) -> SourceError:
@@ -237,7 +261,7 @@ def no_table(where: str) -> SourceError:
 
 
 def _one_column(
-    file: File, encoding: Encoding, sample: str, skipped: int, reading: Reading
+    file: File, encoding: Encoding, sample: str, above: int, reading: Reading
 ) -> DelimitedTable | None:
     """A table with one column of texts or of files.
 
@@ -248,8 +272,10 @@ def _one_column(
     first, usual = lines[0], plain_name(lines[0])
     header = usual in ITEMS or first == reading.item or is_list_of_files(lines)
     is_list = not reading.labelled and len(lines) > 1 and bool(table_suffix(file.where))
+    if reading.header is not None:
+        header = reading.header > 0
     if not (header or is_list):
         return None
     dialect = Dialect("", '"' in sample, newline_of(sample), 1)
     name = first if header else "column_1"
-    return DelimitedTable(file, encoding, dialect, [name], header, header + skipped)
+    return DelimitedTable(file, encoding, dialect, [name], header, above)

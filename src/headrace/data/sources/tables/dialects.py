@@ -82,31 +82,31 @@ class Row(NamedTuple):
 
     def checked(self, width: int) -> Row:
         """The row itself; unreadable if it has another number of cells."""
-        if self.problem or fitted(self.cells, width) is not None:
+        fits = len(self.cells) == width or fitted(self.cells, width) is not None
+        if fits or self.problem:
             return self
         problem = f"it has {len(self.cells)} cells instead of {width}"
         return self._replace(problem=problem, raw=self.raw[:1])
 
 
-def rows_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Row]:
-    """Rows from lines; blank lines are left out."""
+def rows_of(lines: Iterable[str], dialect: Dialect, above: int = 0) -> Iterator[Row]:
+    """Rows from lines, of which so many are above; blank lines are left out."""
     if dialect.quoted:
-        return _quoted_rows(lines, dialect.cut)
-    return _plain_rows(lines, dialect.delimiter)
+        return _quoted_rows(lines, dialect.cut, above + 1)
+    return _plain_rows(lines, dialect.delimiter, above + 1)
 
 
-def _plain_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
+def _plain_rows(lines: Iterable[str], delimiter: str, first: int) -> Iterator[Row]:
+    for number, line in enumerate(lines, first):
         bare = line.rstrip("\r\n")
         if bare.strip():
             cells = bare.split(delimiter) if delimiter else [bare]
             yield Row(number, cells, raw=(line,))
 
 
-def _quoted_rows(lines: Iterable[str], delimiter: str) -> Iterator[Row]:
+def _quoted_rows(lines: Iterable[str], delimiter: str, number: int) -> Iterator[Row]:
     csv.field_size_limit(_FIELD_LIMIT)
     rest = iter(lines)
-    number = 1
     for line in rest:
         if '"' not in line:  # in a third of the time that csv takes
             cells = line.rstrip("\r\n").split(delimiter)
@@ -198,6 +198,10 @@ def _consistency(rows: Sequence[Row]) -> tuple[int, float]:
     if not rows:
         return 0, 0
     width, _ = Counter(len(row.cells) for row in rows).most_common(1)[0]
+    named = max(2, len(rows[0].cells))
+    full = [row.cells for row in rows if len(row.cells) == width]
+    if named < width and all(fitted(cells, named) for cells in full):
+        width = named  # rows end in a delimiter, and the header does not
     fits = [fitted(row.cells, width) is not None for row in rows]
     if not fits[0]:
         return 0, 0
@@ -209,7 +213,7 @@ def fitted(cells: list[str], width: int) -> list[str] | None:
     """Cells, without surplus empty ones; None if they do not fit the width."""
     if len(cells) == width:
         return cells
-    if len(cells) > width and not any(cells[width:]):
+    if len(cells) > width and not any(map(str.strip, cells[width:])):
         return cells[:width]
     return None
 
@@ -221,24 +225,28 @@ def is_list_of_files(column: Sequence[str]) -> bool:
     return below and plain_name(name) in FILES
 
 
-def has_header(rows: Sequence[list[str]], requested: Set[str | None]) -> bool:
+def has_header(
+    rows: Sequence[list[str]], requested: Set[str | None], words: Set[str]
+) -> bool:
     """Whether the first of some rows names the columns.
 
     Args:
         rows: all of one width.
         requested: names of columns that the pipeline names.
+        words: in its condition on rows, which may be names.
     """
     first, *others = rows
+    if requested & set(filter(None, first)):
+        return True
     names = [plain_name(cell) for cell in first]
     columns = list(zip(*others, strict=True)) if others else [()] * len(first)
-    if not any(names) or any(len(cell) > _LONG_NAME for cell in first):
-        return False
     pairs = zip(first, columns, strict=True)
-    if any(cell and cell in column for cell, column in pairs):
+    recur = any(cell and cell in column for cell, column in pairs)
+    if recur or not any(names) or any(len(cell) > _LONG_NAME for cell in first):
         return False
     are_files = any(map(is_list_of_files, zip(first, *others, strict=True)))
     is_header = are_files or not KNOWN_NAMES.isdisjoint(names)
-    if is_header or requested & set(filter(None, first)):
+    if is_header or words & set(filter(None, first)):
         return True
     if any(_NUMBER.fullmatch(cell) for cell in first):
         return False

@@ -45,9 +45,12 @@ MOST_LEVELS = 100  # json.dumps recurses level by level
 
 
 class _JsonRow(NamedTuple):
-    """A row, of so many characters; `cells` is None for an unreadable one."""
+    """A row, of so many characters; `cells` is None for an unreadable one.
 
-    line: int
+    Its number is that of its line, or of its object in an array; the first is 1.
+    """
+
+    number: int
     cells: dict[str, Any] | None
     problem: str = ""
     size: int = 0
@@ -84,7 +87,7 @@ class JsonTable:
         kinds: dict[str, set[type]] = {}
         for row in self._rows():
             if row.cells is None:
-                survey.add_bad(row.line, row.problem)
+                survey.add_bad(row.number, row.problem)
                 continue
             for key, value in row.cells.items():
                 kinds.setdefault(key, set()).add(type(value))
@@ -114,14 +117,17 @@ class JsonTable:
         makers = {name: partial(_column, kind=self.kinds[name]) for name in columns}
         return batches(self._cells(columns), makers)
 
-    def _cells(self, columns: Sequence[str]) -> Iterator[tuple[list[Any] | None, int]]:
-        """The cells of some columns in each row, and their number of characters."""
+    def _cells(
+        self, columns: Sequence[str]
+    ) -> Iterator[tuple[list[Any] | None, int, int | str]]:
+        """The cells of some columns in each row, their characters, and its line."""
         for row in self._rows():
+            line = row.number if self._begin is None else ""
             if row.cells is None:
-                yield None, 0
+                yield None, 0, line
             else:
                 cells = [row.cells.get(name) for name in columns]
-                yield cells, sum(len(str(cell)) for cell in cells)
+                yield cells, sum(map(len, map(str, cells))), line
 
     def _rows(self) -> Iterator[_JsonRow]:
         with open_text(self._file, self._encoding) as text:
@@ -220,7 +226,7 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_JsonRo
     """The objects of an array that begins after ``skipped`` characters."""
     decoder = json.JSONDecoder()
     buffer = text.read(_READ_AT_ONCE).lstrip(_MARK + _SPACES)[skipped + 1 :]
-    place = number = 0
+    place, number = 0, 1
     reason = "the array is not closed"
     while True:
         if gap := _GAP.match(buffer, place):
@@ -258,7 +264,7 @@ def _array(text: io.TextIOWrapper, where: str, skipped: int) -> Iterator[_JsonRo
 
 def _no_object(where: str, number: int, reason: str) -> SourceError:
     return SourceError(
-        f"{where}: element {number:,} of the array is not an object: {reason}.",
+        f"{where}: row {number:,} of the array is not an object: {reason}.",
         "Write one array of objects, or one object a line.",
     )
 

@@ -261,7 +261,7 @@ class ParquetTable:
     def _too_large(self, row: int, columns: Sequence[str]) -> LimitError:
         most = self._settings.max_file_bytes
         return LimitError(
-            f"{self.where} cannot be decoded at row {row:,} (columns "
+            f"{self.where} cannot be decoded at row {row + 1:,} (columns "
             f"{', '.join(columns)}): it is damaged, or the row has over {most:,} "
             f"bytes, or decoding it takes over {_memory(most):,} bytes of memory.",
             "Take the row out of the data, or write the table again with smaller row "

@@ -68,7 +68,8 @@ def part_of_texts(
             count = max(1, int(len(column) * CHUNK_BYTES // max(column.nbytes, 1)))
             for first in range(0, len(column), count):
                 bad = [row - first for row in rows.bad if first <= row < first + count]
-                yield TableRows(rows.batch.slice(first, count), bad)
+                lines = rows.lines[first : first + count]
+                yield TableRows(rows.batch.slice(first, count), bad, lines)
 
     return TablePart(table, roles, split, read, _texts)
 
@@ -127,11 +128,13 @@ def _chunks(
     splits = splits_of(checked, roles.split, where, part.split)
     if part.checks_all:
         splits = [splits[place] for place in places.tolist()]
-    names = [f"{part.table.name}[{first + place}]" for place in places.tolist()]
+    names = rows.names(part.table.name, first)
+    if len(batch) < len(names):
+        names = [names[place] for place in places.tolist()]
     if roles.name:
         given = batch.column(roles.name).to_pylist()
         names = [own or name for own, name in zip(given, names, strict=True)]
-    labels = labels_of(batch, roles.label, where, first)
+    labels = labels_of(batch, roles.label, names)
     chunk = Chunk(
         None,
         part.items(batch.column(roles.item), names),
@@ -158,15 +161,14 @@ def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
 
 
 def labels_of(
-    rows: pa.RecordBatch, name: str | None, where: str, first: int
+    rows: pa.RecordBatch, name: str | None, places: Sequence[str]
 ) -> ArrayLabels:
     """A column of labels as text; empty where a label or the column is missing.
 
     Args:
         rows: some rows of the table.
         name: of a column of text, numbers, truth values or lists, which become JSON.
-        where: the table, for messages.
-        first: the number of the first row, for messages.
+        places: of the rows, for messages, such as ``a.csv line 2``.
 
     Raises:
         SourceError: its values are no labels.
@@ -184,7 +186,11 @@ def labels_of(
         return ArrayLabels(texts_of(column))
     is_valid = column.is_valid().to_numpy(zero_copy_only=False)
     values = column.drop_null().to_numpy(zero_copy_only=False)
-    labels = labels_as_text(values, f"{where}, rows from {first:,}, label")
+
+    def cell(row: int) -> str:
+        return f"{places[int(np.flatnonzero(is_valid)[row])]}, column {name}"
+
+    labels = labels_as_text(values, name, cell=cell)
     texts = iter(labels.texts)
     return labels._replace(texts=[next(texts) if valid else "" for valid in is_valid])
 

@@ -54,10 +54,20 @@ class TableRows(NamedTuple):
     Attributes:
         batch: the requested columns.
         bad: places of unreadable rows; their cells are null.
+        lines: the number of each row's first line, as text where more is said; empty
+            where a format has no lines.
     """
 
     batch: pa.RecordBatch
     bad: Sequence[int] = ()
+    lines: Sequence[int | str] = ()
+
+    def names(self, table: str, first: int) -> list[str]:
+        """What people call the rows, such as ``a.csv line 2``; ``first`` are above."""
+        if self.lines:
+            return [f"{table} line {line}" for line in self.lines]
+        end = first + len(self.batch)
+        return [f"{table} row {row}" for row in range(first + 1, end + 1)]
 
 
 class Table(Protocol):
@@ -145,34 +155,37 @@ class TableSurvey:
 
 
 def batches(
-    rows: Iterable[tuple[Sequence[Any] | None, int]], columns: Makers
+    rows: Iterable[tuple[Sequence[Any] | None, int, int | str]], columns: Makers
 ) -> Iterator[TableRows]:
     """Cells as rows of a table, of a bounded number of rows and of characters.
 
     Args:
-        rows: the cells of each, and their number of characters; None for an unreadable
-            row.
+        rows: the cells of each, their number of characters, and its line, or "" where
+            a format has none; None for the cells of an unreadable row.
         columns: what makes a column of its cells, by name.
     """
     cells_of: list[Sequence[Any]] = []
     bad: list[int] = []
+    lines: list[int | str] = []
     size = 0
-    for cells, characters in rows:
+    for cells, characters, line in rows:
         if cells is None:
             bad.append(len(cells_of))
         cells_of.append(cells or [None] * len(columns))
+        if line:
+            lines.append(line)
         size += characters
         if len(cells_of) == ROWS_AT_ONCE or size > CHUNK_BYTES // 2:
-            yield _rows(cells_of, bad, columns)
-            cells_of, bad, size = [], [], 0
+            yield TableRows(_columns(cells_of, columns), bad, lines)
+            cells_of, bad, lines, size = [], [], [], 0
     if cells_of:
-        yield _rows(cells_of, bad, columns)
+        yield TableRows(_columns(cells_of, columns), bad, lines)
 
 
-def _rows(cells: list[Sequence[Any]], bad: list[int], columns: Makers) -> TableRows:
+def _columns(cells: list[Sequence[Any]], columns: Makers) -> pa.RecordBatch:
     by_column = zip(columns.values(), zip(*cells, strict=True), strict=True)
     arrays = [make(of_column) for make, of_column in by_column]
-    return TableRows(pa.record_batch(arrays, list(columns)), bad)
+    return pa.record_batch(arrays, list(columns))
 
 
 def each_once(names: Iterable[str | None]) -> list[str]:

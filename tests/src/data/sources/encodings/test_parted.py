@@ -24,9 +24,9 @@ def test_a_text_is_parted_and_blank_documents_are_left_out(tmp_path):
     source = tmp_path / "plays.txt"
     source.write_bytes(b"One.\r\nMore.\r\n\r\nTwo.\n\n \n\nThree.\n")
     assert _documents(source) == [
-        ("plays.txt[0]", b"One.\nMore."),
-        ("plays.txt[1]", b"Two."),
-        ("plays.txt[3]", b"Three.\n"),
+        ("plays.txt document 1", b"One.\nMore."),
+        ("plays.txt document 2", b"Two."),
+        ("plays.txt document 4", b"Three.\n"),
     ]
 
 

@@ -53,7 +53,7 @@ def test_a_row_that_cannot_be_read_names_no_missing_file(make, sounds):
     source, chunks = sounds(make.tree({**clips, "meta.csv": table}))
     assert [(f.check, f.count) for f in source.findings] == [("ragged_rows", 1)]
     unread = [chunk.names[row] for chunk in chunks for row in chunk.unread]
-    assert unread == ["meta.csv[100]"]
+    assert unread == ["meta.csv line 102"]
 
 
 @pytest.mark.parametrize("pack", ["zip", "tar"])
@@ -220,7 +220,7 @@ def test_a_table_is_given_without_its_folder(make, sounds):
     with pytest.raises(SourceError, match=r"2 are not there, such as gone/x\.wav"):
         sounds(f"{folder}/other.csv")
     (folder / "none.csv").write_text("a,b\n1,2\n3,4\n")
-    with pytest.raises(SourceError, match="of sounds per class"):
+    with pytest.raises(SourceError, match="of sounds for each class"):
         sounds(f"{folder}/none.csv")
 
 

@@ -20,7 +20,7 @@ def test_encoded_images(make, read):
     assert chunk.split is None
     assert chunk.items == [b"one", b"two"]
     assert chunk.labels == ["a", "b"]
-    assert chunk.names == ["data.parquet[0]", "data.parquet[1]"]
+    assert chunk.names == ["data.parquet row 1", "data.parquet row 2"]
 
 
 def test_hugging_face_images(make, read):
@@ -66,7 +66,7 @@ def test_the_scale_of_a_split_is_of_all_its_values(make, read):
         (None, 2.0),
         ("test", 0.5),
     ]
-    assert parts[1].names[0] == "1.parquet[0]"
+    assert parts[1].names[0] == "1.parquet row 1"
 
 
 def test_the_split_column_decides(make, read):
@@ -111,10 +111,16 @@ def test_categories_and_missing_labels(make, read):
         ({"image": [b"a"]}, r"has no column `label`; it has image \(binary\)"),
         ({"label": [1], "width": [2]}, "has no column of items"),
         ({"a": [b"1"], "b": [b"2"], "label": [1]}, "could be the items: a, b"),
-        ({"image": [b"a"], "label": [1.5]}, r"label\[0\] is 1.5, which is no label"),
+        (
+            {"image": [b"a"] * 3, "label": [1.0, None, 1.5]},
+            r"data.parquet row 3, column label is 1.5, which is no label",
+        ),
         ({"image": [b"a"], "label": [1], "split": ["hold"]}, "has the split 'hold'"),
-        ({"image": [[1, 2], [1]], "label": [0, 1]}, r"\[1\] has 1 values, .* has 2"),
-        ({"image": [[1, 2], None], "label": [0, 1]}, r"parquet\[1\] is empty"),
+        (
+            {"image": [[1, 2], [1]], "label": [0, 1]},
+            r"parquet row 2 has 1 values, .*row 1 has 2",
+        ),
+        ({"image": [[1, 2], None], "label": [0, 1]}, r"parquet row 2 is empty"),
     ],
 )
 def test_a_table_that_cannot_be_rows_is_refused(make, read, columns, seen):

@@ -107,10 +107,10 @@ def test_tables_whose_names_tell_their_splits(make, texts):
     parts = ("en.train.csv", "en.dev.csv", "en.test.csv", "zh.train.csv")
     source, chunks = texts(make.tree(dict.fromkeys(parts, TABLE)))
     assert sorted((chunk.names[0], chunk.split) for chunk in chunks) == [
-        ("en.dev.csv[0]", "val"),
-        ("en.test.csv[0]", "test"),
-        ("en.train.csv[0]", "train"),
-        ("zh.train.csv[0]", "train"),
+        ("en.dev.csv line 2", "val"),
+        ("en.test.csv line 2", "test"),
+        ("en.train.csv line 2", "train"),
+        ("zh.train.csv line 2", "train"),
     ]
     assert len(source.notes) == 4
 
@@ -136,14 +136,14 @@ def test_other_tables_are_read_where_parquet_lacks_a_column(make, texts):
 def test_of_one_table_in_two_formats_one_is_read(make, texts):
     line = b'{"text": "one", "label": "a"}\n{"text": "two", "label": "b"}\n'
     source, (chunk,) = texts(make.tree({"t.csv": TABLE, "t.jsonl": line}))
-    assert chunk.names == ["t.jsonl[0]", "t.jsonl[1]"]
+    assert chunk.names == ["t.jsonl line 1", "t.jsonl line 2"]
     assert "1 other files were not read, such as t.csv" in source.notes[0]
 
 
 def test_tables_without_labels_are_left_out(make, texts):
     members = {"train.csv": TABLE, "test.csv": b"id,text\n1,one\n2,two\n3,three\n"}
     source, (chunk,) = texts(make.tree(members))
-    assert (chunk.names[0], chunk.split) == ("train.csv[0]", "train")
+    assert (chunk.names[0], chunk.split) == ("train.csv line 2", "train")
     assert "such as test.csv" in source.notes[0]
 
 
@@ -199,7 +199,7 @@ def test_parquet_of_texts(make, texts, cells):
     ]
     assert chunk.items == [b"one", b"", "三".encode()]
     assert (chunk.labels, chunk.groups) == (["1", "", "3"], ["7", "8", "9"])
-    assert chunk.names[2] == "t.parquet[2]"
+    assert chunk.names[2] == "t.parquet row 3"
 
 
 def test_parquet_of_bytes_is_text_where_it_is_named(make, texts):
@@ -219,9 +219,9 @@ def test_conditions_and_splits_of_parquet(make, texts):
     )
     _, chunks = texts(path, where="lang == 'en'")
     assert [(chunk.split, chunk.items, chunk.names) for chunk in chunks] == [
-        ("test", [b"a"], ["t.parquet[0]"]),
-        ("train", [b"b"], ["t.parquet[1]"]),
-        ("val", [b"d"], ["t.parquet[3]"]),
+        ("test", [b"a"], ["t.parquet row 1"]),
+        ("train", [b"b"], ["t.parquet row 2"]),
+        ("val", [b"d"], ["t.parquet row 4"]),
     ]
     with pytest.raises(SpecError, match=r"'lang == \"de\"' fits none of the 4 rows"):
         texts(path, where='lang == "de"')
@@ -255,7 +255,7 @@ def test_parquet_without_texts_or_labels_is_refused(
 
 def test_a_text_too_long_is_refused(make, texts, monkeypatch):
     monkeypatch.setattr("headrace.data.sources.tables.reading._TEXT_LIMIT", 3)
-    with pytest.raises(SourceError, match=r"t.parquet\[1\] has 4 bytes; .* at most 3"):
+    with pytest.raises(SourceError, match=r"t.parquet row 2 has 4 bytes; .* at most 3"):
         texts(_write(make, "t.parquet", text=["abc", "abcd"], label=[1, 2]))
 
 
@@ -286,7 +286,7 @@ def test_tables_of_images_have_groups_and_conditions(make, read):
     )
     assert np.array_equal(chunk.items, [[1, 2], [5, 6]])
     assert (chunk.labels, chunk.groups) == (["x", "x"], ["ann", "cy"])
-    assert chunk.names == ["i.parquet[0]", "i.parquet[2]"]
+    assert chunk.names == ["i.parquet row 1", "i.parquet row 3"]
     with pytest.raises(SpecError, match=r"data.item = 'nix' is not a column of"):
         read(path, item="nix")
     with pytest.raises(SpecError, match=r"fits none of the 3 rows"):

@@ -44,7 +44,11 @@ def test_delimiter_quotes_and_header_are_found(make, texts, delimiter, header):
     source, chunks = texts(make.file("a.csv", _written(ROWS, delimiter, header)))
     assert source.kind == "table"
     assert _rows(chunks) == ROWS
-    assert chunks[0].names[3] == "a.csv[3]"
+    first = 1 if header is None else 2
+    assert chunks[0].names[2:4] == [
+        f"a.csv line {first + 2}",
+        f"a.csv line {first + 4} (row {first + 3})",
+    ]
     assert chunks[0].split is None
     assert source.findings == []
     said = "with a header" if header else "no header"
@@ -161,8 +165,91 @@ def test_rows_come_in_chunks(make, texts, monkeypatch):
     monkeypatch.setattr(tabular, "ROWS_AT_ONCE", 16)
     _, chunks = texts(make.file("a.csv", _written(ROWS)))
     assert [len(chunk.labels) for chunk in chunks] == [16, 16, 8]
-    assert chunks[2].names[0] == "a.csv[32]"
+    assert chunks[2].names[0] == "a.csv line 42 (row 34)"
     assert _rows(chunks) == ROWS
+
+
+def test_rows_are_named_by_their_line_and_by_their_row_below_a_line_break(make, texts):
+    data = b'text,label\n"a\n\nb",x\n\nc,y\n"d\ne",x\nf,y\n'
+    _, (chunk,) = texts(make.file("a.csv", data))
+    assert chunk.names == [
+        *("a.csv line 2", "a.csv line 6 (row 4)"),
+        *("a.csv line 7 (row 5)", "a.csv line 9 (row 6)"),
+    ]
+
+
+def test_an_unreadable_row_is_named_by_its_line(make, texts):
+    data = b"label,text\n" + b"a,one\nb,two\n" * 100 + b"a,too,many\n"
+    _, (chunk,) = texts(make.file("a.csv", data))
+    assert [chunk.names[row] for row in chunk.unread] == ["a.csv line 202"]
+
+
+TRAILED = "Das Essen war gut, Nr. {0};gut{1}\nNie wieder, Nr. {0};schlecht{1}\n"
+
+
+@pytest.mark.parametrize(
+    "head", ["Text;Label", "Text;Label;", "Text;Label; ", '"Text";"Label";""']
+)
+@pytest.mark.parametrize("end", ["", ";", "; ", ";;"])
+def test_a_delimiter_at_the_end_of_lines_names_no_column(make, texts, head, end):
+    rows = "".join(TRAILED.format(row, end) for row in range(20))
+    path = make.file("a.csv", f"{head}\n{rows}".encode())
+    source, (chunk,) = texts(path, item="Text", label="Label")
+    assert (len(chunk.labels), chunk.names[0]) == (40, "a.csv line 2")
+    assert (chunk.items[0], chunk.labels[1]) == (
+        b"Das Essen war gut, Nr. 0",
+        "schlecht",
+    )
+    assert source.findings == []
+
+
+def test_a_line_with_the_requested_names_is_the_header_also_if_it_recurs(make, texts):
+    data = b"opinion;verdict\nnice;good\nodd;bad\n" * 9
+    _, (chunk,) = texts(make.file("a.csv", data), item="opinion", label="verdict")
+    assert chunk.labels[:3] == ["good", "bad", "verdict"]
+
+
+PREFACED = 'Export; "of all\n\nopinion;verdict\n' + "nice;7\nodd;8\n" * 9
+
+
+def test_the_line_of_the_header_can_be_said(make, texts):
+    path = make.file("a.csv", PREFACED.encode())
+    source, (chunk,) = texts(path, header=3, label="verdict")
+    assert (len(chunk.labels), chunk.names[:2]) == (
+        18,
+        ["a.csv line 4", "a.csv line 5"],
+    )
+    assert "with a header; texts in opinion, labels in verdict" in source.notes[0]
+    path = make.file("b.csv", b"sep=;\r\n\r\n" + PREFACED.encode())
+    _, (chunk,) = texts(path, header=5, label="verdict")
+    assert chunk.names[0] == "b.csv line 6"
+
+
+def test_that_there_is_no_header_can_be_said(make, texts):
+    source, (chunk,) = texts(make.file("a.csv", _written(ROWS)), header=0)
+    assert (len(chunk.labels), chunk.labels[0]) == (41, "label")
+    assert "no header" in source.notes[0]
+
+
+def test_a_list_has_the_header_that_is_said(make, texts):
+    path = make.file("a.csv", b"one\ntwo\nthree\nfour\n")
+    _, (chunk,) = texts(path, header=2, labelled=False)
+    assert chunk.items == [b"three", b"four"]
+    assert chunk.names == ["a.csv line 3", "a.csv line 4"]
+    _, (chunk,) = texts(make.file("b.csv", b"text\ntwo\n"), header=0, labelled=False)
+    assert chunk.items == [b"text", b"two"]
+
+
+@pytest.mark.parametrize("header", [20, 2**40])
+def test_a_header_below_the_file_is_refused(make, texts, header):
+    seen = rf"data.header = {header}: .*a.csv has no such line.* Count its lines from 1"
+    with pytest.raises(SpecError, match=seen):
+        texts(make.file("a.csv", b"label,text\n" + b"a,one\n" * 18), header=header)
+
+
+def test_a_header_is_of_tables(make, read):
+    with pytest.raises(SpecError, match=r"data.header = 1 needs a table, which"):
+        read(make.tree(make.members()), header=1)
 
 
 def test_a_line_without_end_is_refused(make, texts, monkeypatch):

@@ -48,5 +48,5 @@ def test_cells_of_any_kind_are_texts(values, texts):
 def test_lists_of_labels_are_json_and_a_missing_one_is_empty():
     column = pa.array([["a", "b|c"], [], None, ["你好"]])
     rows = pa.record_batch([column], names=["tags"])
-    labels = labels_of(rows, "tags", "table.parquet", 0).texts
+    labels = labels_of(rows, "tags", []).texts
     assert labels == ['["a", "b|c"]', "[]", "", '["你好"]']
