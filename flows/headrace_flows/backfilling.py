@@ -23,6 +23,7 @@ from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, Refusal, UsageError
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.spec import PipelineSpec
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
@@ -132,6 +133,9 @@ class Backfill:
                     self._training(task, folder(task.spec.name, task.folder))
                     for task in tasks
                 ]
+                trainings = number_of(len(pieces), "trainings")
+                at_once, where = place.at_once, place.where
+                log.info("backfill: %s ahead, %d at once %s", trainings, at_once, where)
                 ahead += stack.enter_context(begun(place, pieces))
             pool = stack.enter_context(ThreadPoolExecutor(1))
             try:

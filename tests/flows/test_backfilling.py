@@ -284,6 +284,7 @@ def test_trainings_ahead_change_no_result_also_after_all_was_killed(
             one.kill()
     process.communicate()
     answer = home.headrace(*ahead)
+    assert "trainings ahead, 2 at once in processes of this machine" in answer.err
     assert answer.exit_code == 0, answer.err
     assert "its training failed" not in answer.err
     assert results(answer) == results(in_order)
