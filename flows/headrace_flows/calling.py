@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal, UsageError
+from headrace.evidence.maps import check_later
 from headrace.settings import Settings, restore_variables
 from headrace.spec.editing import as_toml
 from headrace.spec.folders import open_pipeline
@@ -93,6 +94,7 @@ def ended(run: Run) -> tuple[Summary, int]:
         The summary, and the command's exit code.
     """
     if done := finished(run):
+        check_later(run, done[0].version, run.plan.settings)  # if one was killed
         return done
     run.turn.look_back()
 

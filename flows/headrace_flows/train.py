@@ -20,6 +20,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
+from headrace.evidence.maps import check_later
 from headrace.models.engines import prepare_in_background
 from headrace.records import RegistrationRecord
 from headrace.settings import Settings
@@ -73,10 +74,11 @@ def train(
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
             prepare_serving(run, registration)
-            if promotion.status == "refused":
-                return Failed(name="Refused", message=promotion.reason)
-            name = promotion.status.capitalize()
-            return Completed(name=name, message=promotion.reason)
+        explain_later(run)
+        if promotion.status == "refused":
+            return Failed(name="Refused", message=promotion.reason)
+        name = promotion.status.capitalize()
+        return Completed(name=name, message=promotion.reason)
     except Refusal:
         publish_report(run)
         raise
@@ -93,6 +95,16 @@ def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
     if registration.version is not None:
         version = run.plan.home.ledger.version(registration.model, registration.version)
         prepare_in_background(version, run.plan.settings)
+
+
+def explain_later(run: Run) -> None:
+    """Have the explanations of the version checked; a worker's flow waits for that.
+
+    Nobody waits for its answer, and its container may end with it.
+    """
+    process = check_later(run, run.version, run.plan.settings)
+    if process is not None and current.get(None) is None:
+        process.wait()
 
 
 def new_run(

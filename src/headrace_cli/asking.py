@@ -32,13 +32,14 @@ _SHOWN = 10
 def explain(  # noqa: PLR0913
     model: ModelVersionArgument,
     item: Annotated[
-        str,
+        str | None,
         Argument(
             metavar="ITEM",
             help="A file; with --text the text itself; or the digest of an item of the "
-            "test split, or its first 8 digits. For a page also a folder or a table.",
+            "test split, or its first 8 digits. For a page also a folder or a table. "
+            "Not with --check.",
         ),
-    ],
+    ] = None,
     text: Annotated[bool, Option("--text", help="ITEM is the text itself.")] = False,
     output: Annotated[
         Path | None,
@@ -66,8 +67,25 @@ def explain(  # noqa: PLR0913
             help="Also use a method that was not checked for this version.",
         ),
     ] = False,
+    check: Annotated[
+        bool,
+        Option(
+            "--check",
+            help="Check whether maps of this version may be shown, unless that was "
+            "done: two models are trained to compare it with. No new version is made.",
+        ),
+    ] = False,
 ) -> None:
     """Show which parts of an item speak for and against an answer."""
+    if check == (item is not None):
+        raise UsageError(
+            "ITEM is missing." if item is None else "--check takes no ITEM.",
+            f"Run `headrace explain {model} ITEM`, or `headrace explain {model} "
+            "--check` to check whether maps may be shown.",
+        )
+    if item is None:
+        _check(model)
+        return
     from headrace.use.explaining import explain as explain_item
 
     explained = explain_item(
@@ -86,6 +104,25 @@ def explain(  # noqa: PLR0913
     value = {"status": status, "reason": reason, **one.model_dump()}
     value["others"] = [other.model_dump() for other in others]
     answer(value, lambda: _show(explained, reason), int(status == "refused"))
+
+
+def _check(model: str) -> None:
+    from headrace.evidence.maps import check_maps
+    from headrace.explanations.verdict import sanity_of, sentences
+
+    settings = prepared()
+    version, is_new = check_maps(model, settings)
+    sanity = sanity_of(version.model, version.version, settings)
+    passed = any(one.status == "passed" for one in sanity.values())
+    value = {
+        "status": "ok" if passed else "refused",
+        "reason": "" if passed else " ".join(sentences(sanity)),
+        **version.model_dump(include={"model", "version"}),
+        "is_new": is_new,
+        "sanity": {method: one.model_dump() for method, one in sanity.items()},
+    }
+    when = "checked" if is_new else "was checked before"
+    answer(value, "\n".join([f"{version}: {when}", *sentences(sanity)]), not passed)
 
 
 def _why_not(explanation: ItemExplained) -> str:

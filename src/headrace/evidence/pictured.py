@@ -6,15 +6,16 @@ import base64
 import json
 import logging
 import struct
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from headrace.errors import HeadraceError
-from headrace.explanations import showing as explained
+from headrace.explanations.showing import NAME, TITLE
 from headrace.stages.ingredients import FILE
 from headrace.state.tracking import Tracking
 from headrace.tasks import Task
 
-_FOLDER = "pictures"
+FOLDER = "pictures"
 _CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
 _LADDER = (
     "Robustness: the score of test items after changes that happen in use, with its "
@@ -54,7 +55,7 @@ class Picture(NamedTuple):
 
 
 def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str, Any]:
-    """Variables of the template: pictures, listed items, and libraries.
+    """Variables of the template: pictures, listed items, maps, and libraries.
 
     What MLflow cannot provide is logged and left out.
 
@@ -67,7 +68,7 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
     ingredients: dict[str, Any] = {}
     try:
         if run_id is not None:
-            files = tracking.run_files(run_id, _FOLDER)
+            files = tracking.run_files(run_id, FOLDER)
             ingredients = json.loads(tracking.run_file(run_id, FILE))
     except HeadraceError as error:
         log.warning("the report has not all of its pictures: %s", error)
@@ -77,7 +78,6 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
         "mistakes": learned.mistakes,
         "suspects": "Labels that may be wrong",
         "weak_slices": "Bad answers to weak slices",
-        explained.NAME: explained.TITLE,
     }
     drawn = {
         name: picture
@@ -93,10 +93,24 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
         "pictures": [drawn[name] for name in captions if name in drawn],
         "items": {name: listed for name, listed in items.items() if listed["rows"]},
         "drawn": {name: drawn[name] for name in lists if name in drawn},
+        "maps": maps_in(files),
         "libraries": {
             name.removeprefix("version "): version
             for name, version in ingredients.get("code", {}).items()
             if name.startswith("version ")
         },
         "python": ingredients.get("python", ""),
+    }
+
+
+def maps_in(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The picture and the table of a run's explanations; None where it has none.
+
+    Args:
+        files: of `FOLDER`, by name.
+    """
+    table = json.loads(files.get(f"{NAME}.json", b"null"))
+    return {
+        "picture": Picture.of(NAME, TITLE, files.get(f"{NAME}.png", b"")),
+        "table": table if table and table["rows"] else None,
     }

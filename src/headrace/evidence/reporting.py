@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +14,11 @@ from headrace.evidence.card import (
     lineage,
     privacy_sentences,
 )
+from headrace.evidence.map_section import keep_page
 from headrace.evidence.metrics import headline, metric_rows
 from headrace.evidence.pictured import pictured
 from headrace.explanations import why_not
-from headrace.explanations.verdict import sentences
+from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pages import render
 from headrace.records import (
     ChoiceRecord,
@@ -36,10 +36,10 @@ from headrace.spec.files import fields_of
 from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.state.backbones import as_known
-from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.rows import model_of
+from headrace.state.ledger.steps import MEASURED
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import task
@@ -95,6 +95,7 @@ def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[st
     except HeadraceError as error:
         log.warning("the report does not compare with the champion: %s", error)
     described = describe(outcome, links, compared, home.tracking)
+    described["explanations"] = _explanations(outcome, home)
     if outcome.training and outcome.training.backbone:
         licence = as_known(outcome.training.backbone, home).licence
         described["lineage"]["licence of the backbone"] = licence or "unknown"
@@ -152,7 +153,7 @@ def describe(
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": suspects_sentence(metrics),
         "candidates": _candidates(outcome.choice),
-        "explanations": _explanations(outcome) if evaluation else [],
+        "explanations": [],
         "about": about(outcome),
         "groups": group_sentences(outcome),
         "privacy": privacy_sentences(outcome),
@@ -182,14 +183,17 @@ def _candidates(choice: ChoiceRecord | None) -> list[dict[str, Any]]:
     ]
 
 
-def _explanations(outcome: RunSoFar) -> list[str]:
+def _explanations(outcome: RunSoFar, home: Home) -> list[str]:
     """Sentences on each method: its check, or why it is not used."""
     training, evaluation = outcome.training, outcome.evaluation
     if training is None or evaluation is None:
         return []
     if reason := why_not(training.description):
         return [f"They are not explained: {reason}."]
-    return [*sentences(evaluation.metrics)]
+    name, metrics = outcome.spec.name, evaluation.metrics
+    if MEASURED in metrics:  # also of a run that registered nothing
+        return sentences(verdicts_of(metrics))
+    return sentences(sanity_of(name, outcome.version, home.settings))
 
 
 def _fields(spec: PipelineSpec) -> dict[str, Any]:
@@ -208,11 +212,7 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
 
 def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
     """Write the HTML page of a run, keep it in the store, and log it with the run."""
-    page = render(REPORT_FILE, **shown).encode()
-    home.anchored.write(card_key(run_id), page)
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        (Path(place) / REPORT_FILE).write_bytes(page)
-        home.tracking.log_files(run_id, Path(place))
+    keep_page(run_id, render(REPORT_FILE, **shown), home)
     home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
 
 

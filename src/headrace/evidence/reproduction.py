@@ -118,17 +118,26 @@ class TrainedAgain:
 
 def train_again(run_id: str, home: Home) -> tuple[MlflowRun, TrainedAgain]:
     """Repeat a run's training from its record; raises what `reproduce` raises."""
-    tracking = home.tracking
-    run = tracking.find_run(run_id)
-    _check_run(run)
-    log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
     with (
         disk_errors(tempfile.gettempdir()),
         tempfile.TemporaryDirectory(prefix="headrace-") as place,
     ):
-        read = partial(tracking.run_file, run.run_id)
-        recorded = ingredients.restore(Path(place), run.tags[ingredients.TAG], read)
-        return run, _train(_in_store(recorded, home.store), home.settings)
+        run, recorded = restored(run_id, home, Path(place))
+        log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
+        return run, _train(recorded, home.settings)
+
+
+def restored(run_id: str, home: Home, place: Path) -> tuple[MlflowRun, Restored]:
+    """The record of a run in an empty folder, with the places of its data now.
+
+    Raises:
+        NotFoundError, UsageError, IntegrityError, DependencyError: as `reproduce`.
+    """
+    run = home.tracking.find_run(run_id)
+    _check_run(run)
+    read = partial(home.tracking.run_file, run.run_id)
+    recorded = ingredients.restore(place, run.tags[ingredients.TAG], read)
+    return run, _in_store(recorded, home.store)
 
 
 def _check_run(run: MlflowRun) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from headrace.state.home import Home
+from headrace.state.ledger.steps import MEASURED
 from headrace.wire import Answer
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 METHODS = {"gradients": "integrated gradients", "occlusion": "occlusion"}
 MOST_ALIKE, LEAST_ALIKE, LARGEST_ERROR = 0.1, 0.5, 0.01
 ERROR = "gradients_completeness_error"
+PRIVATE = (
+    "maps are not checked where training protects privacy, as further models would "
+    "spend more of it"
+)
 OTHERS = {
     "random_weights": "random weights",
     "random_labels": "random labels",
@@ -40,15 +45,15 @@ class Verdict(Answer):
 
 
 def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
-    """The verdict on a method, by the metrics of a version's evaluation.
+    """The verdict on a method, by what a check has measured.
 
     Args:
-        metrics: with the correlations, if they were measured.
+        metrics: with the correlations.
         method: of `METHODS`.
     """
     values = {name: metrics.get(f"{method}_{name}") for name in OTHERS}
     measured = {name: value for name, value in values.items() if value is not None}
-    if not measured and f"occlusion_{next(iter(OTHERS))}" in metrics:
+    if not measured and MEASURED in metrics:
         return Verdict(
             status="unchecked",
             reason="integrated gradients were not computed: the network begins with "
@@ -57,9 +62,7 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
     if len(measured) < len(OTHERS):
         return Verdict(
             status="unchecked",
-            reason="maps were not checked: that takes two more trainings, which a run "
-            'makes where they take seconds, and with evaluation.depth = "full" in any '
-            'case; never with "quick", or where training protects privacy',
+            reason="maps were not checked: the items have too few pieces to compare",
         )
     alike = ", ".join(f"{measured[n]:.2f} for {words}" for n, words in OTHERS.items())
     figures = f"rank correlation with maps of other models {alike}"
@@ -88,10 +91,15 @@ def verdict_of(metrics: Mapping[str, float | None], method: str) -> Verdict:
     return Verdict(status="passed", reason=figures)
 
 
+def verdicts_of(metrics: Mapping[str, float | None]) -> dict[str, Verdict]:
+    """The verdict on each method, by what a check has measured."""
+    return {method: verdict_of(metrics, method) for method in METHODS}
+
+
 def sanity_of(
     model: str, version: int | None, settings: Settings
 ) -> dict[str, Verdict]:
-    """The verdict on each method, by the last evidence that has measurements.
+    """The verdict on each method, by the last check in the ledger.
 
     Args:
         model: its name.
@@ -101,19 +109,32 @@ def sanity_of(
     Raises:
         DependencyError: the ledger does not answer.
     """
-    metrics: Mapping[str, float | None] = {}
-    if version is not None:
-        every = Home(settings).ledger.evidence_of(model, version)
-        checked = [e for e in every if "occlusion_random_weights" in e.metrics]
-        metrics = checked[-1].metrics if checked else {}
-    return {method: verdict_of(metrics, method) for method in METHODS}
+    if version is None:
+        return _unchecked("maps were not checked: the model has no version")
+    ledger = Home(settings).ledger
+    if checks := ledger.map_checks(model, version):
+        if checks[-1].reason:
+            return _unchecked(f"maps could not be checked: {checks[-1].reason}")
+        return verdicts_of(checks[-1].metrics)
+    if ledger.version(model, version).details.get("training", {}).get("privacy"):
+        return _unchecked(PRIVATE)
+    is_champion = ledger.champions().get(model) == version
+    name = model if is_champion else f"{model}/{version}"
+    return _unchecked(
+        "maps were not checked, which takes two more trainings: `headrace explain "
+        f"{name} --check` does it"
+    )
 
 
-def sentences(metrics: Mapping[str, float | None]) -> list[str]:
+def _unchecked(reason: str) -> dict[str, Verdict]:
+    return {m: Verdict(status="unchecked", reason=reason) for m in METHODS}
+
+
+def sentences(verdicts: Mapping[str, Verdict]) -> list[str]:
     """What a page says on each method: that its maps are shown, or why they are not."""
-    verdicts = {method: verdict_of(metrics, method) for method in METHODS}
+    reasons = dict.fromkeys(verdict.reason for verdict in verdicts.values())
     if all(verdict.status == "unchecked" for verdict in verdicts.values()):
-        return [f"Not checked, and so not shown: {verdicts['occlusion'].reason}."]
+        return [f"Not shown: {reason}." for reason in reasons]
     return [
         f"{METHODS[method].capitalize()} passed the sanity check: {verdict.reason}."
         if verdict.status == "passed"

@@ -39,6 +39,8 @@ class Listed(Answer):
 
     Attributes:
         asks: what is asked of a model that takes no items.
+        explains: whether maps of its answers are shown.
+        unexplained: why they are not, where they could be.
         options, sample_rate_hz: of its items; see `headrace.records.Form`.
         longest_input: see `headrace.serving.plain.PlainReader`.
         canary: see `headrace.serving.canary.Canary.status`.
@@ -59,6 +61,7 @@ class Listed(Answer):
     sample_rate_hz: int = _seldom(0)
     options: dict[str, Any] = _seldom({})
     explains: bool = _seldom(False)
+    unexplained: str = _seldom("")
     longest_input: int = _seldom(0)
     versions: list[ListedVersion] = Field(description="all that can be named")
     canary: dict[str, Any] = _seldom({})
@@ -67,6 +70,7 @@ class Listed(Answer):
     def of(cls, slot: Slot, served: Served) -> Self:
         """A model, by the version that answers where none is named."""
         data, learned = served.description, served.task
+        can_explain = not why_not(data)
         return cls(
             name=served.model,
             version=served.version,
@@ -78,7 +82,8 @@ class Listed(Answer):
             asks="prompt" if learned.writes else "message" if learned.speaks else "",
             sample_rate_hz=data.sample_rate_hz,
             options=data.options,
-            explains=not why_not(data),
+            explains=can_explain and not served.unexplained,
+            unexplained=served.unexplained if can_explain else "",
             longest_input=served.reader.longest,
             versions=[ListedVersion.of(v) for _, v in sorted(slot.versions.items())],
             canary=slot.trial.canary.status() if slot.trial is not None else {},

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.explanations.verdict import sanity_of
 from headrace.media import medium
 from headrace.models.engines import EngineProcess
@@ -80,6 +80,7 @@ class Served:
         names = {"model": self.model, "version": self.version}
         self.start = json.dumps(names, separators=(",", ":"))[:-1]
         self.sanity = sanity_of(row.model, None, settings)
+        self._settings = settings
         self.explaining = asyncio.Semaphore(1)
         self.gradients = GradientsProcess(row, settings)
         self.inline_rows = 0
@@ -107,6 +108,18 @@ class Served:
         """Why it answers, or writes, no more; empty while it does."""
         of_texts = self.texts.failure if self.texts is not None else ""
         return str(getattr(self.engine, "failure", "")) or of_texts
+
+    @property
+    def unexplained(self) -> str:
+        """Why no map is shown; empty if there are some."""
+        if any(one.status == "passed" for one in self.sanity.values()):
+            return ""
+        return "; ".join(dict.fromkeys(one.reason for one in self.sanity.values()))
+
+    def read_sanity(self) -> None:
+        """Read from the ledger whether its answers may be explained."""
+        with contextlib.suppress(HeadraceError):  # the ledger may be away
+            self.sanity = sanity_of(self.model, self.version, self._settings)
 
     def answer_now(self, items: Payload) -> Outputs | None:
         """The outputs, if they take so little time that nobody need wait; else None.
@@ -273,6 +286,5 @@ def open_served(
         DependencyError: a file cannot be read now, or a process does not start.
     """
     served = served_by(open_engine(row, settings), row, role, settings)
-    with contextlib.suppress(DependencyError):  # the ledger may be away
-        served.sanity = sanity_of(row.model, row.version, settings)
+    served.read_sanity()
     return served

@@ -259,12 +259,18 @@ class EvaluationSpec(SpecTable):
     confidence: float = option(0.95, "of the intervals of accuracy", gt=0.5, lt=1)
     calibration_bins: int = option(10, "bins of the calibration error", ge=2, le=100)
     mistakes: int = option(25, "the most confident ones that are shown", ge=0, le=400)
-    depth: Literal["quick", "standard", "full"] = option(
-        "standard",
+    depth: Literal["auto", "quick", "full"] = option(
+        "auto",
         "quick: no explanations, and no robustness ladder but for a gate; full: also "
-        "what takes long: membership inference, explanations of models that train "
-        "long, and all test rows on the ladder",
+        "what takes long: membership inference, explanations of models whose training "
+        "is large, and all test rows on the ladder",
     )
+
+    @field_validator("depth", mode="before")
+    @classmethod
+    def _by_its_present_name(cls, depth: Any) -> Any:
+        """Records of before, and the files of users, may have ``standard``."""
+        return "auto" if depth == "standard" else depth
 
 
 class PromotionSpec(SpecTable):

@@ -37,6 +37,7 @@ from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
+from headrace.state.ledger.holding import checking_maps, wait_for_maps
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.tasks.forms import some
@@ -112,7 +113,7 @@ def explain(  # noqa: PLR0913
     most = _MOST_ITEMS if output is not None and output.suffix.lower() == _PAGE else 1
     items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
     explainer = Explainer(loaded.model, data)
-    sanity = sanity_of(model_of(name), loaded.version, settings)
+    sanity = _sanity(model_of(name), loaded.version, settings)
     chosen = _choose(explainer, sanity, method, unchecked=unchecked)
     common: dict[str, Any] = {"model": model_of(name), "version": loaded.version}
     common |= {"method": chosen, "sanity": sanity}
@@ -160,6 +161,16 @@ def _explained(
     fields["item"] = bytes(digests(stored, module)).hex()
     fields["answer"] = json.loads("{" + write(outputs[0]) + "}")
     return fields, shown
+
+
+def _sanity(model: str, version: int | None, settings: Settings) -> dict[str, Verdict]:
+    """The verdict on each method, after a check that is being made."""
+    sanity = sanity_of(model, version, settings)
+    is_open = all(one.status == "unchecked" for one in sanity.values())
+    if version is not None and is_open:
+        if wait_for_maps(settings, checking_maps(model, version)):
+            return sanity_of(model, version, settings)
+    return sanity
 
 
 def _place(of: str, name: str, data: DataDescription) -> int:

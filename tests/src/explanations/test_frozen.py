@@ -6,7 +6,7 @@ import pytest
 from headrace.backend import load_backend
 from headrace.explanations import Explainer, Item, verdict_of
 from headrace.explanations.sanity import check_sanity
-from headrace.explanations.verdict import sentences
+from headrace.explanations.verdict import sentences, verdicts_of
 from headrace.models import compose
 from headrace.stages.fitting.frozen import frozen_prefix
 
@@ -81,4 +81,4 @@ def test_the_check_gives_other_weights_to_the_rest_alone(frozen, images, pixels)
     verdict = verdict_of(metrics, "gradients")
     assert verdict.status == "unchecked"
     assert "begins with frozen layers" in verdict.reason
-    assert sum("frozen layers" in sentence for sentence in sentences(metrics)) == 1
+    assert sum("frozen layers" in one for one in sentences(verdicts_of(metrics))) == 1

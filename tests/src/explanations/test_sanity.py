@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headrace.explanations import Explainer, Item, verdict_of
+from headrace.explanations import METHODS, Explainer, Item, Verdict, verdict_of
 from headrace.explanations.places import Map
 from headrace.explanations.sanity import (
     check_sanity,
@@ -12,7 +12,7 @@ from headrace.explanations.sanity import (
     other_weights,
     rank_correlation,
 )
-from headrace.explanations.verdict import sentences
+from headrace.explanations.verdict import sentences, verdicts_of
 
 GOOD = {
     "gradients_random_weights": 0.02,
@@ -103,11 +103,12 @@ def test_the_verdict_is_by_the_bounds(method, change, status, reason):
 
 
 def test_a_page_says_which_methods_are_shown_and_why_one_is_not():
-    shown, hidden = sentences({**GOOD, "occlusion_random_weights": 0.4})
+    verdicts = verdicts_of({**GOOD, "occlusion_random_weights": 0.4})
+    shown, hidden = sentences(verdicts)
     assert shown.startswith("Integrated gradients passed the sanity check: ")
     assert hidden.startswith(
         "Not shown: maps by occlusion are too much like those of a"
     )
-    (unchecked,) = sentences({})
-    assert unchecked.startswith("Not checked, and so not shown: ")
-    assert 'evaluation.depth = "full"' in unchecked
+    verdict = Verdict(status="unchecked", reason="maps were not checked")
+    both = sentences(dict.fromkeys(METHODS, verdict))
+    assert both == ["Not shown: maps were not checked."]

@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,13 +15,14 @@ import pytest
 from tests.attacks.test_ledger import setting, without_triggers
 
 from headrace.models.logged.loading import load_version
-from headrace.retention import collection
+from headrace.retention import alone, collection
 from headrace.retention.roots import Policy
 from headrace.state.home import Home
 from headrace.state.ledger import holding
 from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.holding import (
     COLLECTING,
+    checking_maps,
     heartbeat,
     hold,
     wait_for_collection,
@@ -303,3 +306,21 @@ def test_the_log_of_a_quiet_server_is_emptied_and_written_on(many):
     current.write_text("")
     os.utime(current, (long_ago, long_ago))
     assert many.home.headrace(*ALL).json["collected"] == []
+
+
+def test_a_check_of_explanations_is_waited_for(many):
+    begun, events = threading.Event(), []
+
+    def check():
+        with hold(many.settings, checking_maps("blobs", 4), "explain-1"):
+            begun.set()
+            time.sleep(1)
+            events.append("checked")
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    begun.wait()
+    with alone(many.settings, "gc"):
+        events.append("alone")
+    thread.join()
+    assert events == ["checked", "alone"]

@@ -38,7 +38,7 @@ def test_another_rung_is_refused(rung, medium, known):
     assert known in caught.value.action
 
 
-@pytest.mark.parametrize("depth", ["quick", "standard"])
+@pytest.mark.parametrize("depth", ["quick", "auto"])
 def test_a_gate_on_membership_needs_that_it_is_measured(depth):
     gate = {"name": "membership"}
     with pytest.raises(SpecError, match=f'needs evaluation.depth = "full".*"{depth}"'):

@@ -24,6 +24,7 @@ from headrace.records import MANIFEST
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
+from headrace.state.ledger.holding import pipeline_of
 from headrace.state.ledger.leases import Leases
 from headrace.state.regular import UnusableFileError
 from headrace.state.signing.keys import TrustedKeys
@@ -106,7 +107,7 @@ def record_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     mismatches = TrackedRecord(version, home).mismatches()
     of_files = [one for one in mismatches if one.what.startswith("file ")]
     is_busy = of_files and any(
-        lease.name == version.model and lease.state != "ended"
+        pipeline_of(lease) == version.model and lease.state != "ended"
         for lease in Leases(home.settings.database_url).all()[0]
     )
     yield from (one for one in mismatches if not (is_busy and one in of_files))

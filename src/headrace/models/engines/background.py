@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import sys
+from typing import Any
 
-from headrace.errors import HeadraceError
 from headrace.models.engines.building import build
-from headrace.models.engines.exporting import Order
-from headrace.state.temporary import own_temporary_folder
+from headrace.settings import Settings
+from headrace.state import background
+from headrace.state.ledger.rows import Version
 
 
-def main() -> None:
-    """Build what the first line of standard input orders."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    log = logging.getLogger("headrace")
-    log.setLevel(logging.INFO)
-    order = Order.model_validate_json(sys.stdin.buffer.readline())
-    with own_temporary_folder():
-        try:
-            build(order.version, order.opened)
-        except HeadraceError as error:
-            log.error("%s: no engine was built: %s", order.version, error)
+def _build(order: Any, settings: Settings) -> None:
+    build(Version.model_validate(order), settings)
 
 
 if __name__ == "__main__":
-    main()
+    background.perform(_build)

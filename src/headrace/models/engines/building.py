@@ -7,9 +7,7 @@ answers: an export may return without an error and have written no valid graph.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -30,15 +28,12 @@ from headrace.models.engines.stored import (
     read_record,
 )
 from headrace.settings import Settings
-from headrace.state import children
+from headrace.state import background
+from headrace.state.background import NICENESS
 from headrace.state.framed import FramedProcess
 from headrace.state.ledger.rows import Version
-from headrace.state.regular import open_log
-from headrace.state.temporary import shared_temporary_folder
 
 EXPORT_SECONDS = 600.0
-NICENESS = 10  # requests come first, but an export must not take forever
-_LOG, _LOG_BYTES = "engines.log", 2**20
 
 log = logging.getLogger("headrace")
 
@@ -50,7 +45,7 @@ def build(version: Version, settings: Settings) -> str:
         if settings.engines != "none":
             log.info("%s is served by Keras: %s for more", version, formats.EXTRA)
         return "keras"
-    with _only_builder(settings):
+    with background.one_at_a_time(settings, "engines.lock"):
         record = read_record(version, settings)
         if record is not None and record.is_current:
             if record.engine == "keras":
@@ -134,15 +129,6 @@ def _export(order: Order) -> BuildAttempt:
         process.close()
 
 
-@contextlib.contextmanager
-def _only_builder(settings: Settings) -> Iterator[None]:
-    """Wait until no other process of this home builds an engine."""
-    check_present(settings.home)
-    with (settings.home / "engines.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def prepare_in_background(version: Version, settings: Settings) -> None:
     """Have the engine of a version built by a process that outlives this one.
 
@@ -156,23 +142,7 @@ def prepare_in_background(version: Version, settings: Settings) -> None:
             or is_recorded(version, settings)
         ):
             return
-        path = settings.home / _LOG
-        is_long = path.is_file() and path.stat().st_size > _LOG_BYTES
-        order = Order(version=version, settings=settings.for_child())
-        with (
-            tempfile.TemporaryFile() as given,
-            open_log(path, is_new=is_long) as out,
-        ):
-            given.write(order.model_dump_json().encode() + b"\n")
-            given.seek(0)
-            children.start(
-                "headrace.models.engines.background",
-                niceness=NICENESS,
-                stdin=given,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                env={**os.environ, "TMPDIR": shared_temporary_folder()},
-            )
+        order, module = version.model_dump(mode="json"), f"{__package__}.background"
+        background.start(module, order, "engines.log", settings)
     except (OSError, HeadraceError) as error:
         log.debug("%s: no engine is built in the background: %s", version, error)

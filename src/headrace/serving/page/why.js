@@ -21,7 +21,7 @@ export class Why {
   }
 
   use(model) {
-    this.box.hidden = !model.explains;
+    this.box.hidden = !(model.explains || model.unexplained); // then it says why not
   }
 
   // `sent`: the model, the body and its type that an answer was given to.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError
+from headrace.explanations import why_not
 from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.gates.rows import JudgedRows
 from headrace.models.logged.loading import open_model
@@ -37,7 +38,11 @@ from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, suspected, weak
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.comparison import Opponents, compare
-from headrace.stages.evaluation.explained import explain
+from headrace.stages.evaluation.explained import (
+    are_wanted,
+    explain,
+    explain_if_possible,
+)
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
@@ -133,6 +138,43 @@ def evaluate(  # noqa: PLR0913
     )
 
 
+def check_maps(
+    spec: PipelineSpec,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    training: TrainingRecord,
+    home: Home,
+    folder: Path,
+) -> Metrics:
+    """Check the explanations of a model after its evaluation; they go to its run.
+
+    Args:
+        spec, snapshot, contract, training, folder: as `evaluate` had them.
+
+    Raises:
+        Refusal, UsageError, IntegrityError, DependencyError: as `explain` does.
+    """
+    records = Trained(snapshot, contract, training, folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-") as made,
+        _logged(home.tracking, training) as (file, _),
+    ):
+        place = Path(made)
+        (place / "pictures").mkdir()
+        model = open_model(file, training.model_uri, training.description).model
+        context = _context(spec, records, model, home.anchored, place)
+        judge = task(spec.task).judge.prepared(context)
+        answers = ask(model, {}, records.test, spec.evaluation.mistakes, judge)
+        evaluated = EvaluatedModel(context, answers, place / "pictures")
+        found = explain(evaluated, records, home)
+        for draw in found.drawings:
+            draw()
+        metrics, uri = dict(found.metrics), training.model_uri
+        home.tracking.log_metrics(training.run_id, metrics, model_uri=uri)
+        home.tracking.log_files(training.run_id, place)
+    return metrics
+
+
 def _context(
     spec: PipelineSpec, records: Trained, model: Any, store: AnchoredStore, place: Path
 ) -> Context:
@@ -178,8 +220,8 @@ def _look(
         parts.add(climb(evaluated, champion_rungs(opponents, records.test)))
     if any(g.kind == "shortcut" for g in spec.gates):
         parts.add(cover_marks(evaluated))
-    if how.depth != "quick":
-        parts.add(explain(evaluated, records, home))
+    if are_wanted(spec) and not why_not(context.data):
+        parts.add(explain_if_possible(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
     parts.add(suspected.look_for(context, judge, records, evaluated.folder, home))
     return rows

@@ -17,12 +17,10 @@ from headrace.explanations.parts import strongest
 from headrace.explanations.places import Map
 from headrace.explanations.sanity import check_sanity
 from headrace.explanations.showing import ShownItem, draw_explanations
+from headrace.explanations.verdict import PRIVATE
 from headrace.models import builder_name
-from headrace.records import (
-    DataDescription,
-    Metrics,
-    TrainingRecord,
-)
+from headrace.records import DataDescription, Metrics
+from headrace.spec import PipelineSpec
 from headrace.stages.evaluation.answers import items_at
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Trained
 from headrace.stages.evaluation.report import in_one_line
@@ -30,47 +28,65 @@ from headrace.stages.fitting.data import cut_of
 from headrace.stages.ingredients import TAG, restore
 from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
 from headrace.stages.references.seeds_and_labels import OTHERS, fit_seed_and_labels
+from headrace.stages.size import SMALL, size_of
 from headrace.state.home import Home
 from headrace.tasks import Judged, task
 from headrace.tasks.forms import Context
 
-CHEAP_SECONDS = 3.0  # of all epochs of the training, on all processors together
 CHECKED, _FEWEST_CHECKED = 24, 8  # test items
 _CHECKED_BYTES = 2**25
 _PIECES = 400  # of the checked items of a network with frozen layers, together
 MISTAKES, TYPICAL = 6, 10  # items that are shown
-# Of the epochs, where the check is to cost little; digits had 0.57 after two of ten, in
+# Of the epochs, where the training is small; digits had 0.57 after two of ten, in
 # place of 0.74, for the likeness with another seed.
 _SHARE, _FEWEST_EPOCHS = 4, 3
 _RANGES = 5
 log = logging.getLogger("headrace")
 
 
+def are_wanted(spec: PipelineSpec) -> bool:
+    """Whether the explanations of a model are checked before the verdict on it."""
+    named = [n for g in spec.gates for n in (g.metric, g.arguments.get("to", ""))]
+    own = tuple(f"{method}_" for method in METHODS)
+    is_judged = any(str(name).startswith(own) for name in named)
+    return spec.evaluation.depth == "full" or is_judged
+
+
+def explain_if_possible(
+    evaluated: EvaluatedModel, trained: Trained, home: Home
+) -> Look:
+    """The same as `explain`; nothing, and a warning, where it cannot be done."""
+    try:
+        return explain(evaluated, trained, home)
+    except IntegrityError:
+        raise
+    except (Refusal, UsageError) as error:  # also where the run has no such record
+        log.warning("evaluate: explanations are not checked: %s", error)
+        return Look()
+
+
 def explain(evaluated: EvaluatedModel, trained: Trained, home: Home) -> Look:
     """Check the explanations of a model, and explain chosen answers.
 
     Two reference models are fitted for the check, once for each recipe and snapshot.
-    Where the training took long, that is done only with ``evaluation.depth = "full"``.
 
     Args:
         evaluated: the evaluation.
         trained: the records of the model.
 
     Raises:
+        Refusal: the answers of the model are not explained, or a training diverged.
+        UsageError: the run has no record of the pipeline's own code.
         IntegrityError: the snapshot, or the record of the training, is damaged.
         DependencyError: the store, the ledger or MLflow failed.
     """
     context, answers = evaluated.context, evaluated.answers
     spec, data = context.spec, context.data
-    is_full = spec.evaluation.depth == "full"
-    cheap = seconds_of(trained.training, spec.training.epochs) <= CHEAP_SECONDS
-    # Further models of the same rows would spend privacy.
-    if why_not(data) or not (is_full or cheap) or spec.training.privacy:
-        return Look()
+    if reason := PRIVATE if spec.training.privacy else why_not(data):
+        raise Refusal(f"{reason}.")
     explainer = Explainer(context.model, data)
     if explainer.network is None:
-        log.info("evaluate: answers are not explained: %s", explainer.no_gradients)
-        return Look()
+        raise Refusal(f"the model is not explained: {explainer.no_gradients}.")
     chosen = task(data.task).explained.chosen(answers.judged.outputs)
     rows = list(range(min(_checked(data), len(chosen))))
     sample = [
@@ -81,26 +97,16 @@ def explain(evaluated: EvaluatedModel, trained: Trained, home: Home) -> Look:
         explainer.freeze(*cut)
         sample = _with_few_pieces(sample)
     epochs = spec.training.epochs
-    if not is_full:
+    is_small = size_of(trained.training, len(trained.train), epochs) <= SMALL
+    if is_small and spec.evaluation.depth != "full":
         epochs = min(epochs, max(_FEWEST_EPOCHS, -(-epochs // _SHARE)))
-    try:
-        others = _references(context, trained, epochs, home)
-    except IntegrityError:
-        raise
-    except (Refusal, UsageError) as error:  # also where the run has no such record
-        log.warning("evaluate: explanations are not checked: %s", error)
-        return Look()
+    others = _references(context, trained, epochs, home)
     metrics = check_sanity(explainer, sample, others)
     shown = _explain_chosen(explainer, evaluated, metrics)
     if not shown:
         return Look(metrics)
     draw = functools.partial(draw_explanations, shown, data, evaluated.folder)
     return Look(metrics, drawings=[draw])
-
-
-def seconds_of(training: TrainingRecord, epochs: int) -> float:
-    """How long a training took, in seconds of processors; infinity if unknown."""
-    return epochs * training.metrics.get("epoch_cpu_seconds", float("inf"))
 
 
 def _checked(data: DataDescription) -> int:

@@ -7,6 +7,7 @@ not used here.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Iterator, Mapping
@@ -85,6 +86,7 @@ class FittedModel:
         epochs: the metrics of each.
         finished: the metrics of `Head.finish` and `Head.complete`, such as a
             temperature.
+        parameters: the number of those that were fitted.
         inexact: attributes of the user's callbacks that checkpoints do not store.
         privacy: what a private fit has spent; None of any other.
         is_stopped: whether it ended before the last epoch of its recipe.
@@ -96,6 +98,7 @@ class FittedModel:
     finished: Metrics
     execution: Execution
     weights_digest: str
+    parameters: int
     inexact: tuple[str, ...] = ()
     privacy: PrivacyRecord | None = None
     is_stopped: bool = False
@@ -120,8 +123,9 @@ class FittedModel:
 
         ``stopped_epoch`` is among them where it ended before its last epoch.
         """
+        fit = {"best_epoch": self.best_epoch, "parameters": self.parameters}
         stopped = {"stopped_epoch": len(self.epochs)} if self.is_stopped else {}
-        return {"best_epoch": self.best_epoch, **stopped, **self.finished}
+        return {**fit, **stopped, **self.finished}
 
 
 class Fit:
@@ -238,6 +242,7 @@ class Fit:
             finished={**finished, **more},
             execution=setup.execution,
             weights_digest=weights_digest(model),
+            parameters=sum(math.prod(v.shape) for v in self.network.trainable_weights),
             inexact=tuple(sorted(self._loop.callbacks.inexact)),
             privacy=self.privacy.record(progress.total_steps) if self.privacy else None,
             is_stopped=progress.epoch < setup.spec.epochs,

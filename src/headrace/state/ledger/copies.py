@@ -38,7 +38,7 @@ from headrace.state.ledger.stripped import check_copied, copied_files, last_file
 from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.store import Store
 
-_OF_VERSION = ("version", "approval", "binding")
+_OF_VERSION = ("version", "approval", "binding", "map_check")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 log = logging.getLogger("headrace")
 

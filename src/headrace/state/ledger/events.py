@@ -24,7 +24,7 @@ from headrace.records import Record
 FORMAT = 3
 # The kinds of rows on which decisions rest; with those that have a model.
 DECIDING = ("version", "evidence", "entry", "approval", "binding")
-OF_MODEL = (*DECIDING, "tampering")
+OF_MODEL = (*DECIDING, "tampering", "map_check")
 COPY_FOLDER = "ledger"  # of the store, with a copy of the rows
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"

@@ -15,12 +15,18 @@ from collections.abc import Iterator
 from headrace.errors import DependencyError, HeadraceError
 from headrace.interrupts import interrupt_now
 from headrace.settings import Settings
-from headrace.state.ledger.leases import Lease, Leases, lease_lost
+from headrace.state.ledger.leases import (
+    PATIENCE_SECONDS,
+    Lease,
+    Leases,
+    lease_lost,
+)
 
 RENEWAL_SECONDS = 15.0
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 1.0
 FLOW_RUN = "flow-run/"  # prefix of the name of a lease on a flow run
+_MAPS = f"{FLOW_RUN}explain-"
 COLLECTING = "gc/"  # the lease of `headrace gc`; no pipeline has such a name
 
 log = logging.getLogger("headrace")
@@ -133,6 +139,29 @@ def heartbeat(
     """
     name = f"{FLOW_RUN}{flow_run_id}/{pipeline}".rstrip("/")
     return hold(settings, name, flow_run_id)
+
+
+def checking_maps(model: str, version: int) -> str:
+    """The name of the lease with which the explanations of a version are checked."""
+    return f"{_MAPS}{version}/{model}"
+
+
+def wait_for_maps(settings: Settings, name: str = _MAPS) -> bool:
+    """Wait for checks of explanations, up to a minute; returns whether there were any.
+
+    Args:
+        name: of the lease of one; by default all.
+    """
+    leases, began, waited = Leases(settings.database_url), time.monotonic(), False
+    while time.monotonic() < began + PATIENCE_SECONDS:
+        held, now = leases.all()
+        if not any(x.name.startswith(name) and x.is_alive(now) for x in held):
+            break
+        if not waited:
+            log.info("explanations are being checked: waiting for that")
+        waited = True
+        time.sleep(POLL_SECONDS / 4)
+    return waited
 
 
 def pipeline_of(lease: Lease) -> str:

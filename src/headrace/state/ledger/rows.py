@@ -194,6 +194,37 @@ class Evidence(Evaluated, Event):
         )
 
 
+class MapCheck(Event):
+    """What a check of explanations has measured, after the evaluation of a version.
+
+    Attributes:
+        step: 1, 2, 3 … in one version; the last one is valid.
+        metrics: that say whether its maps are shown.
+        reason: why nothing could be measured; empty if it was.
+        model_digest: sha256 of the model file that was checked.
+        when: ISO 8601, UTC.
+    """
+
+    KIND: ClassVar = "map_check"
+    SUBJECT: ClassVar = "version"
+    STEP: ClassVar = "step"
+
+    model: str
+    version: int
+    step: int | None = None
+    metrics: Mapping[str, float | None] = {}
+    reason: str = ""
+    snapshot_digest: str
+    model_digest: str
+    who: str = ""
+    when: str = Field(default_factory=utc_now)
+
+    @property
+    def rests_on(self) -> Key:
+        """The version."""
+        return key_of_version(self.model, self.version)
+
+
 class Entry(Event):
     """One promotion or rollback.
 

@@ -16,10 +16,11 @@ from headrace.errors import PromotionError
 from headrace.state.ledger.database import Condition
 from headrace.state.ledger.events import EVENTS, Event, Key, utc_now
 from headrace.state.ledger.journal import about
-from headrace.state.ledger.rows import key_of_version
+from headrace.state.ledger.rows import Evidence, MapCheck, key_of_version
 from headrace.state.ledger.tamperings import Subject, Tampering
-from headrace.state.ledger.versions import Versions
+from headrace.state.ledger.versions import Versions, is_of
 
+MEASURED = "occlusion_random_weights"  # among the metrics of each check of maps
 TIMEOUT = "timeout"  # recorded as the one who rejected an expired request
 
 
@@ -149,6 +150,23 @@ class Steps(Versions):
         """The last step of everything that was ever found, by its subject."""
         return {step.subject: step for step in self.tamperings()}
 
+    def map_checks(self, model: str, version: int) -> list[MapCheck]:
+        """The checks of a version's explanations, oldest first.
+
+        One that was made before a verdict is evidence, whose metrics are all of those
+        of the evaluation.
+        """
+        rows = self._read([Evidence, MapCheck], is_of(model, version))
+        return [
+            row if isinstance(row, MapCheck) else _as_check(row)
+            for row in rows
+            if isinstance(row, MapCheck) or MEASURED in row.metrics
+        ]
+
+    def add_map_check(self, check: MapCheck) -> MapCheck:
+        """Add what a check of explanations has measured."""
+        return self._add(check)
+
     def add_tampering(
         self, step: Tampering, latest: Mapping[Subject, Tampering]
     ) -> bool:
@@ -168,3 +186,8 @@ class Steps(Versions):
         except sa.exc.IntegrityError:
             return False
         return True
+
+
+def _as_check(evidence: Evidence) -> MapCheck:
+    names = {"model", "version", "metrics", "snapshot_digest", "model_digest"}
+    return MapCheck(**evidence.model_dump(include=names), when=evidence.created)

@@ -170,7 +170,7 @@ class Versions(Disposals):
 
     def evidence_of(self, model: str, version: int | None = None) -> list[Evidence]:
         """All evidence for a version, or for a model, oldest first."""
-        own = [] if version is None else [_is_of(model, version)]
+        own = [] if version is None else [is_of(model, version)]
         return self._all(Evidence, about(model), *own)
 
     def find_evidence(
@@ -202,7 +202,7 @@ class Versions(Disposals):
 
     def latest_evidence(self, model: str, version: int) -> Evidence | None:
         """The last evidence for a version, experiments included."""
-        return self._last(Evidence, about(model), _is_of(model, version))
+        return self._last(Evidence, about(model), is_of(model, version))
 
     def newest_evidence(self, model: str) -> Evidence | None:
         """The last evidence for the version that came last, without experiments."""
@@ -268,7 +268,7 @@ def _is_version(model: str) -> Condition:
     return (_VERSIONS.c.kind == Version.KIND) & (_VERSIONS.c.model == model)
 
 
-def _is_of(model: str, version: int) -> Condition:
+def is_of(model: str, version: int) -> Condition:
     """That a row rests on a version."""
     own = _is_version(model), _VERSIONS.c.subject == str(version)
     number = sa.select(_VERSIONS.c.number).where(*own)

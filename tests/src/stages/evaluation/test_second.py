@@ -55,21 +55,30 @@ def test_each_test_row_is_answered_by_the_model_of_the_other_half(trained):
     np.testing.assert_allclose(second(tail), whole[count:], atol=1e-6)
 
 
-def test_models_that_take_long_are_fitted_only_at_full_depth(trained):
+def test_large_models_are_fitted_only_at_full_depth(trained):
     part = part_of(trained, "test")
-    slow = trained.good.model_copy(
-        update={"metrics": {**trained.good.metrics, "epoch_cpu_seconds": 3600.0}}
+    large = trained.good.model_copy(
+        update={"metrics": {**trained.good.metrics, "parameters": 1e12}}
     )
-    place = trained.snapshot, trained.contract, slow, trained.folder
+    place = trained.snapshot, trained.contract, large, trained.folder
     second = SecondOpinion(trained.spec, parts.Trained(*place))
     assert second(part) is None
     [finding] = second.findings
     assert 'depth = "full"' in finding.message
     assert "not listed" in finding.message
+    assert "test rows x epochs x parameters: 1.8e+14" in finding.message
 
     full = trained.spec.evaluation.model_copy(update={"depth": "full"})
     spec = trained.spec.model_copy(update={"evaluation": full})
     assert SecondOpinion(spec, parts.Trained(*place))(part) is not None
+
+
+def test_how_fast_the_machine_was_changes_nothing(trained):
+    part, metrics = part_of(trained, "test"), trained.good.metrics
+    slow = {"metrics": {**metrics, "epoch_cpu_seconds": 3600.0}}
+    training = trained.good.model_copy(update=slow)
+    place = trained.snapshot, trained.contract, training, trained.folder
+    assert SecondOpinion(trained.spec, parts.Trained(*place))(part) is not None
 
 
 def test_a_training_that_fails_is_no_second_opinion(trained):
