@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
-from headrace.spec.fields import option
+from headrace.spec.fields import added, option
 from headrace.spec.tables import SpecTable
 
 if TYPE_CHECKING:
@@ -48,13 +47,12 @@ class PrivacySpec(SpecTable):
         gt=0,
         allow_inf_nan=False,
     )
-    delta: float | None = option(
+    delta: float | None = added(
         None,
         "the probability with which the bound epsilon may not hold, well below 1 / "
         "rows of train; by default a hundredth of that",
         gt=0,
         lt=1,
-        exclude_if=operator.not_,
     )
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ from headrace.spec.checks import (
     check_encoding,
     check_timezone,
 )
-from headrace.spec.fields import option, share
+from headrace.spec.fields import added, option, share
 
 
 class SpecTable(BaseModel):
@@ -76,30 +76,26 @@ class _Data(SpecTable):
     )
     test_groups: tuple[str, ...] = option((), "the groups that are the test split")
     where: str | None = option(None, "the rows of a table to use, such as lang == 'en'")
-    encoding: Annotated[str | None, AfterValidator(check_encoding)] = option(
+    encoding: Annotated[str | None, AfterValidator(check_encoding)] = added(
         None,
         "of tables and .txt files, such as gb18030; by default detected",
-        exclude_if=lambda name: name is None,
     )
-    header: int | None = option(
+    header: int | None = added(
         None,
         "the line of a CSV, TSV or similar table that names its columns, from 1, or 0 "
         "for none; lines above it are left out; by default found by its content",
         ge=0,
-        exclude_if=lambda line: line is None,
     )
-    separator: str | None = option(
+    separator: str | None = added(
         None,
         "texts only: what parts a long text into documents, such as a blank line",
         min_length=1,
-        exclude_if=lambda text: text is None,
     )
-    label_separator: str | None = option(
+    label_separator: str | None = added(
         None,
         "tagging only: what parts a cell of labels into tags, such as |; without it, "
         "cells are lists of tags",
         min_length=1,
-        exclude_if=lambda text: text is None,
     )
     classes: tuple[str, ...] | None = option(
         None, "the labels or tags; by default those in the data", min_length=2
@@ -107,12 +103,11 @@ class _Data(SpecTable):
     test_fraction: float = option(
         0.2, "share of the test split, where the source has none of its own", gt=0, lt=1
     )
-    max_item_bytes: int | None = option(
+    max_item_bytes: int | None = added(
         None,
         "bytes of one item, decoded, in place of HEADRACE_MAX_ITEM_BYTES: larger ones "
         "are set aside",
         gt=0,
-        exclude_if=lambda limit: limit is None,
     )
     quarantine_limit: float = share(0.05, "share of rows that may be quarantined")
     leak_limit: float = share(0.01, "share of test rows that may also be in train")
@@ -229,19 +224,17 @@ class ModelSpec(SpecTable):
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="keyword arguments of the builder"
     )
-    against: str = option(
+    against: str = added(
         "",
         "another family of models, which is trained as well, with a recipe of its own; "
         "of both the one with the lower validation loss is kept, so that the run goes "
         "on as if the file named that one",
-        exclude_if=operator.not_,
     )
-    backbone: str = option(
+    backbone: str = added(
         "",
         "sha256 of the backbone that the argument preset must name; by default what it "
         "names when a run begins, which fills it in",
         pattern=r"^([0-9a-f]{64})?$",
-        exclude_if=operator.not_,
     )
 
     @property
@@ -287,16 +280,14 @@ class PromotionSpec(SpecTable):
     four_eyes: bool = option(
         False, "approval only: whoever started the run may not approve it"
     )
-    signed: bool = option(
+    signed: bool = added(
         False,
         "only a version is promoted whose files and record have a valid signature",
-        exclude_if=operator.not_,
     )
-    licence: tuple[str, ...] = option(
+    licence: tuple[str, ...] = added(
         (),
         "SPDX identifiers, such as Apache-2.0: only a version is promoted whose "
         "pretrained backbone has one of these licences; without any, each is allowed",
-        exclude_if=operator.not_,
     )
 
 

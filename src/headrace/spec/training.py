@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
-import operator
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
 from headrace.spec.augment import AugmentSpec
-from headrace.spec.fields import option, share
+from headrace.spec.fields import added, option, share
 from headrace.spec.privacy import PrivacySpec, find_conflict
 from headrace.spec.tables import SpecTable, WithArguments
 
@@ -110,12 +109,11 @@ class TrainingSpec(SpecTable):
     """
 
     epochs: int = option(10, "passes over the train split", ge=1, le=10_000)
-    patience: int = option(
+    patience: int = added(
         0,
         "early stopping: end after so many epochs without a lower validation loss, "
         "with the best epoch's weights; 0: never",
         ge=0,
-        exclude_if=operator.not_,
     )
     batch_size: int = option(128, "items in one training step", ge=1, le=65_536)
     optimizer: str | Named = option(
@@ -136,24 +134,21 @@ class TrainingSpec(SpecTable):
         "beginning at learning_rate; or a module:function that takes learning_rate "
         "and returns one",
     )
-    loss: str | Named | None = option(
+    loss: str | Named | None = added(
         None,
         "one of keras.losses, or a module:function of (targets, outputs); by default "
         "the task's own",
-        exclude_if=lambda value: value is None,
     )
-    metrics: tuple[str | Named, ...] = option(
+    metrics: tuple[str | Named, ...] = added(
         (),
         "measured on the validation split after each epoch, beside the task's own: of "
         "keras.metrics, or a module:function of (targets, outputs)",
-        exclude_if=operator.not_,
     )
-    callbacks: tuple[str | Named, ...] = option(
+    callbacks: tuple[str | Named, ...] = added(
         (),
         "called before and after each epoch: EarlyStopping, LearningRateScheduler, "
         "ReduceLROnPlateau, or a module:function that returns a "
         "keras.callbacks.Callback",
-        exclude_if=operator.not_,
     )
     label_smoothing: float = share(
         0.0, "share of each target that is spread over all classes", below=0.5
@@ -164,40 +159,35 @@ class TrainingSpec(SpecTable):
         "with the lowest loss on the validation split",
     )
     weight_decay: float = share(0.0, "of any optimizer but sgd; adam is adamw")
-    canaries: int = option(
+    canaries: int = added(
         0,
         "random texts that are planted in train, to measure what a language model "
         "remembers of a text that it saw once; 0: none",
         ge=0,
         le=1_000,
-        exclude_if=operator.not_,
     )
-    ngrams: int = option(
+    ngrams: int = added(
         0,
         "the longest n-grams, in characters, of a Kneser-Ney model that a language "
         "model is mixed with after the fit, by the shares that are best on the "
         "validation split; 0: none",
         ge=0,
         le=8,
-        exclude_if=operator.not_,
     )
-    privacy: PrivacySpec | None = option(
+    privacy: PrivacySpec | None = added(
         None,
         "differentially private training; by default none",
-        exclude_if=lambda value: value is None,
     )
-    augment: AugmentSpec | None = option(
+    augment: AugmentSpec | None = added(
         None,
         "augmentation: how items are changed anew in each epoch; by default not at "
         "all, beyond what the family does by itself",
-        exclude_if=lambda value: value is None,
     )
-    precision: Literal["auto", "float32", "mixed_bfloat16"] = option(
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = added(
         "auto",
         "of the products in a training step: float32; mixed_bfloat16, in which layers "
         "that multiply by a kernel compute in bfloat16, and all else in float32; auto, "
         "which is mixed_bfloat16 on a GPU that has it, and float32 elsewhere",
-        exclude_if=lambda value: value == "auto",
     )
     seed: int = option(
         1,
