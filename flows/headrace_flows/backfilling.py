@@ -8,7 +8,6 @@ to the training, may be done ahead for several dates at once.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import json
@@ -123,16 +122,12 @@ class Backfill:
         """
         with contextlib.ExitStack() as stack:
             ahead: list[Future[None]] = []
-            if place is not None:
+            if place is not None and tasks:
                 from headrace_flows.spreading import begun
 
-                folder = functools.cache(
-                    functools.partial(record_folder, home=self._home)
-                )
-                pieces = [
-                    self._training(task, folder(task.spec.name, task.folder))
-                    for task in tasks
-                ]
+                first = tasks[0]  # all are of its pipeline
+                folder = record_folder(first.spec.name, first.folder, self._home)
+                pieces = [self._training(task, folder) for task in tasks]
                 trainings = number_of(len(pieces), "trainings")
                 at_once, where = place.at_once, place.where
                 log.info("backfill: %s ahead, %d at once %s", trainings, at_once, where)

@@ -94,7 +94,7 @@ def ended(run: Run) -> tuple[Summary, int]:
         The summary, and the command's exit code.
     """
     if done := finished(run):
-        check_later(run, done[0].version, run.plan.settings)  # if one was killed
+        check_later(run, done[0].version, run.plan.home)  # if one was killed
         return done
     run.turn.look_back()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.training import is_own
 from headrace.state.home import Home
+from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import unpack_folder
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
@@ -74,11 +76,6 @@ def train(
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
             prepare_serving(run, registration)
-        explain_later(run)
-        if promotion.status == "refused":
-            return Failed(name="Refused", message=promotion.reason)
-        name = promotion.status.capitalize()
-        return Completed(name=name, message=promotion.reason)
     except Refusal:
         publish_report(run)
         raise
@@ -88,6 +85,10 @@ def train(
         if current.get(None) is None:  # a worker's: Prefect may run it again
             raise
         return Cancelled(message="Ended by a termination signal.")
+    explain_later(run)
+    if promotion.status == "refused":
+        return Failed(name="Refused", message=promotion.reason)
+    return Completed(name=promotion.status.capitalize(), message=promotion.reason)
 
 
 def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
@@ -100,11 +101,16 @@ def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
 def explain_later(run: Run) -> None:
     """Have the explanations of the version checked; a worker's flow waits for that.
 
-    Nobody waits for its answer, and its container may end with it.
+    Nobody waits for its answer, and its container may end with it. The run is over: a
+    signal ends the wait alone.
     """
-    process = check_later(run, run.version, run.plan.settings)
+    process, settings = check_later(run, run.version, run.plan.home), run.plan.settings
     if process is not None and current.get(None) is None:
-        process.wait()
+        with (
+            contextlib.suppress(KeyboardInterrupt, TerminationSignal),
+            heartbeat(settings, run.flow_run_id, run.spec.name),
+        ):
+            process.wait()
 
 
 def new_run(

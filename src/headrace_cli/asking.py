@@ -109,10 +109,11 @@ def explain(  # noqa: PLR0913
 def _check(model: str) -> None:
     from headrace.evidence.maps import check_maps
     from headrace.explanations.verdict import sanity_of, sentences
+    from headrace.state.home import Home
 
     settings = prepared()
     version, is_new = check_maps(model, settings)
-    sanity = sanity_of(version.model, version.version, settings)
+    sanity = sanity_of(version.model, version.version, Home(settings).ledger)
     passed = any(one.status == "passed" for one in sanity.values())
     value = {
         "status": "ok" if passed else "refused",

@@ -177,21 +177,32 @@ def test_the_size_of_the_training_decides_and_not_its_time(
         contract=contract,
     )
     monkeypatch.setattr(maps.background, "start", lambda *_, **__: "started")
-    assert bool(check_later(run, 1, trained.settings)) == is_started
-    assert check_later(run, None, trained.settings) is None
+    assert bool(check_later(run, 1, trained.home)) == is_started
+    assert check_later(run, None, trained.home) is None
 
 
-def test_a_flow_of_a_worker_waits_for_the_check_and_a_command_does_not(monkeypatch):
-    waited = []
-    process = SimpleNamespace(wait=lambda: waited.append(1))
-    monkeypatch.setattr(train, "check_later", lambda *_: process)
-    run = SimpleNamespace(version=1, plan=SimpleNamespace(settings=None))
+@pytest.mark.parametrize("signal", [None, KeyboardInterrupt])
+def test_a_flow_of_a_worker_waits_for_the_check_and_lives_meanwhile(
+    monkeypatch, tmp_path, signal
+):
+    settings, alive = Settings(home=tmp_path / "home").prepare_home(), []
+
+    def wait():
+        leases, now = Leases(settings.database_url).all()
+        alive.extend(lease.name for lease in leases if lease.is_alive(now))
+        if signal:
+            raise signal
+
+    monkeypatch.setattr(train, "check_later", lambda *_: SimpleNamespace(wait=wait))
+    plan = SimpleNamespace(settings=settings, home=None)
+    spec = SimpleNamespace(name="blobs")
+    run = SimpleNamespace(version=1, plan=plan, flow_run_id="1", spec=spec)
     token = current.set(run)
     train.explain_later(run)
     current.reset(token)
-    assert waited == []
+    assert alive == [], "a command does not wait"
     train.explain_later(run)
-    assert waited == [1]
+    assert alive == ["flow-run/1/blobs"]
 
 
 def test_any_version_says_how_its_check_is_made_and_the_command_makes_it(

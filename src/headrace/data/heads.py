@@ -65,7 +65,7 @@ def check_ledger(
         own = ledger.find_wrong_own(model, seal.report)
         chain = dataclasses.replace(chain, problem=own)
     if chain.problem and not is_after_seal:
-        home.seals.drop()
+        home.seals.drop(ledger)
     signatures = ledger.check_signatures(trusted, after, model)
     problem = chain.problem or signatures.problem
     if trusted and not problem:

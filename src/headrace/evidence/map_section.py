@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.evidence.pictured import FOLDER, maps_in
-from headrace.explanations.verdict import sentences, verdicts_of
+from headrace.explanations.verdict import Verdict, sentences
 from headrace.pages import render
 from headrace.state.folders import card_key
 from headrace.state.home import Home
@@ -18,9 +18,7 @@ _TEMPLATE = "explanations.html"
 _BEGIN, _END = "<!-- explanations -->", "<!-- end of explanations -->"
 
 
-def show_maps(
-    version: Version, metrics: Mapping[str, float | None], home: Home
-) -> None:
+def show_maps(version: Version, verdicts: Mapping[str, Verdict], home: Home) -> None:
     """Put what was found into the page of a version's run, if that has the section."""
     run_id = version.run_id
     page = home.anchored.read(card_key(run_id)) or b""
@@ -30,7 +28,7 @@ def show_maps(
         return
     section = render(
         _TEMPLATE,
-        explanations=sentences(verdicts_of(metrics)),
+        explanations=sentences(verdicts),
         maps=maps_in(home.tracking.run_files(run_id, FOLDER)),
     )
     keep_page(run_id, f"{head}{section.strip()}{tail}", home)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, IntegrityError, Refusal, UsageError
+from headrace.explanations.verdict import impossible, verdicts_of
 from headrace.extensions import task_default
 from headrace.home import check_present
 from headrace.settings import Settings
@@ -77,10 +78,12 @@ def _check(version: Version, home: Home) -> None:
     except IntegrityError:
         raise
     except (Refusal, UsageError) as error:
-        _record(version, home, reason=error.message.rstrip("."))
+        reason = error.message.rstrip(".")
+        show_maps(version, impossible(version.model, version.version, reason), home)
+        _record(version, home, reason=reason)
         raise
     check_present(home.settings.home)  # it took seconds
-    show_maps(version, metrics, home)
+    show_maps(version, verdicts_of(metrics), home)
     _record(version, home, metrics=metrics)
 
 
@@ -110,7 +113,7 @@ def _measured(version: Version, home: Home) -> Metrics:
 
 
 def check_later(
-    run: RunSoFar, version: int | None, settings: Settings
+    run: RunSoFar, version: int | None, home: Home
 ) -> subprocess.Popen[bytes] | None:
     """Have the explanations of a run's version checked by a process that outlives this.
 
@@ -127,11 +130,13 @@ def check_later(
     is_wanted = spec.evaluation.depth == "auto" and not spec.training.privacy
     if not (is_wanted and size <= SMALL and task_default(spec.task, "EXPLAINS")):
         return None
+    settings = home.settings
     try:
+        if home.ledger.map_checks(spec.name, version):
+            return None
         leases = Leases(settings.database_url)
         current = leases.current(checking_maps(spec.name, version))
-        is_begun = current is not None and current.is_alive(leases.now())
-        if is_begun or Home(settings).ledger.map_checks(spec.name, version):
+        if current is not None and current.is_alive(leases.now()):
             return None
         # On the processor: a next training may want the whole of a GPU.
         own = {"CUDA_VISIBLE_DEVICES": "-1"}

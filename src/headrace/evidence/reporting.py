@@ -193,7 +193,7 @@ def _explanations(outcome: RunSoFar, home: Home) -> list[str]:
     name, metrics = outcome.spec.name, evaluation.metrics
     if MEASURED in metrics:  # also of a run that registered nothing
         return sentences(verdicts_of(metrics))
-    return sentences(sanity_of(name, outcome.version, home.settings))
+    return sentences(sanity_of(name, outcome.version, home.ledger))
 
 
 def _fields(spec: PipelineSpec) -> dict[str, Any]:

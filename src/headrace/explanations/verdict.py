@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from headrace.state.home import Home
 from headrace.state.ledger.steps import MEASURED
 from headrace.wire import Answer
 
 if TYPE_CHECKING:
-    from headrace.settings import Settings
+    from headrace.state.ledger import Ledger
 
 METHODS = {"gradients": "integrated gradients", "occlusion": "occlusion"}
 MOST_ALIKE, LEAST_ALIKE, LARGEST_ERROR = 0.1, 0.5, 0.01
@@ -96,37 +95,44 @@ def verdicts_of(metrics: Mapping[str, float | None]) -> dict[str, Verdict]:
     return {method: verdict_of(metrics, method) for method in METHODS}
 
 
-def sanity_of(
-    model: str, version: int | None, settings: Settings
-) -> dict[str, Verdict]:
+def sanity_of(model: str, version: int | None, ledger: Ledger) -> dict[str, Verdict]:
     """The verdict on each method, by the last check in the ledger.
 
     Args:
         model: its name.
         version: None: it is not registered, and nothing was checked.
-        settings: where the ledger is.
+        ledger: with its checks.
 
     Raises:
+        NotFoundError: there is no such version.
         DependencyError: the ledger does not answer.
     """
     if version is None:
-        return _unchecked("maps were not checked: the model has no version")
-    ledger = Home(settings).ledger
+        return unchecked("maps were not checked: the model has no version")
     if checks := ledger.map_checks(model, version):
         if checks[-1].reason:
-            return _unchecked(f"maps could not be checked: {checks[-1].reason}")
+            return impossible(model, version, checks[-1].reason)
         return verdicts_of(checks[-1].metrics)
     if ledger.version(model, version).details.get("training", {}).get("privacy"):
-        return _unchecked(PRIVATE)
+        return unchecked(PRIVATE)
     is_champion = ledger.champions().get(model) == version
     name = model if is_champion else f"{model}/{version}"
-    return _unchecked(
+    return unchecked(
         "maps were not checked, which takes two more trainings: `headrace explain "
         f"{name} --check` does it"
     )
 
 
-def _unchecked(reason: str) -> dict[str, Verdict]:
+def impossible(model: str, version: int, reason: str) -> dict[str, Verdict]:
+    """The verdicts on a version that could not be checked, for a reason."""
+    return unchecked(
+        f"maps could not be checked: {reason}; `headrace explain {model}/{version} "
+        "--check` tries again"
+    )
+
+
+def unchecked(reason: str) -> dict[str, Verdict]:
+    """The verdicts on a version that was not checked, for a reason."""
     return {m: Verdict(status="unchecked", reason=reason) for m in METHODS}
 
 

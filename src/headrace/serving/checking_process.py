@@ -7,12 +7,13 @@ import logging
 from functools import partial
 from logging.handlers import BufferingHandler
 
-from headrace.errors import DependencyError
+from headrace.errors import HeadraceError
 from headrace.explanations.verdict import sanity_of
 from headrace.models.engines.stored import open_and_check, read_stored
 from headrace.serving.checking import Checked
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames
+from headrace.state.home import Home
 from headrace.state.ledger.rows import Version
 
 _MOST_NOTES = 100
@@ -37,8 +38,9 @@ def _check(
         engine.close()
         record, shape = stored.record, stored.golden.outputs.shape[1:]
     sanity = None
-    with contextlib.suppress(DependencyError):
-        sanity = sanity_of(version.model, version.version, settings)
+    with contextlib.suppress(HeadraceError):
+        ledger = Home(settings).ledger
+        sanity = sanity_of(version.model, version.version, ledger)
     notes = tuple(entry.getMessage() for entry in logged.buffer)
     checked = Checked(engine=record, shape=shape, sanity=sanity, notes=notes)
     return checked.model_dump(mode="json"), b""

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.explanations.verdict import sanity_of
+from headrace.explanations.verdict import sanity_of, unchecked
 from headrace.media import medium
 from headrace.models.engines import EngineProcess
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
@@ -25,6 +25,7 @@ from headrace.serving.plain import PlainReader
 from headrace.serving.replies import unavailable
 from headrace.serving.tensors import Tensors
 from headrace.serving.texts import TextProcess
+from headrace.state.home import Home
 from headrace.tasks import task
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from headrace.models.engines import Engine
     from headrace.serving.answered import Role
     from headrace.settings import Settings
-    from headrace.state.ledger import Version
+    from headrace.state.ledger import Ledger, Version
     from headrace.tasks.forms import Outputs
     from headrace.use.generating import TextRequest as Wish
 
@@ -79,8 +80,7 @@ class Served:
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}
         self.start = json.dumps(names, separators=(",", ":"))[:-1]
-        self.sanity = sanity_of(row.model, None, settings)
-        self._settings = settings
+        self.sanity = unchecked("maps were not checked: the ledger was not asked")
         self.explaining = asyncio.Semaphore(1)
         self.gradients = GradientsProcess(row, settings)
         self.inline_rows = 0
@@ -116,10 +116,9 @@ class Served:
             return ""
         return "; ".join(dict.fromkeys(one.reason for one in self.sanity.values()))
 
-    def read_sanity(self) -> None:
+    def read_sanity(self, ledger: Ledger) -> None:
         """Read from the ledger whether its answers may be explained."""
-        with contextlib.suppress(HeadraceError):  # the ledger may be away
-            self.sanity = sanity_of(self.model, self.version, self._settings)
+        self.sanity = sanity_of(self.model, self.version, ledger)
 
     def answer_now(self, items: Payload) -> Outputs | None:
         """The outputs, if they take so little time that nobody need wait; else None.
@@ -286,5 +285,6 @@ def open_served(
         DependencyError: a file cannot be read now, or a process does not start.
     """
     served = served_by(open_engine(row, settings), row, role, settings)
-    served.read_sanity()
+    with contextlib.suppress(HeadraceError):  # the ledger may be away
+        served.read_sanity(Home(settings).ledger)
     return served

@@ -21,8 +21,11 @@ def file_of(media_type: str, body: bytes) -> bytes:
     """
     header = Message()
     header["Content-Type"] = media_type
-    boundary = header.get_boundary() or ""
-    between = f"\r\n--{boundary}".encode("latin-1")
+    try:  # it may be in any encoding (RFC 2231)
+        boundary = (header.get_boundary() or "").encode("latin-1")
+    except ValueError:
+        boundary = b""
+    between = b"\r\n--" + boundary
     _, *parts = (b"\r\n" + body).split(between, 2)
     _, blank, content = parts[0].partition(b"\r\n\r\n") if parts else (b"",) * 3
     if not boundary or len(parts) != 2 or not blank:

@@ -177,8 +177,12 @@ class Watcher:
             return
         self._next_checks[slot] = time.monotonic() + CHECKS_SECONDS
         for served in slot.versions.values():
-            if served.unexplained and not why_not(served.description):
-                served.read_sanity()
+            is_open = all(one.status == "unchecked" for one in served.sanity.values())
+            if is_open and not why_not(served.description):
+                try:
+                    served.read_sanity(self._open_ledger())
+                except Exception as error:  # the watch goes on, as above
+                    log.debug("serve: %s: its checks are not known: %s", served, error)
 
     def _wanted(self, slot: Slot) -> Version | None:
         """The champion that should answer; None where there is none, or no ledger."""

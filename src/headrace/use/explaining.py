@@ -120,10 +120,11 @@ def explain(  # noqa: PLR0913
     common["output"] = str(output or "") if chosen else ""
     explained, shown = list[ItemExplained](), list[ShownItem]()
     for place, own in enumerate(names):
+        began = time.perf_counter() if place else started
         stored = items[place : place + 1]
         of_item, drawn = _explained(stored, own, answer, loaded, explainer, chosen)
         shown += drawn
-        seconds = round(time.perf_counter() - started, 2)
+        seconds = round(time.perf_counter() - began, 2)
         explained.append(ItemExplained(**common, **of_item, seconds=seconds))
     if output is not None and shown:
         _draw(shown, data, output)
@@ -165,11 +166,12 @@ def _explained(
 
 def _sanity(model: str, version: int | None, settings: Settings) -> dict[str, Verdict]:
     """The verdict on each method, after a check that is being made."""
-    sanity = sanity_of(model, version, settings)
+    ledger = Home(settings).ledger
+    sanity = sanity_of(model, version, ledger)
     is_open = all(one.status == "unchecked" for one in sanity.values())
     if version is not None and is_open:
         if wait_for_maps(settings, checking_maps(model, version)):
-            return sanity_of(model, version, settings)
+            return sanity_of(model, version, ledger)
     return sanity
 
 

@@ -135,6 +135,8 @@ def test_a_file_of_a_form_is_answered_as_the_file_itself():
         (form(b"x")[0], "multipart/form-data", "not a form"),
         (form(b"x")[0][:-30], form(b"x")[1], "not a form"),
         (b"", form(b"x")[1], "not a form"),
+        (b"x", "multipart/form-data; boundary*=utf-8''%E2%82%AC", "not a form"),
+        (b"x", "multipart/form-data; boundary*=punycode''x%ff", "not a form"),
         (b"\r\n--a" * 9000, "multipart/form-data; boundary=a", "not a form"),
     ],
 )

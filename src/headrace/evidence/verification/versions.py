@@ -24,7 +24,7 @@ from headrace.records import MANIFEST
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
-from headrace.state.ledger.holding import pipeline_of
+from headrace.state.ledger.holding import checking_maps
 from headrace.state.ledger.leases import Leases
 from headrace.state.regular import UnusableFileError
 from headrace.state.signing.keys import TrustedKeys
@@ -106,10 +106,9 @@ def record_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     """
     mismatches = TrackedRecord(version, home).mismatches()
     of_files = [one for one in mismatches if one.what.startswith("file ")]
-    is_busy = of_files and any(
-        pipeline_of(lease) == version.model and lease.state != "ended"
-        for lease in Leases(home.settings.database_url).all()[0]
-    )
+    leases, now = Leases(home.settings.database_url).all() if of_files else ([], 0.0)
+    writers = version.model, checking_maps(version.model, version.version)
+    is_busy = any(one.name in writers and one.may_be_alive(now) for one in leases)
     yield from (one for one in mismatches if not (is_busy and one in of_files))
 
 

@@ -69,7 +69,11 @@ def climb(
     draw = partial(
         draw_ladder,
         {levels[rung.name]: slices[f"rung={rung.name}"] for rung in robustness.rungs},
-        {levels[name]: n for name, n in champions.items() if name in levels},
+        {
+            levels[name]: numbers
+            for name, numbers in champions.items()
+            if name in levels and numbers.get("rows") == len(rows)
+        },
         summary(robustness.clean),
         score,
         dict(steps.UNITS),

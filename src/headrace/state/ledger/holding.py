@@ -146,7 +146,7 @@ def checking_maps(model: str, version: int) -> str:
     return f"{_MAPS}{version}/{model}"
 
 
-def wait_for_maps(settings: Settings, name: str = _MAPS) -> bool:
+def wait_for_maps(settings: Settings, name: str = "") -> bool:
     """Wait for checks of explanations, up to a minute; returns whether there were any.
 
     Args:
@@ -155,13 +155,18 @@ def wait_for_maps(settings: Settings, name: str = _MAPS) -> bool:
     leases, began, waited = Leases(settings.database_url), time.monotonic(), False
     while time.monotonic() < began + PATIENCE_SECONDS:
         held, now = leases.all()
-        if not any(x.name.startswith(name) and x.is_alive(now) for x in held):
+        own = (x for x in held if x.name == name or (not name and _of_maps(x)))
+        if not any(lease.is_alive(now) for lease in own):
             break
         if not waited:
             log.info("explanations are being checked: waiting for that")
         waited = True
         time.sleep(POLL_SECONDS / 4)
     return waited
+
+
+def _of_maps(lease: Lease) -> bool:
+    return lease.name.startswith(_MAPS)
 
 
 def pipeline_of(lease: Lease) -> str:

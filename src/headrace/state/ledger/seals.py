@@ -98,9 +98,8 @@ class Seals:
         """
         if not ledger.is_long():
             return None
-        try:
-            seal = Seal.model_validate_json(read_file(self._path))
-        except (OSError, ValidationError):
+        seal = self._kept()
+        if seal is None:
             return None
         trusted = trusted_keys(self._settings) if trusted is None else trusted
         is_signed = trusted.accept(seal.key, seal.signature, seal.signed_bytes())
@@ -109,6 +108,13 @@ class Seals:
         if seal.walked > time.time():
             return None  # a clock was set back; it would never age
         return seal if is_signed or not trusted else None
+
+    def _kept(self) -> Seal | None:
+        """The seal in the file, whosoever's it is; None if there is none."""
+        try:
+            return Seal.model_validate_json(read_file(self._path))
+        except (OSError, ValidationError):
+            return None
 
     @property
     def can_be_kept(self) -> bool:
@@ -131,7 +137,7 @@ class Seals:
         """
         report = ledger.walk_chain(since=before.report if before else None)
         if report.problem and before is None:
-            self.drop()
+            self.drop(ledger)
         return report, self.keep(report, ledger, before)
 
     def keep(
@@ -166,12 +172,15 @@ class Seals:
             self._write(seal)
         return seal
 
-    def drop(self) -> None:
+    def drop(self, ledger: Ledger) -> None:
         """Delete the seal, so that the next look reads all rows.
 
         That is for who has found something wrong before the seal. A seal that the chain
         does not go on from stays: only it knows that the ledger was cut off.
         """
+        seal = self._kept()
+        if seal is not None and ledger.link(seal.rows) != seal.head:
+            return
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:

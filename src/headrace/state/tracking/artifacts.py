@@ -97,10 +97,15 @@ def read_folder(uri: str, folder: str, path: str) -> dict[str, bytes]:
             place = local_path(f"{folder.rstrip('/')}/{path}")
             place = place or fetch(uri, folder, path, target)
             for file in sorted(place.iterdir()):
-                with contextlib.suppress(OSError):  # no regular file, or too large
+                with contextlib.suppress(UnusableFileError):
                     files[file.name] = read_file(file)
         except (FileNotFoundError, NotADirectoryError):
             pass
+        except OSError as error:
+            raise DependencyError(
+                f"{error.filename or path} cannot be read: {error.strerror}.",
+                "Look at its permissions and its disk.",
+            ) from error
     return files
 
 

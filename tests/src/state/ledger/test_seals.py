@@ -139,8 +139,11 @@ def test_who_finds_an_edited_row_lets_each_look_find_it(home, check):
 def test_a_check_that_finds_that_the_ledger_was_cut_off_lets_the_next_find_it(home):
     assert look(home, "digits", "letters") == []
     edit(home, f"DELETE FROM events WHERE number = {chain_length(home.ledger)}")
-    for _ in range(2):
-        assert "is gone" in check_ledger(home, NO_KEYS, model="digits").problem
+    noted = home.ledger.link(3)[:-1] + "x"  # of another ledger, or mistyped
+    for head, model in (("", "digits"), (noted, ""), ("", "digits")):
+        assert "is gone" in check_ledger(home, NO_KEYS, head, model).problem
+    (found,) = look(home, "letters")
+    assert "is gone" in found
 
 
 def test_a_repair_restores_what_was_edited_before_the_seal(home, monkeypatch):

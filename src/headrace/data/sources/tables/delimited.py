@@ -53,8 +53,8 @@ from headrace.records import Finding
 SAMPLE_CHARACTERS = 2**18
 _SAMPLED_CHARACTERS = 1000
 _HEADER_ROWS = 1000
-# The first line of files by Excel, which names the delimiter.
 _LINE_END = re.compile(r"\r?\n|\r")
+# The first line of files by Excel, which names the delimiter.
 _SEPARATOR = re.compile(r"sep=(.)[^\S\r\n]*\r?[\r\n]", re.IGNORECASE)
 _ACTION = "Write the table again, with each text in quotes."
 
