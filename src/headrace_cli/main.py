@@ -32,6 +32,7 @@ from headrace_cli.answers import (
 from headrace_cli.asking import explain, generate, say
 from headrace_cli.backbones import backbone
 from headrace_cli.gating import gate
+from headrace_cli.looking import logs, status
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
@@ -50,7 +51,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Decide": (gate, compare, promote, rollback, history, approve, reject, list_),
     "Use": (open_report, score, explain, say, generate, monitor, export, bundle),
     "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),
-    "Run as a service": (serve, up, deploy, trigger, worker, doctor),
+    "Run as a service": (serve, up, status, logs, deploy, trigger, worker, doctor),
 }
 FUNCTIONS = {f.__name__: f for panel in PANELS.values() for f in panel}
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}

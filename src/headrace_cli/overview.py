@@ -25,6 +25,7 @@ from headrace_cli.answers import (
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
+    from headrace.state.ledger.leases import Lease
     from headrace.state.ledger.standings import Standing
     from headrace.tasks import Task
     from headrace.use.comparison import ModelComparison
@@ -50,13 +51,13 @@ def list_() -> None:
     has_ledger = pipelines.has_ledger(settings)
     ledger = Standings(settings.prepare_home().database_url) if has_ledger else None
     deployed = Deployments(settings.database_url).all() if has_ledger else {}
-    began = _beginnings(settings) if has_ledger else {}
+    leases = _last_leases(settings) if has_ledger else {}
     folders = pipeline_names(settings)
     with ledger.reading_once() if ledger else contextlib.nullcontext():
         models = ledger.all() if ledger else {}
         rows = [
             {
-                **_of_ledger(name, models.get(name), began.get(name)),
+                **_of_ledger(name, models.get(name), leases.get(name)),
                 "schedule": pipelines.schedule_of(folder) if folder else None,
                 "deployed": f"train/{name}" in deployed,
                 "folder": str(folder) if folder else None,
@@ -72,7 +73,7 @@ def list_() -> None:
 
 
 def _of_ledger(
-    name: str, standing: Standing | None, began: float | None
+    name: str, standing: Standing | None, lease: Lease | None
 ) -> dict[str, Any]:
     """What the ledger says of a pipeline; without one, that there is nothing."""
     waits = standing.waiting if standing else ()
@@ -83,21 +84,22 @@ def _of_ledger(
         "since": standing.since if standing else None,
         "versions": standing.versions if standing else 0,
         "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
-        "last_run": _last_run(began, standing),
+        "last_run": _last_run(lease, standing),
+        "run": lease.flow_run_id if lease else None,
     }
 
 
-def _beginnings(settings: Settings) -> dict[str, float]:
-    """When the last run of each pipeline began, in seconds since 1970."""
+def _last_leases(settings: Settings) -> dict[str, Lease]:
+    """The lease of the last run of each pipeline."""
     from headrace.state.ledger.leases import Leases
 
     leases, _ = Leases(settings.database_url).all()  # oldest first
-    return {lease.name: lease.acquired for lease in leases}
+    return {lease.name: lease for lease in leases}
 
 
-def _last_run(began: float | None, standing: Standing | None) -> str | None:
+def _last_run(lease: Lease | None, standing: Standing | None) -> str | None:
     """ISO 8601, UTC; None if there was none. A migrated home has versions only."""
-    times = [datetime.fromtimestamp(began, UTC)] if began else []
+    times = [datetime.fromtimestamp(lease.acquired, UTC)] if lease else []
     times += [datetime.fromisoformat(standing.newest)] if standing else []
     return max(times).isoformat(timespec="milliseconds") if times else None
 

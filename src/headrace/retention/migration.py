@@ -40,7 +40,7 @@ from headrace.state.tracking.artifacts import local_path
 # In a home: what is a part of its own, or belongs to servers that run there.
 _APART = (
     *("store", "mlartifacts", "headrace.db*", "mlflow.*", "postgres*", "sqlite"),
-    *("up.*", "*.log*", "*.lock", "*.sock"),
+    *("up.*", "*.log*", "*.lock", "*.sock", "serving"),
 )
 _STORES = ("store", "artifacts")
 _TRACKING = "MLFLOW_TRACKING_URI"

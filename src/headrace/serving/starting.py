@@ -20,6 +20,7 @@ from headrace.models.engines import (
     open_engine,
     prepare_in_background,
 )
+from headrace.serving.announced import announced
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.checking import Checks
@@ -96,6 +97,7 @@ def serve(
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
+        opened.enter_context(announced(settings.home, url, options.models))
         run(app, listener, tls, lambda: ready(description_of(slots, url, observing)))
 
 

@@ -233,19 +233,35 @@ def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
         message = "no server is configured or running: each run starts its own"
         yield ok("prefect", message)
         return
-    login = environment.prefect_login() or login_of(settings.home, url)
-    headers = {"Authorization": login.header} if login else {}
+    headers = prefect_headers(settings, url)
     if (yield from check_server(PREFECT, "prefect", url, headers)) is not None:
         yield _workers(settings, url, headers)
 
 
+def prefect_headers(settings: Settings, url: str) -> dict[str, str]:
+    """The login for a server of Prefect; empty without one."""
+    login = environment.prefect_login() or login_of(settings.home, url)
+    return {"Authorization": login.header} if login else {}
+
+
+def online_workers(url: str, headers: dict[str, str]) -> dict[str, list[Any]]:
+    """Prefect's records of the workers that are online, by pool."""
+    return {
+        pool["name"]: [
+            worker
+            for worker in ask(
+                f"{url}/work_pools/{quote(pool['name'])}/workers/filter", headers, {}
+            ).json()
+            if worker["status"] == "ONLINE"
+        ]
+        for pool in ask(f"{url}/work_pools/filter", headers, {}).json()
+    }
+
+
 def _workers(settings: Settings, url: str, headers: dict[str, str]) -> DoctorCheck:
     """Which workers are online, and whether the databases allow more than one."""
-    online: dict[str, int] = {}
-    for pool in ask(f"{url}/work_pools/filter", headers, {}).json():
-        page = f"{url}/work_pools/{pool['name']}/workers/filter"
-        workers = ask(page, headers, {}).json()
-        online[pool["name"]] = sum(w["status"] == "ONLINE" for w in workers)
+    workers = online_workers(url, headers)
+    online = {pool: len(some) for pool, some in workers.items()}
     if not any(online.values()):
         fix = "headrace worker --pool cpu"
         return hint("workers", "none is online: scheduled runs wait", fix)

@@ -1,0 +1,114 @@
+"""`headrace status`: what is running where."""
+
+import json
+import os
+
+import pytest
+
+from headrace.serving.announced import announced
+from headrace.settings import Settings
+from headrace.state.ledger.holding import heartbeat, hold
+from headrace.state.ledger.leases import Lease, Leases
+from headrace_ops.live import only_one, write_links
+from headrace_ops.running import look, under_way
+
+RUN = "01997f0e-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_configured(monkeypatch):
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """A new home with an empty ledger."""
+    place = {"project": tmp_path, "home": tmp_path / "home"}
+    return Settings(**place, user="ada@lab").prepare_home()
+
+
+def test_a_home_in_which_nothing_runs(home):
+    answer = home.headrace("status", "--json")
+    assert answer.exit_code == 0
+    empty = {name: [] for name in ("servers", "workers", "serving", "runs")}
+    assert answer.json == {"status": "ok", "home": str(home.path), "up": None, **empty}
+    text = home.headrace("status").out
+    assert "up        not running; start it: headrace up\n" in text
+    assert "run       none is under way\n" in text
+    assert not home.path.exists(), "a look makes nothing"
+
+
+def test_runs_under_way_are_known_by_their_leases(settings):
+    with hold(settings, "digits", RUN), heartbeat(settings, "other", "plays"):
+        first, second = under_way(settings)
+        assert (first.pipeline, first.flow_run_id) == ("digits", RUN)
+        assert (first.who, first.process) == ("ada@lab", os.getpid())
+        assert (second.pipeline, second.flow_run_id) == ("plays", "other")
+        with heartbeat(settings, RUN):
+            assert len(under_way(settings)) == 2, "both leases are of one run"
+    assert under_way(settings) == []
+
+
+def test_a_run_whose_process_is_gone_is_not_under_way(settings):
+    wanted = Lease.wanted("digits", RUN, "ada@lab")
+    Leases(settings.database_url).acquire(wanted.model_copy(update={"started": "x"}))
+    assert under_way(settings) == []
+
+
+def test_a_server_that_does_not_answer_is_told(settings):
+    with only_one(settings):
+        write_links(settings, {"prefect": "http://127.0.0.1:9"}, ())
+        seen = look(settings)
+        assert (seen.status, seen.up, seen.workers) == ("unreachable", os.getpid(), ())
+        (server,) = seen.servers
+        assert (server.name, server.answers) == ("prefect", False)
+
+
+def test_the_exit_code_says_that_a_server_does_not_answer(home, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@127.0.0.1:9")
+    answer = home.headrace("status", "--json")
+    assert (answer.exit_code, answer.json["status"]) == (3, "unreachable")
+    assert "secret" not in json.dumps(answer.json)
+    assert "does not answer" in home.headrace("status").out
+
+
+def test_workers_are_those_that_the_server_hears_of(settings, client_of_prefect):
+    client_of_prefect("attic", "box attic 7-ab12")
+    (worker,) = look(settings).workers
+    assert (worker.pool, worker.name) == ("attic", "box attic 7-ab12")
+    assert worker.seen
+
+
+def test_a_process_that_serves_is_shown(home, settings):
+    with announced(home.path, "http://127.0.0.1:8080", ["digits"]):
+        text = home.headrace("status").out
+        (one,) = home.headrace("status", "--json").json["serving"]
+    assert f"digits at http://127.0.0.1:8080, process {os.getpid()} since 20" in text
+    assert one["models"] == ["digits"]
+
+
+@pytest.fixture
+def client_of_prefect(prefect_server, monkeypatch):
+    """Has a worker of a pool tell the server of itself."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    pools = []
+
+    def beat(pool, name):
+        pools.append(pool)
+        with get_client(sync_client=True) as client:
+            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+            client.request(
+                "POST",
+                "/work_pools/{work_pool_name}/workers/heartbeat",
+                path_params={"work_pool_name": pool},
+                json={"name": name},
+            )
+
+    yield beat
+    with get_client(sync_client=True) as client:
+        for pool in pools:
+            client.delete_work_pool(pool)
