@@ -5,7 +5,6 @@ maps, and what it answered. Pictures are coarse, and what servers had in the hom
 left out, as is the name of the machine.
 """
 
-import contextlib
 import shutil
 import tarfile
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.blobs import BLOBS, write_blobs
 from tests.homes import Home
+from typer import echo
 
 from headrace import __version__, pictures
 from headrace.models.engines import build
@@ -82,6 +82,5 @@ def _nobodys(member):
 
 if __name__ == "__main__":
     target = FOLDER / f"{__version__}{SUFFIX}"
-    with contextlib.redirect_stdout(None):
-        pack(target)
-    print(f"{target}: {target.stat().st_size:,} bytes")
+    pack(target)
+    echo(f"{target}: {target.stat().st_size:,} bytes")
