@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.releases.bill import bill_of_release
 from tests.releases.building import build_twice, check, seconds_of_commit
-from tests.releases.trying import install, use
+from tests.releases.trying import install, use, wait_for_what_runs_on
 from typer import echo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ DIST = ROOT / "dist"
 def main():
     """All of it; what is in ``dist`` has been tried."""
     version = check(ROOT)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         wheel, sdist = build_twice(ROOT, place / "builds")
         echo("Built twice; both builds have the same bytes.")
@@ -33,6 +33,7 @@ def main():
         echo(f"Ran digits: {ran['status']}, test accuracy {accuracy:.4f}.")
         echo(f"Served it: an empty image is {answered['label']}.")
         echo(f"Verified it: {verified['reason']}.")
+        wait_for_what_runs_on(python)
         shutil.rmtree(DIST, ignore_errors=True)
         DIST.mkdir()
         for path in (sdist, wheel, bill):
@@ -41,7 +42,7 @@ def main():
     for path in sorted(DIST.iterdir()):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         echo(f"  {path.name}  {path.stat().st_size:,} bytes\n    sha256 {digest}")
-    echo(f"\nTo release it:\n  git tag v{version} && git push origin v{version}")
+    echo(f"\nTo release it:\n  git tag v{version}")
 
 
 if __name__ == "__main__":
