@@ -25,7 +25,7 @@ OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-system test-all test-engine test-faults fuzz bench ui docs check fix lock check-lock clean
+.PHONY: help setup venv run test test-system test-all test-engine test-faults fuzz bench release ui docs check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -79,6 +79,9 @@ fuzz: setup ## Damaged and hostile files for every reader, an hour: make fuzz AR
 
 bench: setup ## Speed and memory beside a bare script, into bench.json: make bench ARGS=--quick
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+release: setup ## What would be released, into ./dist: built twice, installed and tried
+	$(BIN)/python -m tests.releases
 
 ui: setup ## The pages of Prefect and MLflow, until Ctrl-C
 	$(BIN)/headrace up

@@ -6,6 +6,8 @@ import pytest
 from tests.engine.guide import block_of
 from tests.waiting import until
 
+from headrace import __version__
+
 pytestmark = pytest.mark.timeout(1200)
 
 FLOWS = ("ps", "--quiet", "--filter", "label=io.prefect.flow-run-id")
@@ -34,6 +36,6 @@ def test_a_run_of_the_docker_pool_has_a_container_of_its_own(service, contained)
         lambda: service.engine.docker(*FLOWS).split(), "no container of a run", 120
     )
     shown = service.engine.docker("inspect", "--format", "{{.Config.Image}}", container)
-    assert shown == "headrace:0.1.0-cpu"
+    assert shown == f"headrace:{__version__}-cpu"
     assert service.ended(run) == "Promoted", service.log("worker-docker")[-3000:]
     until(lambda: not service.engine.docker(*FLOWS, "--all"), "its container stays", 30)

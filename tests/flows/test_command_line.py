@@ -11,6 +11,7 @@ import pytest
 import typer
 from rich.cells import cell_len
 
+from headrace import __version__
 from headrace.evidence import verification
 from headrace.settings import Settings
 from headrace.state.ledger.files import Deployments
@@ -23,7 +24,7 @@ COMMANDS = typer.main.get_command(app).commands
 
 def test_the_version_is_printed(home):
     answer = home.headrace("--version")
-    assert (answer.exit_code, answer.out) == (0, "headrace 0.1.0\n")
+    assert (answer.exit_code, answer.out) == (0, f"headrace {__version__}\n")
 
 
 @pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)])

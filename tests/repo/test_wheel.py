@@ -1,14 +1,12 @@
 """What is in the wheel that people install."""
 
-import json
-import os
-import subprocess
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from hatchling import build
+from tests.releases.trying import use
 from tests.repo.installing import install
 
 pytestmark = pytest.mark.system
@@ -81,39 +79,18 @@ def test_the_wheel_holds_the_page_to_try_a_model(names):
     assert files <= names
 
 
-def test_the_installed_wheel_makes_a_project_and_runs_it(wheel, tmp_path):
-    command = install(wheel, tmp_path / "env").with_name("headrace")
-    ours = ("HEADRACE_", "PREFECT_", "MLFLOW_", "PYTHONPATH")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-
-    def headrace(*arguments, folder):
-        done = subprocess.run(
-            [str(command), *arguments, "--json"],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        answer = json.loads(done.stdout)
-        return answer
-
+def test_the_installed_wheel_makes_a_project_runs_and_serves_it(wheel, tmp_path):
+    python = install(wheel, tmp_path / "env")
+    headrace, ran, answered, verified = use(python, tmp_path)
     project = tmp_path / "project"
-    assert headrace("init", "project", folder=tmp_path)["pipeline"] == "digits"
     assert {path.name for path in project.iterdir()} == {
-        *("headrace.toml", "pipelines", "README.md", ".gitignore")
+        *("headrace.toml", "pipelines", "README.md", ".gitignore", ".headrace")
     }
-    ran = headrace("run", "digits", folder=project)
-    assert ran["status"] == "promoted"
     assert ran["metrics"]["test_accuracy"] > 0.9
-    (listed,) = [
-        one
-        for one in headrace("list", folder=project)["pipelines"]
-        if one["name"] == "digits"
-    ]
-    assert listed["folder"] == str(project / "pipelines" / "digits")
-    assert listed["schedule"] is None
-    others = {one["folder"] for one in headrace("list", folder=project)["pipelines"]}
+    assert 0 < answered["probability"] <= 1
+    assert verified["status"] == "ok"
+    listed = {one["name"]: one for one in headrace("list")["pipelines"]}
+    assert listed["digits"]["folder"] == str(project / "pipelines" / "digits")
+    assert listed["digits"]["schedule"] is None
+    others = {one["folder"] for one in listed.values()}
     assert any(str(tmp_path / "env") in str(one) for one in others), "the wheel's own"

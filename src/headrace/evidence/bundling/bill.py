@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -48,7 +48,40 @@ def bill_of_materials(
     exported = [_engine(name, *engine) for engine in sorted(engines.items())]
     base = [_backbone(backbone)] if backbone else []
     refs = [one["bom-ref"] for one in (*base, *exported, *libraries)]
-    identity = f"{version.model_digest}:{snapshot.digest}:{name}"
+    component = {
+        "type": "machine-learning-model",
+        "bom-ref": model,
+        "name": version.model,
+        "version": str(version.version),
+        "hashes": [_sha256(version.model_digest)],
+        "modelCard": _model_card(version, snapshot, ingredients, evidence),
+    }
+    return document(
+        f"{version.model_digest}:{snapshot.digest}:{name}",
+        version.created,
+        component,
+        [_data(data, snapshot), *base, *exported, *libraries],
+        {model: [data, *refs]},
+    )
+
+
+def document(
+    identity: str,
+    created: str,
+    component: Mapping[str, Any],
+    components: Sequence[Mapping[str, Any]],
+    needs: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """A bill of something.
+
+    Args:
+        identity: from which the bill's own number is made.
+        created: when, in ISO 8601.
+        component: what the bill is of.
+        components: what is in it.
+        needs: the references of what each of them needs, by its own.
+    """
+    refs = [one["bom-ref"] for one in (component, *components)]
     return {
         "$schema": _SCHEMA,
         "bomFormat": "CycloneDX",
@@ -56,25 +89,18 @@ def bill_of_materials(
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, identity)}",
         "version": 1,
         "metadata": {
-            "timestamp": version.created,
+            "timestamp": created,
             "tools": {
                 "components": [
                     {"type": "application", "name": "headrace", "version": __version__}
                 ]
             },
-            "component": {
-                "type": "machine-learning-model",
-                "bom-ref": model,
-                "name": version.model,
-                "version": str(version.version),
-                "hashes": [_sha256(version.model_digest)],
-                "modelCard": _model_card(version, snapshot, ingredients, evidence),
-            },
+            "component": component,
         },
-        "components": [_data(data, snapshot), *base, *exported, *libraries],
+        "components": components,
         "dependencies": [
-            {"ref": model, "dependsOn": [data, *refs]},
-            *({"ref": ref} for ref in (data, *refs)),
+            {"ref": ref, **({"dependsOn": needs[ref]} if ref in needs else {})}
+            for ref in refs
         ],
     }
 
@@ -188,18 +214,24 @@ def _libraries(ingredients: Ingredients) -> list[dict[str, Any]]:
     rows = {}
     for text in ingredients.distributions:
         name, _, version = text.partition("==")
-        purl = f"pkg:pypi/{name}@{version}"
-        licence = _licence(name, version)
-        rows[purl] = {
-            "type": "library",
-            "bom-ref": purl,
-            "name": name,
-            "version": version,
-            "scope": "required" if normal_name(name) in direct else "optional",
-            "purl": purl,
-            **({"licenses": [{"expression": licence}]} if licence else {}),
-        }
+        row = library(name, version, is_required=normal_name(name) in direct)
+        rows[row["purl"]] = row
     return [rows[purl] for purl in sorted(rows)]
+
+
+def library(name: str, version: str, *, is_required: bool) -> dict[str, Any]:
+    """A distribution of Python, with its licence if this version is installed here."""
+    purl = f"pkg:pypi/{name}@{version}"
+    licence = _licence(name, version)
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": version,
+        "scope": "required" if is_required else "optional",
+        "purl": purl,
+        **({"licenses": [{"expression": licence}]} if licence else {}),
+    }
 
 
 def _licence(name: str, version: str) -> str:
