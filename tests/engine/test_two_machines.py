@@ -176,6 +176,28 @@ def postgres(machines, folder):
     )
 
 
+def test_an_answer_of_the_ledger_that_is_lost_is_not_waited_for(
+    machines, folder, project, postgres
+):
+    control, worker = machines
+    asks = """
+import sqlalchemy as sa
+from headrace.settings import Settings
+from headrace.state.ledger.engines import make_engine
+with make_engine(Settings().database_url, 5).connect() as connection:
+    print("asked", flush=True)
+    connection.execute(sa.text("SELECT pg_sleep(600)"))
+"""
+    log = folder / "asks.log"
+    own = environment(project, folder / "asks", **without_tls("control.env"))
+    process = worker.start(sys.executable, "-c", asks, log=log, environment=own)
+    until(lambda: "asked" in log.read_text(), "no connection", 60)
+    time.sleep(1)  # the question is on its way
+    control.cut()
+    assert process.wait(60) == 1, "it waits"
+    assert "OperationalError" in log.read_text()
+
+
 @pytest.fixture(scope="module")
 def objects(machines, folder):
     """An object store of the control machine."""

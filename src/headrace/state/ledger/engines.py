@@ -27,6 +27,13 @@ from headrace.state.disk import full_disk, is_full
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+# Else libpq waits for hours for an answer that a cut has lost: 15 seconds.
+_KEPT_ALIVE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
 
 log = logging.getLogger("headrace")
 
@@ -68,7 +75,7 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
     # Without an isolation level, only SQLAlchemy begins transactions.
     arguments: dict[str, Any] = {"timeout": timeout_seconds, "isolation_level": None}
     if not is_sqlite:
-        arguments = {"connect_timeout": max(2, round(timeout_seconds))}
+        arguments = {"connect_timeout": max(2, round(timeout_seconds)), **_KEPT_ALIVE}
     options: dict[str, Any] = {"connect_args": arguments}
     if is_sqlite and not parsed.query:  # such as mode=ro
         if is_read_only(file):
