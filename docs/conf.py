@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "generated_reference",
+    "offline_search",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_extensions"]
@@ -36,6 +37,7 @@ html_theme = "furo"
 html_title = "Headrace"
 html_static_path = ["_static"]
 html_css_files = ["headrace.css"]
+html_search_scorer = str(Path(__file__).parent / "_extensions" / "search.js")
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

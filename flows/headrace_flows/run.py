@@ -163,9 +163,9 @@ class Run:
 
     @property
     def flow_run_url(self) -> str:
-        """Where Prefect shows this run."""
+        """Where Prefect shows this run; empty if it is shown nowhere now."""
         page = f"{self.ui_url}/runs/flow-run/{self.flow_run_id}"
-        return page if self.flow_run_id else ""
+        return page if self.flow_run_id and self.ui_url else ""
 
     def check_versions(self) -> None:
         """Warn if the champion or the newest version is not what was registered.

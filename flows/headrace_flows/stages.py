@@ -136,9 +136,12 @@ def run_tags(run: Run) -> dict[str, str]:
     """Tags that link a run in MLflow to its run in Prefect, if it has one."""
     if not run.flow_run_id:
         return {}
+    made_by = f"the run {run.flow_run_id} in Prefect"
+    if run.flow_run_url:
+        made_by = f"[this run in Prefect]({run.flow_run_url})"
     return {
         "headrace.flow_run_id": run.flow_run_id,
-        "mlflow.note.content": f"Made by [this run in Prefect]({run.flow_run_url}).",
+        "mlflow.note.content": f"Made by {made_by}.",
     }
 
 

@@ -10,11 +10,10 @@ from headrace.errors import UsageError
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_table, show_text
 from headrace_cli.pipelines import DATA, column
-from headrace_cli.summary import show_where_links_open
+from headrace_cli.summary import show_where_pages_open
 
 if TYPE_CHECKING:
     from headrace.monitoring import MonitorRecord
-    from headrace.settings import Settings
 
 _COLOURS = {"ok": "green", "degraded": "red"}
 _SHOWN = 6
@@ -106,10 +105,10 @@ def monitor(  # noqa: PLR0913 (options)
         unsent = {"event": False, "notes": (*record.notes, note)}
         record = record.model_copy(update=unsent)
     refused = record.status == "degraded"
-    answer(record.answer(), lambda: _show(record, settings), int(refused))
+    answer(record.answer(), lambda: _show(record), int(refused))
 
 
-def _show(record: MonitorRecord, settings: Settings) -> None:
+def _show(record: MonitorRecord) -> None:
     colour = _COLOURS.get(record.status, "yellow")
     name = marked(f"{record.model} version {record.version}")
     show_text(f"[bold]{name}[/]  [{colour}]{record.status}[/]", markup=True)
@@ -142,7 +141,7 @@ def _show(record: MonitorRecord, settings: Settings) -> None:
         show_text("  emitted headrace.drift")
     for name, link in record.links.items():
         show_text(f"  {name}: {link}")
-    show_where_links_open(record.links, settings)
+    show_where_pages_open({"mlflow": record.run_id}, record.links)
 
 
 def _performance(record: MonitorRecord) -> list[Any]:

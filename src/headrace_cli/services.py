@@ -72,9 +72,7 @@ def up(
 
 
 def show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
-    """Show what ``up`` has started, and where its pages are."""
-    for name, link in pages.items():
-        show_text(f"{name:<10}{link}")
+    """Show what ``up`` has started and, last, where its pages are."""
     if "host=/" in pages.get("postgres", ""):  # a socket
         show_text(
             "This PostgreSQL has no port and no TLS: it serves this machine only. "
@@ -89,6 +87,8 @@ def show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
         show_text(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")
         show_text("The links contain the home's login: do not share them.")
     show_text("Press Ctrl-C to end all of them.")
+    for name, link in pages.items():
+        show_text(f"{name:<10}{link}")
 
 
 def worker(

@@ -67,16 +67,22 @@ def show_summary(summary: Summary, settings: Settings) -> None:
         show_text(f"  {name}: {link}")
     if summary.metrics:
         show_text(f"  report: headrace open {one_line(summary.pipeline)}")
-    show_where_links_open(summary.links, settings)
+    ids = {"mlflow": summary.run_id, "prefect": summary.flow_run_id}
+    show_where_pages_open(ids, summary.links)
     show_text(f"  home: {settings.home.absolute()}")
 
 
-def show_where_links_open(links: Mapping[str, str], settings: Settings) -> None:
-    """Say that pages of servers do not open now, if there are links to them."""
-    from headrace_ops.live import live_links
+def show_where_pages_open(
+    ids: Mapping[str, str | None], links: Mapping[str, str]
+) -> None:
+    """Print the command that serves the pages of a run which have no link now.
 
-    if links.get("mlflow") and not live_links(settings):
-        show_text("  (pages of Prefect and MLflow open after `headrace up`)")
+    Args:
+        ids: of the run, by the name of the server that has it.
+        links: the pages that are served.
+    """
+    if missing := [name for name, run in ids.items() if run and name not in links]:
+        show_text(f"  {', '.join(missing)}: headrace up")
 
 
 def show_warnings(warnings: Iterable[tuple[str, str]]) -> None:

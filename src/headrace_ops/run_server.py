@@ -144,7 +144,7 @@ class RunServer:
 
     Attributes:
         api_url: the URL of its API.
-        ui_url: the URL of its pages, now or after ``headrace up``.
+        ui_url: the URL of its pages; empty if it is a temporary one, without any.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -152,12 +152,10 @@ class RunServer:
         self._limit_seconds = 0 if variable("PREFECT_API_URL") else RETURN_LIMIT_SECONDS
         self._temporary: TemporaryServer | None = None
         self.api_url = live.lasting_api_url(settings)
-        if self.api_url:
-            self.ui_url = live.pages_url(self.api_url)
-        else:
+        self.ui_url = live.pages_url(self.api_url) if self.api_url else ""
+        if not self.api_url:
             self._temporary = TemporaryServer(settings)
             self.api_url = self._temporary.api_url
-            self.ui_url = f"http://127.0.0.1:{live.UI_PORTS['prefect']}"
             if not environment.prefect_database():
                 # Here a 500 means a full disk, not a database that restarts.
                 os.environ["PREFECT_CLIENT_RETRY_EXTRA_CODES"] = ""

@@ -49,6 +49,9 @@ class Service:
     port: int = 0
     grace_seconds: int = guard.GRACE_SECONDS
 
+    def __str__(self) -> str:
+        return f"{self.name} at {self.link}" if self.link else self.name
+
 
 def own_postgres_is_used() -> bool:
     """Whether the environment leaves at least one database to the home's PostgreSQL."""

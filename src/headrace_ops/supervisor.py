@@ -65,6 +65,7 @@ class Supervisor:
         """
         started: list[Supervised] = []
         self._groups.append(started)
+        log.info("starting %s", ", ".join(map(str, services)))
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))
@@ -72,6 +73,8 @@ class Supervisor:
         for server in started:
             name, log_path = server.service.name, server.service.log
             live.wait_until(partial(_is_ready, server), server.process, name, log_path)
+            seconds = time.monotonic() - server.started_at
+            log.info("%s is there after %.1f s", name, seconds)
 
     def drop(self) -> None:
         """End the servers that were started last, and stop supervising them."""

@@ -116,6 +116,18 @@ def test_links_are_those_of_a_browser_where_it_reaches_mlflow_elsewhere(
         Settings(project=tmp_path)
 
 
+def test_without_a_server_the_command_that_serves_the_pages_is_said(tmp_path, capsys):
+    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    assert mlflow_page(settings, "x") == ""
+    ids = {"run_id": "a" * 32, "flow_run_id": "f"}
+    assert "  mlflow, prefect: headrace up" in _printed(tmp_path, capsys, **ids)
+    links = {"mlflow": "http://mlflow:5000/#/x"}
+    lines = _printed(tmp_path, capsys, **ids, links=links)
+    assert "  mlflow: http://mlflow:5000/#/x" in lines
+    assert "  prefect: headrace up" in lines
+    assert not any("headrace up" in line for line in _printed(tmp_path, capsys))
+
+
 def test_an_early_stop_is_said_with_its_epochs(tmp_path, capsys):
     stopped = {"epoch": 55, "best_epoch": 35, "epochs": 200}
     printed = _printed(tmp_path, capsys, stopped_early=stopped)

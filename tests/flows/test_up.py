@@ -99,6 +99,15 @@ def test_a_postgresql_of_the_home_is_said_to_serve_this_machine_only(
     assert ("HEADRACE_DATABASE_URL" in said) == is_local
 
 
+def test_the_links_are_shown_last(capsys):
+    environment = {"PREFECT_API_AUTH_STRING": "headrace:x"}
+    servers = {"workers": ["cpu"], "home": "/home/ada", "environment": environment}
+    show_servers(servers, {"prefect": "http://p", "mlflow": "http://m"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["prefect   http://p", "mlflow    http://m"]
+    assert lines[0] == "worker    pool cpu"
+
+
 def test_a_link_names_the_machine_for_others():
     link = "http://127.0.0.1:4200"
     assert public_link(link, "127.0.0.1") == link

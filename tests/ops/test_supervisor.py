@@ -82,6 +82,26 @@ def test_a_killed_server_is_started_again(tmp_path, lock, monkeypatch):
     assert not psutil.pid_exists(server.processes[1])
 
 
+def test_what_starts_is_said_with_its_address_and_once_more_when_it_is_there(
+    tmp_path, lock, caplog
+):
+    caplog.set_level("INFO", "headrace")
+    one, two = (Server(tmp_path, name, STAYS).service for name in ("one", "two"))
+    supervisor = Supervisor(lock)
+    try:
+        supervisor.start(replace(one, link="http://127.0.0.1:4200"), two)
+    finally:
+        supervisor.stop()
+    said = [record.getMessage() for record in caplog.records]
+    assert "starting one at http://127.0.0.1:4200, two" in said
+    there = [
+        name
+        for name, is_there, _ in (x.partition(" is there after ") for x in said)
+        if is_there
+    ]
+    assert there == ["one", "two"]
+
+
 @pytest.mark.system
 def test_what_ends_again_and_again_is_given_up_with_its_last_words(
     tmp_path, lock, monkeypatch

@@ -4,7 +4,6 @@ Nothing of the product runs here; ``test_docs_run.py`` runs the pages.
 """
 
 import ast
-import importlib.util
 import json
 import re
 import shlex
@@ -141,17 +140,6 @@ def test_every_command_is_explained(name):
     texts = [page.read_text(encoding="utf-8") for page in PAGES]
     assert sum(bool(re.search(rf"\bheadrace {name}\b", text)) for text in texts) > 1
     assert re.search(rf"\bheadrace {name}\b", (ROOT / "README.md").read_text())
-
-
-@pytest.fixture(scope="module")
-def reference():
-    """The module that generates the reference."""
-    path = ROOT / "docs" / "_extensions" / "generated_reference.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_reference_has_every_command_and_option(reference):

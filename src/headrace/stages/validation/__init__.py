@@ -82,7 +82,9 @@ def validate(
             quarantine.uri = store.write(key, data)
         case = Case(spec, len(items) + len(rejected), items, outcomes, quarantine)
         problems = problems_of(case)
-        docs_uri = session.publish(store, problems, quarantine.count)
+        docs_uri = session.publish(
+            store, problems, quarantine.count, snapshot.source, case.delivered
+        )
         if problems:
             head = f"The data of {spec.name} breaks its contract ({snapshot.source}):"
             rows = f" Blamed rows: {quarantine.uri}." if quarantine.uri else ""

@@ -6,8 +6,10 @@ network.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 from headrace.pages import render
@@ -19,6 +21,7 @@ FOLDER = "data_docs"
 PAGE = "index.html"
 _VERDICT = "verdict.json"
 _FACTS = {"pipeline", "snapshot", "problems", "quarantined", "passed", "checks", "time"}
+_ADDED: dict[str, Any] = {"source": "", "rows": None}  # since the first pages
 _ROWS = 20  # failing ones that are shown
 
 
@@ -66,7 +69,8 @@ def publish(
         name: of the page's folder.
         tables: each with its ``title`` and its ``checks``, from `check_row`.
         verdict: the summary for the index, which is stored with the page: ``pipeline``,
-            ``snapshot``, ``problems``, ``quarantined``, ``passed`` and ``checks``.
+            ``snapshot``, ``source``, ``rows``, ``problems``, ``quarantined``,
+            ``passed`` and ``checks``.
         version: of Great Expectations.
 
     Returns:
@@ -99,7 +103,22 @@ def _write_index(store: Store) -> None:
         verdict = store.read_json(f"{FOLDER}/{name}/{_VERDICT}")
         # Anybody may have written another.
         if isinstance(verdict, dict) and verdict.keys() >= _FACTS:
-            pages.append({"name": name, **verdict})
+            pages.append({"name": name, **_ADDED, **verdict})
     pages.sort(key=lambda page: str(page["time"]), reverse=True)
-    text = render("checks_index.html", title="Checks of the data", pages=pages)
+    pipelines = Counter(sorted(page["pipeline"] for page in pages))
+    numbers = {pipeline: number for number, pipeline in enumerate(pipelines)}
+    for page in pages:
+        page["number"] = numbers[page["pipeline"]]
+        page["reason"] = "".join(page["problems"][:1]).partition("\n")[0]
+        page["said"] = "refused" if page["problems"] else "kept"
+    verdicts = Counter(sorted(page["said"] for page in pages))
+    found = {(page["number"], page["said"]) for page in pages}
+    text = render(
+        "checks_index.html",
+        title="Checks of the data",
+        pages=pages,
+        pipelines=pipelines,
+        verdicts=verdicts,
+        empty=sorted({*product(numbers.values(), verdicts)} - found),
+    )
     store.write(f"{FOLDER}/{PAGE}", text.encode())

@@ -162,13 +162,22 @@ class Session:
         engine.batch_manager.batch_data_cache.clear()
         return result
 
-    def publish(self, store: Store, problems: Sequence[str], quarantined: int) -> str:
+    def publish(
+        self,
+        store: Store,
+        problems: Sequence[str],
+        quarantined: int,
+        source: str,
+        rows: int,
+    ) -> str:
         """Write the page of all tables, unless an equal one is there.
 
         Args:
             store: of the Data Docs.
             problems: the reasons to refuse the data, if any.
             quarantined: number of quarantined rows.
+            source: of the snapshot.
+            rows: number of all rows of the source.
 
         Returns:
             the URI of the page.
@@ -179,6 +188,8 @@ class Session:
         verdict = {
             "pipeline": self._pipeline,
             "snapshot": self._snapshot,
+            "source": source,
+            "rows": rows,
             "problems": problems,
             "quarantined": quarantined,
             "passed": sum(check["passed"] for check in checks),

@@ -1,6 +1,7 @@
 """The page of the checks: one for equal outcomes, small, linked, without a network."""
 
 import html
+import json
 import re
 from pathlib import Path
 
@@ -8,10 +9,36 @@ import pytest
 from tests.src.stages.validation.conftest import Data, expectation
 
 from headrace.errors import ContractError
+from headrace.stages.validation import docs
+from headrace.state.store import Store
 
 
 def index_of(page):
     return (page.parent.parent / "index.html").read_text()
+
+
+def publish_some(folder, *pipelines):
+    """Publish a page for each pipeline, refused if it is a second one."""
+    store = Store(str(folder))
+    for number, pipeline in enumerate(pipelines):
+        problems = ["too few\nrows"] if pipeline in pipelines[:number] else []
+        verdict = {"pipeline": pipeline, "snapshot": "0" * 64, "problems": problems}
+        verdict |= {"source": "made", "rows": 1, "quarantined": 0}
+        verdict |= {"passed": 1, "checks": 1}
+        page = docs.publish(store, f"page{number}", [], verdict, "1")
+    return Path(page)
+
+
+def rows_of(index, verdict):
+    """The texts of the cells of each row with a verdict."""
+    rows = re.findall(rf'<tr class="[^"]* {verdict}">(.*?)</tr>', index, re.DOTALL)
+    return [
+        [
+            html.unescape(re.sub("<.*?>", "", cell))
+            for cell in re.findall("<td.*?>(.*?)</td>", row)
+        ]
+        for row in rows
+    ]
 
 
 def test_equal_outcomes_share_their_page(check, tmp_path):
@@ -32,7 +59,10 @@ def test_a_page_is_small_and_names_the_blamed_rows(check):
     assert page.stat().st_size < 100_000
     assert "7.png" in text
     assert "Each row's blank is False" in text
-    assert "Rows in quarantine: 1." in text
+    assert "Rows in quarantine: 1 of 100." in text
+    assert "Source: made. Snapshot" in text
+    assert "1 row</summary>" in text
+    assert text.index(">failed<") < text.index(">passed<", text.index("<h2>Items"))
     assert re.search(r"1 of \d+ rows fail\b", text)
     assert re.search(r"\b0 of \d+ rows fail\b", text)
 
@@ -69,6 +99,44 @@ def test_the_page_and_the_index_have_the_verdict(check):
     assert "the data keeps its contract" in kept.read_text()
     assert "<strong>refused</strong>" in Path(page).read_text()
     index = index_of(kept)
-    assert ">kept<" in index
-    assert ">refused<" in index
     assert f'href="{kept.parent.name}/index.html"' in index
+    (row,) = rows_of(index, "kept")
+    assert row[:4] == [
+        "pets",
+        "made",
+        "100 rows",
+        "kept",
+    ]  # pipeline, source, rows, verdict
+    (row,) = rows_of(index, "refused")
+    assert "expect_table_row_count_to_be_between" in row[3]
+
+
+def test_the_index_has_pages_that_an_earlier_version_wrote(check):
+    page = Path(check(Data()).docs_uri)
+    facts = page.parent / "verdict.json"
+    old = json.loads(facts.read_text())
+    del old["source"], old["rows"]
+    facts.write_text(json.dumps(old))
+
+    check(Data(), expectation("column_to_exist", column="mean"))
+
+    rows = rows_of(index_of(page), "kept")
+    assert sorted(row[1:3] for row in rows) == [["", ""], ["made", "100 rows"]]
+
+
+def test_the_index_is_narrowed_to_a_pipeline_and_a_verdict(tmp_path):
+    page = publish_some(tmp_path, "b&b", "pets", "pets")
+
+    index = index_of(page)
+    assert re.findall(r"<option.*?>(.*)</option>", index) == [
+        *("all (3)", "b&amp;b (1)", "pets (2)"),
+        *("all (3)", "kept (2)", "refused (1)"),
+    ]
+    assert len(re.findall('<tr class="of-1 ', index)) == 2
+    assert re.findall(r"(#of-\d:checked\):has\(#\w+):checked\) .none", index) == [
+        "#of-0:checked):has(#refused"
+    ]
+
+
+def test_an_index_of_pages_that_are_alike_has_nothing_to_narrow(check):
+    assert "<select" not in index_of(Path(check(Data()).docs_uri))

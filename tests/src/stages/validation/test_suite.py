@@ -164,7 +164,7 @@ def test_an_answer_in_numpy_is_written_to_a_page(tmp_path):
 
     with suite.session("pets", "0" * 64) as session:
         (outcome,) = session.run("items", FrameTable(frame()), [check])
-        page = Path(session.publish(Store(str(tmp_path)), (), 0))
+        page = Path(session.publish(Store(str(tmp_path)), (), 0, "made", 9))
 
     assert outcome.passed
     assert "<h2>items</h2>" in page.read_text()
@@ -177,7 +177,7 @@ def page(tmp_path):
     def read(table, check):
         with suite.session("pets", "0" * 64) as session:
             session.run("items", FrameTable(table), [check])
-            page = Path(session.publish(Store(str(tmp_path)), (), 0))
+            page = Path(session.publish(Store(str(tmp_path)), (), 0, "made", 9))
         return page.read_text()
 
     return read
