@@ -69,7 +69,7 @@ test-all: test test-system ## All, also those that start servers and workers, an
 	$(BIN)/python -m pytest -m integration $(PARALLEL)
 
 test-engine: setup ## The service in containers on an engine of its own, and two machines; as root
-	$(BIN)/python -m pytest -m engine $(or $(T),tests/engine)
+	$(BIN)/python -m pytest -m engine -n 2 $(or $(T),tests/engine)
 
 test-faults: setup ## Faults in full: a bad night of 8 runs, 10,000 racing promotions
 	RACES=10000 PIPELINES=4 PLACES=50 $(BIN)/python -m pytest tests/faults

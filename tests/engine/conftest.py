@@ -13,6 +13,7 @@ from tests.engine.bases import make_bases
 from tests.engine.daemon import CACHE, Engine, need_an_engine
 from tests.engine.left import state_of_the_machine
 from tests.engine.service import Service
+from xdist.scheduler import LoadScopeScheduling
 
 # The service for other machines comes and goes; that of one machine is used, broken,
 # saved and ended; and then nothing is left.
@@ -25,6 +26,19 @@ def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     order = {here / f"{name}.py": number for number, name in enumerate(ORDER, 1)}
     items.sort(key=lambda item: order.get(item.path, 0))
+
+
+class _ServiceBesideTheRest(LoadScopeScheduling):
+    """One process has the files of the service, another those without an engine."""
+
+    def _split_scope(self, nodeid):
+        file = Path(nodeid.partition("::")[0]).stem
+        return "service" if file in ORDER else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """What a node's id says decides: pytest 9 keeps no group in it."""
+    return _ServiceBesideTheRest(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
