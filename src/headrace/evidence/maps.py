@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, IntegrityError, Refusal, UsageError
-from headrace.explanations.verdict import impossible, verdicts_of
 from headrace.extensions import task_default
 from headrace.home import check_present
 from headrace.settings import Settings
@@ -72,6 +71,7 @@ def check_maps(name: str, settings: Settings) -> tuple[Version, bool]:
 def _check(version: Version, home: Home) -> None:
     """Measure, and record it last: what was killed before begins again."""
     from headrace.evidence.map_section import show_maps
+    from headrace.explanations.verdict import impossible, verdicts_of
 
     try:
         metrics = _measured(version, home)
