@@ -168,7 +168,7 @@ def _until(request: Approval) -> str:
 
 def _question(run: Run, request: Approval) -> str:
     eyes = f", and not by {request.who}" if request.four_eyes else ""
-    page = f"See [its report]({run.flow_run_url}?tab=Artifacts). " if run.ui_url else ""
+    page = f"See [its report]({run.report_url}). " if run.report_url else ""
     return (
         f"Promote **{request.model} version {request.version}**? All of its gates "
         f"hold. {page}Decide before {_until(request)}{eyes}; after that it counts as "

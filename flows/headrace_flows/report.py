@@ -7,28 +7,56 @@ import re
 from typing import Any
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter
 
 from headrace.evidence.reporting import contents, log_report
 from headrace.pages import render
 from headrace_flows.run import Run
 from headrace_flows.summary import links
 
+_NOT_YET = "The report comes when the run ends, or when it waits for an approval.\n"
 log = logging.getLogger("headrace")
 
 
-def attach(name: str, description: str, text: str, flow_run_id: str) -> None:
-    """Attach a page in Markdown to a flow run; raises errors of Prefect's client."""
-    values: dict[str, Any] = {
-        "key": re.sub("[^a-z0-9]+", "-", name.lower()),
-        "type": "markdown",
-        "description": description,
-        "data": text,
-        "flow_run_id": flow_run_id,
-    }
+def attach(name: str, description: str, text: str, flow_run_id: str) -> str:
+    """Attach a page in Markdown to a flow run, in place of one with the same name.
+
+    Returns:
+        its id in Prefect.
+
+    Raises:
+        errors of Prefect's client.
+    """
+    key = re.sub("[^a-z0-9]+", "-", name.lower())
+    own = {"key": {"any_": [key]}, "flow_run_id": {"any_": [flow_run_id]}}
+    values: dict[str, Any] = {"description": description, "data": text}
     with get_client(sync_client=True) as client:
-        client.create_artifact(ArtifactCreate.model_validate(values))
+        wanted = ArtifactFilter.model_validate(own)
+        for present in client.read_artifacts(artifact_filter=wanted):
+            client.update_artifact(present.id, ArtifactUpdate.model_validate(values))
+            return str(present.id)
+        values |= {"key": key, "type": "markdown", "flow_run_id": flow_run_id}
+        created = client.create_artifact(ArtifactCreate.model_validate(values))
+    return str(created.id)
+
+
+def begin_report(run: Run) -> None:
+    """Attach the report to the run's page in Prefect before it is known, and link it.
+
+    An error is only logged, since the run does not depend on its report.
+    """
+    name = f"{run.spec.name}-report"
+    try:
+        number = attach(name, run.spec.description, _NOT_YET, run.flow_run_id)
+    except Exception as error:  # of Prefect's client and all below it
+        log.warning("the run has no report: %s: %s", type(error).__name__, error)
+        return
+    if run.ui_url:
+        run.report_url = f"{run.ui_url}/artifacts/artifact/{number}"
+        get_run_logger().info("The report of this run: %s", run.report_url)
 
 
 def publish_name(run: Run) -> None:

@@ -7,11 +7,13 @@ unpickles. Only failures of dependencies are retried; a failed check would fail 
 from __future__ import annotations
 
 import logging
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
 
-from prefect import State, task
+from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
+from prefect.utilities.annotations import quote
 
 from headrace.errors import DependencyError, IntegrityError
 from headrace.planning.candidates import check_choice, choice_of
@@ -29,7 +31,9 @@ from headrace_flows.fit import train_here, train_pool, train_there
 from headrace_flows.libraries import load_rest
 from headrace_flows.run import Run
 
+P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 log = logging.getLogger("headrace")
 
 
@@ -38,9 +42,28 @@ async def _is_temporary(_task: Any, _run: Any, state: State[Any]) -> bool:
     return isinstance(outcome, DependencyError) and not outcome.was_retried
 
 
-_ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
+class Stage(Task[P, T]):
+    """A task whose inputs Prefect does not follow.
+
+    The stages are a line, and it draws the edges across their names.
+    """
+
+    def __call__(self, *args: P.args, **named: P.kwargs) -> T:  # type: ignore[override]
+        """Run it in the flow, and return its record, also from the state Cached."""
+        call: Any = super().__call__
+        ended = call(*map(quote, args), **named)
+        return cast(T, ended.result() if isinstance(ended, State) else ended)
+
+
+def stage(name: str, **options: Any) -> Callable[[Callable[P, T]], Stage[P, T]]:
+    """Make a function of a run a stage, which is named after the run in Prefect."""
+    options = {"name": name, "task_run_name": f"{name} {{run.title}}", **options}
+    return lambda function: Stage(function, **options)
+
+
+ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
 RETRIED: Any = {
-    **_ONCE,
+    **ONCE,
     "retries": 2,
     "retry_delay_seconds": [1, 5],
     "retry_condition_fn": _is_temporary,
@@ -48,7 +71,7 @@ RETRIED: Any = {
 
 
 def _in_state(record: R) -> R:
-    """A stored result in the state Cached, which Prefect unwraps."""
+    """A stored result in the state Cached, which a stage unwraps."""
     return cast(R, Completed(name="Cached", data=record))
 
 
@@ -57,7 +80,7 @@ def _as_found(run: Run, record: R) -> R:
     return _in_state(record) if run.reports[-1].state == "cached" else record
 
 
-@task(name="ingest", task_run_name="ingest {run.title}", **RETRIED)
+@stage("ingest", **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
     before = run.plan.last_snapshot
@@ -67,13 +90,13 @@ def ingest(run: Run) -> SnapshotRecord:
     return _as_found(run, record)
 
 
-@task(name="validate", task_run_name="validate {run.title}", **_ONCE)
+@stage("validate", **ONCE)
 def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     """The contract's verdict over the snapshot; meanwhile, the rest is loaded."""
     return _as_found(run, run.validate(snapshot, load_rest))
 
 
-@task(name="train", task_run_name="train {run.title}", **_ONCE)
+@stage("train", **ONCE)
 def train(
     run: Run, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> TrainingRecord:
@@ -154,7 +177,7 @@ def _has_files(run: Run, training: TrainingRecord) -> bool:
     return version is not None or is_logged(training, run.plan.home)
 
 
-@task(name="evaluate", task_run_name="evaluate {run.title}", **_ONCE)
+@stage("evaluate", **ONCE)
 def evaluate(
     run: Run,
     snapshot: SnapshotRecord,
@@ -185,7 +208,7 @@ def evaluate(
         raise
 
 
-@task(name="register", task_run_name="register {run.title}", **RETRIED)
+@stage("register", **RETRIED)
 def register(
     run: Run,
     snapshot: SnapshotRecord,
@@ -210,7 +233,7 @@ def register(
     )
 
 
-@task(name="promote", task_run_name="promote {run.title}", **RETRIED)
+@stage("promote", **RETRIED)
 def promote(
     run: Run, evaluation: EvaluationRecord, registration: RegistrationRecord
 ) -> PromotionRecord:

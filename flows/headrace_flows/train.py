@@ -37,7 +37,7 @@ from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.client import untagged
 from headrace_flows.events import ledger_tag
-from headrace_flows.report import publish_name, publish_report
+from headrace_flows.report import begin_report, publish_name, publish_report
 from headrace_flows.run import Run, current, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.prefect_inside import retrying_clients
@@ -61,6 +61,7 @@ def train(
     """
     run = current.get(None) or new_run(pipeline, folder, register_only)
     run.flow_run_id = str(flow_run.get_id())
+    begin_report(run)
     if run.title != run.spec.name:
         publish_name(run)
     try:

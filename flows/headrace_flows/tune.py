@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Annotated, Any
 
-from prefect import State, flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import Field
@@ -69,7 +68,7 @@ def tune(  # noqa: PLR0913, Prefect's page shows them as a form
     return State(type=state.type, name=state.name, message=state.message)
 
 
-@task(name="search", cache_policy=NO_CACHE, persist_result=False)
+@stages.stage("search", task_run_name="search {tuning.run.title}", **stages.ONCE)
 def run_trials(
     tuning: Tuning, snapshot: SnapshotRecord, contract: ContractRecord
 ) -> None:

@@ -34,6 +34,7 @@ _TAIL_BYTES = 4000
 PREFORK_SOCKET = "prefork.sock"  # of `headrace up`, in the home
 PAGES = "/headrace/"  # Headrace's own pages, on the MLflow server of `headrace up`
 DATA_DOCS = f"{PAGES}data_docs/"
+RUNS = f"{PAGES}runs"  # MLflow's page of the newest training's experiment
 
 
 def live_links(settings: Settings) -> dict[str, str]:

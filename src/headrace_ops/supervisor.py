@@ -276,5 +276,6 @@ def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     logins = environment.started_logins(settings)
     pages = {**links, **{n: login.link(links[n]) for n, login in logins.items()}}
     if "mlflow" in logins:
+        pages["mlflow"] = logins["mlflow"].link(links["mlflow"], live.RUNS)
         pages["data docs"] = logins["mlflow"].link(links["mlflow"], live.DATA_DOCS)
     return pages

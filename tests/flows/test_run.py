@@ -72,6 +72,8 @@ def test_the_answer_has_every_field_of_the_contract(first):
 def test_the_runs_of_prefect_and_mlflow_name_each_other(first):
     home, answer = first[0], first[1].json
     assert mlflow_runs(home) == [(answer["run_id"], "FINISHED")]
+    names = rows_of(home.path / "mlflow.db", "SELECT name FROM runs")
+    assert names == [("blobs v1",)]
     tags = dict(rows_of(home.path / "mlflow.db", "SELECT key, value FROM tags"))
     assert tags["mlflow.headrace.flow_run_id"] == answer["flow_run_id"]
     assert answer["flow_run_id"] in tags["mlflow.note.content"]
@@ -95,10 +97,28 @@ def test_prefect_keeps_the_flow_its_stages_and_its_spec(first):
     assert (kind, state) == ("COMPLETED", "Promoted")
     assert json.loads(parameters)["pipeline"]["training"]["epochs"] == 3
     tasks = rows_of(
-        database, "SELECT task_key, state_type FROM task_run ORDER BY start_time"
+        database,
+        "SELECT task_key, state_type, task_inputs FROM task_run ORDER BY start_time",
     )
-    assert [key.split("-")[0] for key, _ in tasks] == STAGES
-    assert {kind for _, kind in tasks} == {"COMPLETED"}
+    assert [key.split("-")[0] for key, _, _ in tasks] == STAGES
+    assert {kind for _, kind, _ in tasks} == {"COMPLETED"}
+    edges = [edge for *_, inputs in tasks for edge in json.loads(inputs).values()]
+    assert not any(edges), "Prefect draws them across the names"
+
+
+def test_the_first_line_of_the_logs_links_the_report(first):
+    home, answer = first[0], first[1].json
+    database = home.path / "prefect" / "prefect.db"
+    begun, linked, *_ = (
+        text
+        for (text,) in rows_of(database, "SELECT message FROM log ORDER BY timestamp")
+    )
+    ((number, text),) = rows_of(database, "SELECT id, data FROM artifact")
+    page = answer["links"]["prefect"].partition("/runs/")[0]
+    assert begun.startswith("Beginning flow run")
+    assert linked == f"The report of this run: {page}/artifacts/artifact/{number}"
+    assert "# blobs, version 1" in json.loads(text)
+    assert f"/headrace/reports/{answer['run_id']}>)**" in json.loads(text)
 
 
 def test_no_server_outlives_its_run(first):

@@ -188,7 +188,7 @@ class _Registration:
         return bind(version, training, why, keep_copy(training, home), home)
 
     def describe(self, version: Version) -> None:
-        """Update the tags and the card of MLflow's run and version from the ledger."""
+        """Update names, tags and cards of MLflow's run and version from the ledger."""
         name, ledger = self.spec.name, self.home.ledger
         tracking = self.home.tracking
         standing = ledger.standing_evidence(name, version.version)
@@ -199,12 +199,14 @@ class _Registration:
         evidence = ledger.evidence_of(name, version.version)
         card = self.card(standing) + law_section(evidence, standing, before)
         tags = {
+            "version": str(version.version),
             "verdict": verdict(standing.gates),
             "headrace.experiment": str(standing.experiment).lower(),
             "headrace.overrides": ", ".join(standing.overrides),
             "headrace.law": standing.law_digest,
         }
         tracking.log_tags(self.training.run_id, tags)
+        tracking.name_by_version(self.training.run_id, version.version)
         shown = self.tags(standing)
         if standing.overrides:
             shown["verdict"] += f"; overrides {', '.join(standing.overrides)}"

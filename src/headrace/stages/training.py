@@ -47,7 +47,9 @@ from headrace.stages.ingredients import Packed
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
-from headrace.state.tracking import GOLDEN_FILE
+from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.state.tracking.experiments import PIPELINE_TAG, view_of
+from headrace.state.tracking.runs import TITLE_TAG
 from headrace.tasks import task
 from headrace.tasks.forms import parts_of
 
@@ -97,18 +99,20 @@ def train(  # noqa: PLR0913
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
     _miss_a_gpu(spec, fit, tags)
     source = _source(spec, folder)
-    tags = {**tags, **source, "headrace.pipeline": spec.name}
-    score = task(snapshot.description.task).training_score
+    learned = task(snapshot.description.task)
+    score = learned.training_score
     params = {**fields_of(spec), "snapshot": snapshot.digest[:12], **_private(fit)}
-    tracking.experiment(spec.name, summary(read_readme(spec, folder)))
-    name = _named(spec, folder, builder)
-    name = name_by_changes(
-        name, tracking.params_of_last(spec.name, name) or params, params
+    tracking.experiment(
+        spec.name,
+        summary(read_readme(spec, folder)),
+        view_of(score, [*learned.shown]),
     )
-    shown = task(snapshot.description.task).head.shown(fit.model, snapshot.description)
-    with tracking.run(spec.name, name, tags) as (run_id, experiment_id):
+    title = _titled(spec, folder, builder, params, tracking)
+    tags = {**tags, **source, PIPELINE_TAG: spec.name, TITLE_TAG: title}
+    shown = learned.head.shown(fit.model, snapshot.description)
+    with tracking.run(spec.name, title, tags) as (run_id, experiment_id):
         tracking.log_params(run_id, params)
-        tracking.log_snapshot(run_id, snapshot)
+        tracking.log_snapshot(run_id, spec.name, snapshot)
         if checkpoints is not None:
             checkpoints.run_id = run_id
 
@@ -166,11 +170,23 @@ def train(  # noqa: PLR0913
     )
 
 
-def _named(spec: PipelineSpec, folder: Path, builder: str) -> str:
-    """The builder, and what differs from the file where that names one model."""
-    fields, file = fields_of(spec), fields_of_file(spec, folder)
-    is_candidate = "model.against" in file and not spec.model.against
-    return name_by_changes(builder, fields if is_candidate else file, fields)
+def _titled(
+    spec: PipelineSpec,
+    folder: Path,
+    builder: str,
+    params: Mapping[str, str],
+    tracking: Tracking,
+) -> str:
+    """The pipeline, what differs from its file, and what was edited in the file.
+
+    Where the file names two models to choose from, it has the builder.
+    """
+    file = fields_of_file(spec, folder)
+    title = name_by_changes(spec.name, file, fields_of(spec))
+    if "model.against" in file and not spec.model.against:
+        title = f"{spec.name} {builder}"
+    before = tracking.params_of_last(spec.name, title) or params
+    return name_by_changes(title, before, params)
 
 
 def _backbone(spec: PipelineSpec, home: Home) -> BackboneRecord | None:

@@ -222,7 +222,7 @@ def test_the_same_report_as_markdown_escapes_what_it_shows(trained):
         text,
     )
     assert "serving difference" not in text
-    assert "- mlflow: <http://127.0.0.1:5000/#/x>\n" in text
+    assert "\n[mlflow](<http://127.0.0.1:5000/#/x>)\n" in text
     assert "## Changed since version 1, the champion" in text
     assert "- spec training.\\<b\\>: 1 → 2\n" in text
     assert "\n| train | completed | 1.5 | a\\|b |\n" in text
@@ -240,6 +240,10 @@ def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained):
 
     assert "| near | test | 7 |" in text
     assert "`report.html`" in text
+    served = {**LINKS, "report": "http://127.0.0.1:5000/headrace/reports/0"}
+    linked = render("report.md", **{**shown, **quoted, "links": served})
+    assert f"\n**[The whole report](<{served['report']}>)**, with" in linked
+    assert "`report.html`" not in linked
     assert not re.search("anna|hello|data:image|Mistakes", text)
 
 

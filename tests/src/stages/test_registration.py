@@ -57,6 +57,9 @@ def test_a_training_becomes_a_version_with_its_evidence(trained, register_good, 
     assert version.training == trained.good.identity
     assert version.model_digest == trained.good.model_digest
     assert version.created_by == "ada@lab"
+    run = Tracking(trained.settings).client.get_run(trained.good.run_id)
+    assert run.info.run_name == "blobs v2"
+    assert run.data.tags["version"] == "2"
     evidence = ledger.latest_evidence("blobs", 2)
     assert evidence is not None
     assert evidence.passed

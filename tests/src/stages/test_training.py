@@ -81,6 +81,7 @@ def test_the_run_names_its_data_its_weights_and_its_flow(trained):
     run = tracking.client.get_run(trained.good.run_id)
     (data,) = run.inputs.dataset_inputs
     assert trained.snapshot.digest.startswith(data.dataset.digest)
+    assert data.dataset.name == "blobs", "the page shows the digest beside it"
     assert json.loads(data.dataset.profile) == trained.snapshot.rows
     tags = tracking.find_run(trained.good.run_id).tags
     assert tags["headrace.snapshot"] == trained.snapshot.digest
@@ -100,6 +101,18 @@ def test_people_see_few_tags_and_who_made_the_run_of_what(trained):
     assert run.data.tags["mlflow.source.name"] == "blobs/pipeline.toml"
     experiment = Tracking(trained.settings).client.get_experiment_by_name("blobs")
     assert experiment.tags["mlflow.note.content"] == trained.spec.description
+    view = Tracking(trained.settings).views()[experiment.experiment_id]
+    assert "metrics.`test_accuracy`" in view
+
+
+def test_a_run_is_named_by_its_pipeline_and_by_what_differs_from_the_file(
+    trained, train
+):
+    client = Tracking(trained.settings).client
+    changed = {"seed": 2, "epochs": 1}
+    for changes, name in ((changed, "blobs epochs=1 seed=2"), ({}, "blobs")):
+        record = train(**changes)
+        assert client.get_run(record.run_id).info.run_name == name
 
 
 def test_the_run_has_pictures_data_pipeline_and_golden_answers(trained):

@@ -89,12 +89,12 @@ class Logs(Connection):
         """Set tags."""
         self.log_batch(run_id, tags=as_tags(values))
 
-    def log_snapshot(self, run_id: str, snapshot: SnapshotRecord) -> None:
-        """Log the data set as an input of the run, with its digest."""
+    def log_snapshot(self, run_id: str, name: str, snapshot: SnapshotRecord) -> None:
+        """Log the data set as an input of the run, by a name and with its digest."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
-            name=f"snapshot-{snapshot.digest[:12]}",
+            name=name,
             digest=snapshot.digest[:36],
             source_type="headrace",
             source=json.dumps({"uri": snapshot.uri, "source": snapshot.source}),

@@ -22,13 +22,13 @@ from headrace.state.regular import UnusableFileError, read_file
 from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch, read_folder
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
+from headrace.state.tracking.experiments import Experiments
 from headrace.state.tracking.retries import create_once, retry_once
 
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PROCESS_TAG = "headrace.process"
 TOKEN_TAG = "headrace.token"  # noqa: S105
 FLOW_TAG = "headrace.flow_run_id"
-NOTE_TAG = "mlflow.note.content"  # the description on MLflow's pages
+TITLE_TAG = "headrace.title"
 MOST_RUNNING = 1000
 SECONDS_PER_CALL = 2.0
 
@@ -81,33 +81,8 @@ class Child:
         self._sent = time.monotonic()
 
 
-class Runs(logs.Logs):
-    """Experiments and runs."""
-
-    def experiment(self, name: str, about: str = "") -> str:
-        """The id of an experiment, which is created if it does not exist.
-
-        Args:
-            about: its description.
-        """
-        with tracking_errors(self.uri):
-            stored = self.client.get_experiment_by_name(name)
-            number = stored.experiment_id if stored else self._create_experiment(name)
-            if about and about != (stored.tags if stored else {}).get(NOTE_TAG):
-                self.client.set_experiment_tag(number, NOTE_TAG, about)
-        return str(number)
-
-    def _create_experiment(self, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        location = None if self.uri.startswith("http") else f"{self.artifacts}/{name}"
-        try:
-            return self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
-        except MlflowException:  # another process may have created it
-            stored = self.client.get_experiment_by_name(name)
-            if stored is None:
-                raise
-            return str(stored.experiment_id)
+class Runs(Experiments):
+    """Runs of experiments."""
 
     @contextlib.contextmanager
     def run(
@@ -221,10 +196,6 @@ class Runs(logs.Logs):
             runs = self._running(self._experiment_ids())
         return [run for run in runs if run.flow_run_id]
 
-    def _experiment_ids(self) -> list[str]:
-        experiments = self.client.search_experiments(max_results=50_000)
-        return [experiment.experiment_id for experiment in experiments]
-
     def _running(self, experiments: list[str]) -> list[MlflowRun]:
         query = "attributes.status = 'RUNNING'"
         return list(map(_as_run, self._search(experiments, query, MOST_RUNNING)))
@@ -279,11 +250,25 @@ class Runs(logs.Logs):
             runs = stored and self._search([stored.experiment_id], query)
         return str(runs[0].info.run_id) if runs else ""
 
-    def params_of_last(self, experiment: str, name: str) -> dict[str, str]:
-        """The parameters of the newest run of that name; empty if there is none."""
+    def params_of_last(self, experiment: str, title: str) -> dict[str, str]:
+        """The parameters of the newest run of that title; empty if there is none."""
+        (tag,) = logs.to_mlflow_tags({TITLE_TAG: ""})
+        query = f"tags.`{tag}` = '{title}'"
         with tracking_errors(self.uri):
-            runs = self._search([self.experiment(experiment)], f"run_name = '{name}'")
+            runs = self._search([self.experiment(experiment)], query)
         return dict(runs[0].data.params) if runs else {}
+
+    def name_by_version(self, run_id: str, version: int) -> None:
+        """Name a run ``digits v3 epochs=30``: its title, with the version's number.
+
+        A run without a title, which an older release made, keeps its name.
+        """
+        with tracking_errors(self.uri):
+            run = _as_run(self.client.get_run(run_id))
+            head, _, changes = run.tags.get(TITLE_TAG, "").partition(" ")
+            if head:
+                name = f"{head} v{version} {changes}".rstrip()
+                self.client.update_run(run_id, name=name)
 
     def is_deleted(self, run_id: str) -> bool:
         """Whether a run was deleted, for good or not."""

@@ -97,7 +97,7 @@ def search(  # noqa: PLR0913, what is searched, and how
             with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
                 if parent[0] != study.run_id:
                     tracking.log_params(parent[0], _parameters(plan.spec, study))
-                    tracking.log_snapshot(parent[0], snapshot)
+                    tracking.log_snapshot(parent[0], pipeline, snapshot)
                     study.keep(run_id=parent[0])
                 elif study.trials:
                     done = number_of(len(study.trials), "trials")
