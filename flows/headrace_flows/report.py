@@ -21,6 +21,11 @@ _NOT_YET = "The report comes when the run ends, or when it waits for an approval
 log = logging.getLogger("headrace")
 
 
+def key_of(name: str) -> str:
+    """The key of a page in Prefect."""
+    return re.sub("[^a-z0-9]+", "-", name.lower())
+
+
 def attach(name: str, description: str, text: str, flow_run_id: str) -> str:
     """Attach a page in Markdown to a flow run, in place of one with the same name.
 
@@ -30,7 +35,7 @@ def attach(name: str, description: str, text: str, flow_run_id: str) -> str:
     Raises:
         errors of Prefect's client.
     """
-    key = re.sub("[^a-z0-9]+", "-", name.lower())
+    key = key_of(name)
     own = {"key": {"any_": [key]}, "flow_run_id": {"any_": [flow_run_id]}}
     values: dict[str, Any] = {"description": description, "data": text}
     with get_client(sync_client=True) as client:
@@ -54,9 +59,10 @@ def begin_report(run: Run) -> None:
     except Exception as error:  # of Prefect's client and all below it
         log.warning("the run has no report: %s: %s", type(error).__name__, error)
         return
+    place = f"the artifact {key_of(name)}"
     if run.ui_url:
-        run.report_url = f"{run.ui_url}/artifacts/artifact/{number}"
-        get_run_logger().info("The report of this run: %s", run.report_url)
+        place = run.report_url = f"{run.ui_url}/artifacts/artifact/{number}"
+    get_run_logger().info("The report of this run: %s", place)
 
 
 def publish_name(run: Run) -> None:

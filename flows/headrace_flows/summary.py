@@ -295,8 +295,12 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
             pages["data_docs"] = server + live.data_docs_path(docs)
         elif not (is_local and for_page):
             pages["data_docs"] = Path(docs).as_uri() if is_local else docs
-    if for_page and is_served and run.training is not None:
-        pages["report"] = server + live.report_path(run.training.run_id)
+    if for_page and live.are_pages_served(settings) and run.training is not None:
+        page = live.report_path(run.training.run_id)
+        if is_served:
+            pages["report"] = server + page
+        elif not run.ui_url:  # Prefect's server will send visits on to MLflow's
+            pages["report"] = page
     if for_page and run.version:
         place = f"models/{run.spec.name}/versions/{run.version}"
         pages["model"] = mlflow_page(settings, place)

@@ -106,19 +106,17 @@ def test_prefect_keeps_the_flow_its_stages_and_its_spec(first):
     assert not any(edges), "Prefect draws them across the names"
 
 
-def test_the_first_line_of_the_logs_links_the_report(first):
+def test_the_first_line_of_the_logs_names_the_report_which_links_the_page(first):
     home, answer = first[0], first[1].json
     database = home.path / "prefect" / "prefect.db"
-    begun, linked, *_ = (
-        text
-        for (text,) in rows_of(database, "SELECT message FROM log ORDER BY timestamp")
-    )
-    ((number, text),) = rows_of(database, "SELECT id, data FROM artifact")
-    page = answer["links"]["prefect"].partition("/runs/")[0]
-    assert begun.startswith("Beginning flow run")
-    assert linked == f"The report of this run: {page}/artifacts/artifact/{number}"
-    assert "# blobs, version 1" in json.loads(text)
-    assert f"/headrace/reports/{answer['run_id']}>)**" in json.loads(text)
+    lines = rows_of(database, "SELECT message FROM log ORDER BY timestamp")
+    assert lines[0][0].startswith("Beginning flow run")
+    assert lines[1][0] == "The report of this run: the artifact blobs-report"
+    ((key, text),) = rows_of(database, "SELECT key, data FROM artifact")
+    report = json.loads(text)
+    assert (key, report.splitlines()[0]) == ("blobs-report", "# blobs, version 1")
+    page = f"/headrace/reports/{answer['run_id']}"
+    assert f"[The whole report](<{page}>)" in report, "no server has a host"
 
 
 def test_no_server_outlives_its_run(first):

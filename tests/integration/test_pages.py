@@ -1,0 +1,128 @@
+"""The pages behind the links of ``headrace up``, in a real browser after two runs."""
+
+import json
+import signal
+
+import pytest
+from tests.attacks.chromium import chromium
+from tests.homes import Home
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+TEXT = "document.body.innerText"
+HEADERS = """
+[...document.querySelectorAll('.ag-header-cell')]
+  .map(cell => [cell.getBoundingClientRect().left, cell.innerText.trim()])
+  .sort((one, other) => one[0] - other[0])
+  .map(([, text]) => text).filter(text => text)
+"""
+ASSISTANT = """
+[...document.querySelectorAll('[data-assistant-ui]')]
+  .some(part => part.checkVisibility())
+"""
+LINK = "[...document.links].find(link => link.innerText === %s).href"
+ARTIFACT = """
+[...document.links].find(a => /\\/artifact\\/[-0-9a-f]{36}$/.test(a.innerText)).href
+"""
+REPORT = "'The whole report'"
+CURVES = [
+    f"{split}_{what}" for what in ("accuracy", "loss") for split in ("train", "val")
+]
+
+
+@pytest.fixture(scope="module")
+def pages(project, tmp_path_factory):
+    """What ``up`` prints, of a home with a run before it and a run after it.
+
+    The second one is no better than the first.
+    """
+    made = Home(tmp_path_factory.mktemp("pages") / "home", project)
+    runs = [made.headrace("run", "blobs", "--json").json]
+    process = made.start("up", "--no-workers", "--no-prefork")
+    links = {}
+    for line in process.stdout:
+        name, _, link = line.strip().rpartition(" ")
+        links[name.strip()] = link
+        if name.startswith("data docs"):
+            break
+    again = ("run", "blobs", "--set", "training.seed=2", "--json")
+    runs.append(made.headrace(*again).json)
+    yield links, runs
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    with chromium(tmp_path / "profile") as opened:
+        yield opened
+
+
+def test_mlflow_opens_with_what_the_runs_achieved(pages, browser):
+    browser.open(pages[0]["mlflow"])
+    browser.until(f"{TEXT}.includes('blobs v2 seed=2')")
+    browser.until(f"{HEADERS}.includes('Dataset')")
+    assert browser.run(HEADERS)[:7] == [
+        *("Run Name", "Created", "version", "verdict"),
+        *("test_accuracy", "test_log_loss", "Dataset"),
+    ]
+    digest = pages[1][0]["snapshot"]["digest"]
+    browser.until(f"{TEXT}.includes('blobs ({digest[:6]}')")
+    assert not browser.run(ASSISTANT)
+    browser.run("location.reload()")
+    browser.until(f"{HEADERS}.includes('test_accuracy')")
+    browser.run("location.hash += '&compareRunsMode=CHART'")
+    browser.until(f"{TEXT}.includes('Results\\n(6)')")
+    for name in (*CURVES, "test_accuracy", "test_log_loss"):
+        browser.until(f"{TEXT}.includes('{name}')")
+
+
+def test_what_is_changed_in_mlflows_view_stays(pages, browser):
+    key = 'MLflowLocalStorage-1.1-ExperimentPage-["1"]-ReactComponentState'
+    browser.open(pages[0]["mlflow"])
+    browser.until(f"{TEXT}.includes('blobs v1')")
+    browser.run(f"localStorage.setItem({key!r}, '{{}}')")
+    browser.open(pages[0]["mlflow"])
+    browser.until(f"{TEXT}.includes('blobs v1')")
+    assert "test_accuracy" not in browser.run(HEADERS)
+
+
+def test_mlflows_start_page_has_no_assistant_and_collects_nothing(pages, browser):
+    browser.open(pages[0]["mlflow"].partition("&next")[0])
+    browser.until(f"{TEXT}.includes('Recent Experiments')")
+    browser.until(f"{TEXT}.includes('blobs')")
+    assert "usage data" not in browser.run(TEXT)
+    assert not browser.run(ASSISTANT)
+    asked = "fetch('ajax-api/3.0/mlflow/assistant/config').then(a => a.status)"
+    assert browser.run(asked) == 404
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_prefect_leads_from_the_run_to_its_whole_report(pages, browser, number):
+    links, runs = pages
+    run = runs[number]
+    flow_run = run["flow_run_id"]
+    browser.open(f"{links['prefect']}&next=/runs/flow-run/{flow_run}")
+    browser.until(f"{TEXT}.includes('The report of this run: ')")
+    state = ("Promoted", "Registered")[number]
+    browser.until(f"{TEXT}.includes({state!r})")
+    graph = f"fetch('/api/flow_runs/{flow_run}/graph-v2').then(a => a.json())"
+    nodes = [node for _, node in browser.run(graph)["nodes"]]
+    assert len(nodes) == 6
+    assert not any(node["parents"] or node["children"] for node in nodes)
+    if number:
+        page = browser.run(ARTIFACT)
+    else:  # written without a server, so that it has no address
+        only = json.dumps({"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+        asked = (
+            "{method: 'POST', headers: {'Content-Type': 'application/json'}, body: %r}"
+        )
+        found = browser.run(
+            f"fetch('/api/artifacts/filter', {asked % only}).then(a => a.json())"
+        )
+        page = f"/artifacts/artifact/{found[0]['id']}"
+    browser.run(f"location.href = {page!r}")
+    browser.until(LINK % REPORT)
+    browser.run(f"location.href = {LINK % REPORT}")  # it would open another tab
+    browser.until(f"location.pathname === '/headrace/reports/{run['run_id']}'")
+    browser.until(f"{TEXT}.includes('blobs, version {run['version']}')")
