@@ -1,20 +1,14 @@
-"""MLflow's server behind the gate, with Headrace's own pages.
+"""MLflow's server behind the gate.
 
 The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
 ``create_app``, its own application behind the gate. The gate requires the login in the
 environment, or one of MLflow's users if MLflow's access control is configured.
-
-Headrace's pages are the Data Docs in the store and the reports of runs, which are
-artifacts. A page loads no other resource and runs no script.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import os
-import re
 import runpy
 import sys
 import time
@@ -22,30 +16,17 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from starlette.responses import HTMLResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from headrace.errors import HeadraceError, UsageError
-from headrace.pages import POLICY
-from headrace.settings import Settings, variable
+from headrace.errors import UsageError
+from headrace.settings import variable
 from headrace.state import hosts
-from headrace.state.home import Home
 from headrace.state.logins import Login
-from headrace.state.tracking import REPORT_FILE
-from headrace_ops import environment, live
+from headrace_ops import environment
 from headrace_ops.gate import HEADER_BYTES, Gate
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
 CACHE_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
-_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
-_REPORT = re.compile(live.PAGES + r"reports/([0-9a-f]{32})")
-_HEADERS = {
-    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
 
 
 def create_app() -> Gate:
@@ -78,37 +59,7 @@ def create_app() -> Gate:
         )
     from mlflow.server.fastapi_app import app
 
-    return Gate(Pages(app, Settings()), logins=[login], **rules)
-
-
-class Pages:
-    """An ASGI middleware that serves Headrace's pages."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on to the application."""
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith(live.PAGES):
-            await self._app(scope, receive, send)
-            return
-        page = None
-        if scope["method"] == "GET":
-            page = await asyncio.to_thread(self.find, path)
-        body, status = (page, 200) if page else (b"There is no such page.", 404)
-        await HTMLResponse(body, status, _HEADERS)(scope, receive, send)
-
-    def find(self, path: str) -> bytes | None:
-        """The page at a path; None if there is none."""
-        with contextlib.suppress(HeadraceError, OSError):
-            if docs := _DATA_DOCS.fullmatch(path):
-                store = Home(self._settings).store
-                return store.read(f"data_docs/{docs[1]}index.html")
-            if report := _REPORT.fullmatch(path):
-                return Home(self._settings).tracking.run_file(report[1], REPORT_FILE)
-        return None
+    return Gate(app, logins=[login], **rules)
 
 
 def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:

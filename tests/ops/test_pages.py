@@ -1,4 +1,4 @@
-"""Headrace's own pages, beside those of MLflow."""
+"""Headrace's own pages, behind the gate."""
 
 import asyncio
 
@@ -7,14 +7,9 @@ import pytest
 from headrace.settings import Settings
 from headrace.state.store import Store
 from headrace_ops import live
-from headrace_ops.mlflow_server import Pages
+from headrace_ops.pages_server import Pages
 
 NAME = "0123456789abcdef-0123456789abcdef"
-
-
-async def other(scope, receive, send):
-    await send({"type": "http.response.start", "status": 299, "headers": []})
-    await send({"type": "http.response.body", "body": b"other"})
 
 
 def get(settings, path, method="GET"):
@@ -24,8 +19,10 @@ def get(settings, path, method="GET"):
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": path, "headers": []}
-    asyncio.run(Pages(other, settings)(scope, None, send))
+    headers = [(b"host", b"localhost:4300")]
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    scope |= {"scheme": "http", "query_string": b"", "server": ("127.0.0.1", 4300)}
+    asyncio.run(Pages(settings)(scope, None, send))
     return sent[0], sent[1]["body"]
 
 
@@ -55,12 +52,12 @@ def test_the_data_docs_and_their_index_are_served(settings):
     "path",
     [
         "/headrace/",
-        "/headrace/data_docs/other/index.html",
-        "/headrace/data_docs/../secret.html",
-        "/headrace/data_docs/%2e%2e/secret.html",
-        f"/headrace/data_docs/{NAME}/../../../secret.html",
-        "/headrace/reports/..",
-        f"/headrace/reports/{'0' * 32}",
+        "/data_docs/other/index.html",
+        "/data_docs/../secret.html",
+        "/data_docs/%2e%2e/secret.html",
+        f"/data_docs/{NAME}/../../../secret.html",
+        "/reports/..",
+        f"/reports/{'0' * 32}",
     ],
 )
 def test_nothing_else_is_served(settings, path):
@@ -70,12 +67,7 @@ def test_nothing_else_is_served(settings, path):
     assert b"secret" not in body
 
 
-def test_other_paths_and_methods_are_not_ours(settings):
-    assert get(settings, "/api/2.0/x")[0]["status"] == 299
+def test_other_paths_and_methods_are_not_there(settings):
+    assert get(settings, "/api/2.0/x")[0]["status"] == 404
     assert get(settings, live.DATA_DOCS, "POST")[0]["status"] == 404
-
-
-def test_pages_are_not_served_by_another_mlflow(settings, monkeypatch):
-    assert live.are_pages_served(settings)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example")
-    assert not live.are_pages_served(settings)
+    assert get(settings, "/", "POST")[0]["status"] == 404
