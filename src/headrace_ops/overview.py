@@ -187,10 +187,15 @@ def line_of(scores: Sequence[Score], champion: int) -> dict[str, Any] | None:
 
 def _report(run_id: str, home: Home, host: str) -> str:
     """Where the report of a run is for a browser; empty if it cannot get it."""
-    if host:
-        return live.report_path(run_id)
-    path = Path(home.store.uri(card_key(run_id)))
-    return path.as_uri() if home.store.is_local and path.is_file() else ""
+    return _stored(card_key(run_id), home, live.report_path(run_id) if host else "")
+
+
+def _stored(key: str, home: Home, served_at: str) -> str:
+    """Where a file of the store is: a served path, else the file if it is here."""
+    if not home.store.is_local:
+        return served_at
+    path = Path(home.store.uri(key))
+    return (served_at or path.as_uri()) if path.is_file() else ""
 
 
 def _pages(settings: Settings, running: Running, host: str) -> dict[str, str]:
@@ -201,13 +206,9 @@ def _pages(settings: Settings, running: Running, host: str) -> dict[str, str]:
         for server in running.servers
         if server.answers and server.name in names
     }
-    store = Home(settings).store
-    docs = Path(store.uri("data_docs/index.html"))
-    if host:
-        pages["Data Docs"] = live.DATA_DOCS
-    elif store.is_local and docs.is_file():
-        pages["Data Docs"] = docs.as_uri()
-    return pages
+    served_at = live.DATA_DOCS if host else ""
+    docs = _stored("data_docs/index.html", Home(settings), served_at)
+    return {**pages, "Data Docs": docs} if docs else pages
 
 
 def _reached(link: str, host: str) -> str:
