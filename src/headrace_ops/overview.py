@@ -6,13 +6,15 @@ the home where nothing is served.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from headrace.errors import HeadraceError
 from headrace.evidence.metrics import label
 from headrace.evidence.verification.said import last_said
 from headrace.extensions import task_default
@@ -69,7 +71,11 @@ def overview(settings: Settings, host: str = "") -> str:
         DependencyError: the ledger does not answer.
     """
     facts, running = listed(settings), look(settings)
-    rows = [_shown(row, running, Home(settings), host) for row in facts["pipelines"]]
+    home = Home(settings)
+    ledger = Standings(settings.database_url) if settings.has_ledger else None
+    with ledger.reading_once() if ledger else contextlib.nullcontext():
+        pipelines = facts["pipelines"]
+        rows = [_shown(row, running, home, ledger, host) for row in pipelines]
     code, policy = script(SCRIPT)
     return render(
         PAGE,
@@ -111,7 +117,11 @@ def served(settings: Settings) -> str:
 
 
 def _shown(
-    row: dict[str, Any], running: Running, home: Home, host: str
+    row: dict[str, Any],
+    running: Running,
+    home: Home,
+    ledger: Standings | None,
+    host: str,
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
     name, folder, settings = row["name"], row["folder"], home.settings
@@ -119,33 +129,31 @@ def _shown(
     is_own = not folder or not is_packaged(Path(folder), settings)
     shown = {
         **row,
-        **dict.fromkeys(
-            ("report", "newest", "metric", "score", "line", "drift", "said")
-        ),
+        **dict.fromkeys(("report", "newest", "metric", "score", "line", "drift")),
         "is_own": is_own or bool(row["last_run"] or runs),
         "runs": runs,
         "links": {},
     }
-    if not row["versions"]:
+    if not row["versions"] or ledger is None:
         return shown
-    newest, champion = home.ledger.newest_version(name), home.ledger.champion(name)
+    newest, champion = ledger.newest_version(name), ledger.champion(name)
     shown["newest"] = newest.version, _report(newest.run_id, home, host)
-    shown["said"] = last_said(settings.home).get(name)
-    links = {"MLflow": live.mlflow_page(settings, f"models/{name}")}
+    links = {"MLflow": live.mlflow_page(settings, f"models/{quote(name)}")}
     if prefect := live.pages_url(live.lasting_api_url(settings)):
         links["Prefect"] = row["run"] and f"{prefect}/runs/flow-run/{row['run']}"
     shown["links"] = {n: _reached(link, host) for n, link in links.items() if link}
     if champion is not None:
         version = champion.version
         metric = str(task_default(version.task, "HEADLINE"))
-        scores = Standings(settings.database_url).scores(name, metric, SHOWN)
+        scores = ledger.scores(name, metric, SHOWN)
         shown |= {
             "report": _report(version.run_id, home, host),
             "metric": label(metric),
             "score": row.get(metric),
             "line": line_of(scores, version.version),
-            "drift": History(version.model_digest, home.anchored).last(),
         }
+        with contextlib.suppress(HeadraceError):  # what is wrong is told by `verify`
+            shown["drift"] = History(version.model_digest, home.anchored).last()
     return shown
 
 
@@ -161,19 +169,15 @@ def line_of(scores: Sequence[Score], champion: int) -> dict[str, Any] | None:
     values = [score.value for score in scores]
     least, most = min(values), max(values)
     step = (_WIDTH - 2 * _EDGE) / (len(scores) - 1)
-    high = (_HEIGHT - 2 * _EDGE) / ((most - least) or 1)
-    places = [
-        (
-            round(_EDGE + number * step, 1),
-            round(
-                _HEIGHT - _EDGE - (value - least) * high
-                if most > least
-                else _HEIGHT / 2,
-                1,
-            ),
-        )
-        for number, value in enumerate(values)
-    ]
+    spread = (most - least) or 1
+    level = 0.5 if most == least else 0.0  # of equal scores: in the middle
+
+    def place(number: int, value: float) -> tuple[float, float]:
+        share = level or (value - least) / spread
+        y = _HEIGHT - _EDGE - share * (_HEIGHT - 2 * _EDGE)
+        return round(_EDGE + number * step, 1), round(y, 1)
+
+    places = [place(number, value) for number, value in enumerate(values)]
     both = [*zip(scores, places, strict=True)]
     return {
         "size": (_WIDTH, _HEIGHT),

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from headrace.settings import Settings
+from headrace.state.folders import card_key
+from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace_ops import live
 from headrace_ops.pages_server import Pages
@@ -71,3 +73,21 @@ def test_other_paths_and_methods_are_not_there(settings):
     assert get(settings, "/api/2.0/x")[0]["status"] == 404
     assert get(settings, live.DATA_DOCS, "POST")[0]["status"] == 404
     assert get(settings, "/", "POST")[0]["status"] == 404
+
+
+def test_a_report_is_served_only_as_the_ledger_has_it(settings):
+    settings.prepare_home()
+    home, run = Home(settings), "0" * 31 + "1"
+    home.anchored.write(card_key(run), b"the report")
+    assert get(settings, live.report_path(run))[1] == b"the report"
+    home.store.write(card_key(run), b"another one")
+    assert get(settings, live.report_path(run))[0]["status"] == 404
+
+
+def test_a_ledger_that_does_not_answer_is_told_as_text(settings, monkeypatch):
+    monkeypatch.setenv("HEADRACE_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/x")
+    elsewhere = Settings(project=settings.project, home=settings.home)
+    start, body = get(elsewhere, "/")
+    assert start["status"] == 503
+    assert dict(start["headers"])[b"content-type"].startswith(b"text/plain")
+    assert b"127.0.0.1" in body
