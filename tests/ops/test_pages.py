@@ -31,7 +31,7 @@ def get(settings, path, method="GET"):
 @pytest.fixture
 def settings(tmp_path):
     """A home with one page of checks, and the index."""
-    settings = Settings(project=tmp_path, home=tmp_path / "home")
+    settings = Settings(project=tmp_path, home=tmp_path / "home").prepare_home()
     store = Store(settings.store)
     store.write(f"data_docs/{NAME}/index.html", b"the page")
     store.write("data_docs/index.html", b"the index")
@@ -76,7 +76,6 @@ def test_other_paths_and_methods_are_not_there(settings):
 
 
 def test_a_report_is_served_only_as_the_ledger_has_it(settings):
-    settings.prepare_home()
     home, run = Home(settings), "0" * 31 + "1"
     home.anchored.write(card_key(run), b"the report")
     assert get(settings, live.report_path(run))[1] == b"the report"
