@@ -8,7 +8,6 @@ import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 
@@ -27,7 +26,7 @@ from headrace.records import (
     StageReport,
     SuspectRecord,
 )
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.stages.promotion.registry import aliases_of
 from headrace.use.backbones.pinning import doubts_of
 from headrace.use.checking import doubtful_gates
@@ -282,55 +281,30 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
         for_page: whether a page shows them, where ``file:`` links cannot be opened.
     """
     settings, pages = run.plan.settings, dict[str, str]()
-    is_live = "mlflow" in live.live_links(settings)
-    is_served = is_live and live.are_pages_served(settings)
-    server = mlflow_url(settings)
+    server = live.live_links(settings).get("headrace", "")
     if run.training is not None:
         place = f"experiments/{run.training.experiment_id}/runs/{run.training.run_id}"
-        pages["mlflow"] = mlflow_page(settings, place)
+        pages["mlflow"] = live.mlflow_page(settings, place)
     pages["prefect"] = run.flow_run_url
     if run.contract is not None:
         docs, is_local = run.contract.docs_uri, run.plan.home.store.is_local
-        if is_served:
+        if server:
             pages["data_docs"] = server + live.data_docs_path(docs)
         elif not (is_local and for_page):
             pages["data_docs"] = Path(docs).as_uri() if is_local else docs
-    if for_page and live.are_pages_served(settings) and run.training is not None:
-        page = live.report_path(run.training.run_id)
-        if is_served:
-            pages["report"] = server + page
-        elif not run.ui_url:  # Prefect's server will send visits on to MLflow's
-            pages["report"] = page
+    if for_page and run.training is not None and (server or not run.ui_url):
+        # Without servers it has no host: Prefect's will send visits on.
+        pages["report"] = server + live.report_path(run.training.run_id)
     if for_page and run.version:
         place = f"models/{run.spec.name}/versions/{run.version}"
-        pages["model"] = mlflow_page(settings, place)
+        pages["model"] = live.mlflow_page(settings, place)
     return {name: page for name, page in pages.items() if page}
 
 
 def with_pages(record: MonitorRecord, settings: Settings) -> MonitorRecord:
     """The report with a link to its run in MLflow."""
     place = f"experiments/{record.experiment_id}/runs/{record.run_id}"
-    page = mlflow_page(settings, place) if record.run_id else ""
+    page = live.mlflow_page(settings, place) if record.run_id else ""
     if not page:
         return record
     return record.model_copy(update={"links": {**record.links, "mlflow": page}})
-
-
-def mlflow_page(settings: Settings, place: str) -> str:
-    """The address of a page of MLflow, in its view of model training.
-
-    Empty if this home has no server of MLflow now.
-    """
-    server = mlflow_url(settings)
-    return f"{server}/#/{place}?workflowType=machine_learning" if server else ""
-
-
-def mlflow_url(settings: Settings) -> str:
-    """Where MLflow's pages are now, without a password; empty if they are nowhere."""
-    if settings.mlflow_ui_url:
-        return settings.mlflow_ui_url.rstrip("/")
-    tracking = urlsplit(variable("MLFLOW_TRACKING_URI"))
-    if tracking.scheme in {"http", "https"}:
-        host = tracking.netloc.rpartition("@")[2]
-        return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")
-    return live.live_links(settings).get("mlflow", "")

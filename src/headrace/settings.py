@@ -318,6 +318,11 @@ class Settings(BaseModel):
         """The folder for pipeline folders that are unpacked from the store."""
         return self.home.absolute() / "folders"
 
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the home is there, or the ledger is configured to be elsewhere."""
+        return self.home.is_dir() or "database_url" in self.model_fields_set
+
     def prepare_home(self, *, to_start_servers: bool = False) -> Self:
         """Create the home, restrict access to it, and check that its PostgreSQL runs.
 

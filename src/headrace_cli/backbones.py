@@ -8,7 +8,6 @@ from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace_cli.answers import answer, begin, opened, show_table, show_text
-from headrace_cli.pipelines import has_ledger
 from headrace_cli.summary import show_warnings
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _list() -> None:
     from headrace.use.backbones import listed
 
     settings = begin()
-    known = listed(Home(settings)) if has_ledger(settings) else {}
+    known = listed(Home(settings)) if settings.has_ledger else {}
     rows = [
         _row(name, one) if one else {"name": name, "digest": None}
         for name, one in known.items()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,8 +23,6 @@ from headrace_cli.answers import (
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
-    from headrace.state.ledger.leases import Lease
-    from headrace.state.ledger.standings import Standing
     from headrace.tasks import Task
     from headrace.use.comparison import ModelComparison
 
@@ -41,70 +37,16 @@ _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 def list_() -> None:
     """The pipelines, each with its champion and its last run."""
     from headrace.settings import Settings
-    from headrace.spec.folders import pipeline_names
-    from headrace.state.ledger.decisions import doubts
-    from headrace.state.ledger.files import Deployments
-    from headrace.state.ledger.seals import Seals
-    from headrace.state.ledger.standings import Standings
+    from headrace_ops.listing import listed
 
     settings = Settings()
-    has_ledger = pipelines.has_ledger(settings)
-    ledger = Standings(settings.prepare_home().database_url) if has_ledger else None
-    deployed = Deployments(settings.database_url).all() if has_ledger else {}
-    leases = _last_leases(settings) if has_ledger else {}
-    folders = pipeline_names(settings)
-    with ledger.reading_once() if ledger else contextlib.nullcontext():
-        models = ledger.all() if ledger else {}
-        rows = [
-            {
-                **_of_ledger(name, models.get(name), leases.get(name)),
-                "schedule": pipelines.schedule_of(folder) if folder else None,
-                "deployed": f"train/{name}" in deployed,
-                "folder": str(folder) if folder else None,
-            }
-            for name in sorted({*folders, *models})
-            for folder in [folders.get(name)]
-        ]
-        seals = Seals(settings)
-        warnings = doubts(ledger, *models, seals=seals) if ledger else []
-    home, notice = str(settings.home.absolute()), _nothing_here(settings)
-    value = {"home": home, "pipelines": rows, "notice": notice, "warnings": warnings}
+    value = listed(settings)
     answer(value, lambda: _show_pipelines(value, settings))
 
 
-def _of_ledger(
-    name: str, standing: Standing | None, lease: Lease | None
-) -> dict[str, Any]:
-    """What the ledger says of a pipeline; without one, that there is nothing."""
-    waits = standing.waiting if standing else ()
-    return {
-        "name": name,
-        "champion": standing.champion if standing else None,
-        **_result(standing),
-        "since": standing.since if standing else None,
-        "versions": standing.versions if standing else 0,
-        "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
-        "last_run": _last_run(lease, standing),
-        "run": lease.flow_run_id if lease else None,
-    }
-
-
-def _last_leases(settings: Settings) -> dict[str, Lease]:
-    """The lease of the last run of each pipeline."""
-    from headrace.state.ledger.leases import Leases
-
-    leases, _ = Leases(settings.database_url).all()  # oldest first
-    return {lease.name: lease for lease in leases}
-
-
-def _last_run(lease: Lease | None, standing: Standing | None) -> str | None:
-    """ISO 8601, UTC; None if there was none. A migrated home has versions only."""
-    times = [datetime.fromtimestamp(lease.acquired, UTC)] if lease else []
-    times += [datetime.fromisoformat(standing.newest)] if standing else []
-    return max(times).isoformat(timespec="milliseconds") if times else None
-
-
 def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
+    from headrace.spec.folders import is_packaged
+
     tables: dict[bool, list[list[Any]]] = {False: [], True: []}
     for p in value["pipelines"]:
         folder, schedule = p["folder"] or "", p["schedule"]
@@ -118,42 +60,15 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
             "not deployed" if schedule and not p["deployed"] else schedule,
             folder,
         ]
-        is_packaged = folder and pipelines.is_packaged(Path(folder), settings)
-        tables[bool(is_packaged)].append(row)
+        tables[bool(folder) and is_packaged(Path(folder), settings)].append(row)
     order = ["folder", "versions", "last run (UTC)", "schedule"]
-    for is_packaged, rows in tables.items():
-        if rows and is_packaged:
+    for comes_with_headrace, rows in tables.items():
+        if rows and comes_with_headrace:
             show_text("comes with Headrace:", style="dim")
         if rows:
             show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
     show_text(value["notice"] or f"home: {value['home']}")
     show_doubts(value["warnings"], VERIFY)
-
-
-def _nothing_here(settings: Settings) -> str | None:
-    """What to do where a project or a home is missing; None where both exist."""
-    if not (settings.home.is_dir() or (settings.project / "pipelines").is_dir()):
-        return (
-            f"There is no project here: neither {settings.project.absolute()} nor a "
-            "folder above it has pipelines/ or .headrace/. What is listed ships with "
-            "Headrace. Go to a project, or begin one with `headrace new`."
-        )
-    if not settings.home.is_dir():
-        return f"home: none yet; the first run makes {settings.home.absolute()}"
-    return None
-
-
-def _result(standing: Standing | None) -> dict[str, Any]:
-    """The main metric of a champion, by its name and as text."""
-    if standing is None or standing.metrics is None:
-        return {"test_accuracy": None, "result": ""}
-    from headrace.extensions import task_default
-
-    name = str(task_default(standing.task, "HEADLINE"))
-    value = standing.metrics.get(name)
-    short = name.removeprefix("test_").replace("_", " ")
-    figure = "" if value is None else f"{value:.4f}"
-    return {name: value, "result": f"{short} {figure}"}
 
 
 list_.__name__ = "list"

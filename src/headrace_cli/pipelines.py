@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from headrace.errors import SpecError
-
 if TYPE_CHECKING:
-    from headrace.settings import Settings
     from headrace.state.ledger import Ledger
 
 
@@ -76,34 +71,6 @@ def open_ledger(model: str = "") -> Ledger:
     return ledger
 
 
-def has_ledger(settings: Settings) -> bool:
-    """Whether the home is there, or the ledger is configured to be elsewhere."""
-    return settings.home.is_dir() or "database_url" in settings.model_fields_set
-
-
 def column(help_: str) -> Any:
     """An option that names a column of a table."""
     return Option(metavar="COLUMN", help=help_)
-
-
-def is_packaged(folder: Path, settings: Settings) -> bool:
-    """Whether a pipeline is none of the project's own."""
-    return not folder.is_relative_to(settings.project / "pipelines")
-
-
-def schedule_of(folder: Path) -> str | None:
-    """The schedule in a pipeline's file; None where it has none or is invalid.
-
-    The pipeline runs by it once `headrace deploy` has deployed it.
-    """
-    from headrace.spec.files import load_spec, read_tables
-
-    with contextlib.suppress(SpecError):
-        table = read_tables(folder).get("deploy")
-        if not (isinstance(table, dict) and "cron" in table):
-            return None  # at once: there may be many pipelines
-        deploy = load_spec(folder).deploy
-        if deploy is not None and deploy.cron:
-            paused = ", paused" if deploy.paused else ""
-            return f"{deploy.cron} {deploy.timezone}{paused}"
-    return None

@@ -93,12 +93,12 @@ def check(
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings
-    from headrace.spec.folders import open_pipeline, pipeline_names
+    from headrace.spec.folders import is_packaged, open_pipeline, pipeline_names
     from headrace.state.signing.configuration import check_keys
 
     settings = Settings()
     folders = pipeline_names(settings)
-    packaged = {n for n in folders if pipelines.is_packaged(folders[n], settings)}
+    packaged = {n for n in folders if is_packaged(folders[n], settings)}
     every = sorted(folders, key=lambda name: (name in packaged, name))
     names = [pipeline] if pipeline else every
     source = None if data == "default" else data
@@ -193,21 +193,23 @@ def open_report(
     name: Annotated[
         str,
         Argument(
-            help="A pipeline, for its last run; or MODEL/VERSION.",
+            help="A pipeline, for its last run; or MODEL/VERSION. By default one page "
+            "over everything.",
             metavar="PIPELINE|MODEL/VERSION",
             autocompletion=pipelines.complete_pipelines,
         ),
-    ],
+    ] = "",
 ) -> None:
-    """Open the report of a run in a browser.
+    """Open the page over everything, or the report of a run, in a browser.
 
-    It is one HTML page with verdict, metrics, pictures, data and recipe, and needs no
-    network. Its path is printed; the browser opens on a terminal with windows only.
+    The page over everything shows pipelines, what waits for you, and what is running;
+    while `headrace up` runs, it is the served one, by a link that logs in. A report has
+    verdict, metrics, pictures, data and recipe. Neither needs a network. The place is
+    printed; the browser opens on a terminal with windows only.
     """
-    from headrace.evidence.reporting import find_report
     from headrace.settings import variable
 
-    place = find_report(name, prepared())
+    place = _place_of(name, prepared())
     path = Path(place)
     uri = path.as_uri() if path.is_absolute() else place
 
@@ -218,6 +220,17 @@ def open_report(
             typer.launch(uri)
 
     answer({"name": name, "status": "ok", "report": place, "uri": uri}, show)
+
+
+def _place_of(name: str, settings: Settings) -> str:
+    """The path or address of a report, or of the page over everything."""
+    if name:
+        from headrace.evidence.reporting import find_report
+
+        return find_report(name, settings)
+    from headrace_ops.overview import served, written
+
+    return served(settings) or str(written(settings))
 
 
 open_report.__name__ = "open"

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from headrace_flows.deploying import Applied
     from headrace_ops.doctor import DoctorCheck
 
-_LOGINS = {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"}
-
 _COLOURS = {"ok": "green", "hint": "yellow", "wrong": "red", "unreachable": "red"}
 _FIELDS = ("pool", "queue", "timezone", "paused", "when_busy", "cooldown_minutes")
 EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
@@ -44,7 +42,7 @@ def up(
         str, Option(help="Where to serve; an address others can reach needs passwords.")
     ] = "127.0.0.1",
 ) -> None:
-    """Run Prefect, MLflow and a worker for each pool until Ctrl-C."""
+    """Run the pages, Prefect, MLflow and a worker for each pool until Ctrl-C."""
     from headrace.settings import Settings
     from headrace_flows.champions import watching_champions
     from headrace_flows.recovery import keep_sweeping
@@ -81,7 +79,7 @@ def show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
     for pool in servers["workers"]:
         show_text(f"{'worker':<10}pool {pool}")
     show_text(f"{'home':<10}{servers['home']}")
-    if _LOGINS & servers["environment"].keys():
+    if "headrace" in pages:
         from headrace.state.logins import LOGIN_FILE
 
         show_text(f"{'login':<10}{Path(servers['home']) / LOGIN_FILE}")

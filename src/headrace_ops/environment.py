@@ -157,11 +157,15 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
 
 
 def servers_logins(settings: Settings) -> dict[str, Login]:
-    """The logins that the Prefect and MLflow servers started here accept."""
+    """The logins that the servers started here accept."""
     home_login = ensure_login(settings.home)
     configured = variable("PREFECT_SERVER_API_AUTH_STRING")
     prefect = Login.parse(configured) if configured else prefect_login()
-    return {"prefect": prefect or home_login, "mlflow": mlflow_login() or home_login}
+    return {
+        "prefect": prefect or home_login,
+        "mlflow": mlflow_login() or home_login,
+        "headrace": home_login,
+    }
 
 
 def started_logins(settings: Settings) -> dict[str, Login]:
@@ -169,7 +173,7 @@ def started_logins(settings: Settings) -> dict[str, Login]:
     return {
         name: login
         for name, login in servers_logins(settings).items()
-        if not variable(CONFIGURED[name]).startswith("http")
+        if not variable(CONFIGURED.get(name, "")).startswith("http")
         and not (name == "mlflow" and mlflow_has_users())
     }
 

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings, variable
 from headrace.state.disk import atomic_file
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
-from headrace_ops.environment import mlflow_has_users
 
 if TYPE_CHECKING:
     from headrace_ops.guard import Guard
@@ -29,20 +29,19 @@ if TYPE_CHECKING:
 START_LIMIT_SECONDS = 120
 STARVED_LIMIT_SECONDS = 600  # more, while others have the processors
 ENDING_LIMIT_SECONDS = 30
-UI_PORTS = {"prefect": 4200, "mlflow": 5000}
+UI_PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 _TAIL_BYTES = 4000
 PREFORK_SOCKET = "prefork.sock"  # of `headrace up`, in the home
-PAGES = "/headrace/"  # Headrace's own pages, on the MLflow server of `headrace up`
-DATA_DOCS = f"{PAGES}data_docs/"
-RUNS = f"{PAGES}runs"  # MLflow's page of the newest training's experiment
+DATA_DOCS, REPORTS = "/data_docs/", "/reports/"
+RUNS = "/headrace/runs"  # on MLflow's server: the newest training's experiment
 
 
 def live_links(settings: Settings) -> dict[str, str]:
     """The addresses that ``headrace up`` recorded; empty if no server is running.
 
     Returns:
-        ``prefect``, ``mlflow``, ``postgres`` if there is one, and ``process``, the
-        process id of ``headrace up``.
+        ``headrace``, for its own pages, ``prefect``, ``mlflow``, ``postgres`` if there
+        is one, and ``process``, the process id of ``headrace up``.
     """
     return {n: v for n, v in live_servers(settings.home).items() if n != OWN}
 
@@ -200,7 +199,7 @@ def last_line(log: Path) -> str:
 
 def report_path(run_id: str) -> str:
     """The path of the report of an MLflow run."""
-    return f"{PAGES}reports/{run_id}"
+    return f"{REPORTS}{run_id}"
 
 
 def data_docs_path(uri: str) -> str:
@@ -209,8 +208,21 @@ def data_docs_path(uri: str) -> str:
     return f"{DATA_DOCS}{folder.rpartition('/')[2]}/{page}"
 
 
-def are_pages_served(settings: Settings) -> bool:
-    """Whether `headrace up` serves these pages when it runs in this home."""
-    configured = variable("MLFLOW_TRACKING_URI")
-    is_own = configured == live_links(settings).get("mlflow")
-    return (is_own or not configured.startswith("http")) and not mlflow_has_users()
+def mlflow_page(settings: Settings, place: str) -> str:
+    """The address of a page of MLflow, in its view of model training.
+
+    Empty if this home has no server of MLflow now.
+    """
+    server = mlflow_url(settings)
+    return f"{server}/#/{place}?workflowType=machine_learning" if server else ""
+
+
+def mlflow_url(settings: Settings) -> str:
+    """Where MLflow's pages are now, without a password; empty if they are nowhere."""
+    if settings.mlflow_ui_url:
+        return settings.mlflow_ui_url.rstrip("/")
+    tracking = urlsplit(variable("MLFLOW_TRACKING_URI"))
+    if tracking.scheme in {"http", "https"}:
+        host = tracking.netloc.rpartition("@")[2]
+        return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")
+    return live_links(settings).get("mlflow", "")

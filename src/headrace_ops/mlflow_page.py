@@ -7,10 +7,22 @@ chosen by the server.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from headrace.state.home import Home
+from headrace_ops import live
 
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant/"
+_HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 _CHOICES = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
@@ -47,3 +59,45 @@ def start_page(page: str, views: Mapping[str, str]) -> str:
 def _as_script(values: Mapping[str, str]) -> str:
     """JSON that cannot end the script that it is in."""
     return json.dumps(values).replace("<", "\\u003c")
+
+
+class WithViews:
+    """An ASGI middleware: MLflow's page with the views of experiments, no assistant."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on to the application."""
+        path = scope.get("path", "")
+        is_read = scope["type"] == "http" and scope["method"] == "GET"
+        answer: ASGIApp = self._app
+        if scope["type"] == "http" and path.startswith(ASSISTANT):
+            answer = Response("There is no assistant.", 404, _HEADERS)
+        elif is_read and path in {"/", live.RUNS}:
+            answer = await asyncio.to_thread(self._answer, path)
+        await answer(scope, receive, send)
+
+    def _answer(self, path: str) -> Response:
+        if path == live.RUNS:
+            return RedirectResponse(self._newest(), 303, _HEADERS)
+        return HTMLResponse(start_page(_own_page(), self._views()), headers=_HEADERS)
+
+    def _views(self) -> dict[str, str]:
+        with contextlib.suppress(HeadraceError):
+            return Home(self._settings).tracking.views()
+        return {}
+
+    def _newest(self) -> str:
+        with contextlib.suppress(HeadraceError):
+            if number := Home(self._settings).tracking.newest_experiment():
+                return f"/#/experiments/{number}/runs?workflowType=machine_learning"
+        return "/"
+
+
+def _own_page() -> str:
+    from mlflow.server import app
+
+    folder = Path(str(app.static_folder))
+    return (folder / "index.html").read_text(encoding="utf-8")

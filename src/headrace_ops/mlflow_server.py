@@ -1,54 +1,34 @@
-"""MLflow's server behind the gate, with Headrace's own pages.
+"""MLflow's server behind the gate.
 
 The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
 ``create_app``, its own application behind the gate. The gate requires the login in the
-environment, or one of MLflow's users if MLflow's access control is configured.
-
-Headrace's pages are the Data Docs in the store and the reports of runs, which are
-artifacts. A page loads no other resource and runs no script. MLflow's own page opens
-with the views of the experiments, and without MLflow's assistant.
+environment, or one of MLflow's users if MLflow's access control is configured; with
+users of its own, MLflow's pages stay as they are.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import os
-import re
 import runpy
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from headrace.errors import HeadraceError, UsageError
-from headrace.pages import POLICY
+from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state import hosts
-from headrace.state.home import Home
 from headrace.state.logins import Login
-from headrace.state.tracking import REPORT_FILE
-from headrace_ops import environment, live
+from headrace_ops import environment
 from headrace_ops.gate import HEADER_BYTES, Gate
-from headrace_ops.mlflow_page import ASSISTANT, start_page
+from headrace_ops.mlflow_page import WithViews
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
 CACHE_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
-_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
-_REPORT = re.compile(live.PAGES + r"reports/([0-9a-f]{32})")
-_FRESH = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
-_HEADERS = {
-    "content-security-policy": f"{POLICY}; frame-ancestors 'self'",
-    **_FRESH,
-}
 
 
 def create_app() -> Gate:
@@ -81,63 +61,7 @@ def create_app() -> Gate:
         )
     from mlflow.server.fastapi_app import app
 
-    return Gate(Pages(app, Settings()), logins=[login], **rules)
-
-
-class Pages:
-    """An ASGI middleware that serves Headrace's pages, and MLflow's with its views."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on to the application."""
-        path = scope.get("path", "")
-        is_read = scope["type"] == "http" and scope["method"] == "GET"
-        is_ours = path.startswith((live.PAGES, ASSISTANT)) or (is_read and path == "/")
-        if scope["type"] != "http" or not is_ours:
-            await self._app(scope, receive, send)
-            return
-        answer = await asyncio.to_thread(self._answer, path) if is_read else None
-        none = HTMLResponse(b"There is no such page.", 404, _HEADERS)
-        await (answer or none)(scope, receive, send)
-
-    def _answer(self, path: str) -> Response | None:
-        if path == "/":
-            return HTMLResponse(start_page(_own_page(), self._views()), headers=_FRESH)
-        if path == live.RUNS:
-            return RedirectResponse(self._newest(), 303, _FRESH)
-        page = self.find(path)
-        return HTMLResponse(page, headers=_HEADERS) if page else None
-
-    def _views(self) -> dict[str, str]:
-        with contextlib.suppress(HeadraceError):
-            return Home(self._settings).tracking.views()
-        return {}
-
-    def _newest(self) -> str:
-        with contextlib.suppress(HeadraceError):
-            if number := Home(self._settings).tracking.newest_experiment():
-                return f"/#/experiments/{number}/runs?workflowType=machine_learning"
-        return "/"
-
-    def find(self, path: str) -> bytes | None:
-        """The page at a path; None if there is none."""
-        with contextlib.suppress(HeadraceError, OSError):
-            if docs := _DATA_DOCS.fullmatch(path):
-                store = Home(self._settings).store
-                return store.read(f"data_docs/{docs[1]}index.html")
-            if report := _REPORT.fullmatch(path):
-                return Home(self._settings).tracking.run_file(report[1], REPORT_FILE)
-        return None
-
-
-def _own_page() -> str:
-    from mlflow.server import app
-
-    folder = Path(str(app.static_folder))
-    return (folder / "index.html").read_text(encoding="utf-8")
+    return Gate(WithViews(app, Settings()), logins=[login], **rules)
 
 
 def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:

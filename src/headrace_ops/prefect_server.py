@@ -88,10 +88,10 @@ def _create_own_database() -> None:
         create_database(path)
 
 
-class WithPages:
-    """An ASGI middleware that sends visits of Headrace's pages on to MLflow's server.
+class WithReports:
+    """An ASGI middleware that sends visits of reports on to the server that has them.
 
-    A report in Prefect that was written without servers links them without a host.
+    A report in Prefect that was written without servers links one without a host.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -103,8 +103,8 @@ class WithPages:
         path = scope.get("path", "")
         is_read = scope["type"] == "http" and scope["method"] == "GET"
         server = ""
-        if is_read and path.startswith(live.PAGES):
-            server = live.live_links(self._settings).get("mlflow", "")
+        if is_read and path.startswith(live.REPORTS):
+            server = live.live_links(self._settings).get("headrace", "")
         if not server:
             await self._app(scope, receive, send)
             return
@@ -157,7 +157,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     if not is_lasting:
         asyncio.run(_ask_once(prefect))
     app = Gate(
-        WithPages(prefect, Settings()) if is_lasting else prefect,
+        WithReports(prefect, Settings()) if is_lasting else prefect,
         logins=[Login.parse(login)],
         hosts=names_of(host) | {page.hostname or ""} - {""},
         origins=origins | own_origin,

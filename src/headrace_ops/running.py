@@ -8,7 +8,6 @@ from typing import Literal
 import httpx
 
 from headrace.credentials import hide_credentials
-from headrace.errors import DependencyError
 from headrace.records import Record
 from headrace.serving.announced import Serving, servings
 from headrace.settings import Settings, variable
@@ -80,7 +79,8 @@ def look(settings: Settings) -> Running:
         DependencyError: the ledger does not answer.
     """
     links = live.live_links(settings)
-    servers = tuple(_servers(settings, links))
+    workers = _workers(settings)
+    servers = tuple(_servers(settings, links, speaks=workers is not None))
     silent = [server.name for server in servers if not server.answers]
     up = links.get("process", "")
     return Running(
@@ -88,7 +88,7 @@ def look(settings: Settings) -> Running:
         home=str(settings.home.absolute()),
         up=int(up) if up.isdigit() else None,
         servers=servers,
-        workers=() if "prefect" in silent else tuple(_workers(settings)),
+        workers=tuple(workers or ()),
         serving=tuple(servings(settings.home)),
         runs=tuple(under_way(settings)),
     )
@@ -122,32 +122,38 @@ def _of_run(flow_run_id: str, leases: list[Lease]) -> UnderWay:
     )
 
 
-def _servers(settings: Settings, links: dict[str, str]) -> list[Server]:
-    """Prefect and MLflow, where they are configured or started."""
+def _servers(
+    settings: Settings, links: dict[str, str], *, speaks: bool
+) -> list[Server]:
+    """Prefect and MLflow, where they are configured or started, and the pages.
+
+    Args:
+        speaks: whether Prefect says which workers it has.
+    """
     found = []
-    for name, key in environment.CONFIGURED.items():
-        link = variable(key).rstrip("/").removesuffix("/api")
+    for name in HEALTH:
+        link = variable(environment.CONFIGURED.get(name, ""))
+        link = link.rstrip("/").removesuffix("/api")
         link = link if link.startswith("http") else links.get(name, "")
         if link:
-            answers = live.answers(link + HEALTH[name], ANSWER_SECONDS)
+            answers = (name != "prefect" or speaks) and live.answers(
+                link + HEALTH[name], ANSWER_SECONDS
+            )
             found.append(
                 Server(name=name, link=hide_credentials(link), answers=answers)
             )
     return found
 
 
-def _workers(settings: Settings) -> list[Worker]:
-    """The workers that Prefect's server has heard of lately; none without a server."""
+def _workers(settings: Settings) -> list[Worker] | None:
+    """The workers that Prefect's server has heard of; None if it does not say."""
     url = live.lasting_api_url(settings)
     if not url:
         return []
     try:
         online = online_workers(url, prefect_headers(settings, url))
-    except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:
-        raise DependencyError(
-            f"The Prefect server {url} does not say which workers it has: {error}.",
-            "See `headrace doctor`.",
-        ) from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
+        return None  # it is down, or does not accept the login
     return [
         Worker(name=one["name"], pool=pool, seen=one.get("last_heartbeat_time"))
         for pool, some in sorted(online.items())

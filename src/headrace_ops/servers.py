@@ -21,7 +21,7 @@ from headrace_ops import environment, guard, mlflow_server, postgres, prefect_se
 from headrace_ops.live import PREFORK_SOCKET, answers
 
 POOLS = ("cpu", "gpu")
-HEALTH = {"prefect": "/api/health", "mlflow": "/health"}
+HEALTH = {"headrace": "/health", "prefect": "/api/health", "mlflow": "/health"}
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 
 
@@ -123,6 +123,13 @@ def mlflow_service(settings: Settings, host: str, port: int) -> Service:
         command += ["--app-name", "basic-auth"]
         variables.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
     return _web_service("mlflow", settings, host, port, command, variables)
+
+
+def pages_service(settings: Settings, host: str, port: int) -> Service:
+    """The server of Headrace's own pages."""
+    command = ["headrace_ops.pages_server", host, str(port)]
+    variables = {**os.environ, "HEADRACE_HOME": str(settings.home.absolute())}
+    return _web_service("headrace", settings, host, port, command, variables)
 
 
 def _web_service(

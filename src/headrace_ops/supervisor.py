@@ -202,7 +202,7 @@ def start_all(
 def _start_servers(
     supervisor: Supervisor, settings: Settings, host: str
 ) -> dict[str, str]:
-    """Start Prefect's and MLflow's server, unless one is configured."""
+    """Start the server of the pages, and Prefect's and MLflow's unless configured."""
     links, services = _servers(settings, host, live.UI_PORTS)
     try:
         supervisor.start(*services)
@@ -221,12 +221,17 @@ def _servers(
 ) -> tuple[dict[str, str], list[Service]]:
     links: dict[str, str] = {}
     services: list[Service] = []
-    make = {"prefect": servers.prefect_service, "mlflow": servers.mlflow_service}
-    for name, key in environment.CONFIGURED.items():
+    make = {
+        "prefect": servers.prefect_service,
+        "mlflow": servers.mlflow_service,
+        "headrace": servers.pages_service,
+    }
+    for name, start in make.items():
+        key = environment.CONFIGURED.get(name, "")
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
             port = live.free_port(ports[name], host)
-            services.append(make[name](settings, host, port))
+            services.append(start(settings, host, port))
             links[name] = services[-1].link
         elif not live.answers(links[name] + servers.HEALTH[name], 10):
             raise DependencyError(
@@ -277,5 +282,4 @@ def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     pages = {**links, **{n: login.link(links[n]) for n, login in logins.items()}}
     if "mlflow" in logins:
         pages["mlflow"] = logins["mlflow"].link(links["mlflow"], live.RUNS)
-        pages["data docs"] = logins["mlflow"].link(links["mlflow"], live.DATA_DOCS)
     return pages

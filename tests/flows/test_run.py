@@ -115,7 +115,7 @@ def test_the_first_line_of_the_logs_names_the_report_which_links_the_page(first)
     ((key, text),) = rows_of(database, "SELECT key, data FROM artifact")
     report = json.loads(text)
     assert (key, report.splitlines()[0]) == ("blobs-report", "# blobs, version 1")
-    page = f"/headrace/reports/{answer['run_id']}"
+    page = f"/reports/{answer['run_id']}"
     assert f"[The whole report](<{page}>)" in report, "no server has a host"
 
 

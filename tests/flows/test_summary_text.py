@@ -9,7 +9,8 @@ from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace_cli.summary import show_summary
 from headrace_flows.run import Run
-from headrace_flows.summary import Summary, failed, mlflow_page
+from headrace_flows.summary import Summary, failed
+from headrace_ops.live import mlflow_page
 
 
 def _summary(**fields):

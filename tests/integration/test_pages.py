@@ -43,7 +43,7 @@ def pages(project, tmp_path_factory):
     for line in process.stdout:
         name, _, link = line.strip().rpartition(" ")
         links[name.strip()] = link
-        if name.startswith("data docs"):
+        if name.startswith("headrace"):
             break
     again = ("run", "blobs", "--set", "training.seed=2", "--json")
     runs.append(made.headrace(*again).json)
@@ -124,5 +124,5 @@ def test_prefect_leads_from_the_run_to_its_whole_report(pages, browser, number):
     browser.run(f"location.href = {page!r}")
     browser.until(LINK % REPORT)
     browser.run(f"location.href = {LINK % REPORT}")  # it would open another tab
-    browser.until(f"location.pathname === '/headrace/reports/{run['run_id']}'")
+    browser.until(f"location.pathname === '/reports/{run['run_id']}'")
     browser.until(f"{TEXT}.includes('blobs, version {run['version']}')")

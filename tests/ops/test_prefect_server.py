@@ -53,7 +53,7 @@ def visit(settings, path, host="127.0.0.1:4200", method="GET"):
 
     headers = [(b"host", host.encode())]
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    asyncio.run(prefect_server.WithPages(other, settings)(scope, None, send))
+    asyncio.run(prefect_server.WithReports(other, settings)(scope, None, send))
     target = dict(sent[0]["headers"]).get(b"location", b"")
     return sent[0]["status"], target.decode()
 
@@ -67,14 +67,14 @@ def visit(settings, path, host="127.0.0.1:4200", method="GET"):
         ("https://mlflow.lab/x", "lab:4200", "https://mlflow.lab/x"),
     ],
 )
-def test_a_report_without_a_host_is_found_on_mlflows_server(
+def test_a_report_without_a_host_is_found_on_the_server_of_pages(
     server, host, target, tmp_path
 ):
     settings = Settings(project=tmp_path, home=tmp_path)
     page = live.report_path("0" * 32)
-    assert visit(settings, page, host) == (299, ""), "MLflow does not run"
+    assert visit(settings, page, host) == (299, ""), "there is no server"
     with live.only_one(settings):
-        live.write_links(settings, {"mlflow": server}, ())
+        live.write_links(settings, {"headrace": server}, ())
         assert visit(settings, page, host) == (303, target + page)
         assert visit(settings, "/runs") == (299, "")
         assert visit(settings, page, method="POST") == (299, "")

@@ -88,6 +88,15 @@ def test_a_process_that_serves_is_shown(home, settings):
     assert one["models"] == ["digits"]
 
 
+def test_a_server_that_refuses_the_login_does_not_answer(
+    settings, prefect_server, monkeypatch
+):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "ada:wrong")
+    seen = look(settings)
+    assert (seen.status, seen.workers) == ("unreachable", ())
+
+
 @pytest.fixture
 def client_of_prefect(prefect_server, monkeypatch):
     """Has a worker of a pool tell the server of itself."""

@@ -82,6 +82,12 @@ class History:
                 taken.append(stored)
         return [one.sign for one in taken[:0:-1] if one.sign]
 
+    def last(self) -> StoredWindow | None:
+        """The window that was judged last; None if none was."""
+        for name, _ in self._windows():
+            return self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
+        return None
+
     def _windows(self) -> Iterator[tuple[str, TimeSpan]]:
         """The files of windows, the newest first; other files are passed over."""
         for name in reversed(self._anchored.store.names(self._folder)):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from headrace.home import make_private
 from headrace.records import Record
@@ -28,7 +28,7 @@ class Serving(Record):
         since: ISO 8601, UTC.
     """
 
-    url: str
+    url: str = Field(pattern="^https?://")
     models: tuple[str, ...]
     process: str
     since: str

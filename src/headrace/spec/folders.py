@@ -34,6 +34,11 @@ def pipeline_names(settings: Settings) -> dict[str, Path]:
     return folders
 
 
+def is_packaged(folder: Path, settings: Settings) -> bool:
+    """Whether a pipeline is none of the project's own."""
+    return not folder.is_relative_to(settings.project / "pipelines")
+
+
 def find_pipeline(name: str, settings: Settings) -> Path:
     """The folder of a pipeline, given by path or by name.
 

@@ -240,7 +240,7 @@ def test_the_markdown_holds_numbers_and_no_item_group_or_name(trained):
 
     assert "| near | test | 7 |" in text
     assert "`report.html`" in text
-    served = {**LINKS, "report": "http://127.0.0.1:5000/headrace/reports/0"}
+    served = {**LINKS, "report": "http://127.0.0.1:5000/reports/0"}
     linked = render("report.md", **{**shown, **quoted, "links": served})
     assert f"\n**[The whole report](<{served['report']}>)**, with" in linked
     assert "`report.html`" not in linked

@@ -17,6 +17,7 @@ from pydantic import field_serializer
 
 from headrace.data.heads import check_ledger
 from headrace.evidence.verification.mismatches import Mismatches
+from headrace.evidence.verification.said import note
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.signs import number_of
@@ -93,7 +94,7 @@ def verify(
     head: str = "",
     trusted: TrustedKeys | None = None,
 ) -> Verification:
-    """Check everything against the ledger.
+    """Check everything against the ledger, and note in the home what was found.
 
     Args:
         settings: where the ledger, the store and MLflow are.
@@ -121,8 +122,11 @@ def verify(
     reason = f"{whose} fits the ledger ({counts or 'its rows'})"
     if problem is not None:
         reason = f"{problem.message} {problem.action}"
+    status: Literal["ok", "broken"] = "ok" if problem is None else "broken"
+    if settings.home.is_dir():
+        note(settings.home, model, status, reason)
     return Verification(
-        status="ok" if problem is None else "broken",
+        status=status,
         reason=reason,
         model=model or None,
         chain={"rows": check.chain.rows, "head": check.chain.head},

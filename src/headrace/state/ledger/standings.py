@@ -36,6 +36,14 @@ class Standing(NamedTuple):
     waiting: tuple[Approval, ...] = ()
 
 
+class Score(NamedTuple):
+    """A metric of one version, and whether it ever was the champion."""
+
+    version: int
+    value: float
+    was_champion: bool
+
+
 class _Entry(NamedTuple):
     action: str
     to_version: int
@@ -81,6 +89,40 @@ class Standings(Ledger):
                 )
                 for model, own in sorted(numbers.items())
             }
+
+    def scores(self, model: str, metric: str, most: int) -> list[Score]:
+        """A metric of the newest versions that have it, the first version first.
+
+        Experiments count where they were promoted.
+
+        Args:
+            model: its name.
+            metric: a name of a metric of its evidence.
+            most: how many versions.
+        """
+        own = EVENTS.c.model == model
+        to, evidence, of = (
+            EVENTS.c.body[name].as_integer()
+            for name in ("to_version", "evidence_id", "version")
+        )
+        is_promotion = EVENTS.c.body["action"].as_string() == "promote"
+        promotions = self._of(Entry, evidence, to).where(own, is_promotion)
+        promoted = dict(self._rows(promotions))
+        metric_of = EVENTS.c.body["metrics", metric].as_float()
+        columns = EVENTS.c.step, of, metric_of, EVENTS.c.body["overrides"]
+        newest = self._of(Evidence, *columns).where(own).order_by(EVENTS.c.step.desc())
+        standing: dict[int, tuple[tuple[bool, int], float]] = {}
+        for number, version, value, overrides in self._rows(newest.limit(4 * most)):
+            rank = number in promoted, number
+            if value is None or (overrides and number not in promoted):
+                continue
+            if version not in standing or standing[version][0] < rank:
+                standing[version] = rank, value
+        champions = set(promoted.values())
+        return [
+            Score(version, value, version in champions)
+            for version, (_, value) in sorted(standing.items())[-most:]
+        ]
 
     def _versions_by_model(self) -> dict[str, dict[int, int]]:
         """Of each model, the rows of its versions by their numbers."""

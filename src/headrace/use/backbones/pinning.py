@@ -115,16 +115,17 @@ def check_backbone(
         _looked_through(spec, place)
         return _at(spec, place)
     home = Home(settings)
-    has_ledger = settings.home.is_dir() or "database_url" in settings.model_fields_set
     wanted, digest = spec.model.backbone, None
-    if has_ledger:
+    if settings.has_ledger:
         own = backbones.find(wanted, home) if wanted else None
         digest = backbones.digest_named(preset, home) or (own and own.digest)
     if digest:
         _check(spec, backbones.known(digest, home).medium, digest)
         return _at(spec, backbones.local_folder(digest, home))
     if spec.model.builder == _FAMILY or wanted:
-        raise _no_such(preset, wanted, backbones.names(home) if has_ledger else ())
+        raise _no_such(
+            preset, wanted, backbones.names(home) if settings.has_ledger else ()
+        )
     return spec
 
 

@@ -5,11 +5,8 @@ It is one HTML file that loads nothing. Its only script is allowed by its digest
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,8 +19,6 @@ from headrace.media import medium
 from headrace.records import SnapshotRecord, SuspectRecord
 from headrace.use.relabeling.review import COLUMNS, cells_of
 
-_SCRIPT = Path(pages.__file__).with_name("templates") / "relabel.js"
-
 
 def review_page(
     pipeline: str, rows: Sequence[SuspectRecord], snapshot: SnapshotRecord
@@ -33,8 +28,7 @@ def review_page(
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    script = _SCRIPT.read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script, policy = pages.script("relabel.js")
     items = _items_of(snapshot, {row.item for row in rows})
     module, data = medium(snapshot.description.medium), snapshot.description
     classes = [str(name) for name in data.target.get("classes", ())]
@@ -52,8 +46,8 @@ def review_page(
             for row in rows
         ],
         facts=Markup(embedded),  # noqa: S704 - JSON without "<"
-        script=Markup(script),  # noqa: S704 - our own file
-        policy=f"{pages.POLICY}; script-src 'sha256-{digest}'",
+        script=script,
+        policy=policy,
     )
 
 

@@ -1,0 +1,119 @@
+"""The pipelines of a project and how each stands, as `list` and the page show them."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import SpecError
+from headrace.extensions import task_default
+from headrace.settings import Settings
+from headrace.spec.files import load_spec, read_tables
+from headrace.spec.folders import pipeline_names
+from headrace.state.ledger.decisions import doubts
+from headrace.state.ledger.files import Deployments
+from headrace.state.ledger.leases import Lease, Leases
+from headrace.state.ledger.seals import Seals
+from headrace.state.ledger.standings import Standing, Standings
+
+
+def listed(settings: Settings) -> dict[str, Any]:
+    """The answer of ``headrace list``.
+
+    Raises:
+        IntegrityError: the row of a champion is gone.
+        DependencyError: the ledger does not answer.
+    """
+    has_ledger = settings.has_ledger
+    ledger = Standings(settings.prepare_home().database_url) if has_ledger else None
+    deployed = Deployments(settings.database_url).all() if has_ledger else {}
+    leases = _last_leases(settings) if has_ledger else {}
+    folders = pipeline_names(settings)
+    with ledger.reading_once() if ledger else contextlib.nullcontext():
+        models = ledger.all() if ledger else {}
+        rows = [
+            {
+                **_of_ledger(name, models.get(name), leases.get(name)),
+                "schedule": schedule_of(folder) if folder else None,
+                "deployed": f"train/{name}" in deployed,
+                "folder": str(folder) if folder else None,
+            }
+            for name in sorted({*folders, *models})
+            for folder in [folders.get(name)]
+        ]
+        seals = Seals(settings)
+        warnings = doubts(ledger, *models, seals=seals) if ledger else []
+    home, notice = str(settings.home.absolute()), _nothing_here(settings)
+    return {"home": home, "pipelines": rows, "notice": notice, "warnings": warnings}
+
+
+def _of_ledger(
+    name: str, standing: Standing | None, lease: Lease | None
+) -> dict[str, Any]:
+    """What the ledger says of a pipeline; without one, that there is nothing."""
+    waits = standing.waiting if standing else ()
+    return {
+        "name": name,
+        "champion": standing.champion if standing else None,
+        **_result(standing),
+        "since": standing.since if standing else None,
+        "versions": standing.versions if standing else 0,
+        "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
+        "last_run": _last_run(lease, standing),
+        "run": lease.flow_run_id if lease else None,
+    }
+
+
+def _last_leases(settings: Settings) -> dict[str, Lease]:
+    """The lease of the last run of each pipeline."""
+    leases, _ = Leases(settings.database_url).all()  # oldest first
+    return {lease.name: lease for lease in leases}
+
+
+def _last_run(lease: Lease | None, standing: Standing | None) -> str | None:
+    """ISO 8601, UTC; None if there was none. A migrated home has versions only."""
+    times = [datetime.fromtimestamp(lease.acquired, UTC)] if lease else []
+    times += [datetime.fromisoformat(standing.newest)] if standing else []
+    return max(times).isoformat(timespec="milliseconds") if times else None
+
+
+def _nothing_here(settings: Settings) -> str | None:
+    """What to do where a project or a home is missing; None where both exist."""
+    if not (settings.home.is_dir() or (settings.project / "pipelines").is_dir()):
+        return (
+            f"There is no project here: neither {settings.project.absolute()} nor a "
+            "folder above it has pipelines/ or .headrace/. What is listed ships with "
+            "Headrace. Go to a project, or begin one with `headrace new`."
+        )
+    if not settings.home.is_dir():
+        return f"home: none yet; the first run makes {settings.home.absolute()}"
+    return None
+
+
+def _result(standing: Standing | None) -> dict[str, Any]:
+    """The main metric of a champion, by its name and as text."""
+    if standing is None or standing.metrics is None:
+        return {"test_accuracy": None, "result": ""}
+    name = str(task_default(standing.task, "HEADLINE"))
+    value = standing.metrics.get(name)
+    short = name.removeprefix("test_").replace("_", " ")
+    figure = "" if value is None else f"{value:.4f}"
+    return {name: value, "result": f"{short} {figure}"}
+
+
+def schedule_of(folder: Path) -> str | None:
+    """The schedule in a pipeline's file; None where it has none or is invalid.
+
+    The pipeline runs by it once `headrace deploy` has deployed it.
+    """
+    with contextlib.suppress(SpecError):
+        table = read_tables(folder).get("deploy")
+        if not (isinstance(table, dict) and "cron" in table):
+            return None  # at once: there may be many pipelines
+        deploy = load_spec(folder).deploy
+        if deploy is not None and deploy.cron:
+            paused = ", paused" if deploy.paused else ""
+            return f"{deploy.cron} {deploy.timezone}{paused}"
+    return None

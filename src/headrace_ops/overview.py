@@ -1,0 +1,276 @@
+"""One page over everything: what there is, what waits for a person, what is running.
+
+It is made anew each time. ``headrace up`` serves it, and ``headrace open`` writes it to
+the home where nothing is served.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+from urllib.parse import quote, urlsplit
+
+from headrace.errors import HeadraceError
+from headrace.evidence.metrics import label
+from headrace.evidence.verification.said import last_said
+from headrace.extensions import task_default
+from headrace.monitoring.history import History
+from headrace.pages import render, script
+from headrace.settings import Settings
+from headrace.spec.folders import is_packaged
+from headrace.state.disk import atomic_file
+from headrace.state.folders import card_key
+from headrace.state.home import Home
+from headrace.state.hosts import is_loopback, url_host
+from headrace.state.ledger.standings import Score, Standings
+from headrace.state.logins import login_of
+from headrace_ops import live
+from headrace_ops.listing import listed
+from headrace_ops.running import Running, look
+
+Kind = Literal["bad", "warn"]
+VERIFY = "headrace verify"
+SEVERE: dict[str, Kind] = {"degraded": "bad", "drift": "warn"}  # of drift
+PAGE, SCRIPT = "overview.html", "overview.js"
+SHOWN = 24  # versions in a line of scores
+_WIDTH, _HEIGHT, _EDGE = 128, 36, 4  # of such a line, in pixels
+
+
+class Matter(NamedTuple):
+    """Something that waits for a person.
+
+    Attributes:
+        kind: how bad it is.
+        subject: what it is about.
+        text: what it is.
+        commands: to look at it, or to decide.
+        until: when it is too late, ISO 8601; empty if it never is.
+    """
+
+    kind: Kind
+    subject: str
+    text: str
+    commands: tuple[str, ...]
+    until: str = ""
+
+
+def overview(settings: Settings, host: str = "") -> str:
+    """The page as HTML.
+
+    Args:
+        settings: of the home and the project.
+        host: the name by which a browser reaches the server of the page; empty for a
+            file.
+
+    Raises:
+        IntegrityError: the row of a champion is gone.
+        DependencyError: the ledger does not answer.
+    """
+    facts, running = listed(settings), look(settings)
+    home = Home(settings)
+    ledger = Standings(settings.database_url) if settings.has_ledger else None
+    with ledger.reading_once() if ledger else contextlib.nullcontext():
+        pipelines = facts["pipelines"]
+        rows = [_shown(row, running, home, ledger, host) for row in pipelines]
+    code, policy = script(SCRIPT)
+    return render(
+        PAGE,
+        title=f"{settings.project.absolute().name} - Headrace",
+        project=settings.project.absolute().name,
+        policy=policy,
+        script=code,
+        now=datetime.now(UTC).isoformat(timespec="seconds"),
+        home=facts["home"],
+        notice=facts["notice"],
+        matters=sorted(_matters(settings, facts, rows, running), key=_severity),
+        pipelines=[row for row in rows if row["is_own"]],
+        packaged=[row["name"] for row in rows if not row["is_own"]],
+        running=running,
+        serving=[(one, _reached(one.url, host)) for one in running.serving],
+        pages=_pages(settings, running, host),
+        said=last_said(settings.home).get(""),
+    )
+
+
+def written(settings: Settings) -> Path:
+    """Write the page to the home, for a home that nothing serves; returns its file.
+
+    Raises:
+        IntegrityError, DependencyError: as `overview`.
+    """
+    path = settings.home.absolute() / PAGE
+    page = overview(settings)
+    with atomic_file(path) as new:
+        new.write_text(page, encoding="utf-8")
+    return path
+
+
+def served(settings: Settings) -> str:
+    """The link that opens the page of ``headrace up``; empty if it is not running."""
+    link = live.live_links(settings).get("headrace", "")
+    login = login_of(settings.home, link) if link else None
+    return login.link(link) if login else link
+
+
+def _shown(
+    row: dict[str, Any],
+    running: Running,
+    home: Home,
+    ledger: Standings | None,
+    host: str,
+) -> dict[str, Any]:
+    """What the page shows of a pipeline, beside what ``list`` has on it."""
+    name, folder, settings = row["name"], row["folder"], home.settings
+    runs = [one for one in running.runs if one.pipeline == name]
+    is_own = not folder or not is_packaged(Path(folder), settings)
+    shown = {
+        **row,
+        **dict.fromkeys(("report", "newest", "metric", "score", "line", "drift")),
+        "is_own": is_own or bool(row["last_run"] or runs),
+        "runs": runs,
+        "links": {},
+    }
+    if not row["versions"] or ledger is None:
+        return shown
+    newest, champion = ledger.newest_version(name), ledger.champion(name)
+    shown["newest"] = newest.version, _report(newest.run_id, home, host)
+    links = {"MLflow": live.mlflow_page(settings, f"models/{quote(name)}")}
+    if prefect := live.pages_url(live.lasting_api_url(settings)):
+        links["Prefect"] = row["run"] and f"{prefect}/runs/flow-run/{row['run']}"
+    shown["links"] = {n: _reached(link, host) for n, link in links.items() if link}
+    if champion is not None:
+        version = champion.version
+        metric = str(task_default(version.task, "HEADLINE"))
+        scores = ledger.scores(name, metric, SHOWN)
+        shown |= {
+            "report": _report(version.run_id, home, host),
+            "metric": label(metric),
+            "score": row.get(metric),
+            "line": line_of(scores, version.version),
+        }
+        with contextlib.suppress(HeadraceError):  # what is wrong is told by `verify`
+            shown["drift"] = History(version.model_digest, home.anchored).last()
+    return shown
+
+
+def line_of(scores: Sequence[Score], champion: int) -> dict[str, Any] | None:
+    """Where the scores of versions are in a small picture; None of less than two.
+
+    Args:
+        scores: the first version first.
+        champion: the version in production.
+    """
+    if len(scores) < 2:
+        return None
+    values = [score.value for score in scores]
+    least, most = min(values), max(values)
+    step = (_WIDTH - 2 * _EDGE) / (len(scores) - 1)
+    spread = (most - least) or 1
+    level = 0.5 if most == least else 0.0  # of equal scores: in the middle
+
+    def place(number: int, value: float) -> tuple[float, float]:
+        share = level or (value - least) / spread
+        y = _HEIGHT - _EDGE - share * (_HEIGHT - 2 * _EDGE)
+        return round(_EDGE + number * step, 1), round(y, 1)
+
+    places = [place(number, value) for number, value in enumerate(values)]
+    both = [*zip(scores, places, strict=True)]
+    return {
+        "size": (_WIDTH, _HEIGHT),
+        "points": " ".join(f"{x},{y}" for x, y in places),
+        "former": [place for score, place in both if score.was_champion],
+        "champion": next((place for s, place in both if s.version == champion), None),
+        "ends": (least, most),
+        "versions": (scores[0].version, scores[-1].version),
+    }
+
+
+def _report(run_id: str, home: Home, host: str) -> str:
+    """Where the report of a run is for a browser; empty if it cannot get it."""
+    return _stored(card_key(run_id), home, live.report_path(run_id) if host else "")
+
+
+def _stored(key: str, home: Home, served_at: str) -> str:
+    """Where a file of the store is: a served path, else the file if it is here."""
+    if not home.store.is_local:
+        return served_at
+    path = Path(home.store.uri(key))
+    return (served_at or path.as_uri()) if path.is_file() else ""
+
+
+def _pages(settings: Settings, running: Running, host: str) -> dict[str, str]:
+    """The pages of servers that answer, and the Data Docs."""
+    names = {"prefect": "Prefect", "mlflow": "MLflow"}
+    pages = {
+        names[server.name]: _reached(server.link, host)
+        for server in running.servers
+        if server.answers and server.name in names
+    }
+    served_at = live.DATA_DOCS if host else ""
+    docs = _stored("data_docs/index.html", Home(settings), served_at)
+    return {**pages, "Data Docs": docs} if docs else pages
+
+
+def _reached(link: str, host: str) -> str:
+    """A link to a server of this machine, by the name that the browser has for it."""
+    parts = urlsplit(link)
+    if not host or not is_loopback(parts.hostname or ""):
+        return link
+    port = f":{parts.port}" if parts.port else ""
+    return parts._replace(netloc=f"{url_host(host)}{port}").geturl()
+
+
+def _matters(
+    settings: Settings,
+    facts: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    running: Running,
+) -> Iterator[Matter]:
+    """What waits for a person."""
+    for model, one in last_said(settings.home).items():
+        if one.status != "ok":
+            command = f"headrace verify {shlex.quote(model)}" if model else VERIFY
+            yield Matter("bad", model or "verify", one.reason, (command,))
+    steps = Home(settings).ledger.last_tamperings() if settings.has_ledger else {}
+    for step in steps.values():
+        if step.action == "tampered":
+            command = f"headrace repair {shlex.quote(step.model)}"
+            commands = (command if step.model else VERIFY,)
+            yield Matter("bad", step.model or "ledger", step.why, commands)
+    if doubts := facts["warnings"]:
+        more = f" And {len(doubts) - 1:,} more." if len(doubts) > 1 else ""
+        yield Matter("bad", "ledger", f"{doubts[0]}.{more}", (VERIFY,))
+    for server in running.servers:
+        if not server.answers:
+            text = f"{server.link} does not answer."
+            yield Matter("bad", server.name, text, ("headrace doctor",))
+    for row in rows:
+        yield from _matters_of(row)
+
+
+def _severity(matter: Matter) -> int:
+    return get_args(Kind).index(matter.kind)
+
+
+def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
+    """What waits in one pipeline."""
+    name = shlex.quote(row["name"])
+    for asked in row["waiting"]:
+        decide = f"{name} {asked['version']} --reason TEXT"
+        yield Matter(
+            "warn",
+            row["name"],
+            f"version {asked['version']} waits for approval",
+            (f"headrace approve {decide}", f"headrace reject {decide}"),
+            asked["expires"] or "",
+        )
+    if (drift := row["drift"]) and drift.status in SEVERE:
+        text = f"{drift.status}: {drift.reason}"
+        yield Matter(SEVERE[drift.status], row["name"], text, (f"headrace run {name}",))
+    if row["schedule"] and not row["deployed"] and row["is_own"]:
+        text = f"its schedule, {row['schedule']}, is not deployed"
+        yield Matter("warn", row["name"], text, (f"headrace deploy {name}",))

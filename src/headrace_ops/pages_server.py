@@ -1,0 +1,117 @@
+"""The server of Headrace's own pages, behind the gate.
+
+At its root is one page over everything. The Data Docs and the reports of runs are in
+the store, and are checked by the ledger. A page loads no other resource. As a module
+with a host and a port, this is the server of ``headrace up``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sys
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headrace.errors import HeadraceError
+from headrace.pages import script
+from headrace.settings import Settings
+from headrace.state.folders import card_key
+from headrace.state.home import Home
+from headrace.state.hosts import names_of
+from headrace.state.logins import ensure_login
+from headrace_ops import live
+from headrace_ops.gate import UVICORN, Gate
+from headrace_ops.overview import SCRIPT, overview
+
+HEALTH = "/health"
+_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
+_REPORT = re.compile(r"/reports/([0-9a-f]{32})")
+
+
+class Pages:
+    """The application, an ASGI one.
+
+    Args:
+        settings: of the home whose pages these are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope)
+        page, status = None, 404
+        if request.method == "GET":
+            asked = request.url.path, request.url.hostname or ""
+            try:
+                page = await asyncio.to_thread(self.find, *asked)
+            except HeadraceError as error:
+                page, status = str(error).encode(), 503
+            else:
+                status = 200 if page else 404
+        kind = "text/html" if status == 200 else "text/plain"
+        body = page or b"There is no such page."
+        await Response(body, status, _headers(), kind)(scope, receive, send)
+
+    def find(self, path: str, host: str) -> bytes | None:
+        """The page at a path; None if there is none.
+
+        Args:
+            path: of the URL.
+            host: the name by which the browser knows this server.
+
+        Raises:
+            DependencyError: the ledger does not answer.
+        """
+        if path == HEALTH:
+            return b"ok"
+        if path == "/":
+            return overview(self._settings, host).encode()
+        home = Home(self._settings)
+        with contextlib.suppress(HeadraceError, OSError):
+            if docs := _DATA_DOCS.fullmatch(path):
+                return home.store.read(f"data_docs/{docs[1]}index.html")
+            if report := _REPORT.fullmatch(path):
+                return home.anchored.read(card_key(report[1]))
+        return None
+
+
+def _headers() -> dict[str, str]:
+    return {
+        "content-security-policy": f"{script(SCRIPT)[1]}; frame-ancestors 'self'",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }
+
+
+def application(settings: Settings, host: str) -> ASGIApp:
+    """The pages behind the gate, which asks for the login of the home."""
+    login = ensure_login(settings.home)
+    pages, hosts = Pages(settings), names_of(host)
+    return Gate(pages, logins=[login], hosts=hosts, health=[HEALTH])
+
+
+def main() -> None:
+    """Serve the pages at the host and port of the arguments."""
+    import uvicorn
+
+    host, port = sys.argv[1:]
+    app = application(Settings(), host)
+    uvicorn.run(
+        app,
+        host=host,
+        port=int(port),
+        lifespan="off",
+        log_level="warning",
+        access_log=False,  # it would contain the token of the link
+        **UVICORN,
+    )
+
+
+if __name__ == "__main__":
+    main()
