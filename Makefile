@@ -25,7 +25,7 @@ OLD_PIP := import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-system test-all test-engine test-faults fuzz bench release ui docs check fix lock check-lock clean
+.PHONY: help setup venv run test test-system test-all test-engine test-faults fuzz bench release ui docs figures check fix lock check-lock clean
 
 help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1#\2/p' $(MAKEFILE_LIST) | \
@@ -94,6 +94,9 @@ docs: setup ## The documentation, into build/docs; a warning or a broken link fa
 		--include='*.html' --include='*.css' build/docs || { \
 		echo "A page would load something from the network." >&2; exit 1; }
 	@echo "The documentation is in build/docs/index.html."
+
+figures: setup ## The figures of the documentation anew, from what its tests show; needs Chromium
+	$(BIN)/python -m pytest tests/repo/test_docs_run.py -k figures --figures
 
 check: setup ## Format, lint, types, import layers and lock
 	$(BIN)/ruff format --check

@@ -40,6 +40,12 @@ _SYSTEM = {"attacks", "faults", "flows"}
 _OWN_BASE = pytest.StashKey[Path]()
 
 
+def pytest_addoption(parser):
+    """Add the option of ``make figures``."""
+    about = "keep the figures of the documentation that the tests draw"
+    parser.addoption("--figures", action="store_true", help=about)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     """Give the session a folder of its own; the processes of one share it."""

@@ -13,7 +13,7 @@ PAGES = (
     *sorted((ROOT / "pipelines").glob("*/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 )
-_NOTE = re.compile(r"<!-- (not run|slow|file): (.+) -->")
+_NOTE = re.compile(r"<!-- (not run|slow|file|figure): (.+) -->")
 _LABEL = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
 
 
@@ -23,8 +23,9 @@ class Block:
 
     Attributes:
         language: such as ``bash``; of a directive, its name in braces.
-        note: ``not run`` and why, ``slow`` and why, or ``file`` and its path in the
-            project; from a comment on the line before.
+        note: ``not run`` and why, ``slow`` and why, ``file`` and its path in the
+            project, or ``figure`` and the name of what its answer is drawn in; from a
+            comment on the line before.
     """
 
     page: Path

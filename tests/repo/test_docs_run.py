@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.repo import figures
 from tests.repo.docs_blocks import PAGES, ROOT, blocks_of, inline_code_of, name_of
 
 from headrace_cli.main import PANELS
@@ -23,9 +24,9 @@ from headrace_cli.main import PANELS
 pytestmark = pytest.mark.system
 
 LOOP = ROOT / "docs" / "tutorial-loop.md"
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 # Pages with trainings, or with many commands.
 SLOW = {
-    "docs/tutorial.md",
     "docs/guides/bundle.md",
     "docs/guides/own-data.md",
     "docs/guides/own-training.md",
@@ -55,7 +56,7 @@ def with_mark(page):
     return pytest.param(page, id=name_of(page), marks=marks)
 
 
-def run(script, place, *, shell=True):
+def run(script, place, *, shell=True, **variables):
     """Run a script in the project, with this installation's commands."""
     environment = {
         name: value
@@ -66,6 +67,7 @@ def run(script, place, *, shell=True):
         f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     )
     environment["HEADRACE_ENGINES"] = "none"  # no process outlives a page
+    environment |= variables
     bash = ["bash", "-euo", "pipefail", "-c"]
     done = subprocess.run(
         [*(bash if shell else [sys.executable, "-c"]), script],
@@ -143,8 +145,14 @@ def begin(tmp_path_factory):
     return restore
 
 
-def follow(page, project):
-    """Run the blocks of a page; returns what they print."""
+def follow(page, project, drawn=None):
+    """Run the blocks of a page; returns what they print.
+
+    Args:
+        page: its path.
+        project: where its blocks run.
+        drawn: is given the figures of the page, by name.
+    """
     printed = []
     for block in blocks_of(page):
         kind, detail = block.note
@@ -155,7 +163,15 @@ def follow(page, project):
         elif block.language in RUN and kind != "not run":
             is_shell = block.language == "bash"
             text = as_script(block.text) if is_shell else block.text
-            printed.append(run(text, project, shell=is_shell))
+            variables = {} if drawn is None else figures.VARIABLES
+            if kind == "figure" and ".svg" in detail:
+                text, variables = figures.TERMINAL, {**variables, "BLOCK": text}
+            answer = run(text, project, shell=is_shell, **variables)
+            if kind == "figure" and drawn is not None:
+                title = block.text.strip()
+                name, data = figures.draw(detail, title, answer, project)
+                drawn[name] = data
+            printed.append(answer)
     return "".join(printed)
 
 
@@ -166,10 +182,21 @@ def figures_of(line, text):
 
 
 @pytest.mark.parametrize(
-    "page", [with_mark(page) for page in PAGES if runs(page) and page != LOOP]
+    "page",
+    [with_mark(page) for page in PAGES if runs(page) and page not in (LOOP, TUTORIAL)],
 )
 def test_a_page_runs(page, begin):
     follow(page, begin())
+
+
+@pytest.mark.integration
+def test_the_tutorial_runs_from_nothing_and_its_figures_are_current(
+    begin, pytestconfig
+):
+    project, drawn = begin(), {}
+    shutil.rmtree(project / ".headrace")
+    follow(TUTORIAL, project, drawn)
+    figures.settle(drawn, keep=pytestconfig.getoption("figures"))
 
 
 @pytest.mark.integration
