@@ -5,6 +5,7 @@ what differs from run to run, a test knows whether the figure is out of date.
 """
 
 import base64
+import difflib
 import html
 import io
 import re
@@ -99,7 +100,7 @@ def said_by(data):
     else:
         (text,) = re.findall("<desc>(.*)</desc>", data.decode(), re.DOTALL)
         text = html.unescape(text)
-    text = re.sub(r"\b[0-9a-f]{8,}\b", "#", text)
+    text = re.sub(r"\b[0-9a-f][0-9a-f-]{7,}\b", "#", text)
     text = re.sub(r"\d+([.,:-]\d+)*(e-?\d+)?", "0", text)
     lines = (" ".join(line.split()) for line in text.splitlines())
     return [line for line in lines if line]
@@ -119,4 +120,6 @@ def settle(figures, *, keep):
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(data)
         else:
-            assert said_by(file.read_bytes()) == said_by(data), f"{name}: make figures"
+            kept, new = said_by(file.read_bytes()), said_by(data)
+            changes = "\n".join(difflib.unified_diff(kept, new, lineterm="", n=0))
+            assert not changes, f"{name} is out of date: make figures\n{changes}"

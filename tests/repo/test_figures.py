@@ -40,15 +40,27 @@ def test_a_path_of_this_machine_is_not_shown():
     assert figures.said_by(data) == ["home: /home/ada/mill/.headrace"]
 
 
-def test_other_numbers_are_no_other_figure(folder):
-    figures.settle(drawn(ANSWER), keep=True)
-    figures.settle(drawn(ANSWER.replace("10.2", "9.5")), keep=False)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10.2 s", "9.5 s"),
+        ("snapshot 9096abb78b2e", "snapshot 0096abb78b2e"),
+        (
+            "runs/c41f7044-0b80-47fc-8f23-54def3546f2f",
+            "runs/1146d9ba-955e-4752-b382-f7",
+        ),
+        ("2026-12-01 15:03", "2027-01-11 08:00"),
+    ],
+)
+def test_other_numbers_are_no_other_figure(folder, one, other):
+    figures.settle(drawn(f"{one}, 3 rows"), keep=True)
+    figures.settle(drawn(f"{other}, 4 rows"), keep=False)
 
 
 @pytest.mark.parametrize("change", [("promoted", "refused"), ("\n", "\n  new\n")])
 def test_other_words_and_lines_make_a_figure_out_of_date(folder, change):
     figures.settle(drawn(ANSWER), keep=True)
-    with pytest.raises(AssertionError, match=r"run\.svg: make figures"):
+    with pytest.raises(AssertionError, match=r"run\.svg is out of date: make figures"):
         figures.settle(drawn(ANSWER.replace(*change)), keep=False)
 
 
