@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
-COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra dask --extra postgres --extra pretrained --extra privacy --extra s3 --extra serve --extra sign --universal \
+COMPILE_LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --extra dask --extra hub --extra postgres --extra pretrained --extra privacy --extra s3 --extra serve --extra sign --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet
 

@@ -11,3 +11,6 @@ import pytest
 needs_keras_hub = pytest.mark.skipif(
     importlib.util.find_spec("keras_hub") is None, reason="extra pretrained"
 )
+needs_hub = pytest.mark.skipif(
+    importlib.util.find_spec("huggingface_hub") is None, reason="extra hub"
+)

@@ -26,6 +26,7 @@ PASSED_ON = (
     *("LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON*", "XDG_*"),
     # data, servers and access to them
     *("HEADRACE_*", "PREFECT_*", "MLFLOW_*", "AWS_*", "FSSPEC_*", "PG*"),
+    *("HF_ENDPOINT", "HF_HOME", "HF_TOKEN"),
     # computing
     *("CUDA_*", "NVIDIA_*", "TF_*", "XLA_*", "KERAS_*", "JAX_*", "NCCL_*"),
     *("OMP_*", "MKL_*", "OPENBLAS_*", "MALLOC_*"),

@@ -29,6 +29,7 @@ NEEDED = {
     "MLFLOW_TRACKING_PASSWORD": "needed",
     "HEADRACE_DATABASE_URL": "postgresql://db/headrace",
     "AWS_SECRET_ACCESS_KEY": "needed",
+    "HF_TOKEN": "needed",
     "PREFECT_UI_URL": "https://prefect.example.org",
     "CUDA_VISIBLE_DEVICES": "0",
 }

@@ -29,6 +29,7 @@ from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings
 from headrace.signs import beginning
+from headrace.state import hub
 from headrace.tasks import task
 from headrace.tasks.forms import some
 
@@ -61,6 +62,7 @@ def open_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> So
     """
     if not uri.strip():  # else the current folder would be read
         raise NotFoundError("The path of the data is empty.", "Give a path or a URI.")
+    uri = hub.pinned(uri)
     source = Source(kind="", uri=uri, reading=reading)
     source.open_other = lambda other, how: open_source(other, settings, how)
     with contextlib.ExitStack() as on_failure:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import UsageError
 from headrace.models.backbones import check_installed
 from headrace.spec.checks import refuse_credential
+from headrace.state import hub
 
 _PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.weights.h5", "assets/*", "*.md")
-_REFUSED = {401, 403, 404}  # the hub has no such backbone, or not for everybody
 _FORMS = {
     "hf": "hf://OWNER/NAME",
     "kaggle": "kaggle://OWNER/MODEL/keras/VARIANT",
@@ -43,25 +42,15 @@ def fetch(source: str, scheme: str, place: Path) -> tuple[Path, str]:
             f"{source} is no source of a backbone.", f"Name a folder, {forms}."
         )
     check_installed()
-    try:
+    otherwise = "; or download it elsewhere, and name the folder"
+    with hub.translated(source, "downloaded", otherwise):
         return (_of_kaggle if scheme == "kaggle" else _of_hugging_face)(handle, place)
-    except Exception as error:  # of any of the libraries below them
-        text = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {text[0] if text else ''}"[:200]
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        raise (UsageError if status in _REFUSED else DependencyError)(
-            f"{source} cannot be downloaded: {reason.rstrip('.')}.",
-            "Check the name and the network; or download it elsewhere, and name the "
-            "folder.",
-        ) from error
 
 
 def _of_hugging_face(handle: str, place: Path) -> tuple[Path, str]:
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # nothing reports home
-    import huggingface_hub
-
-    commit = huggingface_hub.HfApi().model_info(handle, timeout=30).sha
-    huggingface_hub.snapshot_download(
+    api = hub.client(f"hf://{handle}")
+    commit = api.model_info(handle, timeout=hub.SECONDS).sha
+    api.snapshot_download(
         handle, revision=commit, allow_patterns=[*_PATTERNS], local_dir=place
     )
     return place, f"hf://{handle}@{commit}"

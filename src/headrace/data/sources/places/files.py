@@ -25,6 +25,7 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.settings import Settings
+from headrace.state import hub
 
 FREE_BYTES = 16 * 2**20
 XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
@@ -61,6 +62,9 @@ def translate_errors(where: str) -> Iterator[None]:
             f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
         ) from None
     except OSError as error:
+        if hasattr(error, "response"):  # of the Hub's client
+            with hub.translated(where, "read"):
+                raise
         # Decompressors raise OSError without errno for invalid bytes, and a damaged
         # offset causes EINVAL.
         is_remote = isinstance(error, (TimeoutError, ConnectionError))

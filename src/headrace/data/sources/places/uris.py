@@ -31,6 +31,7 @@ from headrace.data.sources.places.trees import (
 )
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.settings import Settings
+from headrace.state import hub
 from headrace.state.remote import connect, is_local, storage_options
 
 _ATTEMPTS = 4
@@ -57,8 +58,10 @@ def file_system(uri: str, settings: Settings) -> tuple[Any, str]:
         from fsspec.implementations.local import LocalFileSystem
 
         return LocalFileSystem(), str(place)
+    options = hub.options() if uri.startswith(hub.SCHEME) else {}
+    options |= storage_options(uri, settings)
     try:
-        return connect(uri, _ATTEMPTS, storage_options(uri, settings))
+        return connect(uri, _ATTEMPTS, options)
     except ImportError as error:
         raise DependencyError(
             f"Reading {uri} needs a package that is not installed: {error}.",
@@ -91,6 +94,7 @@ def open_path(uri: str, settings: Settings) -> File | FileTree:
     """
     if place := _existing(uri):
         return _open_local(place, uri, settings)
+    uri = hub.pinned(uri)
     with translate_remote_errors(uri):
         fs, path = file_system(uri, settings)
         if is_local(fs):
@@ -189,9 +193,10 @@ def identity(uri: str, settings: Settings) -> str:
         NotFoundError: there is no data.
         DependencyError: it cannot be reached.
     """
+    uri = hub.pinned(uri)
     sha = hashlib.sha256(uri.encode(errors="surrogateescape"))
     with translate_remote_errors(uri):
-        for fact in _facts(uri, settings):
+        for fact in () if uri.startswith(hub.SCHEME) else _facts(uri, settings):
             sha.update(f"\n{fact}".encode(errors="surrogateescape"))
     return sha.hexdigest()
 
