@@ -127,8 +127,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except _Refused as refusal:
             self.send_response(refusal.status)
             self.send_header("X-Error-Code", refusal.code)
-            self.send_header("Content-Length", "0")
             self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(_json({"error": refusal.code, "url": self.path})[0])
             return
         self._give(data, kind)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from typer import Argument, Option
 
 from headrace.serving.options import Options, flag_of, with_options
 from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
+
+if TYPE_CHECKING:
+    from headrace.use.exporting import Exported
 
 
 def _as_option(name: str, described: Any) -> Any:
@@ -77,21 +80,48 @@ def export(
     output: Annotated[
         Path, Option(metavar="DIR", help="A new folder, or an empty one.")
     ],
+    push: Annotated[
+        str | None,
+        Option(
+            metavar="URI",
+            help="Push it with its model card to hf://OWNER/NAME; HF_TOKEN is the "
+            "token. A new repository is private.",
+        ),
+    ] = None,
 ) -> None:
     """Export a model to ONNX, OpenVINO or TensorFlow.
 
     Its golden answers come with it, and a script that replays them. It is refused where
     the exported model does not give the same answers.
     """
+    from headrace.state.home import Home
     from headrace.use import exporting
 
-    exported = exporting.export(model, format_, output, prepared())
-    name = f"{exported.model} version {exported.version}"
+    settings = prepared()
+    if push is None:
+        exported = exporting.export(model, format_, output, settings)
+        answer(exported.model_dump(), _exported(exported))
+        return
+    from headrace.evidence import publishing
+
+    home = Home.existing(settings, f"model {model!r}")
+    version = publishing.require_pushable(model, push, home)
+    name = f"{version.model}/{version.version}"
+    exported = exporting.export(name, format_, output, settings)
+    pushed = publishing.push(exported, push, home)
+    seen = "private" if pushed.is_private else "public"
     answer(
-        exported.model_dump(),
-        f"{name} is in {exported.output}\n"
+        {**exported.model_dump(), "pushed": pushed.model_dump(mode="json")},
+        f"{_exported(exported)}\n"
+        f"pushed to {pushed.url}, which is {seen}: commit {pushed.commit[:12]}",
+    )
+
+
+def _exported(exported: Exported) -> str:
+    return (
+        f"{exported.model} version {exported.version} is in {exported.output}\n"
         f"its answers differ by at most {exported.difference:.2g}: replay them with "
-        "check.py there",
+        "check.py there"
     )
 
 

@@ -140,7 +140,7 @@ def check_damage(texts, digest, bert):
 
 
 def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
-    texts, bert, tmp_path
+    texts, bert, tmp_path, monkeypatch
 ):
     add = ["backbone", "add", "small", str(bert), "--json"]
     added = texts.headrace(*add)
@@ -158,6 +158,14 @@ def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
     by_hand = texts.headrace("promote", "tiny", "1", "--json")
     assert by_hand.exit_code == 1
     assert no_licence in by_hand.json["reason"]
+    monkeypatch.setenv("HF_TOKEN", "hf_of_ada")
+    pushed = texts.headrace(
+        *("export", "tiny/1", "--format", "onnx", "--output", str(tmp_path / "out")),
+        *("--push", "hf://ada/tiny", "--json"),
+    )
+    assert pushed.exit_code == 1
+    assert f"tiny version 1 is not pushed: {no_licence}" in pushed.json["reason"]
+    assert not (tmp_path / "out").exists()
 
     assert texts.headrace(*add, "--licence", "MIT").json["licence_before"] == ""
     refused = texts.headrace("run", "tiny", "--json")

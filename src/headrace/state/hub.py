@@ -10,7 +10,8 @@ import contextlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -117,3 +118,33 @@ def pinned(uri: str) -> str:
                 form["name"], revision=commit, timeout=SECONDS, expand=["sha"]
             ).sha
     return f"{SCHEME}datasets/{form['name']}@{commit}{form['path']}"
+
+
+def write(
+    uri: str, contents: Mapping[str, Path | bytes], message: str
+) -> tuple[str, str, bool]:
+    """Put files into a repository of models, in one commit.
+
+    One that does not exist is made, as a private one. Other files that it has stay.
+
+    Args:
+        uri: ``hf://OWNER/NAME``.
+        contents: files or bytes, by their names there.
+        message: of the commit.
+
+    Returns:
+        the address of the repository, the commit, and whether it is private.
+
+    Raises:
+        UsageError: it may not be written.
+        DependencyError: the Hub does not answer.
+    """
+    api, name = client(uri), uri.removeprefix(SCHEME)
+    from huggingface_hub import CommitOperationAdd
+
+    files = [CommitOperationAdd(there, what) for there, what in contents.items()]
+    with translated(uri, "written"):
+        api.create_repo(name, private=True, exist_ok=True)
+        commit = str(api.create_commit(name, files, commit_message=message).oid)
+        is_private = bool(api.model_info(name, timeout=SECONDS).private)
+    return f"{api.endpoint.rstrip('/')}/{name}", commit, is_private

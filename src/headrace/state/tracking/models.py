@@ -255,6 +255,15 @@ class Tracking(Runs):
         except NotFoundError as error:
             log.warning("version %d of %s: %s", version, name, error.message)
 
+    def version_card(self, name: str, version: int) -> str:
+        """The description of a version, Markdown; empty if it was deleted in MLflow."""
+        try:
+            with tracking_errors(self.uri):
+                found = self.client.get_model_version(name, str(version))
+        except NotFoundError:
+            return ""
+        return found.description or ""
+
     def registered_models(self) -> list[str]:
         """The names of all models with versions that Headrace has registered."""
         with tracking_errors(self.uri):

@@ -40,7 +40,7 @@ from headrace.state.temporary import sweep, work_prefix
 from headrace.tasks import asked
 from headrace.use.exporting.readme import readme
 
-FACTS, CHECK = "model.json", "check.py"
+FACTS, CHECK, README = "model.json", "check.py", "README.txt"
 
 
 class Exported(Record):
@@ -125,7 +125,7 @@ def exported_files(
     files[CHECK] = check_script()
     if makes_ids:
         files["pieces.py"] = Path(pieces.__file__).read_bytes()
-    files["README.txt"] = readme(facts).encode()
+    files[README] = readme(facts).encode()
     files[FACTS] = json.dumps(facts, indent=1, ensure_ascii=False).encode()
     return files, digests
 

@@ -56,6 +56,28 @@ def readme(facts: Mapping[str, Any]) -> str:
     Args:
         facts: the content of ``model.json``.
     """
+    digits = f"{facts['difference']:.2g}"
+    lines = [
+        *usage(facts),
+        "",
+        "golden.npz has a few items of the training data, or random ones where the "
+        "training was private, and the trained model's outputs.",
+        f"Those of the exported model differ by at most {digits}. To replay them:",
+        "",
+        "python check.py",
+        "",
+        "It needs numpy and the library above, and exits with 0 or 1. model.json has",
+        "all of this for programs, and the sha256 of each file.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def usage(facts: Mapping[str, Any]) -> list[str]:
+    """What the model takes and gives, and how to call it: lines of plain text.
+
+    Args:
+        facts: the content of ``model.json``.
+    """
     given, output = facts["input"], facts["output"]
     kind, task = facts["medium"], facts["task"]
     of_ids = "pieces.json" in facts["files"]
@@ -76,24 +98,14 @@ def readme(facts: Mapping[str, Any]) -> str:
     if "classes" in output:
         names = ", ".join(map(str, output["classes"]))
         lines += ["         probabilities, in this order:", f"         {names}"]
-    digits = f"{facts['difference']:.2g}"
-    lines += [
+    return [
+        *lines,
         "",
         "In Python:",
         "",
         *(_IDS.splitlines() if of_ids else ()),
         *_CALLS[facts["format"]].format(**given).splitlines(),
-        "",
-        "golden.npz has a few items of the training data, or random ones where the "
-        "training was private, and the trained model's outputs.",
-        f"Those of the exported model differ by at most {digits}. To replay them:",
-        "",
-        "python check.py",
-        "",
-        "It needs numpy and the library above, and exits with 0 or 1. model.json has",
-        "all of this for programs, and the sha256 of each file.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _shape(shape: Any) -> str:
