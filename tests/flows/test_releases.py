@@ -19,40 +19,34 @@ def answers_in(path):
     return [row["label"] for row in rows], values
 
 
+def told(home, *arguments):
+    """What a command answers."""
+    answer = home.headrace(*arguments, "--json")
+    assert answer.exit_code == 0, answer.out + answer.err
+    return answer.json
+
+
 def use(home):
     """All that a user does with a home that was upgraded; whatever fails is a break."""
-    (listed,) = [
-        one
-        for one in home.headrace("list", "--json").json["pipelines"]
-        if one["name"] == "blobs"
-    ]
-    assert listed["champion"] == 1
-    (row,) = home.headrace("history", "blobs", "--json").json["history"]
+    listed = {one["name"]: one for one in told(home, "list")["pipelines"]}
+    assert listed["blobs"]["champion"] == 1
+    (row,) = told(home, "history", "blobs")["history"]
     assert (row["action"], row["to"], row["who"]) == ("promote", 1, "ada@lab")
+    chain = told(home, "verify")["chain"]
 
-    verified = home.headrace("verify", "--json")
-    assert verified.exit_code == 0, verified.out
-    chain = verified.json["chain"]
-
-    scored = home.headrace("score", "blobs", kept.ITEMS, "now.csv", "--json")
-    assert scored.exit_code == 0, scored.err
+    told(home, "score", "blobs", kept.ITEMS, "now.csv")
     labels, values = answers_in(home.project / "now.csv")
     former_labels, former_values = answers_in(home.project / kept.ANSWERS)
     assert labels == former_labels
     assert np.abs(values - former_values).max() < 1e-4
 
-    again = home.headrace("run", "blobs", "--json")
-    assert again.exit_code == 0, again.err
-    assert again.json["status"] in ("unchanged", "promoted", "registered")
-
+    again = told(home, "run", "blobs")
+    assert again["status"] in {"unchanged", "promoted", "registered"}
     file = home.project / kept.PIPELINE / "pipeline.toml"
     file.write_text(file.read_text().replace("seed = 1", "seed = 2"))
-    other = home.headrace("run", "blobs", "--json")
-    assert other.exit_code == 0, other.err
-    assert other.json["version"] > 1
-    verified = home.headrace("verify", "--head", chain["head"], "--json")
-    assert verified.exit_code == 0, verified.out
-    assert verified.json["chain"]["rows"] > chain["rows"]
+    assert told(home, "run", "blobs")["version"] > 1
+    later = told(home, "verify", "--head", chain["head"])["chain"]
+    assert later["rows"] > chain["rows"]
 
 
 @pytest.mark.parametrize("packed", HOMES, ids=lambda path: path.name)
