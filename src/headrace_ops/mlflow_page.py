@@ -62,10 +62,17 @@ def _as_script(values: Mapping[str, str]) -> str:
 
 
 class WithViews:
-    """An ASGI middleware: MLflow's page with the views of experiments, no assistant."""
+    """An ASGI middleware: MLflow's page with the views of experiments, no assistant.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    Args:
+        app: MLflow's application.
+        page: the file of its start page.
+        settings: of the home whose experiments these are.
+    """
+
+    def __init__(self, app: ASGIApp, page: Path, settings: Settings) -> None:
         self._app = app
+        self._page = page
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +89,8 @@ class WithViews:
     def _answer(self, path: str) -> Response:
         if path == live.RUNS:
             return RedirectResponse(self._newest(), 303, _HEADERS)
-        return HTMLResponse(start_page(_own_page(), self._views()), headers=_HEADERS)
+        page = start_page(self._page.read_text(encoding="utf-8"), self._views())
+        return HTMLResponse(page, headers=_HEADERS)
 
     def _views(self) -> dict[str, str]:
         with contextlib.suppress(HeadraceError):
@@ -94,10 +102,3 @@ class WithViews:
             if number := Home(self._settings).tracking.newest_experiment():
                 return f"/#/experiments/{number}/runs?workflowType=machine_learning"
         return "/"
-
-
-def _own_page() -> str:
-    from mlflow.server import app
-
-    folder = Path(str(app.static_folder))
-    return (folder / "index.html").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ import runpy
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -59,9 +60,12 @@ def create_app() -> Gate:
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set.",
             "Start the server with `headrace up`.",
         )
+    from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
-    return Gate(WithViews(app, Settings()), logins=[login], **rules)
+    start_page = Path(str(pages.static_folder)) / "index.html"
+    viewed = WithViews(app, start_page, Settings())
+    return Gate(viewed, logins=[login], **rules)
 
 
 def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:

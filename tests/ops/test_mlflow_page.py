@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -21,13 +22,15 @@ async def other(scope, receive, send):
 
 def get(settings, path, method="GET"):
     """The status and headers, and the body, of an answer."""
-    sent = []
+    from mlflow.server import app
+
+    page, sent = Path(app.static_folder) / "index.html", []
 
     async def send(message):
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": []}
-    asyncio.run(WithViews(other, settings)(scope, None, send))
+    asyncio.run(WithViews(other, page, settings)(scope, None, send))
     return sent[0], sent[1]["body"]
 
 
