@@ -65,6 +65,9 @@ def terminal(title, answer):
     for line in text.split("\n", allow_blank=True):
         console.print(line, no_wrap=True, overflow="ellipsis")
     form = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    form = form.replace(
+        ' clip-path="url(#{unique_id}-clip-terminal)"', ""
+    )  # cuts descenders
     drawn = console.export_svg(title=title, code_format=form, unique_id="terminal")
     (units,) = re.findall(r'viewBox="0 0 ([\d.]+) ', drawn)
     sized = drawn.replace("<svg ", f'<svg width="{float(units) * _SCALE:.0f}" ', 1)
