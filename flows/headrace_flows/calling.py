@@ -94,7 +94,8 @@ def ended(run: Run) -> tuple[Summary, int]:
         The summary, and the command's exit code.
     """
     if done := finished(run):
-        check_later(run, done[0].version, run.plan.home)  # if one was killed
+        if done[0].status != "refused":  # and a check was killed
+            check_later(run, done[0].version, run.plan.home)
         return done
     run.turn.look_back()
 

@@ -86,9 +86,9 @@ def train(
         if current.get(None) is None:  # a worker's: Prefect may run it again
             raise
         return Cancelled(message="Ended by a termination signal.")
-    explain_later(run)
     if promotion.status == "refused":
         return Failed(name="Refused", message=promotion.reason)
+    explain_later(run)
     return Completed(name=promotion.status.capitalize(), message=promotion.reason)
 
 

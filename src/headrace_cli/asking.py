@@ -139,23 +139,24 @@ def _show(explained: Sequence[ItemExplained], reason: str) -> None:
 
     explanation, *others = explained
     name = f"{explanation.model} version {explanation.version}"
+    verdict = ""
+    if not reason:
+        sanity = explanation.sanity[explanation.method]
+        verdict = f"sanity check {sanity.status}: {sanity.reason}"
     to = f"to {one_line(explanation.name)} " * bool(others)
     show_text(f"{name} answers {to}{explanation.words}")
     if others:
         for other in others:
             show_text(f"  to {one_line(other.name)} {other.words}")
-        show_text(reason or explanation.output)
+    if reason or others:
+        show_text(reason or f"{verdict}\n{explanation.output}")
         return
-    if reason:
-        show_text(reason)
-        return
-    sanity = explanation.sanity[explanation.method]
     of = f", of {visible(explanation.of)}" * bool(explanation.of)
     show_text(f"by {METHODS[explanation.method]}, in {explanation.unit}{of}:")
     show_rows((f"{part.value:+.3g}", part.name) for part in explanation.parts[:_SHOWN])
     if explanation.completeness_error is not None:
         show_text(f"error of the sum: {explanation.completeness_error:.2%}")
-    show_text(f"sanity check {sanity.status}: {sanity.reason}")
+    show_text(verdict)
     if explanation.output:
         show_text(explanation.output)
 

@@ -200,7 +200,7 @@ def open_report(
         ),
     ] = "",
 ) -> None:
-    """Open the page over everything, or the report of a run, in a browser.
+    """Open the page over everything, or the report of a run.
 
     The page over everything shows pipelines, what waits for you, and what is running;
     while `headrace up` runs, it is the served one, by a link that logs in. A report has

@@ -42,7 +42,7 @@ def up(
         str, Option(help="Where to serve; an address others can reach needs passwords.")
     ] = "127.0.0.1",
 ) -> None:
-    """Run the pages, Prefect, MLflow and a worker for each pool until Ctrl-C."""
+    """Run the pages, Prefect, MLflow and a worker for each pool."""
     from headrace.settings import Settings
     from headrace_flows.champions import watching_champions
     from headrace_flows.recovery import keep_sweeping

@@ -12,7 +12,7 @@ from headrace.records import Record
 from headrace.serving.announced import Serving, servings
 from headrace.settings import Settings, variable
 from headrace.state.ledger import ledger_exists
-from headrace.state.ledger.holding import pipeline_of
+from headrace.state.ledger.holding import checked_by, pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops import environment, live
 from headrace_ops.doctor.services import online_workers, prefect_headers
@@ -35,6 +35,20 @@ class Worker(Record):
     name: str
     pool: str
     seen: str | None
+
+
+class Check(Record):
+    """A check of a version's explanations, which follows a run.
+
+    Attributes:
+        version: MODEL/VERSION.
+        process: that makes it.
+        since: ISO 8601, UTC.
+    """
+
+    version: str
+    process: int
+    since: str
 
 
 class UnderWay(Record):
@@ -70,6 +84,7 @@ class Running(Record):
     workers: tuple[Worker, ...]
     serving: tuple[Serving, ...]
     runs: tuple[UnderWay, ...]
+    checks: tuple[Check, ...]
 
 
 def look(settings: Settings) -> Running:
@@ -91,6 +106,7 @@ def look(settings: Settings) -> Running:
         workers=tuple(workers or ()),
         serving=tuple(servings(settings.home)),
         runs=tuple(under_way(settings)),
+        checks=tuple(_checks(settings)),
     )
 
 
@@ -100,14 +116,31 @@ def under_way(settings: Settings) -> list[UnderWay]:
     Raises:
         DependencyError: the ledger does not answer.
     """
+    alive: dict[str, list[Lease]] = {}
+    for lease in _alive(settings):
+        if not checked_by(lease):
+            alive.setdefault(lease.flow_run_id, []).append(lease)
+    return [_of_run(run, own) for run, own in alive.items()]
+
+
+def _checks(settings: Settings) -> list[Check]:
+    return [
+        Check(version=version, process=lease.pid, since=_begun(lease))
+        for lease in _alive(settings)
+        for version in [checked_by(lease)]
+        if version
+    ]
+
+
+def _alive(settings: Settings) -> list[Lease]:
     if not ledger_exists(settings.database_url):
         return []
     leases, now = Leases(settings.database_url).all()
-    alive: dict[str, list[Lease]] = {}
-    for lease in leases:
-        if lease.is_alive(now):
-            alive.setdefault(lease.flow_run_id, []).append(lease)
-    return [_of_run(run, own) for run, own in alive.items()]
+    return [lease for lease in leases if lease.is_alive(now)]
+
+
+def _begun(lease: Lease) -> str:
+    return datetime.fromtimestamp(lease.acquired, UTC).isoformat(timespec="seconds")
 
 
 def _of_run(flow_run_id: str, leases: list[Lease]) -> UnderWay:
@@ -118,7 +151,7 @@ def _of_run(flow_run_id: str, leases: list[Lease]) -> UnderWay:
         who=first.holder,
         host=first.host.partition("#")[0],
         process=first.pid,
-        since=datetime.fromtimestamp(first.acquired, UTC).isoformat(timespec="seconds"),
+        since=_begun(first),
     )
 
 

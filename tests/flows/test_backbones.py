@@ -373,7 +373,7 @@ def test_new_has_a_backbone_for_photos_compared_with_another_family(
     assert first == second
     assert first.endswith(line)
     names = values_of(home.path / "mlflow.db", "SELECT name FROM runs ORDER BY name")
-    assert names == ["mlp", "pretrained"]
+    assert names == ["photos pretrained", "photos v1 mlp"]
     (report,) = home.path.rglob("report.html")
     assert "Models to choose from" in report.read_text()
     version = Ledger(f"sqlite:///{home.path}/headrace.db").version("photos", 1)

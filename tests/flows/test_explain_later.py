@@ -19,7 +19,7 @@ from headrace.explanations.verdict import MOST_ALIKE
 from headrace.settings import Settings
 from headrace.stages import evaluation
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.holding import checking_maps
+from headrace.state.ledger.holding import checking_maps, hold
 from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
 from headrace_flows import train
@@ -239,6 +239,20 @@ def test_an_explanation_waits_for_a_check_that_is_being_made(after_first, tmp_pa
     assert check.communicate()[0]
     assert shown.exit_code == 0, shown.out
     assert "sanity check passed" in shown.out
+
+
+def test_an_explanation_that_is_unchecked_waits_for_nothing_and_says_so(
+    after_first, tmp_path
+):
+    (tmp_path / "one.png").write_bytes(png(blobs(2, seed=9)[0][1]))
+    page = tmp_path / "page.html"
+    asked = ("explain", "blobs", str(tmp_path / "one.png"), "--output", str(page))
+    with hold(settings_of(after_first), checking_maps("blobs", 1), "explain-1"):
+        shown = after_first.headrace(*asked, "--unchecked")
+    assert shown.exit_code == 0, shown.err
+    assert "sanity check unchecked: maps were not checked" in shown.out
+    text = page.read_text()
+    assert "blobs version 1, explained by occlusion; sanity check unchecked" in text
 
 
 def test_two_commands_at_once_check_once(after_first):

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.serving.announced import announced
 from headrace.settings import Settings
-from headrace.state.ledger.holding import heartbeat, hold
+from headrace.state.ledger.holding import checking_maps, heartbeat, hold
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops.live import only_one, write_links
 from headrace_ops.running import look, under_way
@@ -31,7 +31,7 @@ def settings(tmp_path):
 def test_a_home_in_which_nothing_runs(home):
     answer = home.headrace("status", "--json")
     assert answer.exit_code == 0
-    empty = {name: [] for name in ("servers", "workers", "serving", "runs")}
+    empty = {name: [] for name in ("servers", "workers", "serving", "runs", "checks")}
     assert answer.json == {"status": "ok", "home": str(home.path), "up": None, **empty}
     text = home.headrace("status").out
     assert "up        not running; start it: headrace up\n" in text
@@ -48,6 +48,15 @@ def test_runs_under_way_are_known_by_their_leases(settings):
         with heartbeat(settings, RUN):
             assert len(under_way(settings)) == 2, "both leases are of one run"
     assert under_way(settings) == []
+
+
+def test_a_check_of_explanations_is_no_run(home, settings):
+    with hold(settings, checking_maps("digits", 3), "explain-1"):
+        seen = look(settings)
+        text = home.headrace("status").out
+    assert seen.runs == ()
+    assert [one.version for one in seen.checks] == ["digits/3"]
+    assert "check     explanations of digits/3, process " in text
 
 
 def test_a_run_whose_process_is_gone_is_not_under_way(settings):

@@ -88,6 +88,7 @@ def test_overrides_change_only_what_they_name(folder):
         ("promotion.mode=perhaps", "promotion.mode = 'perhaps'"),
         ("data.source.more=3", "data.source is not a table.*Give the whole value"),
         ("gates=[{name='own'}]", "the gate 'own' needs a threshold"),
+        ("gates=[{name='sise'}]", "needs a threshold. Did you mean size?"),
         ("gates=[{name='size'},{name='size'}]", "two gates share the name 'size'"),
         ("gates=[{name='size',thresold=3}]", "gates.0.thresold.*gates.0.threshold"),
         ("contract=[{column='mean'}]", "contract.0.expectation is missing"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ class ShownItem:
     maps: Mapping[str, npt.NDArray[Any]]
     parts: Sequence[Part]
 
+    def doubted(self) -> ShownItem:
+        """This item, with maps that say that their method was not checked."""
+        maps = {f"{method}, not checked": map_ for method, map_ in self.maps.items()}
+        return replace(self, maps=maps)
+
 
 def draw_maps(shown: Sequence[ShownItem], data: DataDescription, path: Path) -> None:
     """Draw every map of every item in a grid.
@@ -75,14 +80,23 @@ def draw_explanations(
     (folder / f"{NAME}.json").write_text(json.dumps(table), encoding="utf-8")
 
 
-def write_page(shown: Sequence[ShownItem], data: DataDescription, path: Path) -> None:
-    """Write a page with items, their maps and their strongest pieces."""
+def write_page(
+    shown: Sequence[ShownItem], data: DataDescription, path: Path, about: str
+) -> None:
+    """Write a page with items, their maps and their strongest pieces.
+
+    Args:
+        shown: the items, each with a map.
+        data: of the snapshot.
+        path: of the page.
+        about: the line below the title.
+    """
     table = _table(shown, data)
     for row, one in zip(table["rows"], shown, strict=True):
         draw_maps([one], data, path)
         picture = base64.b64encode(path.read_bytes()).decode()
         row["item"] += f'<br><img src="data:image/png;base64,{picture}" alt="its map">'
-    page = render("items.html", title=TITLE, listed=table)
+    page = render("items.html", title=TITLE, about=about, listed=table)
     path.write_text(page, encoding="utf-8")
 
 

@@ -109,7 +109,10 @@ class GateSpec(tables.SpecTable):
     @model_validator(mode="after")
     def _has_a_threshold(self) -> GateSpec:
         if self.threshold is None and not self.kind:
-            raise ValueError(f"the gate {self.name!r} needs a threshold")
+            near = did_you_mean(self.name, [*COMMON_GATES, *KIND_GATES], "")
+            raise ValueError(
+                f"the gate {self.name!r} needs a threshold. {near}".rstrip()
+            )
         if self.name == "serving":
             raise ValueError("the serving gate is always on and takes no threshold")
         return self

@@ -7,7 +7,8 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,7 +38,7 @@ from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
-from headrace.state.ledger.holding import checking_maps, wait_for_maps
+from headrace.state.ledger.holding import wait_for_maps
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.tasks.forms import some
@@ -113,7 +114,8 @@ def explain(  # noqa: PLR0913
     most = _MOST_ITEMS if output is not None and output.suffix.lower() == _PAGE else 1
     items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
     explainer = Explainer(loaded.model, data)
-    sanity = _sanity(model_of(name), loaded.version, settings)
+    waits = not unchecked
+    sanity = _sanity(model_of(name), loaded.version, settings, waits=waits)
     chosen = _choose(explainer, sanity, method, unchecked=unchecked)
     common: dict[str, Any] = {"model": model_of(name), "version": loaded.version}
     common |= {"method": chosen, "sanity": sanity}
@@ -123,11 +125,15 @@ def explain(  # noqa: PLR0913
         began = time.perf_counter() if place else started
         stored = items[place : place + 1]
         of_item, drawn = _explained(stored, own, answer, loaded, explainer, chosen)
+        if chosen and sanity[chosen].status != "passed":
+            drawn = [one.doubted() for one in drawn]
         shown += drawn
         seconds = round(time.perf_counter() - began, 2)
         explained.append(ItemExplained(**common, **of_item, seconds=seconds))
     if output is not None and shown:
-        _draw(shown, data, output)
+        about = f"{common['model']} version {loaded.version}, explained by "
+        verdict = f"sanity check {sanity[chosen].status}: {sanity[chosen].reason}"
+        _draw(shown, data, output, f"{about}{METHODS[chosen]}; {verdict}")
     return explained
 
 
@@ -164,14 +170,15 @@ def _explained(
     return fields, shown
 
 
-def _sanity(model: str, version: int | None, settings: Settings) -> dict[str, Verdict]:
-    """The verdict on each method, after a check that is being made."""
+def _sanity(
+    model: str, version: int | None, settings: Settings, *, waits: bool
+) -> dict[str, Verdict]:
+    """The verdict on each method, if wanted after a check that is being made."""
     ledger = Home(settings).ledger
     sanity = sanity_of(model, version, ledger)
     is_open = all(one.status == "unchecked" for one in sanity.values())
-    if version is not None and is_open:
-        if wait_for_maps(settings, checking_maps(model, version)):
-            return sanity_of(model, version, ledger)
+    if is_open and waits and wait_for_maps(settings, f"{model}/{version}"):
+        return sanity_of(model, version, ledger)
     return sanity
 
 
@@ -201,9 +208,13 @@ def _check_output(output: Path | None) -> None:
         )
 
 
-def _draw(shown: Sequence[ShownItem], data: DataDescription, output: Path) -> None:
+def _draw(
+    shown: Sequence[ShownItem], data: DataDescription, output: Path, about: str
+) -> None:
     """Write the maps of items, whole or not at all."""
-    draw = write_page if output.suffix.lower() == _PAGE else draw_maps
+    draw: Callable[..., None] = draw_maps
+    if output.suffix.lower() == _PAGE:
+        draw = partial(write_page, about=about)
     with disk_errors(str(output.parent)):
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:
             drawn = Path(place) / "map.png"

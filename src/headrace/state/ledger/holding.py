@@ -146,27 +146,33 @@ def checking_maps(model: str, version: int) -> str:
     return f"{_MAPS}{version}/{model}"
 
 
-def wait_for_maps(settings: Settings, name: str = "") -> bool:
-    """Wait for checks of explanations, up to a minute; returns whether there were any.
+def checked_by(lease: Lease) -> str:
+    """The version whose explanations a lease checks, MODEL/VERSION; empty if none."""
+    if not lease.name.startswith(_MAPS):
+        return ""
+    version, _, model = lease.name.removeprefix(_MAPS).partition("/")
+    return f"{model}/{version}"
+
+
+def wait_for_maps(settings: Settings, version: str = "") -> bool:
+    """Wait for checks of explanations; returns whether there were any.
 
     Args:
-        name: of the lease of one; by default all.
+        version: whose check to wait for, MODEL/VERSION; by default for all, but no
+            longer than a minute.
     """
     leases, began, waited = Leases(settings.database_url), time.monotonic(), False
-    while time.monotonic() < began + PATIENCE_SECONDS:
+    while version or time.monotonic() < began + PATIENCE_SECONDS:
         held, now = leases.all()
-        own = (x for x in held if x.name == name or (not name and _of_maps(x)))
-        if not any(lease.is_alive(now) for lease in own):
+        made = (checked_by(lease) for lease in held if lease.is_alive(now))
+        found = next((one for one in made if one and version in ("", one)), "")
+        if not found:
             break
         if not waited:
-            log.info("explanations are being checked: waiting for that")
+            log.info("the explanations of %s are being checked: waiting", found)
         waited = True
         time.sleep(POLL_SECONDS / 4)
     return waited
-
-
-def _of_maps(lease: Lease) -> bool:
-    return lease.name.startswith(_MAPS)
 
 
 def pipeline_of(lease: Lease) -> str:

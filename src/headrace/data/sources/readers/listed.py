@@ -220,6 +220,9 @@ def _read_files(
     ]
     what = "rows name files that are not there"
     source.findings += name_findings("missing_files", where, what, missing)
+    elsewhere = [f"{row.name}: {row.path}" for row in rows if _is_elsewhere(row)]
+    what = "rows name a folder without their file; the one file of that name was taken"
+    source.findings += name_findings("files_elsewhere", where, what, elsewhere)
     what = "files are in no row of a table"
     source.findings += name_findings("unlisted_files", where, what, unlisted)
     taken = [row for row in rows if row.is_taken]
@@ -229,6 +232,17 @@ def _read_files(
     taken.sort(key=lambda row: index.places.get(row.path or "", len(index.places)))
     taken.sort(key=lambda row: splits.index(row.split))
     return file_chunks(taken, index.file, source, settings, not_whole)
+
+
+def _is_elsewhere(row: FileRow) -> bool:
+    """Whether a row names a folder, and its file was found in another one.
+
+    A table may name more of the path than the source has, or less.
+    """
+    wanted = [part for part in plain_path(row.name).split("/") if part != ".."][:-1]
+    found = (row.path or "").split("/")[:-1]
+    common = min(len(wanted), len(found))
+    return row.path is not None and wanted[-common:] != found[-common:] and common > 0
 
 
 def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:

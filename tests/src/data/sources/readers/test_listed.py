@@ -98,6 +98,15 @@ def test_other_formats_hold_the_same_and_are_not_read(make, sounds):
     ]
 
 
+def test_files_that_are_not_in_the_folder_that_a_table_names_are_told(make, sounds):
+    moved = {name.replace("clips/", "clips_old/"): f for name, f in CLIPS.items()}
+    source, chunks = sounds(make.tree({**moved, "m.csv": LISTED.encode()}))
+    assert all(row[0] for row in _rows(chunks).values()), "they are read all the same"
+    (finding,) = source.findings
+    assert (finding.check, finding.count) == ("files_elsewhere", len(CLIPS))
+    assert "clips/0.wav: clips_old/0.wav" in finding.message
+
+
 def test_rows_and_files_without_each_other_are_told(make, sounds):
     table = LISTED.replace("clips/3.wav", "clips/9.wav")
     source, chunks = sounds(make.tree({**CLIPS, "m.csv": table.encode()}))
