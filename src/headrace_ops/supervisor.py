@@ -65,7 +65,8 @@ class Supervisor:
         """
         started: list[Supervised] = []
         self._groups.append(started)
-        log.info("starting %s", ", ".join(map(str, services)))
+        if services:
+            log.info("starting %s", ", ".join(map(str, services)))
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))

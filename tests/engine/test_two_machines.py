@@ -194,7 +194,9 @@ with make_engine(Settings().database_url, 5).connect() as connection:
     until(lambda: "asked" in log.read_text(), "no connection", 60)
     time.sleep(1)  # the question is on its way
     control.cut()
-    assert process.wait(60) == 1, "it waits"
+    code = process.wait(60)
+    control.mend()
+    assert code == 1, log.read_text()
     assert "OperationalError" in log.read_text()
 
 
