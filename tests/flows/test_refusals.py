@@ -28,6 +28,14 @@ def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
     assert set(states(again.json).values()) == {"cached"}
 
 
+def test_a_family_that_there_is_not_is_named_also_where_the_data_is_known(after_first):
+    answer = after_first.headrace("run", "blobs", "--set", "model.builder=mpl")
+    assert answer.exit_code == 2
+    assert "model.builder = 'mpl': there is no such model family." in answer.err
+    assert "Did you mean mlp?" in answer.err
+    assert "Traceback" not in answer.err
+
+
 @pytest.mark.parametrize("fault", ["cut short", "one class in test"])
 def test_bad_data_is_refused_before_any_training(
     home, prefect_server, project, tmp_path, fault

@@ -80,15 +80,24 @@ class IngredientDifference(Record):
 
 
 def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
-    """The entry modules of training, with the user's own."""
+    """The entry modules of training, with the user's own.
+
+    Raises:
+        SpecError: there is no such family.
+    """
     medium = extensions.modules("media")[spec.medium]
+    families = extensions.modules("models")
+    if builder.isidentifier() and builder not in families:
+        from headrace.models import find_builder
+
+        find_builder(builder)  # raises, and names one that is near
     own = [builder] * (not builder.isidentifier()) + [*spec.training.own_functions]
     return [
         "headrace.stages.training",
         medium,
         *([f"{medium}.augmentation"] if spec.training.augment else ()),
         *task_modules(spec.task, "learn"),
-        *([extensions.modules("models")[builder]] if builder.isidentifier() else ()),
+        *([families[builder]] if builder.isidentifier() else ()),
         *(name.replace(":", ".").rpartition(".")[0] for name in own),
     ]
 
