@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -100,7 +101,7 @@ class Prefixes:
     def add(self, name: str, label: str) -> None:
         """Count a row; a part of its name that is its label is none of a prefix."""
         self._rows += 1
-        parts = _BETWEEN.split(name.rpartition("/")[2].lower())
+        parts = _BETWEEN.split(PureWindowsPath(name).name.lower())
         is_file = name.lower().endswith(self._suffixes)
         if is_file and len(self._labels) < _MOST_PREFIXES:
             first = next((part for part in parts if part != label.lower()), "")

@@ -16,7 +16,13 @@ def found(names, medium="audio"):
 
 
 @pytest.mark.parametrize(
-    "form", ["{who}_{label}_{n}.wav", "{label}_{who}_{n}.wav", "{who}-{n}.WAV"]
+    "form",
+    [
+        "{who}_{label}_{n}.wav",
+        "{label}_{who}_{n}.wav",
+        "{who}-{n}.WAV",
+        "C:\\Sounds\\{who}_{n}.wav",
+    ],
 )
 def test_prefixes_that_recur_beside_several_labels_may_be_speakers(form):
     names = [
