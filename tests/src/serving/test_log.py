@@ -303,6 +303,7 @@ def test_the_server_side_loads_no_heavy_library(tmp_path):
         "for kind in (IMAGES, SOUNDS, TEXTS):\n"
         "    [each(an_answer(kind=kind)) for each in (log, shadow)]\n"
         "while shadow.counts.compared < 1: time.sleep(0.01)\n"
+        "while log.counts.written < 4: time.sleep(0.01)\n"
         "shadow.close(); log.close()\n"
         "assert log.counts.written == 4, log.counts\n"
         "heavy = {'tensorflow', 'keras', 'mlflow', 'prefect', 'pandas', 'scipy'}\n"
@@ -310,7 +311,9 @@ def test_the_server_side_loads_no_heavy_library(tmp_path):
         "print(sorted(heavy & loaded))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=600
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
