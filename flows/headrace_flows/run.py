@@ -30,8 +30,7 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.spec.files import fields_of, fields_of_file
-from headrace.spec.law import name_by_changes
+from headrace.spec.law import title_of
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
@@ -159,9 +158,7 @@ class Run:
     @cached_property
     def title(self) -> str:
         """The pipeline's name and what the run overrides, to tell runs apart."""
-        asked = self.plan.asked
-        file = fields_of_file(asked, self.plan.folder)
-        return name_by_changes(asked.name, file, fields_of(asked))
+        return title_of(self.plan.asked, self.plan.folder)
 
     @property
     def flow_run_url(self) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.records import DEFAULT_TASK
-from headrace.spec.files import FILE_NAME, load_spec
+from headrace.spec.files import FILE_NAME, fields_of, fields_of_file, load_spec
 from headrace.spec.project import project_file, project_id
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _LISTS = {"contract", "gates"}  # named without their rows
 # Another one is another model; a project is named where another one's file is applied.
 _NAMES = {"name", "medium", "task", "project"}
 
-_BUILDER = "model.builder"
 _FILLED_IN = "model.backbone"  # when a run begins, by what the pipeline's file names
 _WITHOUT_VALUE = {None, "{}"}
 _LONGEST_VALUE = 24
@@ -218,18 +217,19 @@ def changes_of_fields(before: Fields, after: Fields) -> list[Change]:
     ]
 
 
-def name_by_changes(head: str, before: Fields, after: Fields) -> str:
-    """A run's name from the fields that differ, such as ``mlp epochs=30 seed=2``.
+def title_of(spec: PipelineSpec, folder: Path) -> str:
+    """The pipeline's name and what differs from its file, to tell runs apart."""
+    return name_by_changes(spec.name, fields_of_file(spec, folder), fields_of(spec))
 
-    Args:
-        head: the first word; a builder of that name is not repeated.
-    """
+
+def name_by_changes(head: str, before: Fields, after: Fields) -> str:
+    """A name, and the fields that differ, such as ``digits epochs=30 seed=2``."""
     parts: dict[str, str] = {}
     for change in changes_of_fields(before, after):
         table, _, rest = change.field.partition(".")
         if table in _LISTS:
             parts[table] = table
-        elif (change.field, change.after) != (_BUILDER, head):
+        else:
             value = (change.after or "none").rstrip("/").rpartition("/")[2]
             name = rest.rpartition(".")[2] or table
             parts[change.field] = f"{name}={_UNUSUAL.sub('_', value)[:_LONGEST_VALUE]}"

@@ -37,7 +37,7 @@ from headrace.spec.files import (
     read_readme,
     summary,
 )
-from headrace.spec.law import name_by_changes
+from headrace.spec.law import name_by_changes, title_of
 from headrace.stages.beside import OtherProcess
 from headrace.stages.fitting import Fit, FittedModel, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
@@ -181,9 +181,9 @@ def _titled(
 
     Where the file names two models to choose from, it has the builder.
     """
-    file = fields_of_file(spec, folder)
-    title = name_by_changes(spec.name, file, fields_of(spec))
-    if "model.against" in file and not spec.model.against:
+    title = title_of(spec, folder)
+    is_candidate = "model.against" in fields_of_file(spec, folder)
+    if is_candidate and not spec.model.against:
         title = f"{spec.name} {builder}"
     before = tracking.params_of_last(spec.name, title) or params
     return name_by_changes(title, before, params)

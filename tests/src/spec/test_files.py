@@ -7,7 +7,7 @@ import pytest
 from headrace.errors import SpecError
 from headrace.spec import load_spec
 from headrace.spec.files import fields_of, fields_of_file, read_readme
-from headrace.spec.law import changes_of_fields, name_by_changes
+from headrace.spec.law import changes_of_fields, name_by_changes, title_of
 
 FILE = """
 medium = "image"
@@ -62,11 +62,9 @@ def test_the_source_of_the_file_is_no_override(folder, tmp_path):
         assert fields_of_file(spec, place) == fields_of(spec)
 
 
-def test_a_builder_is_named_once(folder):
-    spec = load_spec(folder, ("model.builder=cnn",))
-    before = fields_of_file(spec, folder)
-    assert "builder" not in name_by_changes("cnn", before, fields_of(spec))
-    assert " builder=cnn" in name_by_changes("digits", before, fields_of(spec))
+def test_a_builder_with_the_name_of_the_pipeline_is_named(folder):
+    spec = load_spec(folder, ("model.builder=cnn",), name="cnn")
+    assert title_of(spec, folder).startswith("cnn builder=cnn")
 
 
 def test_a_file_that_cannot_be_read_differs_in_nothing(folder):
