@@ -86,13 +86,23 @@ def find_builder(name: str, folder: Path | None = None) -> Builder:
     """
     if not name.isidentifier():
         return find_function("model.builder", name, folder)
+    module_of(name)
+    return extensions.load("models", name).build  # type: ignore[no-any-return]
+
+
+def module_of(name: str) -> str:
+    """The module of a family, which is not imported.
+
+    Raises:
+        SpecError: there is no such family.
+    """
     if name not in builder_names():
         families = f"Families: {', '.join(builder_names())}."
         raise SpecError(
             f"model.builder = {name!r}: there is no such model family.",
             did_you_mean(name, builder_names(), families, cutoff=0.4),
         )
-    return extensions.load("models", name).build  # type: ignore[no-any-return]
+    return extensions.modules("models")[name]
 
 
 def find_function(field: str, name: str, folder: Path | None) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from headrace import extensions
+from headrace import extensions, models
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, UsageError
 from headrace.records import ContractRecord, Record, SnapshotRecord
@@ -86,18 +86,13 @@ def training_roots(spec: PipelineSpec, builder: str) -> list[str]:
         SpecError: there is no such family.
     """
     medium = extensions.modules("media")[spec.medium]
-    families = extensions.modules("models")
-    if builder.isidentifier() and builder not in families:
-        from headrace.models import find_builder
-
-        find_builder(builder)  # raises, and names one that is near
     own = [builder] * (not builder.isidentifier()) + [*spec.training.own_functions]
     return [
         "headrace.stages.training",
         medium,
         *([f"{medium}.augmentation"] if spec.training.augment else ()),
         *task_modules(spec.task, "learn"),
-        *([families[builder]] if builder.isidentifier() else ()),
+        *([models.module_of(builder)] if builder.isidentifier() else ()),
         *(name.replace(":", ".").rpartition(".")[0] for name in own),
     ]
 
