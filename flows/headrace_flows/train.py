@@ -20,7 +20,7 @@ from prefect.settings import (
 from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
-from headrace.errors import Refusal, UsageError
+from headrace.errors import DependencyError, Refusal, UsageError
 from headrace.evidence.maps import check_later
 from headrace.models.engines import prepare_in_background
 from headrace.records import RegistrationRecord
@@ -103,12 +103,12 @@ def explain_later(run: Run) -> None:
     """Have the explanations of the version checked; a worker's flow waits for that.
 
     Nobody waits for its answer, and its container may end with it. The run is over: a
-    signal ends the wait alone.
+    signal, or a ledger that does not answer, ends the wait alone.
     """
     process, settings = check_later(run, run.version, run.plan.home), run.plan.settings
     if process is not None and current.get(None) is None:
         with (
-            contextlib.suppress(KeyboardInterrupt, TerminationSignal),
+            contextlib.suppress(KeyboardInterrupt, TerminationSignal, DependencyError),
             heartbeat(settings, run.flow_run_id, run.spec.name),
         ):
             process.wait()

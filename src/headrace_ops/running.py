@@ -97,7 +97,7 @@ def look(settings: Settings) -> Running:
     workers = _workers(settings)
     servers = tuple(_servers(settings, links, speaks=workers is not None))
     silent = [server.name for server in servers if not server.answers]
-    up = links.get("process", "")
+    up, leases = links.get("process", ""), _alive(settings)
     return Running(
         status="unreachable" if silent else "ok",
         home=str(settings.home.absolute()),
@@ -105,34 +105,31 @@ def look(settings: Settings) -> Running:
         servers=servers,
         workers=tuple(workers or ()),
         serving=tuple(servings(settings.home)),
-        runs=tuple(under_way(settings)),
-        checks=tuple(_checks(settings)),
+        runs=tuple(_runs(leases)),
+        checks=tuple(_checks(leases)),
     )
 
 
-def under_way(settings: Settings) -> list[UnderWay]:
-    """The runs that are alive, the first one first; none without a ledger.
-
-    Raises:
-        DependencyError: the ledger does not answer.
-    """
-    alive: dict[str, list[Lease]] = {}
-    for lease in _alive(settings):
+def _runs(leases: list[Lease]) -> list[UnderWay]:
+    """The runs of leases, the first one first."""
+    of_runs: dict[str, list[Lease]] = {}
+    for lease in leases:
         if not checked_by(lease):
-            alive.setdefault(lease.flow_run_id, []).append(lease)
-    return [_of_run(run, own) for run, own in alive.items()]
+            of_runs.setdefault(lease.flow_run_id, []).append(lease)
+    return [_of_run(run, own) for run, own in of_runs.items()]
 
 
-def _checks(settings: Settings) -> list[Check]:
+def _checks(leases: list[Lease]) -> list[Check]:
     return [
         Check(version=version, process=lease.pid, since=_begun(lease))
-        for lease in _alive(settings)
+        for lease in leases
         for version in [checked_by(lease)]
         if version
     ]
 
 
 def _alive(settings: Settings) -> list[Lease]:
+    """The leases of what is alive, on any machine; none without a ledger."""
     if not ledger_exists(settings.database_url):
         return []
     leases, now = Leases(settings.database_url).all()

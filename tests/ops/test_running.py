@@ -10,7 +10,7 @@ from headrace.settings import Settings
 from headrace.state.ledger.holding import checking_maps, heartbeat, hold
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops.live import only_one, write_links
-from headrace_ops.running import look, under_way
+from headrace_ops.running import look
 
 RUN = "01997f0e-0000-7000-8000-000000000001"
 
@@ -41,13 +41,13 @@ def test_a_home_in_which_nothing_runs(home):
 
 def test_runs_under_way_are_known_by_their_leases(settings):
     with hold(settings, "digits", RUN), heartbeat(settings, "other", "plays"):
-        first, second = under_way(settings)
+        first, second = look(settings).runs
         assert (first.pipeline, first.flow_run_id) == ("digits", RUN)
         assert (first.who, first.process) == ("ada@lab", os.getpid())
         assert (second.pipeline, second.flow_run_id) == ("plays", "other")
         with heartbeat(settings, RUN):
-            assert len(under_way(settings)) == 2, "both leases are of one run"
-    assert under_way(settings) == []
+            assert len(look(settings).runs) == 2, "both leases are of one run"
+    assert look(settings).runs == ()
 
 
 def test_a_check_of_explanations_is_no_run(home, settings):
@@ -62,7 +62,7 @@ def test_a_check_of_explanations_is_no_run(home, settings):
 def test_a_run_whose_process_is_gone_is_not_under_way(settings):
     wanted = Lease.wanted("digits", RUN, "ada@lab")
     Leases(settings.database_url).acquire(wanted.model_copy(update={"started": "x"}))
-    assert under_way(settings) == []
+    assert look(settings).runs == ()
 
 
 def test_a_server_that_does_not_answer_is_told(settings):
