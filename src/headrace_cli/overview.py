@@ -55,7 +55,7 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
             p["champion"] or "none",
             p["result"],
             p["versions"],
-            minutes(p["last_run"]) or "never",
+            f"{minutes(p['last_run']) or 'never'}{' killed' * p['was_killed']}",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
             "not deployed" if schedule and not p["deployed"] else schedule,
             folder,

@@ -35,7 +35,7 @@ def listed(settings: Settings) -> dict[str, Any]:
         models = ledger.all() if ledger else {}
         rows = [
             {
-                **_of_ledger(name, models.get(name), leases.get(name)),
+                **_of_ledger(name, models.get(name), *leases.get(name, (None, False))),
                 "schedule": schedule_of(folder) if folder else None,
                 "deployed": f"train/{name}" in deployed,
                 "folder": str(folder) if folder else None,
@@ -50,7 +50,7 @@ def listed(settings: Settings) -> dict[str, Any]:
 
 
 def _of_ledger(
-    name: str, standing: Standing | None, lease: Lease | None
+    name: str, standing: Standing | None, lease: Lease | None, was_killed: bool
 ) -> dict[str, Any]:
     """What the ledger says of a pipeline; without one, that there is nothing."""
     waits = standing.waiting if standing else ()
@@ -63,13 +63,17 @@ def _of_ledger(
         "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
         "last_run": _last_run(lease, standing),
         "run": lease.flow_run_id if lease else None,
+        "was_killed": was_killed,
     }
 
 
-def _last_leases(settings: Settings) -> dict[str, Lease]:
-    """The lease of the last run of each pipeline."""
-    leases, _ = Leases(settings.database_url).all()  # oldest first
-    return {lease.name: lease for lease in leases}
+def _last_leases(settings: Settings) -> dict[str, tuple[Lease, bool]]:
+    """The lease of the last run of each pipeline, and whether that was killed."""
+    leases, now = Leases(settings.database_url).all()  # oldest first
+    return {
+        lease.name: (lease, lease.state == "held" and not lease.is_alive(now))
+        for lease in leases
+    }
 
 
 def _last_run(lease: Lease | None, standing: Standing | None) -> str | None:

@@ -271,6 +271,10 @@ def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
     if (drift := row["drift"]) and drift.status in SEVERE:
         text = f"{drift.status}: {drift.reason}"
         yield Matter(SEVERE[drift.status], row["name"], text, (f"headrace run {name}",))
+    if row["was_killed"]:
+        text = "its last run was killed; the same command goes on where it stopped"
+        commands = (f"headrace logs {name}", f"headrace run {name}")
+        yield Matter("warn", row["name"], text, commands)
     if row["schedule"] and not row["deployed"] and row["is_own"]:
         text = f"its schedule, {row['schedule']}, is not deployed"
         yield Matter("warn", row["name"], text, (f"headrace deploy {name}",))

@@ -17,8 +17,10 @@ from headrace.evidence.verification.said import FILE, last_said, note
 from headrace.state.home import Home
 from headrace.state.ledger import Tampering
 from headrace.state.ledger.holding import hold
+from headrace.state.ledger.leases import Lease, Leases
 from headrace.state.ledger.standings import Score, Standings
 from headrace.state.logins import read_login
+from headrace_ops.listing import listed
 from headrace_ops.live import only_one, write_links
 from headrace_ops.overview import line_of, overview, served, written
 from headrace_ops.pages_server import application
@@ -54,6 +56,18 @@ def matters(page):
     section = re.search(r'<section id="matters".*?</section>', page, re.DOTALL)[0]
     items = re.findall(r"<li>.*?</li>", section, re.DOTALL)
     return [" ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in items]
+
+
+def test_a_run_that_was_killed_is_told_with_the_command_that_goes_on(settings):
+    killed = Lease.wanted("digits", RUN, "ada@lab").model_copy(update={"started": "x"})
+    Leases(settings.database_url).acquire(killed)
+    page = overview(settings)
+    assert " killed it began " in part(page, "digits")
+    (told,) = [one for one in matters(page) if "its last run was killed" in one]
+    assert told.startswith("digits")
+    assert "headrace run digits" in told
+    (row,) = [one for one in listed(settings)["pipelines"] if one["name"] == "digits"]
+    assert row["was_killed"]
 
 
 def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
