@@ -100,7 +100,7 @@ def explain(  # noqa: PLR0913
     )
     one, *others = explained
     status = "ok" if one.method else "refused"
-    reason = "" if one.method else _why_not(one)
+    reason = "" if one.method else _why_not(one, output)
     value = {"status": status, "reason": reason, **one.model_dump()}
     value["others"] = [other.model_dump() for other in others]
     answer(value, lambda: _show(explained, reason), int(status == "refused"))
@@ -126,12 +126,13 @@ def _check(model: str) -> None:
     answer(value, "\n".join([f"{version}: {when}", *sentences(sanity)]), not passed)
 
 
-def _why_not(explanation: ItemExplained) -> str:
+def _why_not(explanation: ItemExplained, output: Path | None) -> str:
     verdicts = explanation.sanity.values()
     reasons = dict.fromkeys(one.reason for one in verdicts)
     can_be = any(one.status == "unchecked" for one in verdicts)
     how = " With --unchecked it is explained all the same." * can_be
-    return f"Not explained: {'; '.join(reasons)}.{how}"
+    written = f" {output} was not written." * bool(output)
+    return f"Not explained: {'; '.join(reasons)}.{how}{written}"
 
 
 def _show(explained: Sequence[ItemExplained], reason: str) -> None:

@@ -114,7 +114,8 @@ def read_tables(folder: Path, name: str = FILE_NAME) -> dict[str, Any]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise SpecError(
-            f"{path} is not valid TOML: {error}.", "Correct that line."
+            f"{path} is not valid TOML: {error}.",
+            "Correct that line, or the one before it.",
         ) from None
     except ValueError as error:  # a number of more digits than Python reads
         raise SpecError(

@@ -126,7 +126,7 @@ def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty):
     (check,) = checks.check_pipelines(empty)
     assert (check.name, check.state) == ("pipeline torn", "wrong")
     assert "is not valid TOML" in check.seen
-    assert check.fix == "Correct that line."
+    assert check.fix == "Correct that line, or the one before it."
 
 
 def test_what_is_configured_and_does_not_answer_is_exit_3(home, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from tests.extras import needs_hub
 from tests.homes import Home as HomeOf
 from tests.hub import COMMIT, TOKEN, Repository, enter, running
-from tests.src.state.ledger.conftest import some_evidence
+from tests.src.state.ledger.conftest import a_version, some_evidence
 
 from headrace.errors import (
     DependencyError,
@@ -19,7 +19,7 @@ from headrace.errors import (
 from headrace.evidence.publishing import push, require_pushable
 from headrace.records import BackboneRecord
 from headrace.state.home import Home
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 from headrace.use.exporting import export
 
 pytestmark = needs_hub
@@ -116,20 +116,7 @@ def home(settings):
         architecture="bert",
     )
     details = {"training": {"backbone": backbone.model_dump(mode="json")}}
-    Ledger(settings.database_url).add_version(
-        Version(
-            model="digits",
-            version=1,
-            training="t1",
-            run_id="run1",
-            model_uri="models:/m-1",
-            model_digest="m",
-            weights_digest="w",
-            snapshot_digest="s",
-            created_by="ada@lab",
-            details=details,
-        )
-    )
+    Ledger(settings.database_url).add_version(a_version(1, details=details))
     return Home(settings)
 
 

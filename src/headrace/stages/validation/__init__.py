@@ -88,7 +88,7 @@ def validate(
         if problems:
             head = f"The data of {spec.name} breaks its contract ({snapshot.source}):"
             rows = f" Blamed rows: {quarantine.uri}." if quarantine.uri else ""
-            action = "Mend the data, and run again."
+            action = "Mend the data, or the pipeline file, and run again."
             if _is_too_many(case):
                 action = media.advice(spec.medium, quarantine.checks) or action
             raise ContractError(
