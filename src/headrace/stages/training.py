@@ -47,7 +47,7 @@ from headrace.stages.ingredients import Packed
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
-from headrace.state.tracking import GOLDEN_FILE
+from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.experiments import PIPELINE_TAG, view_of
 from headrace.state.tracking.runs import TITLE_TAG
 from headrace.tasks import task
@@ -107,9 +107,7 @@ def train(  # noqa: PLR0913
         summary(read_readme(spec, folder)),
         view_of(score, [*learned.shown]),
     )
-    title = _titled(spec, folder, builder)
-    before = tracking.params_of_last(spec.name, title) or params  # the file was edited?
-    title = name_by_changes(title, before, params)
+    title = _titled(spec, folder, builder, params, tracking)
     tags = {**tags, **source, PIPELINE_TAG: spec.name, TITLE_TAG: title}
     shown = learned.head.shown(fit.model, snapshot.description)
     with tracking.run(spec.name, title, tags) as (run_id, experiment_id):
@@ -172,12 +170,23 @@ def train(  # noqa: PLR0913
     )
 
 
-def _titled(spec: PipelineSpec, folder: Path, builder: str) -> str:
-    """The run's title; of one of two models to choose from, with its builder."""
+def _titled(
+    spec: PipelineSpec,
+    folder: Path,
+    builder: str,
+    params: Mapping[str, str],
+    tracking: Tracking,
+) -> str:
+    """The pipeline, what differs from its file, and what was edited in the file.
+
+    Where the file names two models to choose from, it has the builder.
+    """
+    title = title_of(spec, folder)
     is_candidate = "model.against" in fields_of_file(spec, folder)
     if is_candidate and not spec.model.against:
-        return f"{spec.name} {builder}"
-    return title_of(spec, folder)
+        title = f"{spec.name} {builder}"
+    before = tracking.params_of_last(spec.name, title) or params
+    return name_by_changes(title, before, params)
 
 
 def _backbone(spec: PipelineSpec, home: Home) -> BackboneRecord | None:
