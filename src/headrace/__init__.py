@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from headrace_flows.calling import run
 
 __all__ = ["LoadedModel", "load", "load_champion", "run"]
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 
 def __getattr__(name: str) -> Any:
