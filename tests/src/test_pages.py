@@ -1,8 +1,13 @@
 """Pages need no network, run nothing, and escape what they are given."""
 
 import html
+import re
+from pathlib import Path
 
+import headrace
 from headrace.pages import POLICY, render
+
+TEMPLATES = Path(headrace.__file__).with_name("templates")
 
 
 def test_what_goes_into_a_page_is_escaped_but_not_an_items_html():
@@ -42,3 +47,11 @@ def test_a_page_forbids_all_that_is_not_in_it():
     assert f'content="{POLICY}"' in page
     assert POLICY.startswith("default-src 'none'")
     assert "script-src" not in POLICY
+
+
+def test_no_page_breaks_a_line_before_a_percent_sign():
+    apart = re.compile(r"(\}\}|\d) %(?!\})")
+    pages = [*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.md")]
+
+    assert pages
+    assert [one.name for one in pages if apart.search(one.read_text())] == []

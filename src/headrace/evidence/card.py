@@ -72,7 +72,7 @@ def _membership(metrics: Metrics) -> str:
     said += "; 0.5 is guessing)"
     share = metrics.get("membership_tpr_at_1pct")
     if share is not None:
-        said += f", and finds {share:.1%} of the rows of train with 1 % of false alarms"
+        said += f", and finds {share:.1%} of the rows of train with 1% of false alarms"
     return f"{said}."
 
 

@@ -27,7 +27,7 @@ OF_EVERY_TASK = {
     "suspect_labels_wrong": "How many of the suspect labels are expected to be wrong.",
     "membership_auc": "How well it is told which rows the model learned from, 0.5 for "
     "guessing; its interval is DeLong's.",
-    "membership_tpr_at_1pct": "The share of the rows of train that are found with 1 % "
+    "membership_tpr_at_1pct": "The share of the rows of train that are found with 1% "
     "of false alarms.",
     "model_megabytes": "Size of the model file.",
     "latency_ms": "Median milliseconds for one item, in a clean process that is warmed "

@@ -148,7 +148,7 @@ def test_an_unfair_gate_names_the_groups_their_rows_rates_and_interval():
     assert result.compared == f"{result.value:.4g} <= 0.05"
     assert result.reason == (
         "groups are not treated alike: accuracy is 0.97 for ann (n = 1,000) and 0.87 "
-        "for bob (n = 1,000), a difference of 0.1 (0.07689 to 0.124 at 95 %); not "
+        "for bob (n = 1,000), a difference of 0.1 (0.07689 to 0.124 at 95%); not "
         "compared, with fewer than 30 rows: cy (20)"
     )
 

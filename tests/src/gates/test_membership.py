@@ -24,7 +24,7 @@ def test_the_upper_bound_is_held_against_the_threshold():
     assert result.reason == (
         "given one row that the model learned from and one that it did not, an "
         "attacker tells which is which with a chance of 0.594 (0.576 to 0.611, from "
-        "3,784 and 1,017 rows), and finds 3.3% of the former with 1 % of false alarms"
+        "3,784 and 1,017 rows), and finds 3.3% of the former with 1% of false alarms"
     )
     assert not judged(found, threshold=0.6).passed
 

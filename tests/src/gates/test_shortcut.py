@@ -35,7 +35,7 @@ def test_a_model_that_needs_its_mark_is_refused():
     assert (result.passed, result.value) == (False, 1.0)
     assert result.reason == (
         "accuracy on the 60 test rows of 'cat' is 1, and 0 without the mark that they "
-        "have in common; at 95 % the loss is at most 1"
+        "have in common; at 95% the loss is at most 1"
     )
 
 

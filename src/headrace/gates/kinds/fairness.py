@@ -167,7 +167,7 @@ def describe(
             f": {name} is {pair.rates[0]:.4g} for {pair.higher} (n = {pair.rows[0]:,}) "
             f"and {pair.rates[1]:.4g} for {pair.lower} (n = {pair.rows[1]:,}), a "
             f"difference of {pair.difference:.4g} ({pair.low:.4g} to {pair.high:.4g} "
-            f"at {100 * asked.confidence:g} %{together})"
+            f"at {100 * asked.confidence:g}%{together})"
         )
     if fairness.few:
         names = [f"{name} ({n})" for name, n in sorted(fairness.few.items())]

@@ -64,7 +64,7 @@ def describe(attack: Membership) -> str:
     )
     if attack.hits is None:
         return text
-    return f"{text}, and finds {attack.hits:.1%} of the former with 1 % of false alarms"
+    return f"{text}, and finds {attack.hits:.1%} of the former with 1% of false alarms"
 
 
 KIND: RowsKind = KeepsItsRows()

@@ -225,7 +225,7 @@ def describe(
     return (
         f"{score.replace('_', ' ')} is {after:.4g} on {rung.name}, and {before:.4g} on "
         f"the same {len(rung.scores):,} test rows as they are; at "
-        f"{100 * asked.confidence:g} % the {what} is at {word} {bound:.4g}"
+        f"{100 * asked.confidence:g}% the {what} is at {word} {bound:.4g}"
     )
 
 

@@ -95,7 +95,7 @@ def describe(marked: MarkedRows, score: str, bound: float) -> str:
     return (
         f"{score.replace('_', ' ')} on the {len(marked.clean.scores):,} test rows of "
         f"{marked.label!r} is {before:.4g}, and {after:.4g} without the mark that they "
-        f"have in common; at {100 - 100 * LEVEL:g} % the loss is at most {bound:.4g}"
+        f"have in common; at {100 - 100 * LEVEL:g}% the loss is at most {bound:.4g}"
     )
 
 

@@ -133,7 +133,7 @@ class RightOrWrong(Judge):
         """The true and the predicted class, and the probability of that."""
         likely = int(output.argmax())
         names = f"true {data.classes[target]}, predicted {data.classes[likely]}"
-        return f"{names}\n({100 * output[likely]:.0f} %)"
+        return f"{names}\n({output[likely]:.0%})"
 
     def suspects(
         self,

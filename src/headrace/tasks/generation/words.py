@@ -141,7 +141,7 @@ class TextProbability(Answers):
             lines.append(
                 "generated texts have at most "
                 f"{metrics['generated_verbatim_high']:.0f} characters in a row from "
-                "train (95 % of texts), held-out ones "
+                "train (95% of texts), held-out ones "
                 f"{metrics['held_out_verbatim_high']:.0f}"
             )
         if "generated_form" in metrics:

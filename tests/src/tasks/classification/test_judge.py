@@ -56,6 +56,10 @@ def test_confusion_counts_true_by_predicted():
     assert judged(GIVEN).confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
 
 
+def test_a_caption_has_no_place_to_break_before_its_percent_sign():
+    assert JUDGE.caption(GIVEN[2], 1, DATA) == "true b, predicted a\n(65%)"
+
+
 def test_calibration_is_the_mean_gap_of_accuracy_and_confidence():
     bins = judged(GIVEN).calibration(2)
     # All confidences are at least 0.5: (0.85 + 0.75 + 0.65 + 0.95 + 0.55) / 5.
