@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from headrace.signs import as_code, as_markdown, number_of
+from headrace.signs import as_code, as_markdown, as_score, number_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -84,10 +84,10 @@ def _url(text: str) -> Markup:
     return Markup(quote(text, safe="%/:=&?#+,;@"))  # noqa: S704 - has been escaped
 
 
-def _number(value: Any) -> str:
-    """A cell of a table; empty for None."""
+def _number(value: Any, name: str = "") -> str:
+    """A cell of a table, of a metric's name; empty for None."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+        return as_score(value, name)
     if isinstance(value, int):
         return f"{value:,}"
     return "" if value is None else str(value)

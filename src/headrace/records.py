@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from headrace.credentials import hide_credentials
+from headrace.signs import as_score
 
 Split = Literal["train", "val", "test"]
 Metrics = dict[str, float]
@@ -322,8 +323,8 @@ class ChoiceRecord(Record):
     def __str__(self) -> str:
         """In one line."""
         parts = [
-            f"{one.builder} val loss {one.val_loss:.4g}, "
-            f"{one.score.replace('_', ' ')} {one.val_score:.4g}"
+            f"{one.builder} val loss {as_score(one.val_loss)}, "
+            f"{one.score.replace('_', ' ')} {as_score(one.val_score)}"
             for one in self.candidates
         ]
         return f"{'; '.join(parts)}: {self.kept} is kept"

@@ -12,6 +12,10 @@ UNSEEN = re.compile(
 )
 # With which a spreadsheet would begin a formula, and with which text escapes begin.
 FORMULA_START = r"^[=+\-@\t\r\n'＝＋－＠]"
+# Ends of the names of metrics that are counts; all metrics are kept as floats.
+_COUNTED = re.compile(
+    r"(rows|items|slices|labels|values|words|personal.data|than.template|apart)$"
+)
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|&]")
 
 
@@ -32,6 +36,25 @@ def number_of(count: int, things: str) -> str:
         name = re.sub(r"s\b", "", re.sub(r"ies\b", "y", name))
         things = f"{name}{of}{rest}"
     return f"{count:,} {things}"
+
+
+def as_score(value: float | None, name: str = "") -> str:
+    """A score, or another metric, with four decimals.
+
+    Of 1,000 and more it has one; what is nearly 0 has four digits.
+
+    Args:
+        value: the metric; empty for None.
+        name: of the metric; what it counts, such as ``weak_slices``, has no decimals.
+    """
+    if value is None:
+        return ""
+    size = abs(float(value))
+    if size.is_integer() and _COUNTED.search(name):
+        return f"{value:,.0f}"
+    if 0 < size < 0.001:
+        return f"{value:.4g}"
+    return f"{value + 0.0:,.{4 if size < 1000 else 1}f}"  # 0 for -0
 
 
 def beginning(data: bytes) -> str:

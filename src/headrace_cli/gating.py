@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from headrace.errors import UsageError
+from headrace.signs import as_score
 from headrace_cli.answers import answer, marked, one_line, show_rows, show_text
 from headrace_cli.pipelines import PipelineArgument
 
@@ -71,16 +72,12 @@ def _show(gates: Gates) -> None:
     rows = [
         (
             one_line(one.name),
-            _number(one.threshold),
-            _number(one.value),
-            _number(one.supported),
+            "" if one.threshold is None else f"{one.threshold:g}",
+            as_score(one.value),
+            as_score(one.supported),
         )
         for one in gates.gates
     ]
     show_rows([head, *rows])
     if any(g.supported is not None for g in gates.gates):
         show_text(f"  stricter: headrace gate {gates.pipeline} --suggested")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from headrace.errors import UsageError
+from headrace.signs import as_score
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_table, show_text
 from headrace_cli.pipelines import DATA, column
@@ -144,6 +145,12 @@ def _show(record: MonitorRecord) -> None:
     show_where_pages_open({"mlflow": record.run_id}, record.links)
 
 
+def _shown(one: Any, name: str) -> str:
+    """A figure and its interval."""
+    value, low, high = (as_score(getattr(one, n)) for n in (name, "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
 def _performance(record: MonitorRecord) -> list[Any]:
     """The lines on performance."""
     estimate, labelled = record.estimate, record.labelled
@@ -151,14 +158,13 @@ def _performance(record: MonitorRecord) -> list[Any]:
     lines = [f"{score} cannot be estimated: {estimate.reason}"]
     if estimate.valid:
         lines = [
-            f"{score} without labels {estimate.value:.4g} ({estimate.low:.4g} to "
-            f"{estimate.high:.4g}), on held-out rows {estimate.reference:.4g}"
+            f"{score} without labels {_shown(estimate, 'value')}, on held-out rows "
+            f"{as_score(estimate.reference)}"
         ]
     if labelled is not None:
         lines.append(
-            f"{score} by {labelled.labels:,} labels {labelled.score:.4g} "
-            f"({labelled.low:.4g} to {labelled.high:.4g}), bound {labelled.bound:.4g}, "
-            f"{labelled.origin}"
+            f"{score} by {labelled.labels:,} labels {_shown(labelled, 'score')}, "
+            f"bound {as_score(labelled.bound)}, {labelled.origin}"
         )
     for version, share in record.shadows.items():
         lines.append(

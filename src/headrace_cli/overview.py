@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import UsageError
+from headrace.signs import as_score
 from headrace_cli import pipelines
 from headrace_cli.answers import (
     VERIFY,
@@ -118,7 +119,7 @@ def _show_two(compared: ModelComparison) -> None:
     columns = ["", *(f"version {number}" for number in compared.versions)]
     gates = [", ".join(names) or "none" for names in compared.failed_gates]
     metrics = [
-        [name, *(_number(value, _UNITS.get(name, "")) for value in pair)]
+        [name, *(_shown(value, name) for value in pair)]
         for name, pair in compared.metrics.items()
     ]
     metrics.append(["failed gates", *gates])
@@ -178,7 +179,7 @@ def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> N
     rows = [
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
-            *(_number(v["metrics"].get(name)) for name in metrics),
+            *(as_score(v["metrics"].get(name), name) for name in metrics),
             _verdict(v),
             v["snapshot"][:12],
             minutes(v["created"]),
@@ -203,11 +204,9 @@ def _verdict(version: dict[str, Any]) -> str:
     return f"{verdict} (experiment)" if version["experiment"] else verdict
 
 
-def _number(value: float | None, unit: str = "") -> str:
-    """A metric as text; empty where there is none."""
-    if value is None:
-        return ""
-    return f"{value:.{0 if float(value).is_integer() else 4}f} {unit}".rstrip()
+def _shown(value: float | None, name: str) -> str:
+    text = as_score(value, name)
+    return text and f"{text} {_UNITS.get(name, '')}".rstrip()
 
 
 def _describe_evidence(evidence: Any) -> dict[str, Any]:

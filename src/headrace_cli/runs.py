@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from headrace.errors import Refusal
 from headrace.progress import Progress
+from headrace.signs import as_score
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_text
 from headrace_cli.pipelines import DATA, column
@@ -302,7 +303,7 @@ def score(  # noqa: PLR0913 (options)
 def _score_text(record: ScoringRecord) -> str:
     failed = f", {record.failed:,} could not be decoded" if record.failed else ""
     metrics = "".join(
-        f", {name.replace('_', ' ')} {value:.4f}"
+        f", {name.replace('_', ' ')} {as_score(value, name)}"
         for name, value in record.metrics.items()
     )
     return (

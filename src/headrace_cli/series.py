@@ -14,6 +14,7 @@ from typer import Option
 
 from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
+from headrace.signs import as_score
 from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
 from headrace_cli.pipelines import DataOption, PipelineArgument
 from headrace_cli.summary import show_summary
@@ -125,7 +126,7 @@ def _show_trials(value: dict[str, Any]) -> None:
     completed.sort(key=itemgetter("value"), reverse=value["direction"] != "minimize")
     rows = [
         (
-            *(trial["number"], f"{trial['value']:.4f}", *trial["overrides"].values()),
+            *(trial["number"], as_score(trial["value"]), *trial["overrides"].values()),
             *(trial["epochs"], f"{trial['fit_seconds']:.1f}"),
         )
         for trial in completed[:TRIALS_SHOWN]
@@ -284,7 +285,7 @@ def _show_backfill(value: dict[str, Any]) -> None:
     for run in value["runs"]:
         status = run["status"] + (", before" if run.get("skipped") else "")
         metrics = (v for k, v in run.items() if k.startswith("test_") and v is not None)
-        result = ", ".join(f"{metric:.4f}" for metric in metrics)
+        result = ", ".join(as_score(metric) for metric in metrics)
         row = run["date"], status, run.get("version"), result, run.get("reason")
         rows.append(row)
     show_rows(rows, ["date", "", "version", "result", ""])

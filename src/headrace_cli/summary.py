@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from headrace.signs import as_score
 from headrace_cli.answers import marked, one_line, show_rows, show_text
 
 if TYPE_CHECKING:
@@ -102,18 +103,18 @@ def _slices(summary: Summary, learned: Task) -> list[str]:
     if groups:
         name = score.replace("_", " ")
         scores = ", ".join(
-            f"{group.removeprefix('group=')} {slices[group][score]:.4f}"
+            f"{group.removeprefix('group=')} {as_score(slices[group][score])}"
             for group in groups[:_GROUPS_SHOWN]
         )
         more = len(groups) - _GROUPS_SHOWN
         lines.append(f"{name} by group: {scores}" + f" and {more} more" * (more > 0))
     if (unseen := slices.get("groups=unseen")) is not None:
-        line = f"groups not in train: {unseen[score]:.4f}"
+        line = f"groups not in train: {as_score(unseen[score])}"
         if "confidence" in unseen:
             sure, right = unseen["confidence"], unseen["right"]
             line += f" (mean confidence {sure:.2f}, {right:.2f} are right)"
         if f"{score}_seen_groups" in metrics:
-            line += f", those that it has: {metrics[f'{score}_seen_groups']:.4f}"
+            line += f", those that it has: {as_score(metrics[f'{score}_seen_groups'])}"
         lines.append(line)
     return lines
 

@@ -10,6 +10,7 @@ from typing import Any
 from headrace.errors import SpecError
 from headrace.extensions import task_default
 from headrace.settings import Settings
+from headrace.signs import as_score
 from headrace.spec.files import load_spec, read_tables
 from headrace.spec.folders import pipeline_names
 from headrace.state.ledger.decisions import doubts
@@ -103,8 +104,7 @@ def _result(standing: Standing | None) -> dict[str, Any]:
     name = str(task_default(standing.task, "HEADLINE"))
     value = standing.metrics.get(name)
     short = name.removeprefix("test_").replace("_", " ")
-    figure = "" if value is None else f"{value:.4f}"
-    return {name: value, "result": f"{short} {figure}"}
+    return {name: value, "result": f"{short} {as_score(value)}"}
 
 
 def schedule_of(folder: Path) -> str | None:

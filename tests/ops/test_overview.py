@@ -75,7 +75,7 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     digits = part(page, "digits")
     assert digits.startswith("digits version 9 since ")
     value = Standings(busy.database_url).all()["digits"].metrics["test_accuracy"]
-    assert f"{value:.4g} accuracy" in digits
+    assert f"{value:.4f} accuracy" in digits
     assert "accuracy of versions 1 to 11, from 0.87" in digits
     assert " version 11 ok " in digits, "the newest one, and its drift"
     assert digits.endswith(" 0 3 * * * UTC report")

@@ -9,6 +9,7 @@ from headrace.drift.comparison import Comparison
 from headrace.drift.estimate import Estimate
 from headrace.drift.labels import LabelEvidence
 from headrace.records import Record
+from headrace.signs import as_score
 
 Level = Literal["none", "warning", "suspected", "lost"]
 WINDOWS, NEEDED = 3, 2
@@ -77,7 +78,8 @@ def judge_window(
     if labels is not None and labels.lost:
         reason = (
             f"{labels.labels:,} labels show a mean score that breaks the bound "
-            f"{labels.bound:g} ({labels.score:.3f}, evidence {labels.e_value:.3g})"
+            f"{labels.bound:g} ({as_score(labels.score)}, evidence "
+            f"{labels.e_value:.3g})"
         )
         return DriftVerdict(level="lost", emit=True, reason=reason, sign=sign)
     if sign.suspicious and suspicious >= NEEDED:
@@ -97,6 +99,6 @@ def _estimated(estimate: Estimate) -> str:
     if estimate.value is None:
         return f"the performance cannot be estimated: {estimate.reason}"
     return (
-        f"the score is estimated as {estimate.value:.3f} ({estimate.low:.3f} to "
-        f"{estimate.high:.3f})"
+        f"the score is estimated as {as_score(estimate.value)} "
+        f"({as_score(estimate.low)} to {as_score(estimate.high)})"
     )

@@ -12,6 +12,7 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
+from headrace.signs import as_score
 from headrace.spec.files import read_readme, split_readme
 from headrace.tasks import task
 
@@ -93,7 +94,8 @@ def group_sentences(outcome: RunSoFar) -> list[str]:
         ]
     score = task(outcome.spec.task).score
     said = f"Of groups ({column}) that it did not learn from, the test split has "
-    said += f"{unseen['rows']:,.0f} rows: {score.replace('_', ' ')} {unseen[score]:.4g}"
+    said += f"{unseen['rows']:,.0f} rows: {score.replace('_', ' ')} "
+    said += as_score(unseen[score])
     if (promised := unseen.get("confidence")) is not None:
         said += f", mean confidence {promised:.2f}, {unseen['right']:.2f} are right"
     sentences = [f"{said}."]

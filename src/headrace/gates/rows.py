@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from headrace.signs import as_score
 from headrace.tasks.forms import Rated, Scores
 
 
@@ -40,8 +41,8 @@ class WeakSlice:
             score: the name of the score.
         """
         return (
-            f"{score.replace('_', ' ')} is {self.score:.4g} on the {self.rows:,} test "
-            f"rows with {self.name}, and {self.rest:.4g} on all others (p = "
+            f"{score.replace('_', ' ')} is {as_score(self.score)} on the {self.rows:,} "
+            f"test rows with {self.name}, and {as_score(self.rest)} on all others (p = "
             f"{self.p_value:.2g})"
         )
 

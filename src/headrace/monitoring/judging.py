@@ -19,7 +19,7 @@ from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
 from headrace.monitoring.history import Scored
 from headrace.monitoring.records import Status
-from headrace.signs import number_of
+from headrace.signs import as_score, number_of
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 
@@ -159,8 +159,8 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
     if evidence is not None and evidence.lost:
         status = "degraded"
         reason = (
-            f"by {evidence.labels:,} labels the score is {evidence.score:.4g}: worse "
-            f"than {bound.value:.4g}, {bound.origin}"
+            f"by {evidence.labels:,} labels the score is {as_score(evidence.score)}: "
+            f"worse than {as_score(bound.value)}, {bound.origin}"
         )
     lost = status == "degraded"
     return Judgement(comparison, nothing, evidence, status, reason, None, lost)

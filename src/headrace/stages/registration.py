@@ -21,6 +21,7 @@ from headrace.records import (
     TrainingRecord,
     verdict,
 )
+from headrace.signs import as_score
 from headrace.spec import PipelineSpec
 from headrace.spec.files import (
     fields_of,
@@ -282,8 +283,8 @@ def gate_table(gates: Sequence[GateResult]) -> str:
     lines += ["| --- | --- | --- | --- | --- |"]
     for gate in gates:
         outcome = "passed" if gate.passed else "**failed**"
-        numbers = gate.value, gate.threshold
-        value, bound = ("" if n is None else f"{n:.4g}" for n in numbers)
+        value = as_score(gate.value)
+        bound = "" if gate.threshold is None else f"{gate.threshold:g}"
         lines.append(f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |")
     return "\n".join(lines)
 

@@ -36,6 +36,7 @@ from headrace.records import (
     GateResult,
     verdict,
 )
+from headrace.signs import as_score
 from headrace.tasks.data import Contract, Labels, Questions
 from headrace.tasks.explained import Explained
 from headrace.tasks.judge import Judge, Judged
@@ -124,7 +125,7 @@ class Task:
     ) -> dict[str, str]:
         """Tags for lists of models: the headline metric, and the gates' verdict."""
         value = metrics.get(self.headline)
-        shown = {} if value is None else {self.headline: f"{value:.4g}"}
+        shown = {} if value is None else {self.headline: as_score(value)}
         return {**shown, "verdict": verdict(gates)}
 
     def __getattr__(self, part: str) -> Any:

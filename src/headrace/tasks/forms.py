@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from headrace.records import DataDescription, SuspectRecord
+from headrace.signs import as_score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,10 +51,10 @@ def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=key))
 
 
-def figure(metrics: Figures, name: str, form: str = ".4f") -> str:
+def figure(metrics: Figures, name: str) -> str:
     """A metric as text; ``unknown`` where it was not measured."""
     metric = metrics.get(name)
-    return "unknown" if metric is None else format(metric + 0.0, form)  # 0 for -0
+    return "unknown" if metric is None else as_score(metric, name)
 
 
 def per_weight(scores: Scores, weights: Scores | None) -> npt.NDArray[np.float64]:

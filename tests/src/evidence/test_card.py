@@ -50,4 +50,4 @@ def test_without_groups_nothing_is_said():
 def test_an_answer_without_confidence_is_told_by_its_score_alone():
     unseen = {"rows": 9.0, "absolute_error": 0.5}
     [said] = group_sentences(outcome({"groups=unseen": unseen}, {}, "regression"))
-    assert said.endswith("the test split has 9 rows: absolute error 0.5.")
+    assert said.endswith("the test split has 9 rows: absolute error 0.5000.")

@@ -126,11 +126,11 @@ def test_the_verdict_shows_the_main_metric_beside_the_champions(trained):
 
     head = render("report.html", **shown).partition('id="pictures"')[0]
 
-    assert re.findall(r"<strong>([\d.]+)</strong>", head)[1:] == ["0.125"]
+    assert re.findall(r"<strong>([\d.]+)</strong>", head)[1:] == ["0.1250"]
     text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", head)))
     assert "accuracy of 60 test rows; higher is better" in text
     assert re.search(
-        r"version 2 0\.\d+ 0\.\d+ to 0\.\d+ champion, version 1 0.125", text
+        r"version 2 0\.\d+ 0\.\d+ to 0\.\d+ champion, version 1 0.1250", text
     )
     assert "gates passed" in text and "failed:" in text
 
@@ -218,7 +218,7 @@ def test_the_same_report_as_markdown_escapes_what_it_shows(trained):
     assert text.startswith("# blobs, version 2\n\n**refused**: \\<script\\>alert(1)")
     assert re.search(
         r"\n\naccuracy \*\*0\.\d+\*\* \(0\.\d+ to 0\.\d+\); the champion, version 1: "
-        r"0\.125\.\n\n",
+        r"0\.1250\.\n\n",
         text,
     )
     assert "serving difference" not in text
@@ -256,15 +256,16 @@ def test_a_report_shows_the_models_that_were_compared(trained):
     chosen = outcome(trained)
     chosen.choice = ChoiceRecord(kept="pretrained", run_id="r", candidates=candidates)
     assert str(chosen.choice) == (
-        "pretrained val loss 0.31, accuracy 0.95; cnn val loss 1.9, accuracy 0.41: "
-        "pretrained is kept"
+        "pretrained val loss 0.3100, accuracy 0.9500; cnn val loss 1.9000, accuracy "
+        "0.4100: pretrained is kept"
     )
     shown = describe(chosen, LINKS, COMPARED, Tracking(trained.settings))
     text = re.sub(r"<[^>]*>", " ", render("report.html", **shown))
     assert "Models to choose from" in text
-    assert re.search(r"pretrained +0\.31 +0\.95 +50 +1\.5 +yes", text)
-    assert re.search(r"cnn +1\.9 +0\.41 +50 +1\.5 +no", text)
-    assert "| cnn | 1.9 | 0.41 | 50 | 1.5 | no |" in render("report.md", **shown)
+    assert re.search(r"pretrained +0\.3100 +0\.9500 +50 +1\.5000 +yes", text)
+    assert re.search(r"cnn +1\.9000 +0\.4100 +50 +1\.5000 +no", text)
+    row = "| cnn | 1.9000 | 0.4100 | 50 | 1.5000 | no |"
+    assert row in render("report.md", **shown)
 
 
 def test_a_run_that_was_refused_early_has_a_report_of_what_there_is(trained):

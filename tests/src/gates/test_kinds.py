@@ -120,20 +120,20 @@ def weak(name, loss):
         (
             [weak("mean > 9", 0.05), weak("words <= 3", 0.25)],
             False,
-            "accuracy is 0.65 on the 1,200 test rows with words <= 3, and 0.9 on all "
-            "others (p = 0.001)",
+            "accuracy is 0.6500 on the 1,200 test rows with words <= 3, and 0.9000 on "
+            "all others (p = 0.001)",
         ),
         (
             [weak("mean > 9", 0.05), weak("words <= 3", math.nan)],
             False,
-            "accuracy is nan on the 1,200 test rows with words <= 3, and 0.9 on all "
-            "others (p = 0.001)",
+            "accuracy is nan on the 1,200 test rows with words <= 3, and 0.9000 on "
+            "all others (p = 0.001)",
         ),
         (
             [weak("words <= 3", -math.inf), weak("mean > 9", 0.05)],
             False,
-            "accuracy is inf on the 1,200 test rows with words <= 3, and 0.9 on all "
-            "others (p = 0.001)",
+            "accuracy is inf on the 1,200 test rows with words <= 3, and 0.9000 on "
+            "all others (p = 0.001)",
         ),
         (
             None,

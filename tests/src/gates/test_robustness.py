@@ -41,8 +41,8 @@ def test_a_score_is_held_against_its_exact_bound():
     assert result.value == pytest.approx(0.7174, abs=1e-4)
     assert result.compared == "0.7174 >= 0.71"
     assert result.reason == (
-        "accuracy is 0.9 on noise 25, and 1 on the same 20 test rows as they are; at "
-        "95% the accuracy is at least 0.7174"
+        "accuracy is 0.9000 on noise 25, and 1.0000 on the same 20 test rows as they "
+        "are; at 95% the accuracy is at least 0.7174"
     )
     assert not judged(gate_of(rung="noise 25", score=0.72), after, before).passed
 

@@ -16,6 +16,7 @@ from headrace import extensions
 from headrace.errors import SpecError
 from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult
+from headrace.signs import as_score
 from headrace.spec import GateSpec, PipelineSpec
 
 THRESHOLD = 0.1  # of what a model may lose, that is suggested
@@ -33,12 +34,13 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
     enough = value >= threshold if is_least else value <= threshold
     word, sign = ("at least", ">=") if is_least else ("at most", "<=")
     is_finite = math.isfinite(value)
-    reason = f"{gate.metric} is {value:.4g}; {word} {threshold:.4g} is needed"
+    shown = as_score(value, gate.metric)
+    reason = f"{gate.metric} is {shown}; {word} {threshold:g} is needed"
     return result(
         passed=enough and is_finite,
         value=value if is_finite else None,
         reason="" if enough and is_finite else reason,
-        compared=f"{value:.4g} {sign} {threshold:.4g}",
+        compared=f"{shown} {sign} {threshold:g}",
     )
 
 

@@ -27,6 +27,7 @@ from headrace.gates.paired_numbers import are_finite, mean_bound
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
 from headrace.media import ladder
 from headrace.records import GateResult, Record
+from headrace.signs import as_score
 from headrace.spec import GateSpec, PipelineSpec
 
 
@@ -223,9 +224,9 @@ def describe(
     what = "loss" if asked.drop is not None else score.replace("_", " ")
     word = "least" if asked.drop is None and measured.higher_is_better else "most"
     return (
-        f"{score.replace('_', ' ')} is {after:.4g} on {rung.name}, and {before:.4g} on "
-        f"the same {len(rung.scores):,} test rows as they are; at "
-        f"{100 * asked.confidence:g}% the {what} is at {word} {bound:.4g}"
+        f"{score.replace('_', ' ')} is {as_score(after)} on {rung.name}, and "
+        f"{as_score(before)} on the same {len(rung.scores):,} test rows as they are; "
+        f"at {100 * asked.confidence:g}% the {what} is at {word} {bound:.4g}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.records import Finding, Metrics
+from headrace.signs import as_score
 from headrace.stages.evaluation.answers import AnsweredSplit
 
 SHOWN = 50
@@ -92,10 +93,10 @@ def _different(unseen: Metrics, others: Metrics, score: str) -> list[Finding]:
     if p_value >= LEVEL:
         return []
     message = (
-        f"{score.replace('_', ' ')} is {unseen[score]:.4f} on groups that are not in "
-        f"train ({unseen['rows']:,.0f} rows) and {others[score]:.4f} on those that are "
-        f"({others['rows']:,.0f} rows): more than chance among rows explains (p = "
-        f"{p_value:.2g}); single groups may differ as much"
+        f"{score.replace('_', ' ')} is {as_score(unseen[score])} on groups that are "
+        f"not in train ({unseen['rows']:,.0f} rows) and {as_score(others[score])} on "
+        f"those that are ({others['rows']:,.0f} rows): more than chance among rows "
+        f"explains (p = {p_value:.2g}); single groups may differ as much"
     )
     rows = int(unseen["rows"])
     return [Finding(check="unseen_groups", split="test", count=rows, message=message)]

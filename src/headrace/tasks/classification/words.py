@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.records import DataDescription, Metrics
+from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.classification.classes import find_classes
 from headrace.tasks.forms import (
@@ -120,7 +121,9 @@ class LikeliestClass(Answers):
             return []
         label, rare = classes[0]
         names = ("f1", "precision", "recall")
-        return [f"{label}: {', '.join(f'{name} {rare[name]:.4f}' for name in names)}"]
+        return [
+            f"{label}: {', '.join(f'{name} {as_score(rare[name])}' for name in names)}"
+        ]
 
 
 def rows_in_words(rows: int) -> str:

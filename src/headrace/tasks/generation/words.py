@@ -117,7 +117,7 @@ class TextProbability(Answers):
         """Nats per character, beside the n-gram model's."""
 
         def value(name: str) -> str:
-            return figure(metrics, name, ".3f")
+            return figure(metrics, name)
 
         own = "test_nats_per_character"
         text = f"test nats per character {value(own)} ({value(f'{own}_low')} to "

@@ -11,6 +11,7 @@ import numpy as np
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
+from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import (
     FLOAT32,
@@ -86,7 +87,7 @@ class PredictedNumber(Answers):
         """Median and mean absolute error, and bias."""
 
         def value(name: str) -> str:
-            return figure(metrics, f"test_{name}", ".4g")
+            return figure(metrics, f"test_{name}")
 
         return (
             f"test median absolute error {value('median_absolute_error')}, mean "
@@ -103,7 +104,7 @@ class PredictedNumber(Answers):
         ranges = ranked(slices, "range", "absolute_error", falling=True)
         return [
             f"worst for true numbers from {name}: mean absolute error "
-            f"{worst['absolute_error']:.4g}, bias {worst['bias']:.4g}"
+            f"{as_score(worst['absolute_error'])}, bias {as_score(worst['bias'])}"
             for name, worst in ranges[:1]
             if len(ranges) > 1
         ]

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
+from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.synthesis.contract import FEW_TAKES
@@ -107,8 +108,8 @@ class Sounds(Answers):
         return (
             f"test text heard {value('test_text_accuracy')}, speaker heard "
             f"{value('test_speaker_accuracy')}, nearest recording of train "
-            f"{value('test_nearest_train_db', '.1f')} dB away, takes differ by "
-            f"{value('test_diversity_db', '.1f')} dB"
+            f"{value('test_nearest_train_db')} dB away, takes differ by "
+            f"{value('test_diversity_db')} dB"
         )
 
     def about(self, data: DataDescription) -> str:
@@ -126,8 +127,8 @@ class Sounds(Answers):
             )
             lines.append(
                 f"an average of the recordings is recognised in "
-                f"{metrics['template_recognised']:.4f} of the rows; the model alone is "
-                f"in {better}, the average alone in {worse} "
+                f"{as_score(metrics['template_recognised'])} of the rows; the model "
+                f"alone is in {better}, the average alone in {worse} "
                 f"(p = {metrics['template_p_value']:.2g})"
             )
         texts = ranked(slices, "text", "text_accuracy")

@@ -12,6 +12,7 @@ import numpy as np
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
+from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import (
     FLOAT32,
@@ -131,7 +132,7 @@ class AllThatReach(Answers):
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The tags with the lowest F1."""
         worst = ranked(slices, "tag", "f1")[:_SHOWN]
-        each = [f"{tag} {figures['f1']:.4f}" for tag, figures in worst]
+        each = [f"{tag} {as_score(figures['f1'])}" for tag, figures in worst]
         return [f"lowest F1: {some(each, _SHOWN)}"] if each else []
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
+from headrace.signs import as_score
 from headrace.spec import DataSpec
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
@@ -119,7 +120,7 @@ class TranscriptWithConfidence(Answers):
         """The group with the most errors."""
         groups = ranked(slices, "group", "word_error_rate", falling=True)
         return [
-            f"worst for {name}: word error rate {worst['word_error_rate']:.4f}"
+            f"worst for {name}: word error rate {as_score(worst['word_error_rate'])}"
             for name, worst in groups[:1]
             if len(groups) > 1
         ]
