@@ -76,6 +76,8 @@ def overview(settings: Settings, host: str = "") -> str:
     with ledger.reading_once() if ledger else contextlib.nullcontext():
         pipelines = facts["pipelines"]
         rows = [_shown(row, running, home, ledger, host) for row in pipelines]
+    shown = [row for row in rows if row["has_run"]]
+    shown = shown or [row for row in rows if row["is_own"]]
     code, policy = script(SCRIPT)
     return render(
         PAGE,
@@ -87,8 +89,8 @@ def overview(settings: Settings, host: str = "") -> str:
         home=facts["home"],
         notice=facts["notice"],
         matters=sorted(_matters(settings, facts, rows, running), key=_severity),
-        pipelines=[row for row in rows if row["is_own"]],
-        packaged=[row["name"] for row in rows if not row["is_own"]],
+        pipelines=shown,
+        others=[row["name"] for row in rows if row not in shown],
         running=running,
         serving=[(one, _reached(one.url, host)) for one in running.serving],
         pages=_pages(settings, running, host),
@@ -130,7 +132,8 @@ def _shown(
     shown = {
         **row,
         **dict.fromkeys(("report", "newest", "metric", "score", "line", "drift")),
-        "is_own": is_own or bool(row["last_run"] or runs),
+        "is_own": is_own,
+        "has_run": bool(row["last_run"] or runs),
         "runs": runs,
         "links": {},
     }
@@ -275,6 +278,6 @@ def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
         text = "its last run was killed; the same command goes on where it stopped"
         commands = (f"headrace logs {name}", f"headrace run {name}")
         yield Matter("warn", row["name"], text, commands)
-    if row["schedule"] and not row["deployed"] and row["is_own"]:
+    if row["schedule"] and not row["deployed"] and (row["is_own"] or row["has_run"]):
         text = f"its schedule, {row['schedule']}, is not deployed"
         yield Matter("warn", row["name"], text, (f"headrace deploy {name}",))

@@ -80,9 +80,15 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     assert " version 11 ok " in digits, "the newest one, and its drift"
     assert digits.endswith(" 0 3 * * * UTC report")
     assert "0 3 * * * UTC not deployed" in part(page, "scans")
-    assert "never" in part(page, "letters")
-    assert "headrace run letters" in part(page, "letters")
     assert "1 version" in part(page, "voices")
+
+
+def test_a_pipeline_without_a_run_stands_below_those_that_have_one(busy):
+    rows, _, rest = overview(busy).partition("<details>")
+    assert '<th scope="row">letters' not in rows
+    folded = " ".join(re.sub(r"<[^>]+>", " ", rest.partition("</details>")[0]).split())
+    assert re.match(r"\d+ pipelines? without a run ", folded)
+    assert "headrace run letters" in folded
 
 
 def test_what_waits_has_the_command_that_decides_and_what_is_broken_is_first(settings):
