@@ -28,6 +28,9 @@ from headrace_ops.gate import UVICORN, Gate
 from headrace_ops.overview import SCRIPT, overview
 
 HEALTH = "/health"
+# Only what is served has a page over everything; a file has none to link to.
+_TOP = b"<body>\n"
+_WITH_LINK = _TOP + b'<nav><a href="/">Overview</a></nav>\n'
 _DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
 _REPORT = re.compile(r"/reports/([0-9a-f]{32})")
 
@@ -75,9 +78,11 @@ class Pages:
         home = Home(self._settings)
         with contextlib.suppress(HeadraceError, OSError):
             if docs := _DATA_DOCS.fullmatch(path):
-                return home.store.read(f"data_docs/{docs[1]}index.html")
+                page = home.store.read(f"data_docs/{docs[1]}index.html")
+                return page.replace(_TOP, _WITH_LINK, 1)
             if report := _REPORT.fullmatch(path):
-                return home.anchored.read(card_key(report[1]))
+                page = home.anchored.read(card_key(report[1])) or b""
+                return page.replace(_TOP, _WITH_LINK, 1)
         return None
 
 
