@@ -34,6 +34,7 @@ _TAIL_BYTES = 4000
 PREFORK_SOCKET = "prefork.sock"  # of `headrace up`, in the home
 DATA_DOCS, REPORTS = "/data_docs/", "/reports/"
 RUNS = "/headrace/runs"  # on MLflow's server: the newest training's experiment
+FLOW_RUNS = "/runs"  # on Prefect's: the list of flow runs
 
 
 def live_links(settings: Settings) -> dict[str, str]:

@@ -207,11 +207,12 @@ def _stored(key: str, home: Home, served_at: str) -> str:
 
 def _pages(settings: Settings, running: Running, host: str) -> dict[str, str]:
     """The pages of servers that answer, and the Data Docs."""
-    names = {"prefect": "Prefect", "mlflow": "MLflow"}
+    places = {"prefect": ("Prefect", live.FLOW_RUNS), "mlflow": ("MLflow", "")}
     pages = {
-        names[server.name]: _reached(server.link, host)
+        name: _reached(f"{server.link}{place}", host)
         for server in running.servers
-        if server.answers and server.name in names
+        if server.answers and server.name in places
+        for name, place in [places[server.name]]
     }
     served_at = live.DATA_DOCS if host else ""
     docs = _stored("data_docs/index.html", Home(settings), served_at)

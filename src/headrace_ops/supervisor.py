@@ -280,7 +280,6 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     """The links, with a login for the servers that were started here."""
     logins = environment.started_logins(settings)
-    pages = {**links, **{n: login.link(links[n]) for n, login in logins.items()}}
-    if "mlflow" in logins:
-        pages["mlflow"] = logins["mlflow"].link(links["mlflow"], live.RUNS)
-    return pages
+    places = {"mlflow": live.RUNS, "prefect": live.FLOW_RUNS}
+    own = {n: login.link(links[n], places.get(n, "/")) for n, login in logins.items()}
+    return {**links, **own}

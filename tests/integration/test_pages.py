@@ -102,7 +102,8 @@ def test_prefect_leads_from_the_run_to_its_whole_report(pages, browser, number):
     links, runs = pages
     run = runs[number]
     flow_run = run["flow_run_id"]
-    browser.open(f"{links['prefect']}&next=/runs/flow-run/{flow_run}")
+    assert links["prefect"].endswith("&next=/runs")
+    browser.open(f"{links['prefect']}/flow-run/{flow_run}")
     browser.until(f"{TEXT}.includes('The report of this run: ')")
     state = ("Promoted", "Registered")[number]
     browser.until(f"{TEXT}.includes({state!r})")

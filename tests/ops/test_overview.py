@@ -167,7 +167,7 @@ def test_pages_of_servers_are_by_the_name_that_the_browser_uses(busy):
             page = overview(busy, "localhost")
         stub.should_exit = True
         thread.join()
-    assert f'<a href="http://localhost:{port}">Prefect</a>' in page
+    assert f'<a href="http://localhost:{port}/runs">Prefect</a>' in page
     assert f'<a href="http://localhost:{port}/#/models/digits' in page
     assert f'<a href="http://localhost:{port}/runs/flow-run/01997f0e-' in page
     assert f'<a href="/reports/{mill.run_of("digits", 9)}">report</a>' in page

@@ -14,9 +14,10 @@ import pytest
 from tests.waiting import until
 
 from headrace.errors import DependencyError
+from headrace.settings import Settings
 from headrace_ops import guard, live
 from headrace_ops.servers import Service
-from headrace_ops.supervisor import Supervisor
+from headrace_ops.supervisor import Supervisor, page_links
 
 WORKS = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} ');"
 
@@ -285,3 +286,17 @@ def test_another_server_at_its_port_is_not_taken_for_it(tmp_path, lock, monkeypa
     command = [*speaks.command, str(port)]
     supervisor.start(replace(speaks, port=port, command=command))
     supervisor.stop()
+
+
+def test_the_links_log_in_and_open_the_runs(tmp_path, monkeypatch):
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    settings = Settings(project=tmp_path, home=tmp_path / "home").prepare_home()
+    links = dict.fromkeys(("prefect", "mlflow", "headrace"), "http://127.0.0.1:1")
+    places = {
+        n: link.partition("&")[2] for n, link in page_links(settings, links).items()
+    }
+    assert places == {
+        **{"prefect": "next=/runs", "mlflow": "next=/headrace/runs"},
+        "headrace": "",
+    }
