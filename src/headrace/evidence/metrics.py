@@ -12,7 +12,7 @@ from headrace.tasks import Task
 # What metrics of every task mean, by name; ``{score}`` is the name of the task's score.
 OF_EVERY_TASK = {
     "robustness_{score}": "The score after changes that happen in use: the mean over "
-    "families of the mean over their rungs.",
+    "kinds of changes of the mean over their strengths.",
     "{score}_seen_groups": "The score on groups that train has.",
     "test_{score}_unseen_groups": "The score on groups that train does not have.",
     "group_difference": "The largest score of a group minus the smallest, of groups of "

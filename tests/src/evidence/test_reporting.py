@@ -210,6 +210,19 @@ def test_what_is_no_png_is_not_shown_as_one():
     assert Picture.of("curves", "Curves", b"<svg onload='alert(1)'>" * 3) is None
 
 
+def test_a_report_tells_of_changed_items_without_rungs(trained):
+    shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
+    rung = {"rung": "noise 25", "rows": 60.0, "accuracy": 0.9}
+
+    page = render("report.html", **{**shown, "slices": {"rung": [rung]}})
+
+    assert re.search(
+        r"<h2>After changes to the items</h2>.*<th>change</th>", page, re.S
+    )
+    assert "rungs" not in page
+    assert "By rung" not in page
+
+
 def test_the_same_report_as_markdown_escapes_what_it_shows(trained):
     shown = describe(outcome(trained), LINKS, COMPARED, Tracking(trained.settings))
 
