@@ -142,7 +142,7 @@ def calibration_error(bins: Sequence[Metrics]) -> float:
 
 def draw_calibration(bins: Sequence[Mapping[str, float]], path: Path) -> None:
     """Draw accuracy by confidence, and the number of rows in each bin."""
-    figure = new_figure(5, 5.5)
+    figure = new_figure(3.8, 4.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.plot([0, 1], [0, 1], "--", color="grey", lw=1, label="perfect")
     filled = [b for b in bins if b["rows"]]

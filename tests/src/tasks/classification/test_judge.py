@@ -184,19 +184,39 @@ def test_confusion_of_few_and_many_classes(tmp_path, is_picture, classes):
     assert is_picture(tmp_path / "confusion.png")
 
 
+def drawn(monkeypatch, *arguments):
+    """The figure of a confusion matrix, as it is written."""
+    saved, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda f, p, **o: (saved.append(f), save(f, p, **o))
+    )
+    draw_confusion(*arguments)
+    return saved[0]
+
+
+@pytest.mark.parametrize(("classes", "rows"), [(10, 12_345), (35, 12), (60, 12)])
+def test_the_figures_in_cells_can_be_read_and_do_not_touch(
+    tmp_path, monkeypatch, classes, rows
+):
+    counts = np.full((classes, classes), rows)
+    names = [f"class {number}" for number in range(classes)]
+    figure = drawn(monkeypatch, counts, names, tmp_path / "confusion.png")
+    (axes,) = figure.axes
+    cell = axes.get_window_extent().width / classes
+    assert len(axes.texts) == classes**2
+    assert {text.get_fontsize() for text in axes.texts} == {8}
+    assert max(text.get_window_extent().width for text in axes.texts) < cell
+    assert figure.get_window_extent().width < 2000
+
+
 @pytest.mark.filterwarnings("error")
 def test_classes_whose_letters_no_font_has_are_numbered(
     tmp_path, is_picture, monkeypatch
 ):
-    saved = []
-    save = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda f, p, **o: (saved.append(f), save(f, p, **o))
-    )
     names = ["cat", "\U0010fffd"]
-    draw_confusion(np.eye(2, dtype=int), names, tmp_path / "confusion.png")
+    figure = drawn(monkeypatch, np.eye(2, dtype=int), names, tmp_path / "confusion.png")
     assert is_picture(tmp_path / "confusion.png")
-    texts = {text.get_text() for text in saved[0].findobj(Text)}
+    texts = {text.get_text() for text in figure.findobj(Text)}
     assert {"1 (1)", "2 (1)"} <= texts
     assert any("classes are numbered" in text for text in texts)
 
