@@ -84,8 +84,8 @@ def test_the_items_of_a_folder_are_explained_on_a_page(explained, picture, tmp_p
     assert "c.png cannot be used: decode: " in answer.err
     page = output.read_text()
     assert page.count("data:image/png;base64,") == 4
-    assert page.count("<td>1 (") == 2
-    assert "<td>b&lt;i&gt;.png</td>" in page
+    assert page.count("<h2>1 (") == 2
+    assert ">b&lt;i&gt;.png</span></h2>" in page
     assert answer.json["parts"][0]["name"] in page
     text = home.headrace(*arguments).out
     assert text.startswith("blobs version 1 answers to a.png 1 (")

@@ -21,6 +21,7 @@ TITLE = "Which parts speak for an answer (red) and against it (blue)"
 NAME = "explanations"
 _TEXT_INCHES = (4.9, 1.9)
 _NAMED = 3
+_ON_ANY = "#7d8794"  # a grey that is read on white and on black
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +94,40 @@ def write_page(
     """
     table = _table(shown, data)
     for row, one in zip(table["rows"], shown, strict=True):
-        draw_maps([one], data, path)
-        picture = base64.b64encode(path.read_bytes()).decode()
-        row["item"] += f'<br><img src="data:image/png;base64,{picture}" alt="its map">'
-    page = render("items.html", title=TITLE, about=about, listed=table)
+        row["maps"] = {}
+        for method, values in one.maps.items():
+            _draw_map(one.item, values, data, path)
+            picture = base64.b64encode(path.read_bytes()).decode()
+            row["maps"][method] = f"data:image/png;base64,{picture}"
+    page = render("explained.html", title=TITLE, about=about, listed=table)
     path.write_text(page, encoding="utf-8")
+
+
+def _draw_map(
+    item: npt.NDArray[Any],
+    values: npt.NDArray[Any],
+    data: DataDescription,
+    path: Path,
+) -> None:
+    """Draw one map without a ground, for pages that may be light or dark."""
+    from PIL import Image
+
+    module = medium(data.medium)
+    figure = pictures.new_figure(*(module.SAMPLE_INCHES or _TEXT_INCHES), None)
+    figure.patch.set_facecolor("none")
+    axes = figure.add_axes((0.0, 0.0, 0.97, 0.97))
+    module.draw_map(axes, item, values, data)
+    axes.tick_params(colors=_ON_ANY)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(_ON_ANY)
+    pictures.save(figure, path)
+    with Image.open(path) as drawn:
+        drawn.crop(drawn.getbbox()).save(path)
 
 
 def _table(shown: Sequence[ShownItem], data: DataDescription) -> dict[str, Any]:
     module = medium(data.medium)
-    heads = ["shown as", "answer", "speaks for it", "speaks against it"]
+    heads = ["kind", "answer", "speaks for it", "speaks against it"]
     rows = [
         {
             "item": module.as_html(one.item, data),
