@@ -131,6 +131,7 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
         check_privacy,
         check_training,
         doubtful_gates,
+        missing_source,
     )
 
     there = spec
@@ -146,12 +147,13 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
         check_parameters(spec, spec.deploy, folder)
     read_readme(spec, folder)  # refuses what is not UTF-8
+    findings = [*doubtful_gates(spec), *missing_source(spec)]
     models = " and ".join(filter(None, (builder_name(spec), spec.model.against)))
     return {
         "pipeline": spec.name,
         "status": "ok",
         "snapshot": None,
-        "warnings": [one.model_dump() for one in doubtful_gates(spec)],
+        "warnings": [one.model_dump() for one in findings],
         "reason": f"the spec is valid; it trains {models} on {spec.data.source}{built}",
     }
 

@@ -137,6 +137,18 @@ def test_a_pipeline_is_checked_without_its_data(home):
     assert rest.startswith("dictation")
 
 
+def test_a_check_warns_of_data_that_is_not_there(home):
+    missing = ["--set", "data.source='elsewhere/things'"]
+    answer = home.headrace("check", "blobs", *missing, "--json")
+    assert (answer.exit_code, answer.json["status"]) == (0, "ok")
+    (warning,) = answer.json["warnings"]
+    path = home.project / "pipelines" / "blobs" / "elsewhere" / "things"
+    assert warning["check"] == "source"
+    assert f"no data at {path} (data.source)" in warning["message"]
+    named = ["--set", "data.source='s3://bucket/things'"]
+    assert home.headrace("check", "blobs", *named, "--json").json["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

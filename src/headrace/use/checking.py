@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from headrace import extensions
@@ -72,6 +73,18 @@ def doubtful_gates(spec: PipelineSpec) -> list[Finding]:
             message = f"the gate {gate.name!r} has the threshold {gate.threshold:g}"
             findings.append(Finding(check="gates", message=f"{message}: {problem}"))
     return findings
+
+
+def missing_source(spec: PipelineSpec) -> list[Finding]:
+    """A warning where nothing is at the local path of the data.
+
+    The file may still be right: the data may be on another machine, or come later.
+    """
+    path = Path(spec.data.source)
+    if not path.is_absolute() or os.path.lexists(path):  # `open_pipeline` made it so
+        return []
+    message = f"there is no data at {path} (data.source), which a run will refuse"
+    return [Finding(check="source", message=message)]
 
 
 def _check_class(gate: GateSpec, spec: PipelineSpec) -> None:
