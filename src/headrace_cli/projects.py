@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,7 +96,7 @@ def new(  # noqa: PLR0913
     except ValueError as error:
         raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     spec = DataSpec(
-        source=absolute_source(data, Path.cwd()),
+        source=_without_parents(absolute_source(data, Path.cwd())),
         item=text,
         label=label,
         group=group,
@@ -124,6 +125,14 @@ def new(  # noqa: PLR0913
     training = load_spec(folder).training
     about = [*survey.sentences, _epochs(training.epochs, training.patience)]
     answer(value, lambda: _show(value, inspection, about))
+
+
+def _without_parents(source: str) -> str:
+    """An absolute path without ``..``, before which links are followed."""
+    path = Path(source)
+    if not path.is_absolute() or ".." not in path.parts:
+        return source
+    return os.path.normpath(path.parent.resolve() / path.name)
 
 
 def _epochs(epochs: int, patience: int) -> str:
