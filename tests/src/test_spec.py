@@ -71,6 +71,18 @@ def test_overrides_change_only_what_they_name(folder):
         ),
         ("data.zzzz=3", "unknown key data.zzzz.*Valid names in data: classes, .*shape"),
         ("training.epochs=0", "training.epochs = 0: .*greater than or equal to 1"),
+        (
+            "training.epochs='30'",
+            "epochs = '30': text is not a valid number: write 30 without quotes",
+        ),
+        ("training.learning_rate=.1", "= '.1': .*write 0.1 without quotes"),
+        ("training.nesterov='yes'", "= 'yes': .*write true or false without quotes"),
+        ("data.shape=[8, '8', 1]", "write 8 without quotes"),
+        (
+            "gates=[{name='size', threshold='3'}]",
+            "gates.0.threshold = '3': .*write 3 without quotes",
+        ),
+        ("training.epochs='many'", "unable to parse string as an integer"),
         ("training.epochs=1.5", "training.epochs = 1.5: .*integer"),
         ("training.learning_rate=nan", "training.learning_rate = nan"),
         ("training.learning_rate=11", "training.learning_rate = 11: .*10"),

@@ -19,6 +19,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from headrace import extensions
 from headrace.errors import SpecError, UsageError, did_you_mean
 from headrace.records import DataDescription
 from headrace.spec import PipelineSpec
+from headrace.spec.fields import quoted_number
 from headrace.spec.pipeline import default_builder, family_medium, family_yields
 from headrace.tasks import task
 
@@ -171,10 +173,10 @@ def arguments_of(name: str) -> set[str]:
 
 
 def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> None:
-    """Refuse arguments that the builder does not have.
+    """Refuse arguments that the builder does not have, and numbers in quotes.
 
     Raises:
-        SpecError: with the nearest valid name.
+        SpecError: with the nearest valid name, or the number.
     """
     parameters = list(inspect.signature(builder).parameters.values())[1:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -187,6 +189,23 @@ def check_arguments(name: str, builder: Builder, arguments: dict[str, Any]) -> N
                 "argument.",
                 did_you_mean(argument, valid, f"It takes: {', '.join(valid)}."),
             )
+    for parameter in parameters:
+        value = arguments.get(parameter.name)
+        if (number := quoted_number(value)) and _takes_numbers(parameter):
+            raise SpecError(
+                f"model.arguments.{parameter.name} = {value!r}: the builder {name} "
+                "takes numbers.",
+                f"Write {number} without quotes.",
+            )
+
+
+def _takes_numbers(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is for numbers alone, by its annotation or its default."""
+    default = parameter.default
+    first = default[0] if isinstance(default, list | tuple) and default else default
+    told = str(parameter.annotation)
+    is_told = "str" not in told and re.search(r"\b(int|float)\b", told) is not None
+    return is_told or isinstance(first, int | float)
 
 
 def no_targets() -> Targets:

@@ -27,7 +27,7 @@ from headrace.spec.checks import (
     check_encoding,
     check_timezone,
 )
-from headrace.spec.fields import added, option, share
+from headrace.spec.fields import added, option, share, unquoted
 
 
 class SpecTable(BaseModel):
@@ -40,6 +40,8 @@ class SpecTable(BaseModel):
         hide_input_in_errors=True,  # it may be a secret
         defer_build=True,  # the outermost table builds the others
     )
+
+    _unquoted = field_validator("*", mode="before")(unquoted)
 
 
 def _mapping(text: str) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
 from headrace.spec.augment import AugmentSpec
-from headrace.spec.fields import added, option, share
+from headrace.spec.fields import added, option, quoted_number, share
 from headrace.spec.privacy import PrivacySpec, find_conflict
 from headrace.spec.tables import SpecTable, WithArguments
 
@@ -89,11 +89,16 @@ def _names(kind: str) -> tuple[str, ...]:
 
 
 def _check(kind: str, choice: Any) -> Any:
-    """Reject a choice of another form, or with an unknown name."""
+    """Reject a choice of another form, with an unknown name or a number in quotes."""
     name = choice.get("name") if isinstance(choice, dict) else choice
     name = choice.name if isinstance(choice, Named) else name
     if not isinstance(name, str):
         raise ValueError("write a name, or a table with a name and arguments")
+    arguments = choice if isinstance(choice, dict) and not is_own(name) else {}
+    for key, value in arguments.items():
+        if number := quoted_number(value):
+            text = f"{name} has {key} = {value!r}: write {number} without quotes"
+            raise ValueError(text)
     if not is_own(name) and name not in _OFFERED.get(kind, ("sgd", "adam")):
         keras_name(kind, name)
     return choice

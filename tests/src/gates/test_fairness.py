@@ -230,6 +230,10 @@ def test_rows_that_are_not_known_never_pass():
     ("values", "problem"),
     [
         ({}, "has arguments.gap: Field required"),
+        (
+            {"arguments": {"gap": "0.1"}},
+            "has arguments.gap: .*write 0.1 without quotes",
+        ),
         ({"arguments": {"gap": -1}}, "has arguments.gap: Input should be greater"),
         ({"arguments": {"gap": 0.1, "by": "age"}}, "has arguments.by: .*'group'"),
         ({"arguments": {"gap": 0.1, "least": 3}}, "has arguments.least: Extra inputs"),

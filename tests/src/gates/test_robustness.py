@@ -123,6 +123,10 @@ def test_weights_that_are_no_sizes_never_pass(size, limit):
         ({"arguments": {"rung": "noise 25"}}, "one of score and drop is needed"),
         ({"arguments": {"rung": "x", "score": 1, "drop": 1}}, "and not both"),
         ({"arguments": {"drop": 0.1}}, "arguments.rung: Field required"),
+        (
+            {"arguments": {"rung": "5", "drop": "0.1"}},
+            "arguments.drop: .*write 0.1 without quotes",
+        ),
         ({"arguments": {"rung": "x", "drop": -1}}, "arguments.drop: Input should be"),
         ({"threshold": 0.1}, "it has threshold = 0.1, and takes none"),
     ],

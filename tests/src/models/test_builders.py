@@ -188,6 +188,27 @@ def test_an_argument_that_is_not_taken_is_answered_with_the_nearest():
         check_arguments("mlp", builder, {"zzzz": 3})
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "number"),
+    [
+        ("cnn", {"dropout": "0.2"}, "0.2"),
+        ("cnn", {"filters": ["24", 48]}, "24"),
+        ("ctc_crnn", {"labels_per_step": "2"}, "2"),
+    ],
+)
+def test_a_number_in_quotes_is_refused(name, arguments, number):
+    told = (
+        rf"model.arguments.\w+ = .*{name} takes numbers. Write {number} without quotes"
+    )
+    with pytest.raises(SpecError, match=told):
+        check_arguments(name, find_builder(name), arguments)
+
+
+def test_a_number_in_quotes_may_be_a_name():
+    check_arguments("pretrained", find_builder("pretrained"), {"preset": "5"})
+    check_arguments("own", lambda data, depth="3": (data, depth), {"depth": "5"})
+
+
 def test_a_builder_that_takes_anything_is_asked_nothing():
     check_arguments("own", lambda data, **rest: (data, rest), {"zzzz": 3})
 

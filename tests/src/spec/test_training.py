@@ -48,6 +48,10 @@ def test_every_name_is_one_of_keras(kind):
         ("training.metrics=mse", "write a list"),
         ("training.callbacks=['ModelCheckpoint']", "EarlyStopping, Learn"),
         ("training.optimizer={beta_1=0.8}", "write a name, or a table with a name"),
+        (
+            "training.optimizer={name='adamw', beta_1='0.8'}",
+            "adamw has beta_1 = '0.8': write 0.8 without quotes",
+        ),
         ("training.patience=-1", "greater than or equal to 0"),
         (PLATEAU, "ReduceLROnPlateau sets the learning rate.*add decay = 0"),
         (

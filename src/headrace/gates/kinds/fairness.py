@@ -14,7 +14,7 @@ import math
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from headrace.errors import SpecError
 from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
@@ -24,6 +24,7 @@ from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import JudgedRows
 from headrace.records import GateResult, Record
 from headrace.spec import GateSpec
+from headrace.spec.fields import unquoted
 from headrace.tasks.forms import Scores
 
 _SHOWN = 3
@@ -44,6 +45,8 @@ class FairnessArguments(Record):
         not_shown: the verdict where the rows show neither that a difference is above
             the gap, nor that all are within it.
     """
+
+    _unquoted = field_validator("*", mode="before")(unquoted)
 
     by: Literal["group"] = "group"
     metric: str = ""

@@ -17,7 +17,7 @@ import math
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from headrace.errors import SpecError
 from headrace.gates.intervals import Numbers, linear_parts
@@ -29,6 +29,7 @@ from headrace.media import ladder
 from headrace.records import GateResult, Record
 from headrace.signs import as_score
 from headrace.spec import GateSpec, PipelineSpec
+from headrace.spec.fields import unquoted
 
 
 class RobustnessArguments(Record):
@@ -41,6 +42,8 @@ class RobustnessArguments(Record):
             the same unit.
         confidence: of the bound, one-sided.
     """
+
+    _unquoted = field_validator("*", mode="before")(unquoted)
 
     rung: str
     score: float | None = Field(default=None, allow_inf_nan=False)
