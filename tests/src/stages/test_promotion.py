@@ -85,7 +85,11 @@ def champion_of(ledger):
         (["absolute"], "refused", "absolute: absolute says so"),
         (["serving"], "refused", "serving: serving says so"),
         (["champion"], "registered", "champion kept: champion says so"),
-        (["absolute", "champion"], "refused", "absolute: absolute says so"),
+        (
+            ["absolute", "champion"],
+            "refused",
+            "absolute: absolute says so; champion: champion says so",
+        ),
         (
             ["absolute", "serving"],
             "refused",

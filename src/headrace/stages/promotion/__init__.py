@@ -92,8 +92,8 @@ def _refused(reason: str) -> PromotionRecord:
 def verdict(spec: PipelineSpec, evaluation: EvaluationRecord) -> PromotionRecord | None:
     """How a run ends by its gates alone; None if it may be promoted."""
     failed = [gate for gate in evaluation.gates if not gate.passed]
-    if hard := [gate for gate in failed if gate.kind != "champion"]:
-        return _refused("; ".join(f"{gate.name}: {gate.reason}" for gate in hard))
+    if any(gate.kind != "champion" for gate in failed):
+        return _refused("; ".join(f"{gate.name}: {gate.reason}" for gate in failed))
     if failed:
         return _registered(f"champion kept: {failed[0].reason}")
     if not spec.gates:
