@@ -41,7 +41,8 @@ class HeadraceError(Exception):
         self.action = action
 
     def __str__(self) -> str:
-        return f"{self.message} {self.action}".strip()
+        between = "\n" if "\n" in self.message else " "  # lines may be of a list
+        return f"{self.message}{between}{self.action}".strip()
 
 
 class UsageError(HeadraceError):

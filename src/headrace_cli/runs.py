@@ -7,6 +7,7 @@ import logging
 import sys
 import uuid
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -183,7 +184,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 def _show_check(result: dict[str, Any]) -> None:
     mark = "[green]ok[/]" if result["status"] == "ok" else "[red]refused[/]"
     show_text(f"[bold]{marked(result['pipeline'])}[/]  {mark}", markup=True)
-    show_text(f"  {result['reason']}")
+    show_text(indent(result["reason"], "  "))
     if result["snapshot"]:
         rows = result["snapshot"]["rows"]
         show_text("  " + ", ".join(f"{n:,} {split}" for split, n in rows.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from textwrap import shorten
+from textwrap import indent, shorten
 from typing import TYPE_CHECKING
 
 from headrace.signs import as_score
@@ -29,7 +29,7 @@ def show_summary(summary: Summary, settings: Settings) -> None:
         f"[{colour}]{status}[/][/] in {summary.seconds:.1f} s",
         markup=True,
     )
-    show_text(f"  {summary.reason}")
+    show_text(indent(summary.reason, "  "))
     if summary.experiment:
         fields = one_line(", ".join(summary.overrides))
         show_text(f"  experiment: it overrides {fields}")

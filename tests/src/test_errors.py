@@ -29,6 +29,11 @@ def test_every_error_says_what_was_seen_and_what_to_do(kind):
     assert error.exit_code == EXIT_CODES.get(kind.__name__, 1)
 
 
+def test_what_to_do_is_no_part_of_the_last_line_of_a_list():
+    error = HeadraceError("Rows are off:\n- row 3 is blue.\n- row 4 is red.", "Paint.")
+    assert str(error).splitlines()[-2:] == ["- row 4 is red.", "Paint."]
+
+
 def test_the_tree_is_drawn_in_full():
     drawn = errors.__doc__ or ""
     assert [kind.__name__ for kind in KINDS if kind.__name__ not in drawn] == []

@@ -87,13 +87,13 @@ def validate(
         )
         if problems:
             head = f"The data of {spec.name} breaks its contract ({snapshot.source}):"
-            rows = f" Blamed rows: {quarantine.uri}." if quarantine.uri else ""
+            rows = [f"Blamed rows: {quarantine.uri}"] if quarantine.uri else []
             action = "Mend the data, or the pipeline file, and run again."
             if _is_too_many(case):
                 action = media.advice(spec.medium, quarantine.checks) or action
             raise ContractError(
                 "\n".join([head, *(f"  - {problem}." for problem in problems)]),
-                f"{action}{rows} All checks: {docs_uri}",
+                "\n".join([action, *rows, f"All checks: {docs_uri}"]),
             )
         left = case.left
         return ContractRecord(

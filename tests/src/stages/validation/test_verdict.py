@@ -180,7 +180,10 @@ def test_nothing_beyond_the_quarantine_limit_is_absorbed(check):
     page = Path(pages).read_text()
     assert "<strong>refused</strong>" in page
     assert "<h2>Items</h2>" in page
-    assert pq.read_metadata(rows.split(". ")[0]).num_rows == 6
+    assert pq.read_metadata(rows.split("\n")[0]).num_rows == 6
+    lines = str(error.value).splitlines()
+    assert "Mend the data, or the pipeline file, and run again." in lines
+    assert lines[-1] == f"All checks: {pages}"
 
 
 def test_a_class_emptied_by_the_quarantine_is_refused(check):
