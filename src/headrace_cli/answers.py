@@ -126,6 +126,7 @@ def print_interrupted() -> None:
 
 WIDTH_OF_FILES = 200
 _SPACE = 2
+_ESTIMATED_SECONDS = 86_400.0  # rich's own 30 hold no two epochs of over 30 s
 _LEAST_WIDTH = 24  # of the column that may wrap
 _shown: list[Any] = []  # rich's display, with all bars: there can be only one
 
@@ -313,6 +314,7 @@ def _display() -> Any:
         bars.MofNCompleteColumn(),
         bars.TextColumn("{task.fields[detail]}", markup=False),
         bars.TimeRemainingColumn(),
+        speed_estimate_period=_ESTIMATED_SECONDS,
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,

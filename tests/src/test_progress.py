@@ -9,6 +9,7 @@ import pytest
 
 from headrace import progress
 from headrace.progress import Progress, counted
+from headrace_cli.answers import _display
 
 BARS = """
 import logging, time
@@ -112,3 +113,14 @@ def test_without_a_terminal_rich_is_not_loaded():
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch ") == 21
+
+
+def test_a_bar_says_what_is_left_of_long_epochs():
+    seconds, display = [0.0], _display()
+    display.stop()
+    display.get_time = lambda: seconds[0]
+    bar = display.add_task("epoch", total=200, detail="")
+    for epoch in (1, 2, 3):
+        seconds[0] += 40
+        display.update(bar, completed=epoch)
+    assert display.tasks[0].time_remaining == 197 * 40
