@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from headrace.spec.pipeline import (
 from headrace.spec.tables import fields_of
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
+from headrace.tasks.judging import LEAST_VAL_ROWS, too_few_of_val
 from headrace.tasks.words import Survey
 from headrace.use.backbones.proposing import (
     FAMILY,
@@ -46,7 +48,6 @@ from headrace.use.first_look import POSSIBLE_GROUPS
 from headrace.use.inspecting import Inspection, inspect
 from headrace.use.projects import write_pipeline
 
-LEAST_VAL_ROWS = 10  # to stop by
 _FIELDS = (
     *("item", "label", "group", "where", "encoding", "separator"),
     "label_separator",
@@ -89,12 +90,23 @@ def draft(
         )
     inspection = inspect(data, medium, task, settings, name)
     inspection, proposal = with_backbone(inspection, Home(settings))
+    inspection = _with_few_of_val(inspection)
     sentences = [*_sentences(inspection)]
     head = [_comment(line) for line in (f"headrace run {name}", *sentences)]
     text = "\n".join([*head, "", *_tables(inspection, proposal), ""])
     files = {FILE_NAME: text, "README.md": _readme(name, inspection, sentences)}
     write_pipeline(folder, files, settings)
     return folder, inspection
+
+
+def _with_few_of_val(inspection: Inspection) -> Inspection:
+    """The inspection with a warning where too few rows could end a training early."""
+    survey, rows = inspection.survey, inspection.snapshot.rows.get("val", 0)
+    if not survey.patience:
+        return inspection
+    few = too_few_of_val(rows, "end a training early")
+    findings = [*survey.findings, *few]
+    return replace(inspection, survey=replace(survey, findings=findings))
 
 
 def _check(name: str, medium: str, task: str, folder: Path) -> None:

@@ -73,6 +73,14 @@ def test_the_champion_is_measured_on_the_same_rows(trained):
     assert (seen.metrics["compared_items"], seen.metrics["new_items"]) == (60, 0)
 
 
+def test_an_epoch_that_few_validation_rows_have_chosen_is_told(trained):
+    rows = len(read_split(trained.snapshot, "val")[0])
+    told = f"{rows} validation rows are too few to choose the epoch by"
+    (finding,) = [one for one in trained.good_evaluation.findings if one.split == "val"]
+    assert finding.check == "few_rows"
+    assert finding.message.startswith(told)
+
+
 def test_every_gate_of_the_spec_and_the_serving_gate_answer(trained):
     names = [g.name for g in trained.good_evaluation.gates]
     assert names == ["accuracy", "finite", "latency", "champion", "serving"]

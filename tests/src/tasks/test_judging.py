@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from headrace.tasks.judging import ENOUGH_ROWS, ranges_of, share_of, too_few
+from headrace.tasks.judging import (
+    ENOUGH_ROWS,
+    LEAST_VAL_ROWS,
+    ranges_of,
+    share_of,
+    too_few,
+    too_few_of_val,
+)
 
 
 def test_a_share_has_its_wilson_interval():
@@ -20,6 +27,15 @@ def test_too_few_rows_are_told_with_the_number_needed():
         "champion, which takes 50"
     )
     assert too_few(ENOUGH_ROWS) == []
+
+
+def test_too_few_validation_rows_are_told_in_the_same_words():
+    (finding,) = too_few_of_val(7, "stop by")
+    assert (finding.check, finding.split, finding.count) == ("few_rows", "val", 7)
+    told = "7 validation rows are too few to stop by, which takes 10"
+    assert finding.message == told
+    assert too_few_of_val(LEAST_VAL_ROWS, "stop by") == []
+    assert too_few_of_val(0, "stop by") == []
 
 
 @pytest.mark.parametrize(

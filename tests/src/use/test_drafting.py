@@ -127,26 +127,30 @@ def write_images(folder, rows, *, marked=False):
 
 
 def drafted(tmp_path):
-    """The pipeline file of images in a folder, and the checks that warn."""
+    """The pipeline file of images in a folder, and the warnings."""
     settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
     data = DataSpec(source=str(tmp_path / "images"))
     folder, inspection = draft("it", "image", "classification", data, settings)
     written = tomllib.loads((folder / "pipeline.toml").read_text())
-    return written, [finding.check for finding in inspection.warnings]
+    return written, inspection.warnings
 
 
 def test_epochs_are_a_limit_where_validation_rows_can_end_a_training(tmp_path):
     write_images(tmp_path / "images", 300)
-    written, _ = drafted(tmp_path)
+    written, warnings = drafted(tmp_path)
     del written["training"]["augment"]
     assert written["training"] == {"epochs": 200, "patience": 20}
+    assert "val" not in [one.split for one in warnings]
 
 
 def test_of_a_few_validation_rows_none_ends_a_training(tmp_path):
     write_images(tmp_path / "images", 100)
-    written, _ = drafted(tmp_path)
+    written, warnings = drafted(tmp_path)
     del written["training"]["augment"]
     assert written["training"] == {"epochs": 200}
+    (finding,) = [one for one in warnings if one.split == "val"]
+    assert finding.check == "few_rows"
+    assert "are too few to end a training early, which takes 10" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,8 @@ def test_patience_is_a_share_of_the_epochs(epochs, patience):
 
 def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(tmp_path):
     write_images(tmp_path / "images", 300, marked=True)
-    written, checks = drafted(tmp_path)
+    written, warnings = drafted(tmp_path)
+    checks = [finding.check for finding in warnings]
     gates = {gate["name"]: gate.get("threshold") for gate in written["gates"]}
     assert 0.1 <= gates["shortcut"] < 0.25  # of about 30 test rows
     assert "class_mark" in checks
@@ -184,7 +189,8 @@ def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(tmp_pa
 
 def test_without_a_mark_there_is_no_such_gate(tmp_path):
     write_images(tmp_path / "images", 300)
-    written, checks = drafted(tmp_path)
+    written, warnings = drafted(tmp_path)
+    checks = [finding.check for finding in warnings]
     assert "shortcut" not in {gate["name"] for gate in written["gates"]}
     assert "class_mark" not in checks
 

@@ -54,6 +54,7 @@ from headrace.state.home import Home
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
 from headrace.tasks.forms import Context
+from headrace.tasks.judging import too_few_of_val
 
 
 def evaluate(  # noqa: PLR0913
@@ -223,6 +224,9 @@ def _look(
     if are_wanted(spec) and not why_not(context.data):
         parts.add(explain_if_possible(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
+    if spec.training.keeps_best_epoch:
+        why = "choose the epoch by whose weights are kept"
+        parts.add(Look(findings=too_few_of_val(val_rows, why)))
     parts.add(suspected.look_for(context, judge, records, evaluated.folder, home))
     return rows
 
