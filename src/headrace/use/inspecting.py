@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,13 @@ import pyarrow.compute as pc
 
 from headrace import media
 from headrace.data.forgotten import ForgottenItems
-from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.snapshots.reading import (
+    Shard,
+    payload_of,
+    read_rejected,
+    read_shard,
+    shards_of,
+)
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import Refusal
@@ -25,6 +32,7 @@ from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.evaluation.shortcuts import find_marks, label_of
 from headrace.stages.ingestion import ingest, reading_of
+from headrace.stages.validation.checks import ALL_EQUAL
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.tasks.forms import Counts, some
@@ -39,6 +47,8 @@ from headrace.use.first_look import (
 
 _LABELS = 2_000  # that are looked at, to see how they are written
 _SHOWN = 5
+_READ = ["split", "label", "group", "item", "name"]
+_OF_REJECTED = ["name", "label", "check", "reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class Inspection:
         snapshot: the ingested data.
         survey: what the task makes of it.
         first: its first rows, as they were read.
-        unusable: the rows that cannot be read, by check.
+        unusable: the rows that cannot be read or are blank, by check.
     """
 
     data: DataSpec
@@ -60,20 +70,28 @@ class Inspection:
     unusable: Sequence[Unusable] = ()
 
     @property
+    def total(self) -> int:
+        """The number of all rows, with those that cannot be used."""
+        return self.snapshot.rejected + sum(self.snapshot.rows.values())
+
+    @property
+    def set_aside(self) -> int:
+        """The number of rows that cannot be used."""
+        return sum(kind.count for kind in self.unusable)
+
+    @property
     def is_refused(self) -> bool:
-        """Whether more rows cannot be read than a run sets aside."""
-        rejected = self.snapshot.rejected
-        total = rejected + sum(self.snapshot.rows.values())
-        return rejected > self.data.quarantine_limit * total
+        """Whether more rows cannot be used than a run sets aside."""
+        return self.set_aside > self.data.quarantine_limit * self.total
 
     @property
     def warnings(self) -> list[Finding]:
-        """What looks wrong, including too many rows that cannot be read.
+        """What looks wrong, including too many rows that cannot be used.
 
-        The contract, which `headrace check --data` and a run check, is not looked at.
+        The rest of the contract, which `headrace check --data` and a run check, is not
+        looked at.
         """
-        rejected = self.snapshot.rejected
-        total = rejected + sum(self.snapshot.rows.values())
+        rejected, total = self.set_aside, self.total
         findings = [*self.snapshot.findings, *self.survey.findings]
         if self.is_refused:
             checks = {kind.check: kind.count for kind in self.unusable}
@@ -118,9 +136,11 @@ def inspect(
     anchored.ledger.anchor({manifest: snapshot.manifest_sha256})
     counts: Counts = Counter()
     groups = Counter[tuple[str, str, str]]()
-    items, prefixes = 0, Prefixes(medium)
+    items, prefixes, blank = 0, Prefixes(medium), list[pa.Table]()
     for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard, ["split", "label", "group", "item", "name"])
+        table, is_blank = _read(snapshot, shard)
+        blank.append(_as_rejected(table.filter(is_blank)))
+        table = table.filter(pc.invert(is_blank))
         columns = (table[name].to_pylist() for name in ("split", "label", "group"))
         rows = [
             ("train" if s == "val" else s, *r) for s, *r in zip(*columns, strict=True)
@@ -130,7 +150,8 @@ def inspect(
         for name, (_, label, _) in zip(table["name"].to_pylist(), rows, strict=True):
             prefixes.add(name, label)
         items += pc.count_distinct(table["item"]).as_py()  # equal ones share a shard
-    rejected = read_rejected(snapshot)
+    unreadable = read_rejected(snapshot).select(_OF_REJECTED)
+    rejected = pa.concat_tables([unreadable, *blank], promote_options="permissive")
     surveyor = task_named(task).survey
     try:
         labels = rejected["label"].to_pylist()
@@ -143,6 +164,26 @@ def inspect(
     if not data.group:
         survey = replace(survey, findings=[*survey.findings, *prefixes.finding()])
     return Inspection(data, snapshot, survey, shown, unusable_of(rejected))
+
+
+def _read(snapshot: SnapshotRecord, shard: Shard) -> tuple[pa.Table, pa.Array]:
+    """A shard without its items, and which rows are blank, bool.
+
+    What is blank of items that are padded is left to the contract.
+    """
+    data = snapshot.description
+    if medium_named(data.medium).PADDED:
+        table = read_shard(snapshot, shard, _READ)
+        return table, pa.repeat(pa.scalar(False), len(table))
+    table = read_shard(snapshot, shard, [*_READ, data.medium])
+    values = payload_of(table, data).reshape(len(table), math.prod(data.shape))
+    return table.select(_READ), pa.array((values == values[:, :1]).all(axis=1))
+
+
+def _as_rejected(blank: pa.Table) -> pa.Table:
+    """Blank rows of a shard in the form of those that cannot be read."""
+    facts = (pa.repeat(text, len(blank)) for text in ("blank", ALL_EQUAL))
+    return pa.table([blank["name"], blank["label"], *facts], names=_OF_REJECTED)
 
 
 def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Survey:
@@ -179,7 +220,7 @@ def _first_failing(
     snapshot: SnapshotRecord, rejected: pa.Table, source: str
 ) -> Refusal | None:
     """Why so many rows cannot be used that too few are left; None if few cannot."""
-    count, rows = len(rejected), len(rejected) + sum(snapshot.rows.values())
+    count, rows = len(rejected), snapshot.rejected + sum(snapshot.rows.values())
     if 2 * count < rows:
         return None
     checks = Counter(rejected["check"].to_pylist())

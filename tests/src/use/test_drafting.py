@@ -230,6 +230,33 @@ def test_images_of_one_small_size_are_not_resized(tmp_path):
     assert inspection.snapshot.notes == ()
 
 
+def test_blank_photos_are_told_as_what_a_run_sets_aside(tmp_path):
+    write_images(tmp_path / "images", 100)
+    for name in ("dark/0.png", "light/1.png"):
+        Image.new("L", (8, 8), 255).save(tmp_path / "images" / name)
+    settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
+    data = DataSpec(source=str(tmp_path / "images"))
+    _, inspection = draft("it", "image", "classification", data, settings)
+    (kind,) = inspection.unusable
+    examples = "dark/0.png: all its values are equal; light/1.png: all its values are"
+    assert str(kind) == f"blank: 2, such as {examples} equal"
+    assert sum(inspection.survey.rows.values()) == 98
+    assert not inspection.is_refused
+
+
+def test_too_many_blank_photos_are_told_as_what_a_run_refuses(tmp_path):
+    write_images(tmp_path / "images", 100)
+    for place in range(0, 12, 2):
+        name = f"images/dark/{place}.png"
+        Image.new("L", (8, 8), place).save(tmp_path / name)
+    settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
+    data = DataSpec(source=str(tmp_path / "images"))
+    _, inspection = draft("it", "image", "classification", data, settings)
+    assert inspection.is_refused
+    told = "6 of 100 rows (6.0%) cannot be used, and a run refuses over 5%"
+    assert told in [one.message for one in inspection.warnings][-1]
+
+
 def test_where_most_rows_cannot_be_used_that_is_said_and_not_the_labels(tmp_path):
     photos = write_photos(tmp_path / "photos", [(80, 60)] * 40)
     for path in sorted(photos.rglob("*.jpg"))[3:]:

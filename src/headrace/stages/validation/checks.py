@@ -28,6 +28,7 @@ SCALE_FACTOR = 4.0
 _ROW_COUNT = "expect_table_row_count_to_be_between"
 _IN_SET = "expect_column_values_to_be_in_set"
 _MEAN = "expect_column_mean_to_be_between"
+ALL_EQUAL = "all its values are equal"  # the values of a blank item
 COLUMN_KEYS = ("column", "column_A", "column_B")
 
 
@@ -79,7 +80,7 @@ def item_checks(
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="train"),
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="test"),
         *(expected(e, shown=bool(e.reason)) for e in of_task),
-        _holds("blank", "blank", [False], "all its values are equal"),
+        _holds("blank", "blank", [False], ALL_EQUAL),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
         *map(expected, module.expectations(data)),
         *_duplicates(spec.data.leak_limit, module.DUPLICATES),
