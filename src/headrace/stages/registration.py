@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -225,9 +226,11 @@ def model_card(
     """The description of a version, Markdown.
 
     It has the run, its metrics, and the sections of the pipeline's README that are not
-    about one model.
+    about one model. It has no title: lists of versions show its first line as it is
+    written, and the page of a version has one.
     """
     intro, sections = split_readme(read_readme(spec, folder))
+    intro = re.sub(r"\A# .*\n+", "", intro)
     learned = task(training.description.task).answers
     figures = learned.figures(evaluation.metrics)
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())

@@ -69,7 +69,7 @@ def test_a_training_becomes_a_version_with_its_evidence(trained, register_good, 
     assert made.run_id == trained.good.run_id
     assert made.tags["headrace.weights_digest"] == trained.good.weights_digest
     assert made.tags["headrace.snapshot"] == trained.snapshot.digest
-    assert (made.tags["test_accuracy"], made.tags["verdict"]) == ("1", "passed")
+    assert (made.tags["test_accuracy"], made.tags["verdict"]) == ("1.0000", "passed")
 
 
 def test_registering_again_changes_nothing(trained, register_good, ledger):
@@ -145,7 +145,7 @@ def test_the_card_tells_figures_data_and_gates(trained):
     assert "; intervals have 95% confidence\n" in card
     assert trained.snapshot.digest in card
     assert trained.good.weights_digest in card
-    assert "| accuracy | **failed** | 1 | 0.9 | too low |" in card
+    assert "| accuracy | **failed** | 1.0000 | 0.9 | too low |" in card
     assert "| serving | passed |" in card
     made = Tracking(trained.settings).client.get_model_version("blobs", "1")
     assert made.description.startswith("Three classes of 8 x 8 images")
@@ -153,12 +153,12 @@ def test_the_card_tells_figures_data_and_gates(trained):
 
 def test_the_pipelines_readme_opens_the_card(trained, tmp_path):
     (tmp_path / "README.md").write_text(
-        "# Bands\n\nThree bands.\n\n## Model\n\nTen epochs.\n\n## Limits\n\nMany.\n"
+        "Three bands.\n\n## Model\n\nTen epochs.\n\n## Limits\n\nMany.\n"
     )
     card = model_card(
         trained.spec, tmp_path, trained.snapshot, trained.good, trained.good_evaluation
     )
-    assert card.startswith("# Bands\n\nThree bands.\n\n## This version")
+    assert card.startswith("Three bands.\n\n## This version")
     assert "Ten epochs" not in card
     assert "- Trained for 3 epochs; it has the weights of epoch 3\n" in card
     assert card.endswith("## Limits\n\nMany.\n")
