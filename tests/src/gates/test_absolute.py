@@ -5,6 +5,7 @@ import math
 import pytest
 
 from headrace.gates.kinds import absolute_gate, serving_gate
+from headrace.signs import as_score
 from headrace.spec import PipelineSpec
 from headrace.spec.pipeline import known_gates
 
@@ -42,11 +43,11 @@ def test_an_absolute_gate_holds_a_metric_against_its_bound(
     assert (passed.passed, passed.value, passed.threshold) == (True, good, threshold)
     assert passed.reason == ""
     sign = ">=" if word == "at least" else "<="
-    assert passed.compared == f"{good:.4g} {sign} {threshold:g}"
+    assert passed.compared == f"{as_score(good, gate.metric)} {sign} {threshold:g}"
     failed = absolute_gate(gate, {gate.metric: bad})
     assert (failed.passed, failed.value) == (False, bad)
     assert f"{gate.metric} is" in failed.reason
-    assert failed.compared == f"{bad:.4g} {sign} {threshold:g}"
+    assert failed.compared == f"{as_score(bad, gate.metric)} {sign} {threshold:g}"
     assert word in failed.reason
 
 

@@ -85,7 +85,7 @@ def test_the_lower_validation_loss_is_kept_and_of_equal_ones_the_named(
     assert [one.builder for one in choice.candidates] == ["mlp", "cnn"]
     assert {one.score for one in choice.candidates} == {"accuracy"}
     assert str(choice).endswith(f": {kept} is kept")
-    assert str(choice).startswith(f"mlp val loss {named:.4g}, accuracy ")
+    assert str(choice).startswith(f"mlp val loss {named:.4f}, accuracy ")
 
 
 @pytest.mark.parametrize("kept", ["mlp", "cnn"])
