@@ -68,6 +68,13 @@ class StoppedEarly(Record):
     epochs: int
 
 
+class KeptEpoch(Record):
+    """The epoch of a whole training whose weights the model has, if not the last."""
+
+    epoch: int
+    epochs: int
+
+
 def _if_any() -> Any:
     """A field that is left out where there is nothing to say."""
     return Field(default=None, exclude_if=lambda value: value is None)
@@ -105,6 +112,7 @@ class Summary(Record):
     choice: ChoiceRecord | None = _if_any()
     privacy: PrivacyRecord | None = _if_any()
     stopped_early: StoppedEarly | None = _if_any()
+    kept_epoch: KeptEpoch | None = _if_any()
     seconds: float
     links: dict[str, str]
     error: Failure | None = _if_any()
@@ -165,6 +173,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
     findings = [finding for part in parts for finding in part.findings]
     fields: dict[str, Any] = {
         **_of_evaluation(run),
+        **_epochs_of(run),
         "aliases": run.promotion.aliases if run.promotion else (),
         "version": run.version,
         **others,
@@ -191,7 +200,6 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         weights_digest=training.weights_digest if training else None,
         choice=run.choice,
         privacy=training.privacy if training else None,
-        stopped_early=_stopped_early(run),
         seconds=round(time.perf_counter() - run.started, 3),
         links=links(run),
         **fields,
@@ -248,15 +256,15 @@ def _of_evaluation(run: Run) -> dict[str, Any]:
     return fields
 
 
-def _stopped_early(run: Run) -> StoppedEarly | None:
+def _epochs_of(run: Run) -> dict[str, Any]:
+    """Where a training ended, or which epoch it kept, if either is not the last."""
     metrics = run.training.metrics if run.training else {}
-    if "stopped_epoch" not in metrics:
-        return None
-    return StoppedEarly(
-        epoch=int(metrics["stopped_epoch"]),
-        best_epoch=int(metrics["best_epoch"]),
-        epochs=run.spec.training.epochs,
-    )
+    epochs = run.spec.training.epochs
+    best = int(metrics.get("best_epoch", epochs))
+    if stopped := int(metrics.get("stopped_epoch", 0)):
+        ended = StoppedEarly(epoch=stopped, best_epoch=best, epochs=epochs)
+        return {"stopped_early": ended}
+    return {"kept_epoch": KeptEpoch(epoch=best, epochs=epochs)} if best < epochs else {}
 
 
 def _of_data(

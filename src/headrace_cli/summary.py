@@ -54,6 +54,11 @@ def show_summary(summary: Summary, settings: Settings) -> None:
             f"  stopped early: after epoch {stopped.epoch} of {stopped.epochs}; "
             f"the model has the weights of epoch {stopped.best_epoch}"
         )
+    if kept := summary.kept_epoch:
+        show_text(
+            f"  kept: epoch {kept.epoch} of {kept.epochs}, which has the lowest "
+            "validation loss"
+        )
     if summary.metrics:
         learned = task(summary.task)
         show_text(f"  {learned.answers.figures(summary.metrics)}", style="bold")

@@ -5,11 +5,12 @@ import logging
 import pytest
 
 from headrace.errors import UsageError
+from headrace.records import TrainingRecord
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace_cli.summary import show_summary
 from headrace_flows.run import Run
-from headrace_flows.summary import Summary, failed
+from headrace_flows.summary import Summary, _epochs_of, failed
 from headrace_ops.live import mlflow_page
 
 
@@ -135,6 +136,33 @@ def test_an_early_stop_is_said_with_its_epochs(tmp_path, capsys):
     line = "  stopped early: after epoch 55 of 200; the model has the weights of "
     assert f"{line}epoch 35" in printed
     assert not [one for one in _printed(tmp_path, capsys) if "stopped" in one]
+
+
+def test_an_earlier_epoch_that_is_kept_is_said(tmp_path, capsys):
+    kept = {"epoch": 12, "epochs": 20}
+    printed = _printed(tmp_path, capsys, kept_epoch=kept)
+    line = "  kept: epoch 12 of 20, which has the lowest validation loss"
+    assert line in printed
+
+
+@pytest.mark.parametrize(
+    ("metrics", "kept"),
+    [
+        ({"best_epoch": 2.0}, {"epoch": 2, "epochs": 3}),
+        ({"best_epoch": 3.0}, None),
+        ({"best_epoch": 1.0, "stopped_epoch": 2.0}, None),
+        ({}, None),
+    ],
+)
+def test_the_last_epoch_and_that_of_an_early_stop_are_not_said_twice(
+    settings, project, metrics, kept
+):
+    folder = project / "pipelines" / "blobs"
+    run = Run(load_spec(folder), folder, settings)
+    run.training = TrainingRecord.model_construct(metrics=metrics)
+    found = {name: one.model_dump() for name, one in _epochs_of(run).items()}
+    assert found.get("kept_epoch") == kept
+    assert ("stopped_early" in found) == ("stopped_epoch" in metrics)
 
 
 def test_the_gates_that_a_first_run_supports_are_said_with_the_command(
