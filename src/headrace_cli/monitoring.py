@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from headrace.errors import UsageError
-from headrace.signs import as_score
+from headrace.signs import as_score, number_of
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_table, show_text
 from headrace_cli.pipelines import DATA, column
@@ -121,7 +121,9 @@ def _show(record: MonitorRecord) -> None:
         "not decoded": window.failed,
     }
     others = "".join(f", {count:,} {why}" for why, count in left_out.items() if count)
-    show_text(f"  window: {window.items:,} items of {window.source}{others}")
+    show_text(
+        f"  window: {number_of(window.items, 'items')} of {window.source}{others}"
+    )
     if record.drifted:
         rows = [
             (
@@ -163,8 +165,9 @@ def _performance(record: MonitorRecord) -> list[Any]:
         ]
     if labelled is not None:
         lines.append(
-            f"{score} by {labelled.labels:,} labels {_shown(labelled, 'score')}, "
-            f"bound {as_score(labelled.bound)}, {labelled.origin}"
+            f"{score} by {number_of(labelled.labels, 'labels')} "
+            f"{_shown(labelled, 'score')}, bound {as_score(labelled.bound)}, "
+            f"{labelled.origin}"
         )
     for version, share in record.shadows.items():
         lines.append(

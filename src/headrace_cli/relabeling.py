@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from headrace.errors import UsageError
+from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared
 from headrace_cli.pipelines import PipelineArgument
 
@@ -52,7 +53,7 @@ def relabel(
     if withdraw or apply is not None:
         if apply is not None:
             applied = relabeling.apply_review(name, apply, settings)
-            reason = f"the next run corrects {applied.corrected:,} labels"
+            reason = f"the next run corrects {number_of(applied.corrected, 'labels')}"
         else:
             applied = relabeling.withdraw(name, settings)
             reason = "all corrections are withdrawn, from the next run on"

@@ -14,7 +14,7 @@ from typer import Option
 
 from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
-from headrace.signs import as_score
+from headrace.signs import as_score, number_of
 from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
 from headrace_cli.pipelines import DataOption, PipelineArgument
 from headrace_cli.summary import show_summary
@@ -119,7 +119,8 @@ def _show_trials(value: dict[str, Any]) -> None:
     counts = ", ".join(f"{number[state]} {state}" for state in states)
     fitting = sum(trial["fit_seconds"] for trial in trials)
     show_text(
-        f"\n[bold]{len(trials)} trials[/]: {counts}; {fitting:.1f} s of fitting",
+        f"\n[bold]{number_of(len(trials), 'trials')}[/]: {counts}; "
+        f"{fitting:.1f} s of fitting",
         markup=True,
     )
     completed = [trial for trial in trials if trial["state"] == "completed"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from typer import Argument, Option
 
 from headrace.serving.options import Options, flag_of, with_options
+from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
 
@@ -146,8 +147,8 @@ def bundle(
     answer(
         done.model_dump(mode="json"),
         f"{done.model} version {done.version} is in {done.output}\n"
-        f"{len(done.files)} files, {done.bytes / 1e6:.1f} MB; engines: {engines}; "
-        f"{by}\n"
+        f"{number_of(len(done.files), 'files')}, {done.bytes / 1e6:.1f} MB; "
+        f"engines: {engines}; {by}\n"
         f"sha256 {done.sha256}\n"
         f"check it anywhere: headrace verify {output}",
     )

@@ -97,7 +97,9 @@ def _show_verification(result: Verification) -> None:
     for kind, count in result.collected.items():
         show_text(f"  collected by headrace gc: {number_of(count, kind)}")
     for split, count in result.forgotten.items():
-        show_text(f"  forgotten by headrace forget: {count:,} {split} rows")
+        show_text(
+            f"  forgotten by headrace forget: {number_of(count, f'{split} rows')}"
+        )
     show_doubts(result.warnings)
 
 

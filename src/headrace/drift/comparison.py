@@ -13,6 +13,7 @@ from headrace.drift.profile import Profile
 from headrace.drift.samples import Result, holm, same_distribution, same_shares
 from headrace.drift.windows import Window
 from headrace.records import Record
+from headrace.signs import number_of
 from headrace.tasks.forms import some
 
 ALPHA = 0.05
@@ -82,9 +83,9 @@ class Comparison(Record):
     def in_words(self) -> str:
         """One sentence, such as for a terminal."""
         if not self.tests:
-            return (
-                f"{self.items:,} items are too few to test; {FEWEST_ITEMS} are needed"
-            )
+            items = number_of(self.items, "items")
+            verb = "is" if self.items == 1 else "are"
+            return f"{items} {verb} too few to test; {FEWEST_ITEMS} are needed"
         parts = []
         for subject in ("inputs", "answers"):
             drifted = self.drifted(subject)
@@ -93,7 +94,7 @@ class Comparison(Record):
                 f"{self.severity(subject)} drift ({names})" if drifted else "no drift"
             )
             parts.append(f"{subject}: {drift}")
-        return f"{', '.join(parts)} in {self.items:,} items"
+        return f"{', '.join(parts)} in {number_of(self.items, 'items')}"
 
 
 def severity_of(effect: float) -> Severity:

@@ -26,6 +26,7 @@ from headrace.drift.distances import ks_distance
 from headrace.drift.profile import Profile, ProfileFacts, Rung
 from headrace.drift.windows import Window
 from headrace.records import Record
+from headrace.signs import number_of
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 
@@ -143,7 +144,8 @@ def estimate(
     if reference.expected is None or answered.expected is None:
         return _without(result, "this task has no estimate without labels")
     if len(window) < FEWEST_ROWS:
-        reason = f"{len(window):,} items are too few; {FEWEST_ROWS} are needed"
+        count, verb = len(window), "is" if len(window) == 1 else "are"
+        reason = f"{number_of(count, 'items')} {verb} too few; {FEWEST_ROWS} are needed"
         return result.model_copy(update={"reason": reason})
     if distance > result.limit:
         far = f"the answers lie {distance:.2f} from the reference"

@@ -23,6 +23,7 @@ from headrace.planning.results import in_store
 from headrace.progress import Progress
 from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.stages import ingredients
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import open_data
@@ -170,9 +171,10 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
             snapshot = snapshot.model_copy(update={"manifest_sha256": sha256})
             check_snapshot(snapshot)
             if forgotten := sum(forgotten_of(snapshot).values()):
+                verb = "was" if forgotten == 1 else "were"
                 raise UsageError(
-                    f"{forgotten:,} rows of the run's data were forgotten since: its "
-                    "weights cannot be made again.",
+                    f"{number_of(forgotten, 'rows')} of the run's data {verb} "
+                    "forgotten since: its weights cannot be made again.",
                     f"Train anew: headrace run {recorded.spec.name}",
                 )
     except (FileNotFoundError, IntegrityError) as error:

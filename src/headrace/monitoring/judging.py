@@ -159,8 +159,9 @@ def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judg
     if evidence is not None and evidence.lost:
         status = "degraded"
         reason = (
-            f"by {evidence.labels:,} labels the score is {as_score(evidence.score)}: "
-            f"worse than {as_score(bound.value)}, {bound.origin}"
+            f"by {number_of(evidence.labels, 'labels')} the score is "
+            f"{as_score(evidence.score)}: worse than {as_score(bound.value)}, "
+            f"{bound.origin}"
         )
     lost = status == "degraded"
     return Judgement(comparison, nothing, evidence, status, reason, None, lost)

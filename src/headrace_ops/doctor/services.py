@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from headrace.settings import Settings, variable
+from headrace.signs import number_of
 from headrace.state import hosts
 from headrace.state.logins import login_of
 from headrace_ops import environment, live
@@ -57,7 +58,9 @@ def _check_chain(url: str) -> Iterator[DoctorCheck]:
         fix = "Restore the ledger from a backup, and check who can write to it."
         yield wrong(name, problem, fix)
     else:
-        yield ok(name, f"{report.rows:,} rows, last link {report.head[:16]}")
+        yield ok(
+            name, f"{number_of(report.rows, 'rows')}, last link {report.head[:16]}"
+        )
 
 
 def check_database(name: str, url: str, settings: Settings) -> Iterator[DoctorCheck]:

@@ -232,7 +232,7 @@ def test_a_run_on_such_data_is_not_said_to_be_reproducible(many, item):
     many.home.headrace(*forget(item))
     answer = many.home.headrace("reproduce", "blobs/4", "--json")
     assert answer.exit_code == 2
-    assert "1 rows of the run's data were forgotten" in answer.json["reason"]
+    assert "1 row of the run's data was forgotten" in answer.json["reason"]
 
 
 def test_the_tombstone_does_not_reveal_the_item(many, item):

@@ -32,6 +32,7 @@ from headrace.records import (
     SnapshotRecord,
 )
 from headrace.settings import DEFAULT_ITEM_BYTES, Settings
+from headrace.signs import number_of
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
 from headrace.stages.ingestion.keys import keys_of
@@ -135,10 +136,10 @@ def _limited(record: SnapshotRecord, count: int, settings: Settings) -> Snapshot
         return record
     limit, default = settings.max_item_bytes, DEFAULT_ITEM_BYTES
     message = (
-        f"HEADRACE_MAX_ITEM_BYTES is {limit:,}, which decides on {count:,} items: by "
-        f"default, those of up to {default:,} bytes are taken. Runs on this data are "
-        "experiments, unless the pipeline's file states the limit as "
-        "data.max_item_bytes."
+        f"HEADRACE_MAX_ITEM_BYTES is {limit:,}, which decides on "
+        f"{number_of(count, 'items')}: by default, those of up to {default:,} bytes "
+        "are taken. Runs on this data are experiments, unless the pipeline's file "
+        "states the limit as data.max_item_bytes."
     )
     finding = Finding(check="limit", count=count, message=message)
     findings = *record.findings, finding
@@ -148,7 +149,9 @@ def _limited(record: SnapshotRecord, count: int, settings: Settings) -> Snapshot
 
 def _corrected(corrections: Corrections, count: int) -> str:
     """The note on corrected labels."""
-    note = f"{count:,} labels were corrected (corrections {corrections.digest[:16]})"
+    verb = "was" if count == 1 else "were"
+    note = f"{number_of(count, 'labels')} {verb} corrected "
+    note += f"(corrections {corrections.digest[:16]})"
     if unused := len(corrections.rows) - count:
         note += f"; {max(unused, 0):,} corrections are of items that are not there"
     return note

@@ -18,6 +18,7 @@ from headrace.records import (
     SnapshotRecord,
 )
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.spec import PipelineSpec
 from headrace.stages.validation import dataset, suite
 from headrace.stages.validation.checks import (
@@ -224,21 +225,23 @@ def _too_many(case: Case) -> str:
     limit = case.spec.data.quarantine_limit
     head = (
         f"{count:,} of {total:,} rows ({count / total:.1%}) would be set "
-        f"aside; data.quarantine_limit is {limit:.1%}, {int(limit * total):,} rows"
+        f"aside; data.quarantine_limit is {limit:.1%}, "
+        f"{number_of(int(limit * total), 'rows')}"
     )
     kinds = [(c, k) for c, of in case.quarantine.kinds.items() for k in of.values()]
     kinds.sort(key=lambda pair: -pair[1].count)
     lines = [f"    {check}: {_kind(kind)}" for check, kind in kinds[:_KINDS_SHOWN]]
     if len(kinds) > _KINDS_SHOWN:
-        lines.append(f"    and for {len(kinds) - _KINDS_SHOWN:,} more reasons")
+        lines.append(
+            f"    and for {number_of(len(kinds) - _KINDS_SHOWN, 'more reasons')}"
+        )
     return "\n".join([head, *lines])
 
 
 def _kind(kind: Kind) -> str:
-    noun = "row" if kind.count == 1 else "rows"
     names = _some(kind.names, kind.count)
     instance = "for instance " if kind.varies else ""
-    return f"{kind.count:,} {noun}: {names}: {instance}{kind.reason}"
+    return f"{number_of(kind.count, 'rows')}: {names}: {instance}{kind.reason}"
 
 
 def findings_of(case: Case, at_ingestion: Iterable[Finding]) -> list[Finding]:
@@ -297,8 +300,7 @@ def _warning(case: Case, outcome: CheckResult) -> Finding:
         message = f"{_call(check)}: {_observed(outcome)}"
     elif len(outcome.rows):
         names = case.items.pick(outcome.rows[:EXAMPLES], ["name"])["name"].tolist()
-        rows = "1 row" if count == 1 else f"{count:,} rows"
-        message = f"{rows}: {_some(names, count)}: {check.reason}"
+        message = f"{number_of(count, 'rows')}: {_some(names, count)}: {check.reason}"
     else:
         message = f"{check.reason} ({_observed(outcome)})"
     return Finding(check=check.name, split=check.split, count=count, message=message)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from headrace.errors import Refusal
 from headrace.records import Finding
+from headrace.signs import number_of
 from headrace.tasks.forms import Counts, natural_order, some
 
 STANDARD_ERRORS = 3
@@ -69,7 +70,9 @@ class ClassCounts:
         """Classes that cannot be read, and too few test rows."""
         if self.unreadable:
             message = "these classes are left out, as none of their rows can be read: "
-            rows_of = [f"{c!r} ({rows:,} rows)" for c, rows in self.unreadable.items()]
+            rows_of = [
+                f"{c!r} ({number_of(n, 'rows')})" for c, n in self.unreadable.items()
+            ]
             message += some(rows_of, _SHOWN)
             yield Finding(check="classes", count=len(rows_of), message=message)
         rows, (label, share) = self.rows("test"), self.majority

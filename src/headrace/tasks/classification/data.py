@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
 from headrace.records import DataDescription, Finding
+from headrace.signs import number_of
 from headrace.spec import DataSpec
 from headrace.spec.tables import plain_label
 from headrace.tasks import Labels
@@ -87,7 +88,7 @@ def _notes(labels: Counter[str]) -> Iterator[str]:
 
 def _rows(labels: Counter[str], some: list[str]) -> str:
     count = sum(labels[label] for label in some)
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return number_of(count, "rows")
 
 
 def _findings(labels: Counter[str]) -> Iterator[Finding]:

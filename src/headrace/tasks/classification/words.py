@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.records import DataDescription, Metrics
-from headrace.signs import as_score
+from headrace.signs import as_score, number_of
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.classification.classes import find_classes
 from headrace.tasks.forms import (
@@ -130,7 +130,7 @@ def rows_in_words(rows: int) -> str:
     """The number of rows of a class that is left out."""
     if not rows:
         return "no row that can be read"
-    return f"{rows:,} {'row' if rows == 1 else 'rows'} in all"
+    return f"{number_of(rows, 'rows')} in all"
 
 
 class ClassSurvey(Surveyor):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Metrics
+from headrace.signs import number_of
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure
 from headrace.tasks.generation.gates import ORDER
@@ -164,7 +165,7 @@ class DocumentSurvey(Surveyor):
         """The number of documents, and gates that need no figure from the user."""
         rows = {split: labels[split, ""] for split in ("train", "test")}
         if items < LEAST_DOCUMENTS or not all(rows.values()):
-            documents = f"{items:,} different document{'s' * (items != 1)}"
+            documents = number_of(items, "different documents")
             raise Refusal(
                 f"{source} has {documents}; at least {LEAST_DOCUMENTS} are needed, "
                 f"some of them to test on.",

@@ -15,6 +15,7 @@ from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.models.backbones import images, sounds
 from headrace.records import DataDescription
+from headrace.signs import number_of
 from headrace.spec.pipeline import COMMON_GATES, family_yields
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
@@ -216,7 +217,7 @@ def _hint(fewest: int, unfit: Sequence[str]) -> str:
     """
     none = f"; none in the store fits: {', '.join(unfit)}" if unfit else ""
     return (
-        f"the rarest label has {fewest:,} rows; with fewer than {FEW_OF_A_CLASS}, a "
-        "pretrained backbone is usually better: bring one with `headrace backbone add "
-        f"NAME SOURCE`, and write the pipeline anew{none}"
+        f"the rarest label has {number_of(fewest, 'rows')}; with fewer than "
+        f"{FEW_OF_A_CLASS}, a pretrained backbone is usually better: bring one with "
+        f"`headrace backbone add NAME SOURCE`, and write the pipeline anew{none}"
     )

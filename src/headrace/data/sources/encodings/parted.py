@@ -8,6 +8,7 @@ from dataclasses import replace
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source, rows_at_once
 from headrace.media.text.files import as_utf_8
+from headrace.signs import number_of
 
 
 def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:
@@ -42,8 +43,8 @@ def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[
             "Mend data.separator, or leave it out.",
         )
     source.notes.append(
-        f"{texts:,} {'text' if texts == 1 else 'texts'} parted at {separator!r} into "
-        f"{documents:,} documents."
+        f"{number_of(texts, 'texts')} parted at {separator!r} into "
+        f"{number_of(documents, 'documents')}."
     )
 
 

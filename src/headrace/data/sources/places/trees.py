@@ -18,6 +18,7 @@ _TABLE = re.compile(
     rf"({'|'.join(map(re.escape, SUFFIXES))})(\.gz|\.bz2|\.xz)*\Z", re.ASCII | re.I
 )
 _NAME_LIMIT = 1024
+_NOT_USED = ("file was not used", "files were not used")
 _NOTE = re.compile(
     r"\.(md|rst|txt)$"
     r"|(^|/)(licen[cs]e|notice|readme|source)([^./]*|[^/]*\.(html?|pdf))$"
@@ -134,16 +135,20 @@ def is_item(name: str, medium: str) -> bool:
 def ignored_files(where: str, names: Sequence[str], medium: str = "") -> list[Finding]:
     """A finding for unused files, except notes such as a README."""
     unused = [name for name in names if not is_note(name, medium)]
-    return name_findings("ignored_files", where, "files were not used", unused)
+    return name_findings("ignored_files", where, _NOT_USED, unused)
 
 
 def name_findings(
-    check: str, where: str, what: str, names: Sequence[str]
+    check: str, where: str, what: tuple[str, str], names: Sequence[str]
 ) -> list[Finding]:
-    """A finding on some names in ``where``; empty for no names."""
+    """A finding on some names in ``where``; empty for no names.
+
+    Args:
+        what: is found, in words, of one name and of several.
+    """
     if not names:
         return []
-    message = f"{where}: {len(names):,} {what}, such as {names[0]}."
+    message = f"{where}: {len(names):,} {what[len(names) > 1]}, such as {names[0]}."
     return [Finding(check=check, count=len(names), message=message)]
 
 

@@ -160,7 +160,7 @@ def _open_local(path: Path, uri: str, settings: Settings) -> File | FileTree:
             files.facts[name] = size
             total += size
             check_limits(uri, len(files), total, settings)
-    what = "links or special files not followed"
+    what = ("link or special file not followed", "links or special files not followed")
     return FileTree(uri, files, name_findings("links_ignored", uri, what, skipped))
 
 

@@ -48,6 +48,13 @@ _TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 # With more tables, they are no metadata, but for example one beside each file.
 _MAX_TABLES = 20
 _JSON = ".json"  # what describes a data set is often beside it
+# Of one and of several.
+_MISSING = ("row names a file that is not there", "rows name files that are not there")
+_ELSEWHERE = (
+    "row names a folder without its file; the one file of that name was taken",
+    "rows name a folder without their file; the one file of that name was taken",
+)
+_UNLISTED = ("file is in no row of a table", "files are in no row of a table")
 _MISNAMED = "Put the files beside the table, or correct their names in it."
 
 
@@ -218,13 +225,10 @@ def _read_files(
         for name in index.places
         if name not in listed and is_item(name, reading.medium)
     ]
-    what = "rows name files that are not there"
-    source.findings += name_findings("missing_files", where, what, missing)
+    source.findings += name_findings("missing_files", where, _MISSING, missing)
     elsewhere = [f"{row.name}: {row.path}" for row in rows if _is_elsewhere(row)]
-    what = "rows name a folder without their file; the one file of that name was taken"
-    source.findings += name_findings("files_elsewhere", where, what, elsewhere)
-    what = "files are in no row of a table"
-    source.findings += name_findings("unlisted_files", where, what, unlisted)
+    source.findings += name_findings("files_elsewhere", where, _ELSEWHERE, elsewhere)
+    source.findings += name_findings("unlisted_files", where, _UNLISTED, unlisted)
     taken = [row for row in rows if row.is_taken]
     tables.check_taken(reading, len(rows), len(taken), where)
     # By split, then by the place of the file, which suits archives.
