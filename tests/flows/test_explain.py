@@ -172,7 +172,8 @@ def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
     reason = answer.json["reason"]
     assert reason.startswith("Not explained: maps were not checked, ")
     assert "`headrace explain blobs --check` does it" in reason
-    assert reason.endswith(". With --unchecked it is explained all the same.")
+    assert ". With --unchecked it is explained all the same. " in reason
+    assert reason.endswith(f"{output} was not written.")
     assert answer.json["parts"] == []
     assert answer.json["answer"]["label"] == "1"
     assert not output.exists()
