@@ -19,6 +19,7 @@ import psutil
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
+from headrace.state.processes import listening_at
 from headrace_ops import environment, guard, live, postgres, run_server, servers
 from headrace_ops.servers import Service
 
@@ -231,7 +232,11 @@ def _servers(
         key = environment.CONFIGURED.get(name, "")
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
-            port = live.free_port(ports[name], host)
+            usual = ports[name]
+            port = live.free_port(usual, host)
+            if usual and port != usual:
+                taken = f"port {usual} is taken by {listening_at(usual)}"
+                log.info("%s: %s has port %d", taken, name, port)
             services.append(start(settings, host, port))
             links[name] = services[-1].link
         elif not live.answers(links[name] + servers.HEALTH[name], 10):

@@ -17,7 +17,7 @@ from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_ops import guard, live
 from headrace_ops.servers import Service
-from headrace_ops.supervisor import Supervisor, page_links
+from headrace_ops.supervisor import Supervisor, _servers, page_links
 
 WORKS = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} ');"
 
@@ -300,3 +300,21 @@ def test_the_links_log_in_and_open_the_runs(tmp_path, monkeypatch):
         **{"prefect": "next=/runs", "mlflow": "next=/headrace/runs"},
         "headrace": "",
     }
+
+
+def test_a_usual_port_that_is_taken_is_told_with_who_has_it(
+    tmp_path, monkeypatch, caplog
+):
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        port = another.getsockname()[1]
+        usual = {"prefect": 0, "mlflow": 0, "headrace": port}
+        with caplog.at_level("INFO", logger="headrace"):
+            links, _ = _servers(
+                Settings(project=tmp_path, home=tmp_path), "127.0.0.1", usual
+            )
+    assert not links["headrace"].endswith(f":{port}")
+    (told,) = caplog.messages
+    assert told.startswith(f"port {port} is taken by ") and str(os.getpid()) in told
+    assert told.endswith(f": headrace has port {links['headrace'].rpartition(':')[2]}")

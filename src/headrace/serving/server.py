@@ -23,6 +23,7 @@ import uvicorn
 
 from headrace.errors import DependencyError, UsageError
 from headrace.serving.connections import CONNECTIONS_LIMIT, HttpConnection
+from headrace.state.processes import listening_at
 
 if TYPE_CHECKING:
     from headrace.serving.app import App
@@ -62,8 +63,9 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:  # the name may be none
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise DependencyError(
-                f"Port {port} of {host} is taken by another program.",
-                "End it, or choose another one with --port; 0 takes any that is free.",
+                f"Port {port} of {host} is taken by {listening_at(port)}.",
+                "Use what answers there, or end it, or choose another port with "
+                "--port; 0 takes any that is free.",
             ) from None
         raise UsageError(
             f"The server cannot listen on {host}, port {port}: "

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import socket
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import psutil
 
 _ROOT_NAMESPACE = "pid:[4026531836]"  # outside of containers, on every Linux
 
@@ -55,6 +59,28 @@ def has_ended(identity: str) -> bool:
     """Whether a text identifies a process of this host that has ended."""
     process = Process.parse(identity)
     return process is not None and process.condition == "gone"
+
+
+def listening_at(port: int) -> str:
+    """The process that listens at a port of this machine, in words."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            is_there = connection.status == psutil.CONN_LISTEN
+            if is_there and connection.laddr.port == port and connection.pid:
+                return _in_words(psutil.Process(connection.pid))
+    return "another program"  # that of another user
+
+
+def _in_words(process: psutil.Process) -> str:
+    """A process; the command of ours that it is or belongs to, and in which folder."""
+    for one in (process, *process.parents()):
+        words = one.cmdline()
+        for name, command in itertools.pairwise(words[:5]):
+            if Path(name).name in {"headrace", "headrace_cli"}:
+                return f"`headrace {command}` in {one.cwd()} (process {one.pid})"
+    return f"{process.name()} (process {process.pid})"
 
 
 def this_process() -> Process:

@@ -1,6 +1,8 @@
 """What runs beside the answering versions starts without touching the server."""
 
 import fcntl
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,10 +12,12 @@ import psutil
 import pytest
 from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 
+from headrace.errors import DependencyError
 from headrace.models.engines import building, stored
 from headrace.serving.log import MODULE
 from headrace.serving.metrics import Metrics
 from headrace.serving.observing import Companions, Observing
+from headrace.serving.server import listen
 from headrace.serving.starting import (
     description_of,
     open_alone,
@@ -115,3 +119,12 @@ def test_the_first_explanation_of_a_text_is_given_without_pandas():
         check=False,
     )
     assert done.stdout == "200\n", done.stderr
+
+
+def test_a_taken_port_is_refused_with_who_has_it():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        who = rf"Port {port} of 127\.0\.0\.1 is taken by .*\(process {os.getpid()}\)"
+        with pytest.raises(DependencyError, match=who) as refused:
+            listen("127.0.0.1", port)
+        assert "--port" in refused.value.action

@@ -1,14 +1,16 @@
 """A process is known by what no other has: its host, its id there and its start."""
 
+import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
 from headrace.state import processes
-from headrace.state.processes import Process, this_process
+from headrace.state.processes import Process, listening_at, this_process
 
 
 @pytest.fixture
@@ -72,3 +74,21 @@ def test_a_machine_of_the_same_name_is_another_host(monkeypatch):
 
 def test_nothing_is_known_of_another_host():
     assert this_process()._replace(host="elsewhere").condition == "unknown"
+
+
+def test_who_listens_at_a_port_is_named_and_our_own_commands_by_their_words(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert f"(process {os.getpid()})" in listening_at(port)
+    assert listening_at(port) == "another program"
+    code = "import socket, sys; s = socket.create_server(('127.0.0.1', 0));"
+    code += "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    script = tmp_path / "headrace"
+    script.write_text(code)
+    command = [sys.executable, str(script), "serve", "digits"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as ours:
+        port = int(ours.stdout.readline())
+        words = f"`headrace serve` in {tmp_path} (process {ours.pid})"
+        assert listening_at(port) == words
+        ours.stdin.close()
