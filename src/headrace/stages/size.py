@@ -6,8 +6,8 @@ import math
 
 from headrace.records import TrainingRecord
 
-# About three seconds of processors for the dense network of the packaged digits.
-SMALL = 5e10
+# About ten seconds of processors for the check of a dense network's explanations.
+SMALL = 8e10
 
 
 def size_of(training: TrainingRecord, rows: int, epochs: int) -> float:
