@@ -16,6 +16,14 @@ from headrace.media.interface import Medium
 from headrace.records import DataDescription, Form
 from headrace.settings import Settings
 
+_ADVICE = {  # by the check that an item failed
+    "size": "Resize it to that, or set data.resize in the pipeline file and run it "
+    "again: then any size is taken.",
+    "channels": "Convert it to grey.",
+    "decode": "Look whether other programs open it, or save it in another format.",
+    "too_long": "Cut it into shorter ones.",
+    "empty": "Give one with something in it.",
+}
 _FREE_BYTES = 64 * 2**20  # that a file may decode to, however small it is
 
 
@@ -43,10 +51,16 @@ def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
     if isinstance(decoded, Problem):
         raise InputError(
             f"The item cannot be used: {decoded.check}: {decoded.reason}.",
-            "Give one such as those that the model was trained on.",
+            advice_on(decoded),
         )
     raw: Payload = module.raw(decoded)[0]
     return raw
+
+
+def advice_on(problem: Problem) -> str:
+    """What to do about an item that cannot be used."""
+    other = "Give one such as those that the model was trained on."
+    return _ADVICE.get(problem.check, other)
 
 
 def decode_one(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.data.decoding import Limits
-from headrace.data.preparing import decode_one, fit_one
+from headrace.data.preparing import advice_on, decode_one, fit_one
 from headrace.media.forms import Problem
 from headrace.serving.long_json import SHORT_BYTES, check_values
 from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded
@@ -140,7 +140,8 @@ class PlainReader:
             raise HttpError(
                 422,
                 f"The body has {len(body):,} bytes; an item of {sides} "
-                f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}.",
+                f"{self._medium.UNITS} has {self._bytes:,}, of {self._dtype}. "
+                f"Send these, or a file with its Content-Type: {self.types[0]}.",
             )
         payload = np.frombuffer(body, self._dtype).reshape(self._shape)
         return payload, self._questions.raw(payload)
@@ -149,13 +150,13 @@ class PlainReader:
         """The item in a file."""
         item = decode_one(body, self._medium, self._form, self._limits)
         if isinstance(item, Problem):
-            raise HttpError(422, f"{item.check}: {item.reason}.")
+            raise _refused(item)
         return item
 
     def _fitted(self, item: Payload) -> tuple[Payload, Payload]:
         payload = self._in_shape(item)
         if isinstance(payload, Problem):
-            raise HttpError(422, f"{payload.check}: {payload.reason}.")
+            raise _refused(payload)
         raw = self._questions.raw(payload)
         return payload, self._questions.check_input(raw, self._data)
 
@@ -164,6 +165,11 @@ class PlainReader:
         if self._parts is not None:
             return self._parts(item, self._data)
         return fit_one(item, self._medium, self._data.shape)
+
+
+def _refused(problem: Problem) -> HttpError:
+    advice = advice_on(problem)
+    return HttpError(422, f"{problem.check}: {problem.reason}. {advice}")
 
 
 def _is_of(kind: str, taken: str) -> bool:

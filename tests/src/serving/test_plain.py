@@ -1,6 +1,7 @@
 """The plain route: what people have becomes an item, or is refused."""
 
 import io
+import re
 import wave
 
 import httpx
@@ -369,3 +370,25 @@ def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states():
         .predict(file, "image/png")
         .json["error"]
     )
+
+
+@pytest.mark.parametrize(
+    ("description", "body", "kind", "words"),
+    [
+        (IMAGE, picture(np.zeros((9, 9), np.uint8)), "image/png", "4 x 4.*Resize it"),
+        (IMAGE, bytes(2), RAW, "has 16, of uint8. Send these, or a file.*image/"),
+        (
+            IMAGE,
+            picture(np.full((4, 4, 3), [9, 100, 3], np.uint8)),
+            "image/png",
+            "1 channel.*Convert it to grey",
+        ),
+        (IMAGE, b"hello", "image/png", "not one of PNG.*other programs"),
+        (AUDIO, sound(np.zeros(700_000, np.int16), 1000), "audio/wav", "600 s.*Cut it"),
+        (TEXT, b" ", "text/plain", "it is empty. Give one with something"),
+    ],
+)
+def test_a_refusal_says_what_to_do(description, body, kind, words):
+    reply = Site(serving(description)).predict(body, kind)
+    assert reply.status == 422
+    assert re.search(words, reply.json["error"]), reply.json["error"]
