@@ -238,6 +238,24 @@ def test_who_changes_a_row_is_found_out(
     assert re.search(problem, report.problem), report.problem
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("to_version", 1, ENTRY),
+        ("model_digest", "e", "kind = 'version' AND subject = '2'"),
+        f"UPDATE events SET digest = 'f' WHERE {ENTRY}",
+    ],
+)
+def test_a_champion_whose_row_was_edited_is_not_believed(ledger, url, edit):  # noqa: F811
+    assert ledger.find("digits").version == 2
+    statement = edit if isinstance(edit, str) else setting(url, *edit)
+    without_triggers(url, statement)
+    for name in ("digits", "digits@champion", "digits/2"):
+        with pytest.raises(IntegrityError, match=r"digits/2.* was changed") as refused:
+            ledger.find(name)
+        assert "headrace repair digits" in refused.value.action
+
+
 def test_triggers_that_are_gone_are_missed(ledger, url):  # noqa: F811
     if url.startswith("sqlite"):
         run(url, 'DROP TRIGGER "events_no_delete"')

@@ -40,8 +40,9 @@ from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking.connection import tracking_errors
 
 _MEND_CHAIN = (
-    "Somebody has written to the ledger's database. Restore it from a backup, and "
-    "change who may write there."
+    "Somebody has written to the ledger's database. `headrace repair MODEL` puts back "
+    "what the store has a copy of. Restore it from a backup where that does not help, "
+    "and change who may write there."
 )
 _MEND_SIGNED = (
     "Find out who has written to the ledger's database, and restore it from a backup. "

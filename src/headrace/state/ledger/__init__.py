@@ -90,8 +90,10 @@ class Ledger(Steps):
 
         Raises:
             NotFoundError: there is no such version.
+            IntegrityError: rows on the model were edited.
         """
         model, slash, number = name.partition("/")
+        self.require_written(model.partition("@")[0])
         if slash and number.isdecimal():
             return self.version(model, int(number))
         if slash and model in self.models():

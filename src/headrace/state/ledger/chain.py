@@ -14,6 +14,7 @@ from headrace.state.ledger.events import (
     EVENTS,
     OF_MODEL,
     SIGNATURES,
+    STANDING,
     Event,
     Key,
     Row,
@@ -183,23 +184,39 @@ def find_wrong_own(connection: sa.Connection, model: str, since: ChainReport) ->
         model: whose rows are read, those after the earlier check left out.
         since: the report of that check.
     """
-    before, number = EVENTS.alias(), EVENTS.c.number
-    query = sa.select(EVENTS, before.c.link.label("before")).outerjoin(
-        before, before.c.number == number - 1
-    )
-    own = EVENTS.c.kind.in_(OF_MODEL), EVENTS.c.model == model, number <= since.rows
+    own = EVENTS.c.kind.in_(OF_MODEL), EVENTS.c.number <= since.rows
     try:
-        rows = [*map(dict, connection.execute(query.where(*own)).mappings())]
+        rows = _rows_of(connection, model, *own)
     except _UNREADABLE:
         return walk(connection).problem
     digest = ""
-    for row in sorted(rows, key=itemgetter("number")):
+    for row in rows:
         if problem := find_problem(row, row["number"], row["before"] or ""):
             return problem
         digest = _after(digest, row["link"])
     if digest == since.models.get(model, ""):
         return ""
     return walk(connection).problem or f"rows of {model} are not those checked before"
+
+
+def find_wrong_standing(connection: sa.Connection, model: str) -> str:
+    """The first mismatch of the rows that say what a model's champion is, and was."""
+    try:
+        rows = _rows_of(connection, model, EVENTS.c.kind.in_(STANDING))
+    except _UNREADABLE:
+        return walk(connection).problem
+    problems = (find_problem(r, r["number"], r["before"] or "") for r in rows)
+    return next(filter(None, problems), "")
+
+
+def _rows_of(connection: sa.Connection, model: str, *where: Any) -> list[Row]:
+    """Rows of a model in their order, each with the link ``before``."""
+    before, number = EVENTS.alias(), EVENTS.c.number
+    query = sa.select(EVENTS, before.c.link.label("before")).outerjoin(
+        before, before.c.number == number - 1
+    )
+    rows = connection.execute(query.where(EVENTS.c.model == model, *where)).mappings()
+    return sorted(map(dict, rows), key=itemgetter("number"))
 
 
 def _after(digest: str, link: str) -> str:

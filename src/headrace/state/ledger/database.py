@@ -255,12 +255,18 @@ class Database:
             "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
         )
 
-    def damaged(self, what: str) -> IntegrityError:
-        """The error for a ledger that is not as Headrace has written it."""
+    def damaged(self, what: str, model: str = "") -> IntegrityError:
+        """The error for a ledger that is not as Headrace has written it.
+
+        Args:
+            model: whose rows can be read and may be in the store's copy.
+        """
+        mend = "Run `headrace verify` for details. Restore"
+        if model:
+            mend = f"Run `headrace repair {model}`. If it cannot, restore"
         return IntegrityError(
             f"The ledger {self.name} was damaged or changed: {what}.",
-            "Run `headrace verify` for details. Restore the ledger from a backup, and "
-            "check who can write to it.",
+            f"{mend} the ledger from a backup, and check who can write to it.",
         )
 
 

@@ -13,6 +13,7 @@ from headrace.state.ledger.chain import (
     Appender,
     ChainReport,
     find_wrong_own,
+    find_wrong_standing,
     glance,
     walk,
 )
@@ -78,6 +79,17 @@ class Journal:
         """The first mismatch of a model's rows; see `chain.find_wrong_own`."""
         with self._database.reading() as connection:
             return find_wrong_own(connection, model, since)
+
+    def require_written(self, model: str) -> None:
+        """Refuse a model whose versions or promotions are not as they were written.
+
+        Raises:
+            IntegrityError: names the row, and the command that repairs it.
+        """
+        with self._database.reading() as connection:
+            problem = find_wrong_standing(connection, model)
+        if problem:
+            raise self._database.damaged(problem, model)
 
     def is_long(self) -> bool:
         """Whether its chain is too long to be read for each look."""
