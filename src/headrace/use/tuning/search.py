@@ -96,6 +96,10 @@ def search(  # noqa: PLR0913, what is searched, and how
                 log.info("tune: the ranges have %s, so no more trials", points)
             with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
                 if parent[0] != study.run_id:
+                    if others := ", ".join(map(str, study.other_waves())):
+                        begun = f"the same search was begun with --wave {others}"
+                        told = f"{begun}; --wave {study.wave} begins another one"
+                        log.warning("tune: %s", told)
                     tracking.log_params(parent[0], _parameters(plan.spec, study))
                     tracking.log_snapshot(parent[0], pipeline, snapshot)
                     study.keep(run_id=parent[0])

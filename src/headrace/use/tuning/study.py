@@ -31,6 +31,7 @@ State = Literal["completed", "pruned", "failed"]
 DRAWS = 20
 LOSS = "val_loss"
 WAVE = 4
+_WAVES = 100  # that are looked for
 STARTUP_TRIALS = 5
 STARTUP_EPOCHS = 2  # pruned from the first one, 3 of 100 searches lost their best trial
 
@@ -118,20 +119,29 @@ class Study:
         self.wave = wave
         self._seed = seed
         self._own = own
-        ingredients = {
+        self._ingredients = {
             **ingredients,
             "search metric": metric.name,
             "search seed": str(seed),
             "search own": str(own),
-            "search wave": str(wave),
             **{f"search {d.key}": str(d) for d in space.dimensions},
         }
-        text = "\n".join(f"{k}={v}" for k, v in sorted(ingredients.items()))
-        self.name = hashlib.sha256(text.encode()).hexdigest()
+        self.name = self._name(wave)
         self._key = f"studies/{self.name}.json"
         self._progress = _Progress()
         self._trials: dict[int, Trial] = {}
         self.reload()
+
+    def _name(self, wave: int) -> str:
+        ingredients = sorted({**self._ingredients, "search wave": str(wave)}.items())
+        text = "\n".join(f"{name}={value}" for name, value in ingredients)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def other_waves(self) -> list[int]:
+        """The other waves with which the same search was begun, up to a limit."""
+        waves = {f"studies/{self._name(w)}.json": w for w in range(1, _WAVES + 1)}
+        begun = self.store.ledger.anchors(waves.keys() - {self._key})
+        return sorted(waves[key] for key in begun)
 
     def reload(self) -> None:
         """Read the state from the store again."""

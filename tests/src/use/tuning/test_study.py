@@ -239,3 +239,12 @@ sys.stdin.read()
         other.kill()
     with study.alone(settings):
         pass
+
+
+def test_a_search_that_was_begun_with_another_wave_is_known(settings):
+    first = a_study(settings, wave=4)
+    assert first.other_waves() == []
+    first.keep(run_id="a")
+    assert first.other_waves() == []
+    assert a_study(settings, wave=8).other_waves() == [4]
+    assert a_study(settings, OPTIMIZER, wave=8).other_waves() == []

@@ -152,6 +152,17 @@ def test_the_same_search_again_trains_nothing(search, monkeypatch):
     assert search(trials=2).trials == study.trials
 
 
+def test_a_search_with_another_wave_says_that_it_is_another_one(search, caplog):
+    search(trials=1)
+    search(trials=1)
+    assert "--wave" not in caplog.text
+    search(trials=1, wave=2)
+    told = "the same search was begun with --wave 4; --wave 2 begins another one"
+    assert f"tune: {told}" in caplog.messages
+    search(trials=2, wave=2)
+    assert caplog.text.count("--wave 2 begins") == 1
+
+
 def test_a_search_that_was_cut_off_goes_on_in_its_run(trained, search, around_fit):
     whole = search(trials=4)
     forget(trained)
