@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from headrace.errors import DependencyError, Refusal, UsageError
+from headrace import errors
+from headrace.errors import (
+    ContractError,
+    DependencyError,
+    Refusal,
+    SourceError,
+    UsageError,
+)
 from headrace.planning import Plan
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
@@ -95,6 +102,9 @@ class Here:
         headline = task_named(summary.get("task", DEFAULT_TASK)).headline
         return {
             **{name: summary.get(name) for name in _FIELDS},
+            **refused_for(
+                summary["status"], (summary.get("error") or {}).get("kind", "")
+            ),
             headline: (summary.get("metrics") or {}).get(headline),
             "exit_code": code if code >= 0 else DependencyError.exit_code,
         }
@@ -168,7 +178,7 @@ Runner: TypeAlias = Here | There
 
 
 def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
-    status = _status(ended.state)
+    status, error = _status(ended.state), error_in(ended.state)
     overrides = list(plan.law_on(plan.last.snapshot).overrides)
     outcome = {
         "status": status,
@@ -178,6 +188,7 @@ def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
         "seconds": round(ended.total_run_time.total_seconds(), 3),
         "experiment": bool(overrides),
         "overrides": overrides,
+        **refused_for(status, type(error).__name__ if error else ""),
     }
     if training := plan.last.training:
         name, ledger = plan.spec.name, plan.home.ledger
@@ -188,6 +199,22 @@ def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
             "weights_digest": training.weights_digest,
         }
     return outcome
+
+
+def refused_for(status: str, error: str) -> dict[str, str]:
+    """A field that says what a run was refused for, its data or its gates.
+
+    Args:
+        status: of the run.
+        error: the kind of the error that ended it; empty where its gates failed.
+    """
+    if status != "refused":
+        return {}
+    if not error:
+        return {"refused_for": "gates"}
+    kind = getattr(errors, error, Refusal)
+    is_data = issubclass(kind, (ContractError, SourceError))
+    return {"refused_for": "data"} if is_data else {}
 
 
 def _status(state: Any) -> str:

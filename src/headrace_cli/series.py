@@ -186,7 +186,7 @@ def backfill(  # noqa: PLR0913
     numbers = itertools.count(1)
 
     def report(outcome: dict[str, Any]) -> None:
-        result = f"{outcome['date']}: {outcome['status']}, {outcome['reason']}"
+        result = f"{outcome['date']}: {_how(outcome)}, {outcome['reason']}"
         progress.update(next(numbers), result)
 
     work = Backfill(tasks, settings, report)
@@ -262,7 +262,9 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
         for task in work.tasks
     ]
     counts = dict(Counter(run["status"] for run in runs))
-    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    states = ", ".join(
+        f"{n} {one}" for one, n in sorted(Counter(map(_how, runs)).items())
+    )
     skipped = sum(bool(run.get("skipped")) for run in runs)
     codes = {run.get("exit_code", 0) for run in runs}
     if is_interrupted:
@@ -281,10 +283,16 @@ def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int
     }, exit_code
 
 
+def _how(run: dict[str, Any]) -> str:
+    """How a run ended; of a refused one, also for what."""
+    refused_for = run.get("refused_for")
+    return f"refused for its {refused_for}" if refused_for else str(run["status"])
+
+
 def _show_backfill(value: dict[str, Any]) -> None:
     rows = []
     for run in value["runs"]:
-        status = run["status"] + (", before" if run.get("skipped") else "")
+        status = _how(run) + (", before" if run.get("skipped") else "")
         metrics = (v for k, v in run.items() if k.startswith("test_") and v is not None)
         result = ", ".join(as_score(metric) for metric in metrics)
         row = run["date"], status, run.get("version"), result, run.get("reason")

@@ -100,6 +100,24 @@ def test_what_is_done_is_not_done_again_and_one_failure_stops_no_other(
 
 
 @pytest.mark.integration
+def test_broken_data_and_a_weak_model_are_told_apart(
+    home, by_date, prefect_server, tmp_path
+):
+    (tmp_path / "2026-01-30.npz").write_bytes(b"PK no archive")
+    strict = (*QUICK[:3], "gates=[{name='size', threshold=0.000001}]")
+    days = ("--from", "2026-01-30", "--to", "2026-01-31")
+    command = ("backfill", "blobs", *days, "--set", by_date, *strict)
+    answer = home.headrace(*command, "--json")
+    assert answer.exit_code == 1, answer.err
+    runs = answer.json["runs"]
+    assert [run["refused_for"] for run in runs] == ["data", "gates"], runs
+    assert answer.json["counts"] == {"refused": 2}
+    told = "1 refused for its data, 1 refused for its gates; 0 of them"
+    assert told in answer.json["reason"]
+    assert "2026-01-30: refused for its data, " in answer.err
+
+
+@pytest.mark.integration
 def test_an_interrupted_one_goes_on_where_it_stopped(home, by_date, prefect_server):
     command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK, "--json")
     process = home.start(*command, PREFECT_API_URL=prefect_server)
