@@ -239,21 +239,32 @@ def test_who_changes_a_row_is_found_out(
 
 
 @pytest.mark.parametrize(
-    "edit",
+    ("edit", "names"),
     [
-        ("to_version", 1, ENTRY),
-        ("model_digest", "e", "kind = 'version' AND subject = '2'"),
-        f"UPDATE events SET digest = 'f' WHERE {ENTRY}",
+        (("to_version", 1, ENTRY), ("digits", "digits@champion")),
+        (
+            ("model_digest", "e", "kind = 'version' AND subject = '2'"),
+            ("digits", "digits/2"),
+        ),
+        (f"UPDATE events SET digest = 'f' WHERE {ENTRY}", ("digits",)),
     ],
 )
-def test_a_champion_whose_row_was_edited_is_not_believed(ledger, url, edit):  # noqa: F811
+def test_a_champion_whose_row_was_edited_is_not_believed(
+    ledger,
+    url,  # noqa: F811
+    edit,
+    names,
+):
     assert ledger.find("digits").version == 2
     statement = edit if isinstance(edit, str) else setting(url, *edit)
     without_triggers(url, statement)
-    for name in ("digits", "digits@champion", "digits/2"):
+    for name in names:
         with pytest.raises(IntegrityError, match=r"digits/2.* was changed") as refused:
             ledger.find(name)
         assert "headrace repair digits" in refused.value.action
+    assert ledger.find("digits/1").version == 1
+    with pytest.raises(IntegrityError, match=r"digits/2.* was changed"):
+        ledger.require_written("digits", 2)
 
 
 def test_triggers_that_are_gone_are_missed(ledger, url):  # noqa: F811

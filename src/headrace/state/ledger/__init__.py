@@ -90,11 +90,11 @@ class Ledger(Steps):
 
         Raises:
             NotFoundError: there is no such version.
-            IntegrityError: rows on the model were edited.
+            IntegrityError: a row of it was edited, or its promotion.
         """
         model, slash, number = name.partition("/")
-        self.require_written(model.partition("@")[0])
         if slash and number.isdecimal():
+            self.require_written(model, int(number), entry=0)
             return self.version(model, int(number))
         if slash and model in self.models():
             raise NotFoundError(
@@ -114,6 +114,8 @@ class Ledger(Steps):
                 if models and model not in models
                 else first,
             )
+        entry = champion.entry
+        self.require_written(model, entry.to_version, entry.sequence)
         return champion.version
 
     def promote(  # noqa: PLR0913

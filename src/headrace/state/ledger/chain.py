@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from headrace.state.ledger.database import Condition
 from headrace.state.ledger.events import (
     EVENTS,
     OF_MODEL,
     SIGNATURES,
-    STANDING,
     Event,
     Key,
     Row,
@@ -199,17 +199,20 @@ def find_wrong_own(connection: sa.Connection, model: str, since: ChainReport) ->
     return walk(connection).problem or f"rows of {model} are not those checked before"
 
 
-def find_wrong_standing(connection: sa.Connection, model: str) -> str:
-    """The first mismatch of the rows that say what a model's champion is, and was."""
+def find_wrong_row(connection: sa.Connection, model: str, where: Condition) -> str:
+    """The first mismatch of some rows of a model; empty if all fit.
+
+    Each is read with the link before it, so that this takes as long as they are many.
+    """
     try:
-        rows = _rows_of(connection, model, EVENTS.c.kind.in_(STANDING))
+        rows = _rows_of(connection, model, where)
     except _UNREADABLE:
         return walk(connection).problem
     problems = (find_problem(r, r["number"], r["before"] or "") for r in rows)
     return next(filter(None, problems), "")
 
 
-def _rows_of(connection: sa.Connection, model: str, *where: Any) -> list[Row]:
+def _rows_of(connection: sa.Connection, model: str, *where: Condition) -> list[Row]:
     """Rows of a model in their order, each with the link ``before``."""
     before, number = EVENTS.alias(), EVENTS.c.number
     query = sa.select(EVENTS, before.c.link.label("before")).outerjoin(

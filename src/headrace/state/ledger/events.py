@@ -24,7 +24,6 @@ from headrace.records import Record
 FORMAT = 3
 # The kinds of rows on which decisions rest; with those that have a model.
 DECIDING = ("version", "evidence", "entry", "approval", "binding")
-STANDING = ("version", "entry", "binding")  # which version is champion, and its files
 OF_MODEL = (*DECIDING, "tampering", "map_check")
 COPY_FOLDER = "ledger"  # of the store, with a copy of the rows
 REFUSAL = "rows of the ledger are never changed or removed"

@@ -13,7 +13,7 @@ from headrace.state.ledger.chain import (
     Appender,
     ChainReport,
     find_wrong_own,
-    find_wrong_standing,
+    find_wrong_row,
     glance,
     walk,
 )
@@ -80,14 +80,23 @@ class Journal:
         with self._database.reading() as connection:
             return find_wrong_own(connection, model, since)
 
-    def require_written(self, model: str) -> None:
-        """Refuse a model whose versions or promotions are not as they were written.
+    def require_written(
+        self, model: str, version: int, entry: int | None = None
+    ) -> None:
+        """Refuse a version of a model whose rows are not as they were written.
+
+        Args:
+            entry: the promotion that counts; 0: none does; None: all do.
 
         Raises:
             IntegrityError: names the row, and the command that repairs it.
         """
+        kind, promotion = EVENTS.c.kind, EVENTS.c.kind == "entry"
+        if entry is not None:
+            promotion &= EVENTS.c.step == entry
+        own = kind.in_(("version", "binding")) & about(model, version)
         with self._database.reading() as connection:
-            problem = find_wrong_standing(connection, model)
+            problem = find_wrong_row(connection, model, promotion | own)
         if problem:
             raise self._database.damaged(problem, model)
 

@@ -93,7 +93,7 @@ def require_sound(version: Version, home: Home) -> None:
         IntegrityError: it is not sound; names the command that repairs it.
         DependencyError: as above.
     """
-    home.ledger.require_written(version.model)
+    home.ledger.require_written(version.model, version.version)
     mismatches = find_mismatches([version], home, anew=True)
     if not mismatches:
         return
