@@ -103,6 +103,29 @@ def test_texts_of_a_table_become_a_champion_without_an_edit(
 
 
 @pytest.mark.integration
+def test_the_header_of_what_a_model_has_learned_from_is_no_item(
+    home, table, prefect_server
+):
+    column = "Kundenäußerung"
+    table.write_text(table.read_text().replace("sentence", column))
+    said = ["--label", "kind", "--data", str(table), "--json"]
+    assert home.headrace("new", "things", "--medium", "text", *said).exit_code == 0
+    assert home.headrace("run", "things", "--json").exit_code == 0
+    listed, out = home.project / "list.csv", home.project / "out.csv"
+    listed.write_bytes(f"{column}\nthe saw\n\na plum\n".encode("cp1252"))
+    scored = home.headrace("score", "things", str(listed), str(out), "--json")
+    assert scored.json["scored"] == 2, scored.out
+    assert f"blank lines left out: 1; texts in {column}" in scored.err
+    assert pd.read_csv(out)["name"].tolist() == ["list.csv line 2", "list.csv line 4"]
+    monitored = home.headrace("monitor", "things", "--data", str(listed), "--json")
+    assert monitored.json["window"]["items"] == 2, monitored.out
+    page = ["--output", str(home.project / "page.html"), "--json"]
+    explained = home.headrace("explain", "things", str(listed), *page)
+    names = [explained.json["name"], *(one["name"] for one in explained.json["others"])]
+    assert names == ["list.csv line 2", "list.csv line 4"]
+
+
+@pytest.mark.integration
 def test_sounds_in_folders_become_a_champion_without_an_edit(home, prefect_server):
     for number in range(60):
         place = home.project / "sounds"

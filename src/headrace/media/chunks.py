@@ -98,6 +98,8 @@ class Reading:
         splits: whether the splits that a source names are taken; always where rows must
             have a label.
         item, label: columns of a table; None: found by their names and contents.
+        learned: the column of a table that a model has learned from; where a table has
+            it, it holds the items, unless ``item`` is another.
         group: a column of a table, or None.
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
         encoding: of tables and texts; None: detected.
@@ -115,6 +117,7 @@ class Reading:
     splits: bool = False
     item: str | None = None
     label: str | None = None
+    learned: str | None = None
     group: str | None = None
     where: str | None = None
     encoding: str | None = None
@@ -136,6 +139,7 @@ class Source(contextlib.AbstractContextManager["Source"]):
     Attributes:
         kind: the format, such as ``npz``.
         chunks: can be read once.
+        item_column: of its texts, where a table itself names it; else empty.
         findings: its faults; complete when all chunks are read.
         notes: facts that are no faults, such as ``spam.csv: GBK, tab-separated, no
             header``; complete when all chunks are read.
@@ -147,6 +151,7 @@ class Source(contextlib.AbstractContextManager["Source"]):
     reading: Reading = field(default_factory=Reading)
     chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
     attribution: str = ""
+    item_column: str = ""
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)

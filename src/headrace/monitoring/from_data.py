@@ -67,6 +67,7 @@ def batch_from_data(
         labelled=False,
         item=asked.item,
         label=asked.label,
+        learned=loaded.item_column,
     )
     tail = _Tail(most_rows)
     with open_source(asked.source, settings, reading) as opened:

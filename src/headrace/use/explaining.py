@@ -271,14 +271,21 @@ def _read_items(
     )
     if module.IS_TEXT:
         wanted += " With --text, ITEM is the text itself."
-    return _first_items(item, data, settings, wanted, most)
+    return _first_items(item, loaded, settings, wanted, most)
 
 
 def _first_items(
-    uri: str, data: DataDescription, settings: Settings, wanted: str, most: int
+    uri: str, loaded: LoadedModel, settings: Settings, wanted: str, most: int
 ) -> tuple[Payload, list[str]]:
     """The first items of a source and their names; the log has what is left out."""
-    reading = Reading(data.medium, data.task, labelled=False, advice=wanted)
+    data = loaded.description
+    reading = Reading(
+        data.medium,
+        data.task,
+        labelled=False,
+        learned=loaded.item_column,
+        advice=wanted,
+    )
     parts, names, problems = list[Payload](), list[str](), list[str]()
     count = 0
     try:

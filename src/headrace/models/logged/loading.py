@@ -132,6 +132,7 @@ class LoadedModel:
 
     Attributes:
         max_item_bytes: that its pipeline's file states; None if it states none.
+        item_column: of the texts that it has learned from; None if none was named.
         settings: for the other limits; None: those of the environment.
     """
 
@@ -145,6 +146,7 @@ class LoadedModel:
         self.description = description
         self.version = version
         self.max_item_bytes: int | None = None
+        self.item_column: str | None = None
         self.settings: Settings | None = None
 
     @functools.cached_property
@@ -277,6 +279,7 @@ def load(
 
     loaded = LoadedModel(open_network, version.description, version.version)
     loaded.max_item_bytes, loaded.settings = version.max_item_bytes, settings
+    loaded.item_column = version.item_column
     if not at_first_use or home.ledger.is_collected(version):
         _ = loaded.model
     return loaded
@@ -297,6 +300,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
         uri, description = version.model_uri, version.description
         loaded = open_model(path, uri, description, version.version)
     loaded.max_item_bytes = version.max_item_bytes
+    loaded.item_column = version.item_column
     return loaded
 
 

@@ -127,6 +127,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             notes=[*source.notes, *splits.notes(keys), *notes],
             corrections=corrections.digest if corrections else "",
         )
+        record = record.model_copy(update={"item_column": source.item_column})
         return _limited(record, decoded.disputed, workers.settings)
 
 

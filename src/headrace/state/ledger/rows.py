@@ -76,6 +76,12 @@ class Version(Event):
         return limit
 
     @property
+    def item_column(self) -> str | None:
+        """The column of the texts that it has learned from; None if none was named."""
+        column: str | None = self.details.get("snapshot", {}).get("item_column")
+        return column
+
+    @property
     def is_bound_anew(self) -> bool:
         """Whether a binding has replaced the files that it was registered with."""
         return "binding" in self.details

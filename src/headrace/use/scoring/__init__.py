@@ -119,6 +119,7 @@ def score(  # noqa: PLR0913, what is scored, and how
         labelled=False,
         item=columns.item,
         label=columns.label,
+        learned=loaded.item_column,
         group=columns.id,
         encoding=columns.encoding,
     )

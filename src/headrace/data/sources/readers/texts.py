@@ -179,14 +179,17 @@ def _usable(
 
 def _is_list(table: Table) -> bool:
     """Whether it is lines of text, which beside other files may be anything."""
-    is_headless = isinstance(table, DelimitedTable) and not table.header
-    return is_headless and len(table.kinds) == 1
+    return not _names_columns(table) and len(table.kinds) == 1
+
+
+def _names_columns(table: Table) -> bool:
+    return not isinstance(table, DelimitedTable) or table.header
 
 
 def _part(table: Table, name: str, reading: Reading) -> TablePart:
-    has_names = not isinstance(table, DelimitedTable) or table.header
     split = split_in_name(name) if reading.has_splits else None
-    return part_of_texts(table, find_roles(table, reading, has_names), split)
+    roles = find_roles(table, reading, _names_columns(table))
+    return part_of_texts(table, roles, split)
 
 
 def _of_one_kind(parts: list[TablePart], source: Source) -> list[TablePart]:
@@ -253,6 +256,7 @@ def _read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
     for part in parts:
         table, roles = part.table, part.roles
         source.findings.extend(table.findings)
+        source.item_column = roles.item if _names_columns(table) else ""
         columns = describe_roles(
             texts=roles.item, labels=roles.label, groups=roles.group, splits=roles.split
         )

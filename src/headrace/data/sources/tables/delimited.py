@@ -108,6 +108,8 @@ class DelimitedTable:
         elif quotes.first:
             line, lines = quotes.first
             self.format += f" (a quote in line {line:,} would make {lines:,} lines one)"
+        if survey.blank and not dialect.delimiter:
+            self.format += f", blank lines left out: {survey.blank:,}"
 
     def sample(self) -> pa.Table:
         """Rows from all over the table, their cells cut to 1,000 characters."""
@@ -190,7 +192,10 @@ class DelimitedTable:
 
     def _survey(self, dialect: Dialect) -> _Pass:
         survey, quotes = TableSurvey(), StrayQuotes()
+        next_line = self._above + int(self.header) + 1
         for row in self._rows(dialect, quotes):
+            survey.blank += row.line - next_line
+            next_line = row.line + len(row.raw)
             if row.problem:
                 survey.add_bad(row.line, row.problem, len(row.raw))
                 continue
@@ -241,7 +246,7 @@ def open_delimited(
     check_width(file.where, dialect.width, max_columns)
     header = bool(reading.header)
     if reading.header is None:
-        named = {reading.item, reading.label, reading.group}
+        named = {reading.item, reading.label, reading.group, reading.learned}
         words = set(re.findall(r"\w+", reading.where or ""))
         header = has_header(rows[:_HEADER_ROWS], named, words)
     cells = rows[0] if header else [""] * dialect.width
@@ -270,7 +275,8 @@ def _one_column(
     """
     lines = [line.strip().strip('"') for line in re.split(r"[\r\n]+", sample.strip())]
     first, usual = lines[0], plain_name(lines[0])
-    header = usual in ITEMS or first == reading.item or is_list_of_files(lines)
+    header = usual in ITEMS or is_list_of_files(lines)
+    header = header or first in (reading.item, reading.learned)
     is_list = not reading.labelled and len(lines) > 1 and bool(table_suffix(file.where))
     if reading.header is not None:
         header = reading.header > 0

@@ -78,7 +78,8 @@ def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
     check_columns(table, reading)
     sample = table.sample()
     label = find_label(table.kinds, reading)
-    item = reading.item or _item(table, sample, label)
+    item = reading.item or (reading.learned if reading.learned in table.kinds else None)
+    item = item or _item(table, sample, label)
     kind = table.kinds.get(item or "")
     if item is None or not (is_text(kind) or is_binary(kind)):
         what = f"text in {item}" if item else "column of texts"

@@ -102,11 +102,13 @@ class TableSurvey:
         rows: number of rows, unreadable ones included.
         bad: number of unreadable rows.
         first_bad: the first unreadable row, if there is one: its line and its problem.
+        blank: number of blank lines above its last row, which are no rows.
         sample: rows from all over the table.
     """
 
     rows: int = 0
     bad: int = 0
+    blank: int = 0
     first_bad: tuple[int, str] | None = None
     sample: list[Any] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)

@@ -372,6 +372,25 @@ def test_each_line_of_a_table_of_one_column_without_a_header_is_a_text(
     assert source.notes[0].endswith("one column, no header; texts in column_1.")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_the_column_that_a_model_has_learned_from_is_a_header(make, texts, encoding):
+    lines = ["Kundenäußerung", "Es war schön", "", "Alles übel", '""', "Gut", "", ""]
+    path = make.file("a.csv", "\r\n".join(lines).encode(encoding))
+    source, (chunk,) = texts(path, labelled=False, learned="Kundenäußerung")
+    assert chunk.names == [f"a.csv line {line}" for line in (2, 4, 6)]
+    said = "one column, with a header, blank lines left out: 2; texts in Kundenäußerung"
+    assert said in source.notes[0]
+    assert source.item_column == "Kundenäußerung"
+
+
+def test_the_column_that_a_model_has_learned_from_holds_the_texts(make, texts):
+    path = make.file("a.csv", b"what,text\nhello,a long remark\nbye,a longer one\n")
+    _, (chunk,) = texts(path, labelled=False, learned="what")
+    assert chunk.items == [b"hello", b"bye"]
+    _, (chunk,) = texts(path, labelled=False, learned="other")
+    assert chunk.items == [b"a long remark", b"a longer one"]
+
+
 def test_a_single_text_is_told_as_one(make, texts):
     source, (chunk,) = texts(make.file("a.txt", b"hello\nbye\n"), labelled=False)
     assert len(chunk.items) == 1
