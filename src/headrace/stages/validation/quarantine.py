@@ -120,7 +120,8 @@ def blamed_rows(
 
     Returns:
         ``COLUMNS``, in ascending order of the rows: each with the name of the first
-        check that it fails, and the reasons of all of them.
+        check that it fails, and the reasons of all of them; of a blank one, only that
+        and those of the contract, since it fails the others by being blank.
     """
     for stop in range(len(rejected), 0, -_BLOCK):
         yield rejected.iloc[max(0, stop - _BLOCK) : stop][::-1][[*COLUMNS]]
@@ -147,7 +148,9 @@ def _blame(frame: pd.DataFrame, parts: Sequence[tuple[Check, Rows]]) -> pd.DataF
     for check, rows in parts:
         reasons = _reasons(check, frame.loc[rows])
         for row, reason in zip(rows.tolist(), reasons, strict=True):
-            blamed.setdefault(row, (check.name, []))[1].append(reason)
+            first, told = blamed.setdefault(row, (check.name, []))
+            if first != "blank" or not told or check.where:
+                told.append(reason)
     order = sorted(blamed)
     return frame.loc[order, [*COLUMNS[:4]]].assign(
         check=[blamed[row][0] for row in order],

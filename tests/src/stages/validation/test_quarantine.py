@@ -1,13 +1,20 @@
 """Rows that can be blamed are set aside, each with its reason."""
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import soundfile
 from tests.src.stages.validation.conftest import Data, quarantine
 
 from headrace.data.snapshots.splits import read_split
 from headrace.media.forms import Rejected
 from headrace.records import DataDescription, Finding, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.ingestion import ingest
 from headrace.stages.validation import quarantine as quarantine_module
+from headrace.stages.validation import validate
+from headrace.state.store import Store
 
 
 def test_unreadable_items_are_set_aside_with_their_own_reason(check):
@@ -51,6 +58,23 @@ def test_blank_images_are_set_aside_and_are_no_copies(check):
     assert quarantine(record) == dict.fromkeys(["0.png", "1.png", "99.png"], reason)
     assert record.rows == {"train": 58, "val": 8, "test": 31}
     assert [(f.check, f.split, f.count) for f in record.findings] == [("blank", "", 3)]
+
+
+def test_the_reason_for_a_sound_that_is_all_silence_is_one(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        sound = rng.normal(0, 0.1, 8000) * (number > 0)
+        place = tmp_path / "sounds" / "ab"[number % 2] / f"{number}.wav"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place, sound, 8000)
+    settings, store = Settings(project=tmp_path), Store(str(tmp_path / "store"))
+    data = {"source": str(tmp_path / "sounds"), "seconds": 1, "sample_rate_hz": 8000}
+    spec = PipelineSpec.model_validate({"name": "s", "medium": "audio", "data": data})
+    snapshot = ingest(spec.data, "audio", store, settings)
+
+    record = validate(spec, snapshot, store, settings)
+
+    assert quarantine(record) == {"a/0.wav": ("blank", "all its values are equal")}
 
 
 def test_the_first_of_equal_items_is_kept(check):
