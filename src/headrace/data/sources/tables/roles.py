@@ -25,6 +25,7 @@ from headrace.data.sources.tables.tabular import (
 )
 from headrace.errors import SourceError, SpecError
 from headrace.extensions import task_default
+from headrace.media import medium
 from headrace.media.chunks import Reading, split_named
 
 # Columns that identify rows, and so are no labels.
@@ -122,7 +123,8 @@ def check_columns(table: Table, reading: Reading) -> None:
         reading: names columns; that of labels matters only where labels are needed.
 
     Raises:
-        SpecError: a column does not exist, or holds lists.
+        SpecError: a column does not exist, holds lists, or is named for both the items
+            and their labels.
     """
     where, kinds = table.where, table.kinds
     keys = ("item", "label", "group") if reading.labelled else ("item", "group")
@@ -141,6 +143,13 @@ def check_columns(table: Table, reading: Reading) -> None:
                 f"it has {describe_columns({name: kinds[name]})}.",
                 "Name a column of text or numbers.",
             )
+    if reading.item is not None and reading.item == reading.label:
+        item = "text" if medium(reading.medium).IS_TEXT else "file"
+        raise SpecError(
+            f"data.item and data.label are both {reading.item!r}: the {item} and the "
+            f"label are the same column of {where}.",
+            "Name another column with `--text` or `--label`.",
+        )
 
 
 def find_label(kinds: Mapping[str, pa.DataType], reading: Reading) -> str | None:

@@ -391,6 +391,13 @@ def test_the_column_that_a_model_has_learned_from_holds_the_texts(make, texts):
     assert chunk.items == [b"a long remark", b"a longer one"]
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_texts_and_the_labels_are_in_two_columns(make, texts, labelled):
+    path = make.file("a.csv", _written(ROWS, header=("Bewertung", "Text")))
+    with pytest.raises(SpecError, match="the text and the label are the same column"):
+        texts(path, labelled=labelled, item="Bewertung", label="Bewertung")
+
+
 def test_a_single_text_is_told_as_one(make, texts):
     source, (chunk,) = texts(make.file("a.txt", b"hello\nbye\n"), labelled=False)
     assert len(chunk.items) == 1
