@@ -36,8 +36,8 @@ def test_a_version_is_named_by_its_model_or_its_number(trained, name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("letters", r"'letters' has no champion.*Known models: blobs"),
-        ("blobz", r"'blobz' has no champion. Did you mean blobs\?"),
+        ("letters", r"no model 'letters'\. Known models: blobs"),
+        ("blobz", r"There is no model 'blobz'\. Did you mean blobs\?"),
         ("blobz/1", r"no version 1 of blobz. Did you mean blobs\?"),
         ("blobs@challenger", r"'blobs' has no challenger"),
         ("blobs/7", r"no version 7 of blobs"),

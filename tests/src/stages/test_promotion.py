@@ -279,7 +279,8 @@ def test_overruling_the_gates_needs_a_reason_and_is_recorded(trained, end, ledge
 @pytest.mark.parametrize(
     ("model", "version", "message"),
     [
-        ("nothing", None, "The model 'nothing' has no version.*Known models: blobs"),
+        ("nothing", None, r"There is no model 'nothing'\. Known models: blobs"),
+        ("blobss", None, r"There is no model 'blobss'\. Did you mean blobs\?"),
         ("blobs", 7, "no version 7 of blobs.*Known versions: 1"),
     ],
 )

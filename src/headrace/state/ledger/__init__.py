@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from headrace.errors import NotFoundError, PromotionError, UsageError, did_you_mean
+from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.database import ledger_exists
 from headrace.state.ledger.disposals import refuse_collected
 from headrace.state.ledger.events import EVENTS
@@ -105,14 +105,13 @@ class Ledger(Steps):
         champion = self.champion(model)
         if champion is None or (at and alias != "champion"):
             models = self.models()
+            if models and model not in models:
+                raise self._no_model(model)
             listed = f"Known models: {', '.join(models) or 'none'}."
             first = "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
             first += f"{model}` first. {listed}"
             raise NotFoundError(
-                f"The model {model!r} has no {alias or 'champion'}.",
-                did_you_mean(model, models, listed)
-                if models and model not in models
-                else first,
+                f"The model {model!r} has no {alias or 'champion'}.", first
             )
         entry = champion.entry
         self.require_written(model, entry.to_version, entry.sequence)

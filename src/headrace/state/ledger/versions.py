@@ -110,9 +110,13 @@ class Versions(Disposals):
                 f"There is no model {model!r}: here, {name!r} is its whole name.",
                 "Leave out the rest, or give a version as the next word.",
             )
-        raise NotFoundError(
-            f"The model {model!r} has no version.",
-            f"Known models: {', '.join(self.models()) or 'none'}.",
+        raise self._no_model(model)
+
+    def _no_model(self, model: str) -> NotFoundError:
+        models = self.models()
+        listed = f"Known models: {', '.join(models) or 'none'}."
+        return NotFoundError(
+            f"There is no model {model!r}.", did_you_mean(model, models, listed)
         )
 
     def find_training(self, model: str, training: str) -> Version | None:

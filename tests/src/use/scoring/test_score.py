@@ -124,7 +124,7 @@ def test_a_source_damaged_midway_leaves_no_output(score, tmp_path, out):
 
 
 def test_without_a_champion_there_is_no_score(_trained, arrays, out):
-    with pytest.raises(NotFoundError, match=r"'nope' has no champion"):
+    with pytest.raises(NotFoundError, match="There is no model 'nope'"):
         scoring.score("nope", str(arrays), str(out / "a.csv"), _trained.settings)
     assert left_in(out) == []
 
