@@ -169,7 +169,10 @@ def _show(value: dict[str, Any], inspection: Inspection, labels: Sequence[str]) 
         f"{rows['train']:,} rows to learn from, {rows['test']:,} to test on; "
         f"{value['rejected']:,} could not be read",
         *_unusable(inspection),
-        *(f"first rows: {row}" for row in inspection.first),
+        *(
+            f"{' ' * 11 if place else 'first rows:'} {row}"
+            for place, row in enumerate(inspection.first)
+        ),
         *(f"{key}: {text}" for key, text in value["data"].items()),
         *labels,
         *value["notes"],

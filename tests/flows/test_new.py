@@ -241,6 +241,7 @@ def test_the_line_of_the_header_is_written_and_the_first_rows_are_shown(home, tm
     path.write_text("\n".join(["Meinung;Urteil;", *rows]))
     answer = home.headrace("new", "ohne", *said[:-1], "0", "--label", "column_2")
     assert "first rows: meinungen.csv line 1: 'Meinung' → 'Urteil'\n" in answer.out
+    assert answer.out.count("first rows:") == 1
     ohne = tomllib.loads((file.parent.parent / "ohne" / file.name).read_text())
     assert ohne["data"]["header"] == 0
 
