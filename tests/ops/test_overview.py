@@ -83,6 +83,14 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     assert "1 version" in part(page, "voices")
 
 
+def test_what_began_in_this_minute_has_just_started(settings):
+    Leases(settings.database_url).acquire(Lease.wanted("digits", RUN, "ada@lab"))
+    page = overview(settings)
+    assert re.search(r'running</span> .* data-new="just started">since 20', page)
+    assert re.search(r'version 9 .* data-new="just promoted">since 20', page)
+    assert not re.search(r"since <time", page)
+
+
 def test_a_pipeline_without_a_run_stands_below_those_that_have_one(busy):
     rows, _, rest = overview(busy).partition("<details>")
     assert '<th scope="row">letters' not in rows

@@ -2,18 +2,19 @@
 const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
 
-function age(date) {
+function age(date, begun) {
   const seconds = (date - Date.now()) / 1000;
   for (const [unit, size] of units)
-    if (Math.abs(seconds) >= size) return words.format(Math.round(seconds / size), unit);
-  return "just now";
+    if (Math.abs(seconds) >= size)
+      return (begun ? "since " : "") + words.format(Math.round(seconds / size), unit);
+  return begun || "just now";
 }
 
 for (const time of document.querySelectorAll("time")) {
   const date = new Date(time.dateTime);
   if (isNaN(date)) continue;
   time.title = date.toLocaleString();
-  if (!time.closest("footer")) time.textContent = age(date);
+  if (!time.closest("footer")) time.textContent = age(date, time.dataset.new);
 }
 
 for (const code of document.querySelectorAll(".command")) {
