@@ -80,17 +80,21 @@ def logged(run: str, settings: Settings) -> Logged:
 
 
 def _lines(client: Any, flow_run_id: str) -> Iterator[Line]:
-    from prefect.client.schemas.filters import LogFilter
+    from prefect.client.schemas.filters import FlowRunFilter, LogFilter
     from prefect.client.schemas.sorting import LogSort
 
+    run = FlowRunFilter.model_validate({"id": {"any_": [flow_run_id]}})
+    stages = {x.id: x.name for x in client.read_task_runs(flow_run_filter=run)}
     own = LogFilter.model_validate({"flow_run_id": {"any_": [flow_run_id]}})
     for offset in itertools.count(step=PAGE):
         page = client.read_logs(own, PAGE, offset, LogSort.TIMESTAMP_ASC)
         for one in page:
+            stage = stages.get(one.task_run_id, "")
+            is_end = stage and one.message.startswith("Finished in state")
             yield Line(
                 time=one.timestamp.isoformat(timespec="milliseconds"),
                 level=logging.getLevelName(one.level),
-                message=one.message,
+                message=f"{stage}: {one.message}" if is_end else one.message,
             )
         if len(page) < PAGE:
             return

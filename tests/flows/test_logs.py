@@ -39,6 +39,9 @@ def test_the_lines_of_a_run_are_kept_after_its_server_is_gone(first):
     assert times == sorted(times)
     said = [line["message"] for line in found["lines"]]
     assert "train: first run" in said
+    ended = [one for one in said if "Finished in state Completed()" in one]
+    assert ended[0] == "ingest blobs: Finished in state Completed()"
+    assert not any(one.startswith("Finished") for one in ended), said
     assert any("epoch 3/3" in line for line in said)
     exit_code, out = logs(home, flow_run)
     shown = out.splitlines()
