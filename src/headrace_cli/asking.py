@@ -46,7 +46,7 @@ def explain(  # noqa: PLR0913
         Option(
             metavar="FILE",
             help="Draw the map over the item: a .png file; or an .html page, which may "
-            "be of a folder's first 50 items.",
+            "be of a folder's first 50 items, some of each sub-folder.",
         ),
     ] = None,
     method: Annotated[

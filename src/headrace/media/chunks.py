@@ -97,6 +97,8 @@ class Reading:
             empty label.
         splits: whether the splits that a source names are taken; always where rows must
             have a label.
+        in_turn: whether files of folders are read in turn, one of each folder, where no
+            labels are needed.
         item, label: columns of a table; None: found by their names and contents.
         learned: the column of a table that a model has learned from; where a table has
             it, it holds the items, unless ``item`` is another.
@@ -115,6 +117,7 @@ class Reading:
     task: str = DEFAULT_TASK
     labelled: bool = True
     splits: bool = False
+    in_turn: bool = False
     item: str | None = None
     label: str | None = None
     learned: str | None = None

@@ -87,7 +87,7 @@ def explain(  # noqa: PLR0913
         name: ``MODEL``, which is its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         item: a file; the digest of an item of the version's test split, or its first 8
             digits or more; or the text itself. For a page also a folder or another
-            source, of which the first 50 items are explained.
+            source, of which the first 50 items are explained, some of each sub-folder.
         settings: where the model is.
         is_text: whether ``item`` is the text itself.
         output: a .png file for the map over the item, or an .html file for a page.
@@ -283,6 +283,7 @@ def _first_items(
         data.medium,
         data.task,
         labelled=False,
+        in_turn=True,
         learned=loaded.item_column,
         advice=wanted,
     )
@@ -312,7 +313,10 @@ def _first_items(
     if not names:
         raise SourceError(problems[0], wanted)
     if count > most:
-        problems.append(f"{uri} has more than {most} items; the first are explained.")
+        each = " of each sub-folder" * (source.kind == "folder" and "/" in names[0])
+        problems.append(
+            f"{uri} has more than {most} items; the first{each} are explained."
+        )
     for problem in problems:
         log.warning("explain: %s", problem)
     return np.concatenate(parts)[:most], names[:most]

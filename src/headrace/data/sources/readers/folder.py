@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from headrace.data.sources.encodings.lines import in_utf_8
@@ -96,7 +97,7 @@ def read(
 
 
 def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[Chunk]:
-    """The files of class sub-folders, in the tree's order.
+    """The files of class sub-folders, in the tree's order unless they are in turn.
 
     Files outside of class sub-folders become a finding of the source. Where labels are
     not needed, all files but notes are read.
@@ -108,6 +109,8 @@ def read_folder(tree: FileTree, source: Source, settings: Settings) -> Iterator[
     reading = source.reading
     ignored: list[str] = []
     names = _unlabelled(tree, reading.medium)
+    if reading.in_turn:
+        names = _in_turn(names)
     if reading.labelled:
         _check_places(tree, reading.medium)
         names = _labelled(tree, ignored)
@@ -228,6 +231,14 @@ def _unlabelled(tree: FileTree, medium: str) -> Iterator[tuple[_Place, str]]:
     for name in tree.files:
         if only_notes or not is_note(name, medium):
             yield layout.place(name) or (None, ""), name
+
+
+def _in_turn(names: Iterable[tuple[_Place, str]]) -> Iterator[tuple[_Place, str]]:
+    """One file of each folder, then the next one of each, and so on."""
+    folders: dict[str, list[tuple[_Place, str]]] = {}
+    for place, name in names:
+        folders.setdefault(name.rpartition("/")[0], []).append((place, name))
+    return filter(None, chain.from_iterable(zip_longest(*folders.values())))
 
 
 def _layout_of(tree: FileTree) -> _Layout:
