@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from typing import NamedTuple
@@ -26,6 +26,9 @@ _SHOWN = ["name", "reason"]
 _LEAST_SHARE = 0.9
 _LEAST_FILES = 3
 _MOST_PREFIXES = 100_000
+# Words for a kind of file, each of a large share, as in foto_1.png and bild_1.png.
+_FEW, _LARGE_SHARE = 3, 0.25
+_NUMBERED = re.compile(r"([^\W\d]+)\d+")
 _BETWEEN = re.compile(r"[-_ .]+")
 
 
@@ -120,6 +123,10 @@ class Prefixes:
         mixed = sum(len(self._labels[own]) > 1 for own in recurring)
         if len(self._all_labels) > 1 and 2 * mixed < len(recurring):
             return
+        fewest = min(counts[own] for own in recurring)
+        are_kinds = len(recurring) <= _FEW and fewest >= _LARGE_SHARE * self._rows
+        if are_kinds or self._are_running_numbers(recurring):
+            return
         most = sorted(recurring, key=lambda own: (-counts[own], own))[:_EXAMPLES]
         shown = " and ".join(f"{own} ({counts[own]:,} files)" for own in most)
         message = (
@@ -128,3 +135,12 @@ class Prefixes:
             "easy: list the files in a table with a column for it, and give --group."
         )
         yield Finding(check=POSSIBLE_GROUPS, count=len(recurring), message=message)
+
+    def _are_running_numbers(self, prefixes: Sequence[str]) -> bool:
+        """Whether they count the files of each class, such as t1_cat and t1_dog."""
+        numbered = [_NUMBERED.fullmatch(own) for own in prefixes]
+        if len({found and found[1] for found in numbered}) > 1 or not numbered[0]:
+            return False
+        labels = [self._labels[own] for own in prefixes]
+        full = sum(len(own) == len(self._all_labels) for own in labels)
+        return 2 * full >= len(prefixes) and all(max(x.values()) == 1 for x in labels)
