@@ -88,6 +88,7 @@ def publish_report(run: Run) -> None:
         shown = contents(run, links(run, for_page=True), run.plan.home)
         if run.promotion is not None and run.training is not None:
             log_report(run.training.run_id, shown, run.plan.home)
+            run.has_report = True
         page = render("report.md", **shown)
         name = f"{run.spec.name}-report"
         attach(name, run.spec.description, page, run.flow_run_id)

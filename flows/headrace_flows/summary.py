@@ -28,6 +28,9 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import aliases_of
+from headrace.state.folders import card_key
+from headrace.state.tracking import REPORT_FILE
+from headrace.state.tracking.artifacts import how_changed, local_path, run_places
 from headrace.use.backbones.pinning import doubts_of
 from headrace.use.checking import doubtful_gates
 from headrace_flows.run import STAGES, UNCHANGED, Run
@@ -87,6 +90,7 @@ class Summary(Record):
         metrics: those that are finite.
         supported_gates: stricter thresholds that a first run's intervals support.
         links: the pages of the run.
+        has_report: whether `headrace open` has one of the run.
     """
 
     pipeline: str
@@ -116,6 +120,7 @@ class Summary(Record):
     seconds: float
     links: dict[str, str]
     error: Failure | None = _if_any()
+    has_report: bool = Field(default=False, exclude=True)
 
 
 def conclude(run: Run, state: Any) -> tuple[Summary, int]:
@@ -202,6 +207,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
         privacy=training.privacy if training else None,
         seconds=round(time.perf_counter() - run.started, 3),
         links=links(run),
+        has_report=run.has_report,
         **fields,
     )
 
@@ -209,17 +215,30 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
 def finished(run: Run) -> tuple[Summary, int] | None:
     """The summary of a run with nothing left to do, and the command's exit code.
 
-    None if a stage has work to do, or a version that it goes on from is broken.
+    None if a stage has work to do, a version that it goes on from is broken, or the
+    report is to be made again.
     """
     ledger = run.plan.home.ledger
     with ledger.reading_once():
         ended = find_finished(run.plan, register_only=run.register_only)
+        run.has_report = ended is not None and _has_report(run, ended.version)
     if ended is not None:
         run.check_versions()
-    if ended is None or run.broken:
+    if ended is None or run.broken or not run.has_report:
         return None
     with ledger.reading_once():
         return _summarise_finished(run, ended)
+
+
+def _has_report(run: Run, number: int) -> bool:
+    """Whether the report of a version's run is whole; a full disk keeps none."""
+    home = run.plan.home
+    version = home.ledger.version(run.spec.name, number)
+    digest = home.ledger.anchors([key := card_key(version.run_id)]).get(key)
+    place = run_places(version, home.settings.artifacts)[0]
+    if digest is None or local_path(place) is None:
+        return digest is not None
+    return not how_changed(f"{place}/{REPORT_FILE}", digest)
 
 
 def _summarise_finished(run: Run, ended: Finished) -> tuple[Summary, int]:

@@ -71,7 +71,7 @@ def show_summary(summary: Summary, settings: Settings) -> None:
     _show_snapshot(summary.snapshot)
     for name, link in summary.links.items():
         show_text(f"  {name}: {link}")
-    if summary.metrics:
+    if summary.has_report:
         show_text(f"  report: headrace open {one_line(summary.pipeline)}")
     if summary.flow_run_id:
         show_text(f"  log: headrace logs {one_line(summary.flow_run_id)}")

@@ -12,6 +12,8 @@ import psutil
 import pytest
 from tests.homes import STAGES, mlflow_runs, rows_of, states
 
+from headrace.errors import DependencyError
+
 
 def test_the_first_run_promotes_and_answers_with_one_object(first):
     answer = first[1].json
@@ -316,3 +318,28 @@ def test_a_page_that_cannot_be_made_does_not_fail_the_run(
     assert answer.exit_code == 0, answer.err
     assert answer.json["status"] in {"promoted", "registered"}
     assert "page has no report: ConnectionError: no route" in answer.err
+
+
+def test_a_report_that_was_lost_to_a_full_disk_is_made_by_the_next_run(
+    after_first, prefect_server, monkeypatch
+):
+    def full(*_):
+        raise DependencyError("No space left on device.")
+
+    command = ("run", "blobs", "--set", "training.seed=2")
+    with monkeypatch.context() as patch:
+        patch.setattr("headrace_flows.report.log_report", full)
+        lost = after_first.headrace(*command)
+    assert lost.exit_code == 0, lost.err
+    assert "report: headrace open" not in lost.out
+    assert after_first.headrace("open", "blobs/2").exit_code == 2
+
+    again = after_first.headrace(*command)
+    assert again.exit_code == 0, again.err
+    assert "report: headrace open blobs" in again.out
+    opened = after_first.headrace("open", "blobs/2", "--json").json
+    assert "blobs, version 2" in Path(opened["report"]).read_text()
+    third = after_first.headrace(*command)
+    assert "unchanged" in third.out
+    assert "report: headrace open blobs" in third.out
+    assert "prefect:" not in third.out, "nothing was left to do"

@@ -211,9 +211,12 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
 
 
 def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
-    """Write the HTML page of a run, keep it in the store, and log it with the run."""
-    keep_page(run_id, render(REPORT_FILE, **shown), home)
+    """Write the HTML page of a run, keep it in the store, and log it with the run.
+
+    The page comes last: a run that has it needs nothing more.
+    """
     home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
+    keep_page(run_id, render(REPORT_FILE, **shown), home)
 
 
 def _against_champion(outcome: RunSoFar, home: Home) -> ModelComparison | None:
