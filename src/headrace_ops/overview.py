@@ -22,7 +22,7 @@ from headrace.monitoring.history import History
 from headrace.pages import render, script
 from headrace.settings import Settings
 from headrace.spec.folders import is_packaged
-from headrace.state.disk import atomic_file
+from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, url_host
@@ -106,7 +106,7 @@ def written(settings: Settings) -> Path:
     """
     path = settings.home.absolute() / PAGE
     page = overview(settings)
-    with atomic_file(path) as new:
+    with disk_errors(str(path.parent)), atomic_file(path) as new:
         new.write_text(page, encoding="utf-8")
     return path
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -148,3 +149,27 @@ def test_a_full_temporary_folder_is_told_as_such(words, disk, after_first):
     reason = json.loads(out)["reason"]
     assert f"Writing to {disk.place} failed: No space left on device (0 MiB" in reason
     assert "Make room or point TMPDIR elsewhere" in reason
+
+
+def test_a_home_on_a_full_disk_can_be_read(disk, after_first):
+    home = Home(disk.place / "home", after_first.project)
+    shutil.copytree(after_first.path, home.path)
+    assert home.headrace("verify").exit_code == 0, "MLflow learns of the new place"
+    disk.fill()
+
+    for words in (("list",), ("history", "blobs"), ("compare", "blobs"), ("verify",)):
+        read = home.headrace(*words)
+        assert read.exit_code == 0, read.err
+    assert "I/O error" not in home.headrace("status").out
+    page = home.headrace("open")
+    assert f"Writing to {home.path} failed" in page.err, page.err
+    told = home.headrace("gc")
+    assert told.exit_code == 3
+    assert f"{home.path}/headrace.db cannot be written (0 MiB free)" in told.err
+    assert "Delete other files on this disk" in told.err
+    assert f"{home.path}/store/data_docs" in told.err
+
+    shutil.rmtree(home.path / "store" / "data_docs")
+    disk.release()
+    assert home.headrace("gc").exit_code == 0
+    assert home.headrace("verify").exit_code == 0

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from headrace.retention.marking import DeletionPlan, mark
 from headrace.retention.roots import Policy
 from headrace.serving.requests.files import root_of
 from headrace.settings import Settings
-from headrace.state.folders import folder_of
+from headrace.state.disk import is_full
+from headrace.state.folders import FOLDERS, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import Collected, Outdated
 from headrace.state.signing.keys import trusted_keys
@@ -118,7 +119,7 @@ def collect(
     _check_ledger(home)
     if dry_run:
         return _result(_mark(home, disposal, policy, others), True, None)
-    with alone(settings, "gc"):
+    with _told_what_may_go(home), alone(settings, "gc"):
         for _ in range(ATTEMPTS):
             marked = _mark(home, disposal, policy, others)
             with contextlib.suppress(Outdated):
@@ -130,6 +131,22 @@ def collect(
         "Nothing was deleted. Run `headrace gc` again when less is going on.",
         was_retried=True,
     )
+
+
+@contextlib.contextmanager
+def _told_what_may_go(home: Home) -> Iterator[None]:
+    """On a disk too full to record a collection, say what can be deleted by hand."""
+    try:
+        yield
+    except DependencyError as error:
+        if not is_full(str(home.settings.home)):
+            raise
+        caches = [one.name for one in FOLDERS.values() if one.is_made_again]
+        places = [home.store.uri(name) for name in caches if home.store.exists(name)]
+        made_again = "; what these folders have is made again when it is needed: "
+        advice = "Delete other files on this disk, 1 MiB or more, and run `headrace gc`"
+        advice += made_again + ", ".join(places) if places else ""
+        raise DependencyError(error.message, f"{advice}.", was_retried=True) from error
 
 
 def _check_ledger(home: Home) -> None:

@@ -92,6 +92,12 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
     if is_sqlite:
         pragma = "PRAGMA foreign_keys = ON"
         sa.event.listen(engine, "connect", lambda opened, _: opened.execute(pragma))
+        if "creator" not in options:
+            sa.event.listen(
+                engine,
+                "do_connect",
+                lambda *_: _connect_without_room(file, timeout_seconds),
+            )
     return engine
 
 
@@ -100,9 +106,29 @@ def is_out_of_room(file: str, reason: str) -> bool:
 
     Args:
         file: the database.
-        reason: SQLite's message; for a full disk it may be an I/O error.
+        reason: SQLite's message; for a full disk it may be an I/O error, or that a
+            connection only reads.
     """
-    return "disk is full" in reason or ("disk I/O error" in reason and is_full(file))
+    if "disk I/O error" in reason or "readonly database" in reason:
+        return is_full(file)
+    return "disk is full" in reason
+
+
+def _connect_without_room(
+    file: Path, timeout_seconds: float
+) -> sqlite3.Connection | None:
+    """A connection that only reads, on a disk with no room for the further files.
+
+    None where there is room, or another process has made them.
+    """
+    if not (file.is_file() and is_full(str(file))):
+        return None
+    try:
+        _open(file, "mode=rw", timeout_seconds).close()
+    except sqlite3.OperationalError as error:
+        if is_out_of_room(str(file), str(error)):
+            return _connect_read_only(file, timeout_seconds)
+    return None
 
 
 def _make_file_private(file: Path) -> None:
