@@ -18,7 +18,7 @@ from headrace.evidence.maps import check_later
 from headrace.explanations.verdict import MOST_ALIKE
 from headrace.settings import Settings
 from headrace.stages import evaluation
-from headrace.state.ledger import Ledger
+from headrace.state.ledger import Ledger, holding
 from headrace.state.ledger.holding import checking_maps, hold
 from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
@@ -253,6 +253,21 @@ def test_an_explanation_that_is_unchecked_waits_for_nothing_and_says_so(
     assert "sanity check unchecked: maps were not checked" in shown.out
     about = "blobs version 1, explained by integrated gradients; sanity check unchecked"
     assert about in page.read_text()
+
+
+def test_an_explanation_waits_a_minute_for_a_check_and_says_what_to_do(
+    after_first, tmp_path, monkeypatch
+):
+    (tmp_path / "one.png").write_bytes(png(blobs(2, seed=9)[0][1]))
+    monkeypatch.setattr(holding, "PATIENCE_SECONDS", 1.0)
+    with hold(settings_of(after_first), checking_maps("blobs", 1), "explain-1"):
+        shown = after_first.headrace("explain", "blobs", str(tmp_path / "one.png"))
+    assert shown.exit_code == 1
+    assert "are being checked: waiting, up to a minute" in shown.err
+    assert (
+        "Not explained: maps were not checked yet: that is being done, and `headrace "
+        "explain blobs --check` waits for it. With --unchecked it is explained"
+    ) in shown.out
 
 
 def test_two_commands_at_once_check_once(after_first):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from headrace.state.ledger.holding import checking_maps
 from headrace.state.ledger.steps import MEASURED
 from headrace.wire import Answer
 
@@ -117,9 +118,13 @@ def sanity_of(model: str, version: int | None, ledger: Ledger) -> dict[str, Verd
         return unchecked(PRIVATE)
     is_champion = ledger.champions().get(model) == version
     name = model if is_champion else f"{model}/{version}"
+    command = f"`headrace explain {name} --check`"
+    if ledger.is_held(checking_maps(model, version)):
+        return unchecked(
+            f"maps were not checked yet: that is being done, and {command} waits for it"
+        )
     return unchecked(
-        "maps were not checked, which takes two more trainings: `headrace explain "
-        f"{name} --check` does it"
+        f"maps were not checked, which takes two more trainings: {command} does it"
     )
 
 

@@ -155,21 +155,23 @@ def checked_by(lease: Lease) -> str:
 
 
 def wait_for_maps(settings: Settings, version: str = "") -> bool:
-    """Wait for checks of explanations; returns whether there were any.
+    """Wait for checks of explanations, up to a minute; returns whether there were any.
 
     Args:
-        version: whose check to wait for, MODEL/VERSION; by default for all, but no
-            longer than a minute.
+        version: whose check to wait for, MODEL/VERSION; by default for all.
     """
     leases, began, waited = Leases(settings.database_url), time.monotonic(), False
-    while version or time.monotonic() < began + PATIENCE_SECONDS:
+    while time.monotonic() < began + PATIENCE_SECONDS:
         held, now = leases.all()
         made = (checked_by(lease) for lease in held if lease.is_alive(now))
         found = next((one for one in made if one and version in ("", one)), "")
         if not found:
             break
         if not waited:
-            log.info("the explanations of %s are being checked: waiting", found)
+            log.info(
+                "the explanations of %s are being checked: waiting, up to a minute",
+                found,
+            )
         waited = True
         time.sleep(POLL_SECONDS / 4)
     return waited

@@ -163,7 +163,7 @@ class Leases:
     def _acquire(self, wanted: Lease) -> Lease:
         with self._database.writing() as connection:
             now = now_of(connection)
-            last = _newest(connection, wanted.name, lock=True)
+            last = newest(connection, wanted.name, lock=True)
             if last is not None and last.is_alive(now):
                 return last
             if last is not None and last.state == "held":
@@ -214,7 +214,7 @@ class Leases:
     def current(self, name: str) -> Lease | None:
         """The newest lease of a name, held or not."""
         with self._database.reading() as connection:
-            return _newest(connection, name)
+            return newest(connection, name)
 
     def _set(self, connection: sa.Connection, lease: Lease, **values: Any) -> bool:
         held = sa.update(LEASES).where(_is(lease), LEASES.c.state == "held")
@@ -225,7 +225,8 @@ def _is(lease: Lease) -> sa.ColumnElement[bool]:
     return (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
 
 
-def _newest(connection: sa.Connection, name: str, lock: bool = False) -> Lease | None:
+def newest(connection: sa.Connection, name: str, lock: bool = False) -> Lease | None:
+    """The lease of a name that was acquired last, held or not."""
     query = sa.select(LEASES).where(LEASES.c.name == name)
     query = query.order_by(LEASES.c.token.desc()).limit(1)
     query = query.with_for_update() if lock else query
@@ -250,7 +251,7 @@ def fence(lease: Lease) -> Callable[[sa.Connection], None]:
 
     def check(connection: sa.Connection) -> None:
         if connection.execute(held.with_for_update(read=True)).first() is None:
-            raise lease_lost(lease, _newest(connection, lease.name))
+            raise lease_lost(lease, newest(connection, lease.name))
 
     return check
 
