@@ -12,7 +12,7 @@ from headrace.records import Record
 from headrace.serving.announced import Serving, servings
 from headrace.settings import Settings, variable
 from headrace.state.ledger import ledger_exists
-from headrace.state.ledger.holding import checked_by, pipeline_of
+from headrace.state.ledger.holding import checked_by, is_for_maps, pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops import environment, live
 from headrace_ops.doctor.services import online_workers, prefect_headers
@@ -114,7 +114,7 @@ def _runs(leases: list[Lease]) -> list[UnderWay]:
     """The runs of leases, the first one first."""
     of_runs: dict[str, list[Lease]] = {}
     for lease in leases:
-        if not checked_by(lease):
+        if not is_for_maps(lease):
             of_runs.setdefault(lease.flow_run_id, []).append(lease)
     return [_of_run(run, own) for run, own in of_runs.items()]
 

@@ -18,12 +18,14 @@ from headrace.evidence.maps import check_later
 from headrace.explanations.verdict import MOST_ALIKE
 from headrace.settings import Settings
 from headrace.stages import evaluation
+from headrace.state import background
 from headrace.state.ledger import Ledger, holding
 from headrace.state.ledger.holding import checking_maps, hold
 from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
 from headrace_flows import train
 from headrace_flows.run import current
+from headrace_ops.running import look
 
 CHECK = ("explain", "blobs", "--check", "--json")
 
@@ -278,6 +280,26 @@ def test_two_commands_at_once_check_once(after_first):
     assert sorted(json.loads(out)["is_new"] for _, out, _ in answers) == [False, True]
     assert len(checks_of(after_first)) == 1
     assert len(references(after_first)) == 2
+
+
+def test_what_a_run_leaves_behind_ends_where_another_process_checks(after_first):
+    settings = settings_of(after_first)
+    with hold(settings, checking_maps("blobs", 1), "1"):
+        second = background.start(maps.MODULE, "blobs/1", "maps.log", settings)
+        assert second.wait(timeout=120) == 0
+    assert "is busy" in (after_first.path / "maps.log").read_text()
+    assert checks_of(after_first) == []
+
+
+def test_a_command_that_waits_for_a_check_is_not_taken_for_one(after_first):
+    settings = settings_of(after_first)
+    leases = Leases(settings.database_url)
+    with hold(settings, checking_maps("blobs", 1), "1"):
+        waiting = after_first.start(*CHECK)
+        until(lambda: any("explain-" in one.flow_run_id for one in leases.all()[0]))
+        seen = look(settings)
+    assert ([one.version for one in seen.checks], seen.runs) == (["blobs/1"], ())
+    assert waiting.communicate(timeout=600)[0]
 
 
 def test_a_command_that_was_killed_goes_on_with_what_it_had_fitted(

@@ -10,6 +10,7 @@ import logging
 import subprocess
 import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,15 @@ MODULE = "headrace.evidence.maps"
 log = logging.getLogger("headrace")
 
 
-def check_maps(name: str, settings: Settings) -> tuple[Version, bool]:
-    """Check the explanations of a version, unless that was done; waits for another.
+def check_maps(
+    name: str, settings: Settings, *, waits: bool = True
+) -> tuple[Version, bool]:
+    """Check the explanations of a version, unless that was done.
 
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         settings: where things are.
+        waits: whether to wait for a process that is checking them.
 
     Returns:
         the version, and whether it was checked now.
@@ -50,13 +54,14 @@ def check_maps(name: str, settings: Settings) -> tuple[Version, bool]:
         Refusal: its answers cannot be explained or checked, which is recorded.
         UsageError: the record of its run is gone.
         IntegrityError: its files, its data or that record are gone or changed.
-        DependencyError: MLflow, the store, a disk or the ledger failed.
+        DependencyError: MLflow, the store, a disk or the ledger failed; or another
+            process is checking them, and is not waited for.
     """
     version = Home.existing(settings, f"model {name!r}").ledger.find(name)
     model, number = version.model, version.version
     lease = checking_maps(model, number), f"explain-{uuid.uuid4().hex}"
     with (
-        hold(settings, *lease) as held,
+        hold(settings, *lease, wait=waits) as held,
         background.one_at_a_time(settings, "maps.lock"),
     ):
         wait_for_collection(settings)
@@ -148,4 +153,4 @@ def check_later(
 
 
 if __name__ == "__main__":
-    background.perform(check_maps)
+    background.perform(partial(check_maps, waits=False))

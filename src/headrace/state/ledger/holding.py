@@ -148,10 +148,13 @@ def checking_maps(model: str, version: int) -> str:
 
 def checked_by(lease: Lease) -> str:
     """The version whose explanations a lease checks, MODEL/VERSION; empty if none."""
-    if not lease.name.startswith(_MAPS):
-        return ""
     version, _, model = lease.name.removeprefix(_MAPS).partition("/")
-    return f"{model}/{version}"
+    return f"{model}/{version}" if is_for_maps(lease) and model else ""
+
+
+def is_for_maps(lease: Lease) -> bool:
+    """Whether a lease is of a process that checks explanations, or waits to."""
+    return lease.name.startswith(_MAPS)
 
 
 def wait_for_maps(settings: Settings, version: str = "") -> bool:
