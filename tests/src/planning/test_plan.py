@@ -1,9 +1,12 @@
 """What was done is found again; a champion is compared with what it was."""
 
+import re
+
 from tests.src.planning.conftest import end, keys_of, records_of
 
 from headrace.planning import Plan, StageKey
 from headrace.stages.ingredients import closure
+from headrace.state.disk import full_disk
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 
@@ -92,3 +95,21 @@ def test_a_law_that_is_edited_while_a_run_goes_on_is_said(trained):
     file.write_text("medium = ")
     (found,) = plan.edited_law()
     assert found.message.startswith("the pipeline's file cannot be read any more: ")
+
+
+def test_a_ledger_that_cannot_be_read_is_not_taken_for_the_file(trained, monkeypatch):
+    judged = trained.with_law(promotion='{ mode = "manual" }')
+    plan = Plan(judged.spec, judged.folder, judged.home)
+    assert plan.edited_law() == []
+
+    def full(*_):
+        raise full_disk("the ledger", "/")
+
+    monkeypatch.setattr(Ledger, "recorded", full)
+    (found,) = plan.edited_law()
+    assert re.fullmatch(
+        "whether the pipeline's file was edited is not known: The disk is full: the "
+        r"ledger cannot be written \(\d+ MiB free\); this run is judged by the law as "
+        "it was at its start",
+        found.message,
+    )
