@@ -232,7 +232,7 @@ def test_only_links_is_said_to_be_no_data(make, read, tmp_path):
     outside = make.file("outside.png", b"x")
     (tmp_path / "links" / "0").mkdir(parents=True)
     (tmp_path / "links" / "0" / "1.png").symlink_to(outside)
-    with pytest.raises(SourceError, match=r"no files.* 1 links or special files"):
+    with pytest.raises(SourceError, match=r"no files.* 1 link or special file"):
         read(tmp_path / "links")
 
 
