@@ -162,6 +162,18 @@ def test_no_item_that_can_be_taken_is_refused(run, tmp_path):
         run(tmp_path / "a.npz", shape=(9, 9))
 
 
+@pytest.mark.parametrize("header", ["kind,Äußerung", ""])
+def test_the_column_of_texts_is_recorded_where_a_table_names_it(tmp_path, header):
+    rows = [f"{'ab'[n % 2]},text number {n}" for n in range(20)]
+    path = tmp_path / "texts.csv"
+    path.write_text("\n".join(filter(None, [header, *rows])))
+    data = DataSpec(source=str(path), label="kind" if header else None)
+    store = Store(str(tmp_path / "store"))
+    record = ingest(data, "text", store, Settings(project=tmp_path))
+    assert record.item_column == header.partition(",")[2]
+    assert ("item_column" in record.model_dump()) == bool(header)
+
+
 def test_a_table_without_rows_is_refused(run, tmp_path):
     schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
     pq.write_table(schema.empty_table(), tmp_path / "a.parquet")
