@@ -219,7 +219,11 @@ def _observed(facts: dict[str, Any]) -> str:
     texts = [f"{kind}: {', '.join(map(str, rows))}" for kind, rows in lists if rows]
     if texts:
         return "; ".join(texts)
-    value = facts.get("observed_value")
+    return as_text(facts.get("observed_value"))
+
+
+def as_text(value: Any) -> str:
+    """An observed value as short text; empty for None."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return "" if value is None else json.dumps(value, default=str)[:120]

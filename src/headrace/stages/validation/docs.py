@@ -36,19 +36,20 @@ def check_row(
         table: that was checked.
         columns: those that the check names.
     """
+    check, observed = outcome.check, outcome.cause or outcome.observed
+    is_counted = observed.endswith(" rows")
     shown: list[str] = []
     rows: list[list[str]] = []
-    if len(outcome.rows):
+    if is_counted and len(outcome.rows):
         shown = [*dict.fromkeys(["row", "name", *columns])]
         rows = table.pick(outcome.rows[:_ROWS], shown).astype(str).to_numpy().tolist()
-    check, observed = outcome.check, outcome.cause or outcome.observed
     return {
         "name": check.name,
         "split": check.split,
         "passed": outcome.passed,
         "warns": check.warns,
         "sentence": sentence,
-        "observed": f"{observed} fail" if observed.endswith(" rows") else observed,
+        "observed": f"{observed} fail" if is_counted else observed,
         "unexpected": outcome.unexpected,
         "columns": shown,
         "rows": rows,

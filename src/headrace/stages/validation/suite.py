@@ -14,6 +14,7 @@ import string
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from importlib.util import LazyLoader
@@ -28,6 +29,7 @@ from headrace.stages.validation.checks import (
     COLUMN_KEYS,
     Check,
     CheckResult,
+    as_text,
     outcome_of,
     size_of,
 )
@@ -142,9 +144,15 @@ class Session:
             frame = _frame(table, check.split, named, of_table)
             result = self._result(expectation, frame)
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
+            sentence = _sentence(check, result)
+            if len(frame) == len(named) == 1 and outcome.observed.endswith(" rows"):
+                # A measurement, which says more than how many rows fail.
+                (value,) = frame[named[0]].tolist()
+                outcome = replace(outcome, observed=as_text(value))
+                sentence = sentence.removeprefix("Each row's ")
             self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
-            rows.append(docs.check_row(outcome, _sentence(check, result), table, named))
+            rows.append(docs.check_row(outcome, sentence, table, named))
         self._tables.append({"title": title, "checks": rows})
         return outcomes
 

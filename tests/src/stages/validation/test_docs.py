@@ -82,6 +82,36 @@ def test_built_in_checks_are_worded_as_sentences(check):
     assert "If split ==" not in text
 
 
+def test_of_one_row_the_measured_value_is_there(check):
+    record = check(Data())
+
+    near = next(r for r in record.results if r.column == "near_copies")
+    assert (near.passed, near.observed) == (True, "0")
+    text = re.sub(r"\s*<.*?>\s*", "|", Path(record.docs_uri).read_text())
+    assert "|near_copies is between 0 and 0.01||0|" in text
+    assert "of 1 rows" not in text
+
+
+@pytest.mark.parametrize("severity", ["critical", "warning"])
+def test_kept_data_with_failed_checks_is_explained(check, severity):
+    data = Data()
+    mean = {"column": "mean", "max_value": 3, "severity": "warning"}
+    if severity == "critical":  # of a row, which is set aside
+        data.pixels[7], mean["max_value"] = 0, 300
+    clean = check(Data())
+    record = check(data, expectation("column_mean_to_be_between", **mean))
+
+    assert " The rest only " not in Path(clean.docs_uri).read_text()
+    page = Path(record.docs_uri)
+    assert re.search(
+        r"(\d+) of (?!\1)\d+ checks passed. The rest only warns, or sets rows aside "
+        "within\\s+the limit.",
+        page.read_text(),
+    )
+    rows = [row[4] for row in rows_of(index_of(page), "kept")]
+    assert sorted("the rest warns" in passed for passed in rows) == [False, True]
+
+
 def test_nothing_on_a_page_asks_a_network_or_runs(check):
     page = Path(check(Data()).docs_uri)
 

@@ -190,6 +190,16 @@ def test_a_page_says_that_nothing_did_not_pass(page):
     assert ">failed</td>" in page(frame().head(0), check)
 
 
+def test_a_page_shows_the_one_value_that_fails_and_no_table_of_it(page):
+    arguments = {"column": "mean", "max_value": 0.5}
+    check = checks.Check("mean", "expect_column_values_to_be_between", arguments)
+
+    text = page(frame().head(1).assign(mean=0.123456789 + 1), check)
+
+    assert ">mean is at most 0.5<" in text
+    assert '<td class="text">1.12346\n</td>' in text
+
+
 def test_a_page_shows_some_of_many_rows_and_counts_them_all(page, monkeypatch):
     monkeypatch.setattr(docs, "_ROWS", 2)
     check = checks.Check("label", "expect_column_values_to_be_null", {"column": "item"})
