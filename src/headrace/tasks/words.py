@@ -25,13 +25,11 @@ class Answers(Protocol):
 
     Attributes:
         OUTPUT: the name of a model's output in a server, such as ``probabilities``.
-        ARE_SUMS: whether outputs are sums over an item, of any size.
         METRICS: what each metric of a test split means, in a sentence, by its name. The
             ends of an interval, ``_low`` and ``_high``, need none.
     """
 
     OUTPUT: str
-    ARE_SUMS: bool = False
     METRICS: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:

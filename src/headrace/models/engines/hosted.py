@@ -44,7 +44,7 @@ class EngineProcess:
     Attributes:
         name: of the engine in the process.
         pid: of the process.
-        difference: the largest absolute difference of an answer from the golden ones.
+        difference: the largest difference of an answer from the golden ones.
         latency_ms: median of warm calls with one item in the process, milliseconds.
 
     Raises:

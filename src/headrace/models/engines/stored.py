@@ -47,7 +47,7 @@ class BuildAttempt(Record):
     Attributes:
         engine: its format.
         libraries: the versions that the result depends on.
-        difference: the largest absolute difference of an answer from the golden ones,
+        difference: the largest difference of an answer from the golden ones,
             over all forms of input; None where it gave none.
         latency_ms: median of warm calls with one item, milliseconds.
         input: what it takes; None where it could not be exported.

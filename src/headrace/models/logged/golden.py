@@ -59,9 +59,7 @@ class Golden(NamedTuple):
         answers = [answering(form) for form in forms]
         if any(given.shape != self.outputs.shape for given in answers):
             return float("inf")
-        largest = max(
-            largest_difference(given, self.outputs, data) for given in answers
-        )
+        largest = max(largest_difference(given, self.outputs) for given in answers)
         return largest if np.isfinite(largest) else float("inf")
 
     def measure(

@@ -107,16 +107,16 @@ def of_any_length(compute: Compute, items: Payload, values: int) -> Payload:
     return np.concatenate(parts)[np.argsort(order)]
 
 
-def largest_difference(given: Outputs, golden: Outputs, data: DataDescription) -> float:
+def largest_difference(given: Outputs, golden: Outputs) -> float:
     """How far answers are from golden ones of the same shape; not finite if one is not.
 
-    It is the largest absolute difference. Where answers are sums over an item, that of
-    a number above 1 is divided by it, since a float32 has seven digits.
+    It is the largest absolute difference. That of a number above 1 is divided by its
+    size, or by the usual one, the median: a float32 has seven digits, and a number near
+    0 may be the difference of two large ones.
     """
-    differences = np.abs(given - golden)
-    if task(data.task).answers.ARE_SUMS:
-        differences = differences / np.maximum(1, np.abs(golden))
-    return float(differences.max())
+    sizes = np.abs(golden)
+    usual = np.maximum(1, np.median(sizes, axis=0))
+    return float((np.abs(given - golden) / np.maximum(sizes, usual)).max())
 
 
 class LoadedModel:

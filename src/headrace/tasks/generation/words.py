@@ -35,7 +35,6 @@ LARGE_MOST_EPOCHS = 8
 
 class TextProbability(Answers):
     OUTPUT = "nats"
-    ARE_SUMS = True
     METRICS: ClassVar = {
         "test_nats_per_character": "Negative logarithm of the probability of a "
         "character, of all test documents together, their ends counted; its interval "

@@ -49,7 +49,7 @@ class Exported(Record):
     Attributes:
         output: the folder.
         files: sha256 by name.
-        difference: the largest absolute difference of an answer from the golden ones.
+        difference: the largest difference of an answer from the golden ones.
         latency_ms: median of calls with one item, milliseconds.
     """
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from headrace.models.logged import loading
-from headrace.records import DataDescription
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +41,21 @@ def test_one_longer_than_a_batch_is_answered_alone(model, monkeypatch):
     assert loading.outputs(model, rows[:0]).shape == (0, 2)
 
 
-def test_differences_of_large_sums_are_relative_and_those_of_others_absolute():
+def test_differences_of_numbers_above_1_are_relative():
     golden = np.array([[1000, 0.5]], np.float32)
-    sums = DataDescription(medium="text", task="generation", shape=(8,))
-    numbers = DataDescription(medium="image", task="regression", shape=(2, 2, 1))
 
-    def difference(given, data=sums):
-        return loading.largest_difference(given, golden, data)
+    def difference(*more):
+        return loading.largest_difference(golden + np.float32([more]), golden)
 
-    assert difference(golden) == difference(golden, numbers) == 0
-    given = golden + np.array([[1, 0.0001]], np.float32)
-    assert difference(given) == pytest.approx(1e-3, rel=1e-3)
-    assert difference(given, numbers) == pytest.approx(1, rel=1e-3)
-    small = golden + np.array([[0, 0.01]], np.float32)
-    assert difference(small) == pytest.approx(0.01, rel=1e-3)
-    assert np.isnan(difference(golden * np.nan))
+    assert difference(0, 0) == 0
+    assert difference(1, 0.0001) == pytest.approx(1e-3, rel=1e-3)
+    assert difference(0, 0.01) == pytest.approx(0.01, rel=1e-3)
+    assert np.isnan(difference(np.nan, 0))
+
+
+def test_a_step_of_float32_is_no_difference_of_prices_also_not_near_0():
+    prices = np.array([[-44], [0.5], [544], [700], [99_000]], np.float32)
+    next_ones = prices + np.spacing(np.float32([[544]]))
+    assert loading.largest_difference(next_ones, prices) < 1e-6
+    others = prices + np.float32(1)
+    assert loading.largest_difference(others, prices) > 1e-3
