@@ -160,10 +160,13 @@ class Contract(Protocol):
         COLUMNS: the names of `columns`.
         SHARED: whether a test row half of which is in train is set aside, if the medium
             knows the passages of an item.
+        ONE_LABEL: whether equal items with different labels contradict each other, and
+            are set aside; a leak between splits is one whatever the labels are.
     """
 
     COLUMNS: Sequence[str] = ()
     SHARED: bool = False
+    ONE_LABEL: bool = True
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """What is expected of ``label`` and of `columns`; by default nothing."""

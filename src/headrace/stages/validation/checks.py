@@ -75,7 +75,8 @@ def item_checks(
     """The checks of the readable items, the first reason to quarantine a row first."""
     data = snapshot.description
     module = medium(data.medium)
-    of_task = task(data.task).contract.expectations(data)
+    contract = task(data.task).contract
+    of_task = contract.expectations(data)
     return [
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="train"),
         Check("rows", _ROW_COUNT, {"min_value": 1}, split="test"),
@@ -83,7 +84,7 @@ def item_checks(
         _holds("blank", "blank", [False], ALL_EQUAL),
         _holds("not_finite", "finite", [True], "one of its numbers is NaN or infinite"),
         *map(expected, module.expectations(data)),
-        *_duplicates(spec.data.leak_limit, module.DUPLICATES),
+        *_duplicates(spec.data.leak_limit, module.DUPLICATES, contract.ONE_LABEL),
         *_scale(module.SCALE_COLUMNS, items),
         *contract_checks(spec),
     ]
@@ -95,12 +96,13 @@ def expected(e: Expectation, *, shown: bool = True) -> Check:
     return Check(e.check, e.name, e.arguments, e.reason, e.split, e.warns, shows)
 
 
-def _duplicates(leak_limit: float, duplicates: str) -> list[Check]:
+def _duplicates(leak_limit: float, duplicates: str, one_label: bool) -> list[Check]:
     two_labels = "equal items have different labels"
+    agree = _holds("two_labels", "labels", [1], two_labels, "copy_of")
     leak = {"column": "in_train", "max_value": leak_limit}
     twice = _holds("duplicate", "copy", [0], "an equal item is kept", "copy_of")
     return [
-        _holds("two_labels", "labels", [1], two_labels, "copy_of"),
+        *([agree] if one_label else []),
         *([twice] if duplicates == "set aside" else []),
         Check("leak", _MEAN, leak, split="test"),
         _holds("leak", "in_test", [0], "an equal item is in test", "copy_of"),

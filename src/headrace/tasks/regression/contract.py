@@ -14,6 +14,7 @@ from headrace.tasks.regression.data import numbers
 
 class FiniteNumbers(Contract):
     COLUMNS: Sequence[str] = ("target",)
+    ONE_LABEL = False  # equal items are measured again
 
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """Each target is a number, and they are not all the same."""

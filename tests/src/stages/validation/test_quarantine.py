@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 import soundfile
 from tests.src.stages.validation.conftest import Data, quarantine
 
 from headrace.data.snapshots.splits import read_split
+from headrace.errors import ContractError
 from headrace.media.forms import Rejected
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
+from headrace.spec import DataSpec, PipelineSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import quarantine as quarantine_module
 from headrace.stages.validation import validate
@@ -112,6 +114,34 @@ def test_equal_items_under_two_labels_are_all_set_aside(check):
         "3.png": "two_labels",
     }
     assert "an equal item is kept" in quarantine(record)["3.png"][1]
+
+
+@pytest.mark.parametrize("limit", [0, 0.5])
+def test_two_numbers_of_equal_items_are_no_contradiction_but_may_be_a_leak(
+    tmp_path, write_snapshot, limit
+):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), np.uint8)
+    pixels[[1, 2]], pixels[35] = pixels[0], pixels[30]
+    labels, names = ([f"{n}.{end}" for n in range(40)] for end in ("0", "png"))
+    split = ["train"] * 32 + ["test"] * 8
+    columns = {"split": split, "label": labels, "name": names}
+    data = DataDescription(medium="image", task="regression", shape=(4, 4, 1))
+    store, settings = Store(str(tmp_path / "store")), Settings(project=tmp_path)
+    snapshot = write_snapshot(store, data, pixels, columns, [], [])
+    spec = PipelineSpec(
+        name="ages",
+        medium="image",
+        task="regression",
+        data=DataSpec(source="made", leak_limit=limit),
+    )
+
+    if limit:
+        record = validate(spec, snapshot, store, settings)
+        reason = "an equal item is in test (copy of 35.png)"
+        assert quarantine(record) == {"30.png": ("leak", reason)}
+    else:
+        with pytest.raises(ContractError, match="leak"):
+            validate(spec, snapshot, store, settings)
 
 
 def test_below_the_limit_the_train_copy_of_a_leak_is_set_aside(check):
