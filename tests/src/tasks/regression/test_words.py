@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from headrace.errors import Refusal
@@ -34,3 +35,16 @@ def test_too_few_numbers_are_refused_with_the_labels_that_are_none(label, what):
     with pytest.raises(Refusal) as refused:
         SURVEY.survey("x.csv", Counter({("train", label): 9}), 9, [])
     assert refused.value.message.endswith(what)
+
+
+@pytest.mark.parametrize("rows", [5, 40, 400, 10_000])
+def test_the_bias_may_be_as_large_as_chance_makes_it_on_few_test_rows(rows):
+    numbers = np.random.default_rng(0).normal(500, 100, rows)
+    labels = Counter(
+        (split, repr(float(n))) for split in ("train", "test") for n in numbers
+    )
+    survey = SURVEY.survey("x.csv", labels, 2 * rows, [])
+    gates = {gate["name"]: gate["threshold"] for gate in survey.gates}
+    chance = 3 * float(numbers.std(ddof=1)) / rows**0.5
+    wanted = max(0.1 * survey.facts["constant"]["error"], chance)
+    assert gates["bias"] == pytest.approx(min(wanted, gates["error"]), rel=1e-3)
