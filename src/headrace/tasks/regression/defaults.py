@@ -3,6 +3,7 @@
 SCORE = "absolute_error"
 HIGHER_IS_BETTER = False
 EXPLAINS = True  # its answers
+LABELS_ARE_NUMBERS = True
 HEADLINE = "test_median_absolute_error"
 # The metrics that are proportional to the mean score of a test split, and that mean.
 MEAN_SCORES = {

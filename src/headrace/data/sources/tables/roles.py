@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -30,6 +30,7 @@ from headrace.media.chunks import Reading, split_named
 
 # Columns that identify rows, and so are no labels.
 _NUMBERS = ("id", "index", "idx", "no", "nr", "row", "uid", "key", "序号", "编号")
+_NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 _MAX_CLASSES = 1000
 # A column with another name is one of splits only if all of its values are splits.
 _SURE_SPLIT = "split"
@@ -107,10 +108,14 @@ def roles_beside(
     """
     others = {name: kind for name, kind in table.kinds.items() if name != item}
     label = find_label(others, reading)
+    numbers = _columns_of_numbers(others, sample, reading)
+    if label is None and len(numbers) == 1:
+        (label,) = numbers
     if label is None:
         label = _only_other(others, sample, reading, has_names)
     if label is None and reading.labelled:
-        raise _missing_column(table, "column of labels", "data.label", "label")
+        what = "column of labels"
+        raise _missing_column(table, what, "data.label", "label", numbers)
     group = reading.group if reading.group in table.kinds else None
     return Roles(item, label, group, _splits_column(table, sample, reading))
 
@@ -194,6 +199,32 @@ def _mean_length(column: pa.ChunkedArray) -> float:
     return float(pc.mean(pc.utf8_length(cells)).as_py() or 0)
 
 
+def _columns_of_numbers(
+    others: Mapping[str, pa.DataType], sample: pa.Table, reading: Reading
+) -> list[str]:
+    """The columns that can only be labels where these are numbers, and are needed."""
+    if not (reading.labelled and task_default(reading.task, "LABELS_ARE_NUMBERS")):
+        return []
+    return [
+        name
+        for name in filter(sample.column_names.__contains__, others)
+        if plain_name(name) not in (*_NUMBERS, *SPLITS)
+        and name != reading.group
+        and _holds_numbers(sample.column(name))
+    ]
+
+
+def _holds_numbers(column: pa.ChunkedArray) -> bool:
+    """Whether all cells are numbers or empty, and two differ."""
+    kind = column.type
+    if pa.types.is_boolean(kind) or not (is_number(kind) or is_text(kind)):
+        return False
+    cells = pc.utf8_trim_whitespace(column.cast(pa.large_string()))
+    cells = cells.filter(pc.not_equal(cells, ""))
+    are_numbers = pc.all(pc.match_substring_regex(cells, _NUMBER)).as_py()
+    return bool(are_numbers) and len(pc.unique(cells)) > 1
+
+
 def _only_other(
     others: Mapping[str, pa.DataType],
     sample: pa.Table,
@@ -242,23 +273,28 @@ def _splits_column(table: Table, sample: pa.Table, reading: Reading) -> str | No
     return name if cells and all(map(split_named, cells)) else None
 
 
-def describe_columns(kinds: Mapping[str, pa.DataType]) -> str:
-    """The columns of a table, for messages."""
+def describe_columns(
+    kinds: Mapping[str, pa.DataType], numbers: Sequence[str] = ()
+) -> str:
+    """The columns of a table, for messages; `numbers` hold numbers as text."""
     if not kinds:
         return "no columns"
-    columns = [f"{name} ({kind})" for name, kind in kinds.items()]
+    shown = {**kinds, **dict.fromkeys(numbers, "numbers")}
+    columns = [f"{name} ({kind})" for name, kind in shown.items()]
     text = ", ".join(columns[:_SHOWN])
     text += f" and {len(columns) - _SHOWN} more" * (len(columns) > _SHOWN)
     return text.replace("large_string", "string").replace("struct<>", "nested")
 
 
-def _missing_column(table: Table, what: str, key: str, example: str) -> SourceError:
+def _missing_column(
+    table: Table, what: str, key: str, example: str, numbers: Sequence[str] = ()
+) -> SourceError:
     """The error for a table without a column of items or of labels."""
     option = f"{key} (`{_OPTIONS[key]}` of headrace new, score and monitor)"
     nested = [name for name, kind in table.kinds.items() if pa.types.is_nested(kind)]
     column = find_named(nested, ITEMS if key == "data.item" else LABELS)
     problem = f"{what} that is known by its name; it has "
-    problem += describe_columns(table.kinds)
+    problem += describe_columns(table.kinds, numbers)
     action = f"Name the column with {option}, or call it {example}."
     if column is not None:
         problem = f"{what}: the values of its column {column} are objects or lists, "

@@ -338,6 +338,23 @@ def test_no_labels_are_told_with_the_columns(make, texts):
     assert (chunk.items[0], chunk.labels[0]) == (b"t1", "")
 
 
+def test_the_only_other_column_of_numbers_holds_those_of_a_regression(make, texts):
+    rows = "\n".join(f"{n},flat {n} of town,{n * 1.5 - 9},a{n % 2}" for n in range(20))
+    path = make.file("a.csv", f"id,advert,price,town\n{rows}\n".encode())
+    _, (chunk,) = texts(path, task="regression")
+    assert (chunk.items[2], chunk.labels[2]) == (b"flat 2 of town", "-6.0")
+    with pytest.raises(SourceError, match="no column of labels"):
+        texts(path)
+
+
+def test_several_columns_of_numbers_are_told_as_such(make, texts):
+    rows = "\n".join(f"flat {n} of town,{n}.5,{n}" for n in range(20))
+    path = make.file("a.csv", f"advert,price,area\n{rows}\n".encode())
+    seen = r"it has advert \(string\), price \(numbers\), area \(numbers\)"
+    with pytest.raises(SourceError, match=seen):
+        texts(path, task="regression")
+
+
 def test_a_split_column_is_believed_where_its_values_name_splits(make, texts):
     head = "text,label,{}\nt1,a,{}\nt2,b,{}\n"
     _, chunks = texts(make.file("a.csv", head.format("set", "train", "dev").encode()))
