@@ -35,6 +35,7 @@ EXAMPLES = {
 }
 POINTS = 2000  # values of a float's range that are distinguished
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
+_OPEN = re.compile(rf"({'|'.join(EXAMPLES)})\s*\([^)]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,14 @@ def parse_dimension(text: str) -> Dimension | None:
     """
     keys, value = parse_override(text)
     call = _CALL.fullmatch(value) if isinstance(value, str) else None
-    if call is None or text.partition("=")[2].strip()[:1] in {'"', "'"}:
+    if text.partition("=")[2].strip()[:1] in {'"', "'"}:
+        return None
+    if call is None and (cut := _OPEN.fullmatch(str(value))):
+        raise SpecError(
+            f"--set {text}: the range lacks its closing bracket.",
+            f"Write for example {EXAMPLES[cut[1]]}.",
+        )
+    if call is None:
         return None
     kind, options = call[1], _split(call[2])
     if kind not in EXAMPLES:

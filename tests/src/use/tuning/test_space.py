@@ -142,7 +142,15 @@ def test_a_range_is_read(text, kind, options):
 
 
 @pytest.mark.parametrize(
-    "text", ["training.epochs=3", "gates=[]", 'description="log(1,2)"', "a=b", "a=b c"]
+    "text",
+    [
+        "training.epochs=3",
+        "gates=[]",
+        'description="log(1,2)"',
+        "a=b",
+        "a=b c",
+        "a=b (c",
+    ],
 )
 def test_a_plain_value_is_no_range(text):
     assert parse_dimension(text) is None
@@ -161,6 +169,10 @@ def test_a_plain_value_is_no_range(text):
         ("uniform(0,inf)", "bound 'inf' is not finite"),
         ("uniform(true,2)", "bound 'true' is not a number"),
         ("int(1,2.5)", r"bound '2\.5' is not an integer"),
+        (
+            "log(1e-4",
+            r"range lacks its closing bracket\. Write for example log\(1e-4,1\)",
+        ),
         ("choice(1)", "a choice needs two values"),
         ("choice(1,)", "a choice needs two values"),
         ("choice(1,1)", "a value is given twice"),
