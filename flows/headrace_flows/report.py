@@ -12,8 +12,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter
 
+from headrace.errors import HeadraceError
 from headrace.evidence.reporting import contents, log_report
 from headrace.pages import render
+from headrace.state.home import Home
+from headrace.state.ledger.files import Refused, refusal_of
 from headrace_flows.run import Run
 from headrace_flows.summary import links
 
@@ -96,3 +99,18 @@ def publish_report(run: Run) -> None:
         log.warning("the run's page has no report: %s: %s", type(error).__name__, error)
         return
     publish_name(run)
+
+
+def note_refusal(run: Run, reason: str) -> None:
+    """Record a refusal for `headrace list` and its page; an error is only logged."""
+    refused = Refused(
+        flow_run_id=run.flow_run_id,
+        run_id=run.training.run_id if run.training and run.has_report else "",
+        reason=reason.partition("\n")[0],
+    )
+    settings = run.plan.settings
+    fact = {refusal_of(run.spec.name): refused.model_dump_json()}
+    try:
+        Home(settings).ledger.record(fact, settings.user)
+    except HeadraceError as error:
+        log.warning("the refusal was not recorded: %s", error)

@@ -37,7 +37,12 @@ from headrace_flows import recovery, stages
 from headrace_flows.approval import wait_for_approval
 from headrace_flows.client import untagged
 from headrace_flows.events import ledger_tag
-from headrace_flows.report import begin_report, publish_name, publish_report
+from headrace_flows.report import (
+    begin_report,
+    note_refusal,
+    publish_name,
+    publish_report,
+)
 from headrace_flows.run import Run, current, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.prefect_inside import retrying_clients
@@ -77,8 +82,9 @@ def train(
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
             prepare_serving(run, registration)
-    except Refusal:
+    except Refusal as error:
         publish_report(run)
+        note_refusal(run, error.message)
         raise
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted by the user.")
@@ -87,6 +93,7 @@ def train(
             raise
         return Cancelled(message="Ended by a termination signal.")
     if promotion.status == "refused":
+        note_refusal(run, promotion.reason)
         return Failed(name="Refused", message=promotion.reason)
     explain_later(run)
     return Completed(name=promotion.status.capitalize(), message=promotion.reason)

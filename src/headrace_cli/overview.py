@@ -56,7 +56,8 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
             p["champion"] or "none",
             p["result"],
             p["versions"],
-            f"{minutes(p['last_run']) or 'never'}{' killed' * p['was_killed']}",
+            f"{minutes(p['last_run']) or 'never'}{' killed' * p['was_killed']}"
+            f"{' refused' * bool(p['refused'])}",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
             "not deployed" if schedule and not p["deployed"] else schedule,
             folder,

@@ -14,7 +14,7 @@ from headrace.signs import as_score
 from headrace.spec.files import load_spec, read_tables
 from headrace.spec.folders import pipeline_names
 from headrace.state.ledger.decisions import doubts
-from headrace.state.ledger.files import Deployments
+from headrace.state.ledger.files import Deployments, Refused, refusal_of
 from headrace.state.ledger.leases import Lease, Leases
 from headrace.state.ledger.seals import Seals
 from headrace.state.ledger.standings import Standing, Standings
@@ -29,7 +29,7 @@ def listed(settings: Settings) -> dict[str, Any]:
     """
     has_ledger = settings.has_ledger
     ledger = Standings(settings.prepare_home().database_url) if has_ledger else None
-    deployed = Deployments(settings.database_url).all() if has_ledger else {}
+    facts = Deployments(settings.database_url).all() if has_ledger else {}
     leases = _last_leases(settings) if has_ledger else {}
     folders = pipeline_names(settings)
     with ledger.reading_once() if ledger else contextlib.nullcontext():
@@ -38,7 +38,10 @@ def listed(settings: Settings) -> dict[str, Any]:
             {
                 **_of_ledger(name, models.get(name), *leases.get(name, (None, False))),
                 "schedule": schedule_of(folder) if folder else None,
-                "deployed": f"train/{name}" in deployed,
+                "deployed": f"train/{name}" in facts,
+                "refused": _refused(
+                    facts.get(refusal_of(name)), leases.get(name, (None,))[0]
+                ),
                 "folder": str(folder) if folder else None,
             }
             for name in sorted({*folders, *models})
@@ -75,6 +78,14 @@ def _last_leases(settings: Settings) -> dict[str, tuple[Lease, bool]]:
         lease.name: (lease, lease.state == "held" and not lease.is_alive(now))
         for lease in leases
     }
+
+
+def _refused(fact: str | None, lease: Lease | None) -> dict[str, str] | None:
+    """Why the last run was refused, and its run in MLflow; None if it was not."""
+    refused = Refused.model_validate_json(fact) if fact else None
+    if refused is None or lease is None or refused.flow_run_id != lease.flow_run_id:
+        return None
+    return refused.model_dump(include={"reason", "run_id"})
 
 
 def _last_run(lease: Lease | None, standing: Standing | None) -> str | None:

@@ -127,6 +127,7 @@ def _shown(
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
     name, folder, settings = row["name"], row["folder"], home.settings
+    refused_run = (row["refused"] or {}).get("run_id")
     runs = [one for one in running.runs if one.pipeline == name]
     is_own = not folder or not is_packaged(Path(folder), settings)
     shown = {
@@ -135,6 +136,7 @@ def _shown(
         "is_own": is_own,
         "has_run": bool(row["last_run"] or runs),
         "runs": runs,
+        "of_refused": _report(refused_run, home, host) if refused_run else "",
         "links": {},
     }
     if not row["versions"] or ledger is None:
@@ -278,6 +280,11 @@ def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
     if row["was_killed"]:
         text = "its last run was killed; the same command goes on where it stopped"
         commands = (f"headrace logs {name}", f"headrace run {name}")
+        yield Matter("warn", row["name"], text, commands)
+    if refused := row["refused"]:
+        text = f"its last run was refused: {refused['reason']}"
+        opens = (f"headrace open {name}",) if refused["run_id"] else ()
+        commands = (*opens, f"headrace logs {row['run']}")
         yield Matter("warn", row["name"], text, commands)
     if row["schedule"] and not row["deployed"] and (row["is_own"] or row["has_run"]):
         text = f"its schedule, {row['schedule']}, is not deployed"

@@ -19,6 +19,10 @@ def test_a_gate_that_fails_refuses_and_keeps_the_evidence(
     (warning,) = [one for one in found["warnings"] if one["check"] == "gates"]
     assert "has the threshold 1.1: test_accuracy is a share" in warning["message"]
     assert found["aliases"] == []
+    rows = after_first.headrace("list", "--json").json["pipelines"]
+    [row] = (row for row in rows if row["name"] == "blobs")
+    refused = {"reason": found["reason"], "run_id": found["run_id"]}
+    assert (row["run"], row["refused"]) == (found["flow_run_id"], refused)
     promoted = after_first.headrace("promote", "blobs", "2", "--json")
     assert promoted.exit_code == 1
     assert promoted.json["error"]["kind"] == "PromotionError"
@@ -63,6 +67,8 @@ def test_bad_data_is_refused_before_any_training(
     [listed] = (row for row in rows if row["name"] == "blobs")
     began = stage == "validate"  # the other one ended before it had the lease
     assert (listed["versions"], listed["last_run"] is not None) == (0, began)
+    assert (listed["refused"] is not None) == began
+    assert (" refused " in home.headrace("list").out) == began
     done = states(found)
     assert done[stage] == "failed"
     assert [name for name, state in done.items() if state == "skipped"] == (

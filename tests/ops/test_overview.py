@@ -16,6 +16,7 @@ from tests.ops import mill
 from headrace.evidence.verification.said import FILE, last_said, note
 from headrace.state.home import Home
 from headrace.state.ledger import Tampering
+from headrace.state.ledger.files import Refused, refusal_of
 from headrace.state.ledger.holding import hold
 from headrace.state.ledger.leases import Lease, Leases
 from headrace.state.ledger.standings import Score, Standings
@@ -68,6 +69,24 @@ def test_a_run_that_was_killed_is_told_with_the_command_that_goes_on(settings):
     assert "headrace run digits" in told
     (row,) = [one for one in listed(settings)["pipelines"] if one["name"] == "digits"]
     assert row["was_killed"]
+
+
+@pytest.mark.parametrize("run_id", [mill.run_of("digits", 11), ""])
+def test_a_run_that_was_refused_is_told_with_why_and_its_report(settings, run_id):
+    with hold(settings, "letters", RUN):
+        note = Refused(flow_run_id=RUN, run_id=run_id, reason="serving: 0.5 differs")
+        fact = {refusal_of("letters"): note.model_dump_json()}
+        Home(settings).ledger.record(fact, "ada")
+    page = overview(settings)
+    (told,) = [one for one in matters(page) if one.startswith("letters")]
+    opened = "headrace open letters " if run_id else ""
+    why = "letters its last run was refused: serving: 0.5 differs"
+    assert told == f"{why} {opened}headrace logs {RUN}"
+    assert (">refused</a>" in page) == bool(run_id)
+    assert " refused it began " in part(page, "letters")
+    assert "headrace run letters" not in part(page, "letters")
+    with hold(settings, "letters", "next"):
+        assert "was refused" not in overview(settings), "that was another run"
 
 
 def test_a_pipeline_has_champion_score_drift_and_schedule(busy):

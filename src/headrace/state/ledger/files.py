@@ -14,6 +14,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from pydantic import Field
 
+from headrace.records import Record
 from headrace.state.ledger.events import EVENTS, Event, columns, utc_now
 from headrace.state.ledger.journal import Journal, about
 
@@ -46,7 +47,7 @@ class Fact(Event):
 
     A deployment has Prefect's name, ``<flow>/<deployment>``, and the entrypoint of its
     flow; a folder in the store ``sha256:`` and its digest, and its pipeline.
-    `folder_of` and `project_of` name more facts of a pipeline.
+    `folder_of`, `project_of` and `refusal_of` name more facts of a pipeline.
     """
 
     KIND: ClassVar = "fact"
@@ -67,6 +68,25 @@ def folder_of(pipeline: str) -> str:
 def project_of(model: str) -> str:
     """The name under which the project that judges a model is recorded."""
     return f"project of {model}"
+
+
+def refusal_of(pipeline: str) -> str:
+    """The name under which the last refused run of a pipeline is recorded."""
+    return f"refusal of {pipeline}"
+
+
+class Refused(Record):
+    """A run that was refused; the fact is this as JSON.
+
+    Attributes:
+        flow_run_id: of Prefect.
+        run_id: of the run in MLflow that has its report; empty if there is none.
+        reason: why, in a line.
+    """
+
+    flow_run_id: str
+    run_id: str
+    reason: str
 
 
 class Files(Journal):
