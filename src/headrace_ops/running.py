@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
+from pydantic import field_serializer
 
 from headrace.credentials import hide_credentials
 from headrace.records import Record
@@ -85,6 +86,11 @@ class Running(Record):
     serving: tuple[Serving, ...]
     runs: tuple[UnderWay, ...]
     checks: tuple[Check, ...]
+
+    @field_serializer("serving")
+    def _by_number(self, serving: tuple[Serving, ...]) -> list[dict[str, Any]]:
+        """Each with the id of its process, as runs and checks have it."""
+        return [{**one.model_dump(mode="json"), "process": one.pid} for one in serving]
 
 
 def look(settings: Settings) -> Running:

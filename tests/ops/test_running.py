@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 
 import pytest
 
@@ -50,6 +51,21 @@ def test_runs_under_way_are_known_by_their_leases(settings):
     assert look(settings).runs == ()
 
 
+def test_a_run_that_waits_for_another_has_the_name_of_its_pipeline(settings):
+    def wait():
+        with hold(settings, "digits", "second"):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with hold(settings, "digits", RUN):
+        waiting.start()
+        while len(runs := look(settings).runs) < 2:
+            assert waiting.is_alive()
+    waiting.join()
+    found = [(run.flow_run_id, run.pipeline) for run in runs]
+    assert found == [(RUN, "digits"), ("second", "digits")]
+
+
 def test_a_check_of_explanations_is_no_run(home, settings):
     with hold(settings, checking_maps("digits", 3), "explain-1"):
         seen = look(settings)
@@ -94,7 +110,7 @@ def test_a_process_that_serves_is_shown(home, settings):
         text = home.headrace("status").out
         (one,) = home.headrace("status", "--json").json["serving"]
     assert f"digits at http://127.0.0.1:8080, process {os.getpid()} since 20" in text
-    assert one["models"] == ["digits"]
+    assert (one["models"], one["process"]) == (["digits"], os.getpid())
 
 
 def test_a_server_that_refuses_the_login_does_not_answer(

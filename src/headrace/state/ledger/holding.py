@@ -223,7 +223,8 @@ def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> L
             if not wait:
                 raise lease_busy(lease)
             if not reported:
-                waiting.enter_context(heartbeat(settings, wanted.flow_run_id))
+                own = "" if is_for_maps(wanted) else pipeline_of(wanted)
+                waiting.enter_context(heartbeat(settings, wanted.flow_run_id, own))
             if lease.token != reported:
                 log.info("%s is run by %s: waiting for it to end", wanted.name, lease)
                 reported = lease.token
