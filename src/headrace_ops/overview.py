@@ -132,7 +132,9 @@ def _shown(
     is_own = not folder or not is_packaged(Path(folder), settings)
     shown = {
         **row,
-        **dict.fromkeys(("report", "newest", "metric", "score", "line", "drift")),
+        **dict.fromkeys(
+            ("report", "newest", "metric", "score", "line", "drift", "too_few")
+        ),
         "is_own": is_own,
         "has_run": bool(row["last_run"] or runs),
         "runs": runs,
@@ -158,7 +160,10 @@ def _shown(
             "line": line_of(scores, version.version),
         }
         with contextlib.suppress(HeadraceError):  # what is wrong is told by `verify`
-            shown["drift"] = History(version.model_digest, home.anchored).last()
+            history = History(version.model_digest, home.anchored)
+            last = history.last()
+            shown["drift"] = history.last(tested=True) or last
+            shown["too_few"] = last != shown["drift"]
     return shown
 
 

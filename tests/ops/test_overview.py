@@ -14,8 +14,10 @@ from tests.attacks.chromium import chromium
 from tests.ops import mill
 
 from headrace.evidence.verification.said import FILE, last_said, note
+from headrace.monitoring.history import History
 from headrace.state.home import Home
 from headrace.state.ledger import Tampering
+from headrace.state.ledger.events import utc_now
 from headrace.state.ledger.files import Refused, refusal_of
 from headrace.state.ledger.holding import hold
 from headrace.state.ledger.leases import Lease, Leases
@@ -100,6 +102,20 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     assert digits.endswith(" 0 3 * * * UTC report")
     assert "0 3 * * * UTC not deployed" in part(page, "scans")
     assert "1 version" in part(page, "voices")
+
+
+def test_a_window_with_too_few_items_hides_no_drift(settings):
+    anchored = Home(settings).anchored
+    of_scans, of_voices = (History(4 * name, anchored) for name in ("scans", "voices"))
+    few = of_scans.last().model_copy(
+        update={"when": utc_now(), "window": "b" * 64, "status": "too few"}
+    )
+    for history in (of_scans, of_voices):
+        history.keep(few)
+    page = overview(settings)
+    assert re.search(r" degraded \S+ \S+ UTC , then too few ", part(page, "scans"))
+    assert any(one.startswith("scans degraded:") for one in matters(page))
+    assert re.search(r" too few \S+ \S+ UTC none ", part(page, "voices"))
 
 
 def test_what_began_in_this_minute_has_just_started(settings):

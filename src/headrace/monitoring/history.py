@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from headrace.state.anchored import AnchoredStore, as_json
 
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
 _MOST_READ = 500  # files of windows that their names do not tell apart
+_MOST_PASSED_OVER = 50  # in search of the last one that had enough items
 _MOST_PARTS = 50  # files of new scores, before one has all scores again
 _ALL, _NEW = "all", "new"
 _PART = re.compile(rf"(\d{{8}})-({_ALL}|{_NEW})-([0-9a-f]{{16}})\.npy")
@@ -82,10 +84,16 @@ class History:
                 taken.append(stored)
         return [one.sign for one in taken[:0:-1] if one.sign]
 
-    def last(self) -> StoredWindow | None:
-        """The window that was judged last; None if none was."""
-        for name, _ in self._windows():
-            return self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
+    def last(self, *, tested: bool = False) -> StoredWindow | None:
+        """The window that was judged last; None if none was.
+
+        Args:
+            tested: whether those with too few items are passed over, some of them.
+        """
+        for name, _ in itertools.islice(self._windows(), _MOST_PASSED_OVER):
+            last = self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
+            if not tested or (last and last.status != "too few"):
+                return last
         return None
 
     def _windows(self) -> Iterator[tuple[str, TimeSpan]]:
