@@ -217,7 +217,7 @@ def test_a_home_of_another_user_is_not_taken_because_it_lies_there(
     with pytest.raises(UsageError, match=r"belongs to another user.*HEADRACE_HOME"):
         Settings().prepare_home()
     answer = Home(trap, tmp_path).headrace("history", "blobs")
-    assert "has no version" in answer.err, "named, it is used"
+    assert "There is no model" in answer.err, "named, it is used"
     assert "belongs to another user" in caplog.text, "and that is said"
 
 

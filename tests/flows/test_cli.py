@@ -164,7 +164,7 @@ def test_a_check_warns_of_data_that_is_not_there(home):
             "Did you mean hidden?",
         ),
         (["promote", "blobs", "one"], "Invalid value for 'VERSION': .*integer"),
-        (["promote", "nothing"], "The model 'nothing' has no version"),
+        (["promote", "nothing"], "There is no model 'nothing'"),
         (["history", "nothing"], "There is no home at .*no model 'nothing'"),
         (["compare", "nothing"], "There is no home at .*no model 'nothing'"),
     ],
