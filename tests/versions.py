@@ -35,7 +35,11 @@ def items(name):
 
 
 def model(name, scale=1.0):
-    """A model of a medium that has learned nothing; its answers times ``scale``."""
+    """A model of a medium that has learned nothing.
+
+    Its answers are the sine of ``scale`` times these, so that a float32's last digit
+    counts, unless that is 1.
+    """
     load_backend()
     import keras
 
@@ -48,7 +52,7 @@ def model(name, scale=1.0):
         before.layers[-1].adapt(list(TEXTS))
     if scale != 1:
         scaled = keras.layers.Rescaling(scale)(network.outputs[0])
-        network = keras.Model(network.inputs, scaled)
+        network = keras.Model(network.inputs, keras.ops.sin(scaled))
     return models.compose(data, before, network)
 
 

@@ -122,7 +122,7 @@ def _registered(tmp_path_factory):
 @pytest.fixture
 def registered(_registered, tmp_path):
     """A home with a version of each medium, and of ``wild``: no engine's answers are
-    within 1e-5 of its own, which are in the thousands."""
+    within 1e-5 of its own, which depend on the last digits of a float32."""
     home = copy_home(_registered / "home", tmp_path / "home")
     return Settings(project=home, home=home, user="ada@lab", engines="auto")
 

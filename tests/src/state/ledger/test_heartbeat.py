@@ -86,7 +86,7 @@ def test_a_run_waits_for_the_other_and_says_so(here, quick, caplog):
                 time.sleep(0.05)
             rows, now = Leases(here.database_url).all()
             waiting = [row for row in rows if row.flow_run_id == "two"]
-            assert [row.name for row in waiting] == ["flow-run/two"]
+            assert [row.name for row in waiting] == ["flow-run/two/blobs"]
             assert waiting[0].is_alive(now)
             order.append("one")
         thread.join(600)
