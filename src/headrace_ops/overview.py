@@ -161,8 +161,9 @@ def _shown(
         }
         with contextlib.suppress(HeadraceError):  # what is wrong is told by `verify`
             history = History(version.model_digest, home.anchored)
-            last = history.last()
-            shown["drift"] = history.last(tested=True) or last
+            shown["drift"] = last = history.last()
+            if last and last.status == "too few":
+                shown["drift"] = history.last(tested=True) or last
             shown["too_few"] = last != shown["drift"]
     return shown
 
