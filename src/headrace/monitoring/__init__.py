@@ -102,7 +102,7 @@ def watch_window(
     version = anchored.ledger.find(watch.model)
     champion = anchored.ledger.champion(version.model)
     is_champion = champion is not None and champion.version.version == version.version
-    late, missing = _late_labels(watch, settings)
+    late, missing = _late_labels(watch, version.description.task, settings)
     batch = _read(watch, version, settings)
     profile = ensure_profile(version, settings)
     own = OwnItems(version, profile, settings)
@@ -156,13 +156,13 @@ def watch_window(
 
 
 def _late_labels(
-    watch: MonitorOptions, settings: Settings
+    watch: MonitorOptions, task: str, settings: Settings
 ) -> tuple[LateLabels | None, str]:
     """The table of late labels; if it may come later, why there is none."""
     if watch.labels is None:
         return None, ""
     try:
-        return read_labels(watch.labels, settings, watch.label), ""
+        return read_labels(watch.labels, settings, watch.label, task), ""
     except NotFoundError:
         if not watch.labels_may_come:
             raise

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.uris import open_path, translate_remote_errors
+from headrace.data.sources.tables.decimals import has_decimal_commas
 from headrace.data.sources.tables.formats import open_table
 from headrace.data.sources.tables.reading import labels_of, texts_of
 from headrace.data.sources.tables.roles import describe_columns
@@ -17,6 +18,7 @@ from headrace.data.sources.tables.tabular import Table
 from headrace.errors import InputError
 from headrace.media.chunks import Reading
 from headrace.monitoring.batches import Batch, Texts
+from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.spec.checks import refuse_credential
 from headrace.spec.tables import plain_label
@@ -66,13 +68,16 @@ def request_key(request_id: str, row: int) -> str:
     return f"{request_id} {row}" if row else request_id
 
 
-def read_labels(uri: str, settings: Settings, label: str | None = None) -> LateLabels:
+def read_labels(
+    uri: str, settings: Settings, label: str | None = None, task: str = DEFAULT_TASK
+) -> LateLabels:
     """Read a table of labels; where a key has several, the last one counts.
 
     Args:
         uri: a path or any fsspec URI of a CSV, Parquet or JSON file.
         settings: their limits are kept.
         label: the column of labels; None: ``label`` or ``true_label``.
+        task: of the model.
 
     Raises:
         NotFoundError: there is no such file.
@@ -81,15 +86,17 @@ def read_labels(uri: str, settings: Settings, label: str | None = None) -> LateL
         DependencyError: it cannot be reached.
     """
     refuse_credential(uri, "--labels")
+    reading = Reading(medium="text", task=task)
     with translate_remote_errors(uri):
         file = open_path(uri, settings)
         table = None
         if isinstance(file, File):
-            table = open_table(file, Reading(medium="text"), settings)
+            table = open_table(file, reading, settings)
         if table is None:
             raise InputError(f"{uri} is not a table.", FORM)
         key, label = _columns(table, uri, label)
-        labels = dict(_rows(table, key, label))
+        has_commas = has_decimal_commas(table, label, reading)
+        labels = dict(_rows(table, key, label, has_commas))
     return LateLabels(uri, key, labels)
 
 
@@ -121,7 +128,9 @@ def _place(number: str, where: str) -> int:
     return int(text)
 
 
-def _rows(table: Table, key: str, label: str) -> Iterator[tuple[str, str]]:
+def _rows(
+    table: Table, key: str, label: str, decimal_comma: bool
+) -> Iterator[tuple[str, str]]:
     columns = [key, label]
     if key == "request_id" and ROW in table.kinds:
         columns.append(ROW)
@@ -130,7 +139,7 @@ def _rows(table: Table, key: str, label: str) -> Iterator[tuple[str, str]]:
         batch: pa.RecordBatch = rows.batch
         keys = texts_of(batch.column(key))
         places = rows.names(table.where, first)
-        labels = labels_of(batch, label, places).texts
+        labels = labels_of(batch, label, places, decimal_comma).texts
         if ROW in columns:
             numbers = texts_of(batch.column(ROW))
             keys = [

@@ -48,6 +48,13 @@ def test_labels_of_items_come_from_any_table(tmp_path, settings):
     assert read_labels(str(path), settings).of(batch()).tolist() == ["", "4", "6"]
 
 
+def test_late_numbers_may_have_decimal_commas(written, settings):
+    written.write_text("item;label\naa;1,5\nbb;-0,25\n")
+    late = read_labels(str(written), settings, task="regression")
+    assert late.labels == {"aa": "1.5", "bb": "-0.25"}
+    assert read_labels(str(written), settings).labels["aa"] == "1,5"
+
+
 def test_the_last_label_of_a_key_counts_and_blanks_do_not(written, settings):
     written.write_text("item;label\naa;ham\naa; spam \nbb;\n")
     late = read_labels(str(written), settings)

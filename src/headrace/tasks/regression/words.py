@@ -126,7 +126,10 @@ class NumberSurvey(Surveyor):
             raise Refusal(
                 f"{source} needs at least two different numbers in train and in test"
                 f"{''.join(f'; {text}' for text in problems)}.",
-                "Name the column of the numbers with --label.",
+                "Write labels as numbers, such as 12.5, or name another column with "
+                "--label."
+                if problems
+                else "Give more rows, or name another column with --label.",
             )
         median = float(np.median(train))
         errors = np.abs(test - median)

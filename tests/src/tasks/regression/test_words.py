@@ -28,13 +28,22 @@ def test_a_survey_shows_labels_that_are_not_numbers_and_those_that_are_too_large
 
 
 @pytest.mark.parametrize(
-    ("label", "what"),
-    [("seven", "; 9 of 9 labels are not numbers: 'seven'."), ("7", "in test.")],
+    ("label", "what", "remedy"),
+    [
+        (
+            "1,1 m",
+            "; 9 of 9 labels are not numbers: '1,1 m'.",
+            "Write labels as numbers, such as 12.5",
+        ),
+        ("7", "in test.", "Give more rows"),
+    ],
 )
-def test_too_few_numbers_are_refused_with_the_labels_that_are_none(label, what):
+def test_too_few_numbers_are_refused_with_the_labels_that_are_none(label, what, remedy):
     with pytest.raises(Refusal) as refused:
         SURVEY.survey("x.csv", Counter({("train", label): 9}), 9, [])
     assert refused.value.message.endswith(what)
+    # The column may be the one that was named.
+    assert refused.value.action == f"{remedy}, or name another column with --label."
 
 
 @pytest.mark.parametrize("rows", [5, 40, 400, 10_000])

@@ -33,9 +33,6 @@ from headrace.data.sources.tables.listing import (
     missing_files,
     plain_path,
 )
-from headrace.data.sources.tables.roles import (
-    describe_roles,
-)
 from headrace.data.sources.tables.tabular import Table, each_once
 from headrace.data.sources.tables.where import parse_where
 from headrace.errors import HeadraceError, LimitError, SourceError
@@ -215,8 +212,8 @@ def _read_files(
             continue
         table, roles = listing.table, listing.roles
         source.findings.extend(table.findings)
-        about = describe_roles(files=roles.item, labels=roles.label, splits=roles.split)
-        source.notes.append(f"{listing.name}: {table.format}; {about}")
+        about = f"{table.format}; {roles.describe('files')}"
+        source.notes.append(f"{listing.name}: {about}")
         listed |= names
         rows += of_table
     missing = [row.name for row in rows if row.path is None and not row.is_unread]
@@ -259,7 +256,8 @@ def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:
     for rows in table.read(each_once([*roles.used, *sorted(condition.columns)])):
         cells = tables.texts_of(rows.batch.column(roles.item))
         places = rows.names(listing.name, len(listed))
-        labels = tables.labels_of(rows.batch, roles.label, places)
+        column, decimal_comma = roles.label, roles.decimal_comma
+        labels = tables.labels_of(rows.batch, column, places, decimal_comma)
         not_whole = not_whole or labels.not_whole
         groups: Sequence[str | None] = [None] * len(cells)
         if roles.group:

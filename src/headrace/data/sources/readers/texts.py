@@ -18,7 +18,7 @@ from headrace.data.sources.readers import folder, listed
 from headrace.data.sources.tables.delimited import DelimitedTable, no_table
 from headrace.data.sources.tables.formats import open_table
 from headrace.data.sources.tables.reading import TablePart, part_of_texts, read_parts
-from headrace.data.sources.tables.roles import describe_roles, find_roles
+from headrace.data.sources.tables.roles import find_roles
 from headrace.data.sources.tables.tabular import ITEMS, LABELS, Table, find_named
 from headrace.errors import HeadraceError, LimitError, SourceError, SpecError
 from headrace.media import medium as medium_named
@@ -257,8 +257,6 @@ def _read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
         table, roles = part.table, part.roles
         source.findings.extend(table.findings)
         source.item_column = roles.item if _names_columns(table) else ""
-        columns = describe_roles(
-            texts=roles.item, labels=roles.label, groups=roles.group, splits=roles.split
-        )
-        source.notes.append(f"{table.where}: {table.format}; {columns}")
+        about = f"{table.format}; {roles.describe('texts')}"
+        source.notes.append(f"{table.where}: {about}")
     return read_parts(parts, source.reading)

@@ -111,6 +111,11 @@ class DelimitedTable:
         if survey.blank and not dialect.delimiter:
             self.format += f", blank lines left out: {survey.blank:,}"
 
+    @property
+    def delimiter(self) -> str:
+        """What divides cells; empty where a line is one cell."""
+        return self._dialect.delimiter
+
     def sample(self) -> pa.Table:
         """Rows from all over the table, their cells cut to 1,000 characters."""
         rows = self._sample

@@ -24,7 +24,7 @@ _LONG_NAME = 60
 _FIELD_LIMIT = 2**24
 _NONCHARACTER = "\uffff"
 _LINES_LIMIT = 2**18
-_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*")
 # A cell of a header begins with a letter, and has no punctuation.
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
 _FILE = re.compile(r"\S.*\.\w{1,5}")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.data.sources.arrays import ArrayLabels, labels_as_text
+from headrace.data.sources.tables.decimals import with_points
 from headrace.data.sources.tables.roles import Roles
 from headrace.data.sources.tables.tabular import (
     Table,
@@ -134,7 +135,7 @@ def _chunks(
     if roles.name:
         given = batch.column(roles.name).to_pylist()
         names = [own or name for own, name in zip(given, names, strict=True)]
-    labels = labels_of(batch, roles.label, names)
+    labels = labels_of(batch, roles.label, names, roles.decimal_comma)
     chunk = Chunk(
         None,
         part.items(batch.column(roles.item), names),
@@ -161,7 +162,10 @@ def _texts(column: pa.Array, names: Sequence[str]) -> list[bytes]:
 
 
 def labels_of(
-    rows: pa.RecordBatch, name: str | None, places: Sequence[str]
+    rows: pa.RecordBatch,
+    name: str | None,
+    places: Sequence[str],
+    decimal_comma: bool = False,
 ) -> ArrayLabels:
     """A column of labels as text; empty where a label or the column is missing.
 
@@ -169,6 +173,8 @@ def labels_of(
         rows: some rows of the table.
         name: of a column of text, numbers, truth values or lists, which become JSON.
         places: of the rows, for messages, such as ``a.csv line 2``.
+        decimal_comma: whether it is text with numbers such as ``1,5``, which become
+            ``1.5``.
 
     Raises:
         SourceError: its values are no labels.
@@ -176,6 +182,8 @@ def labels_of(
     if name is None:
         return ArrayLabels([""] * len(rows))
     column = plain(rows.column(name))
+    if decimal_comma:
+        return ArrayLabels(texts_of(with_points(column)))
     if pa.types.is_nested(column.type):
         dump = partial(json.dumps, ensure_ascii=False, default=str)
         cells = column.to_pylist()

@@ -9,6 +9,11 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.data.sources.tables.decimals import (
+    has_decimal_commas,
+    sample_has_commas,
+    with_points,
+)
 from headrace.data.sources.tables.tabular import (
     ITEMS,
     LABELS,
@@ -45,6 +50,7 @@ class Roles(NamedTuple):
     Attributes:
         label, group, split: None where there is no such column.
         name: a column with the names of rows; None: rows are named by their number.
+        decimal_comma: whether labels are numbers such as ``1,5``.
     """
 
     item: str
@@ -52,17 +58,20 @@ class Roles(NamedTuple):
     group: str | None
     split: str | None
     name: str | None = None
+    decimal_comma: bool = False
 
     @property
     def used(self) -> list[str]:
         """All of them, each once."""
-        return each_once(self)
+        return each_once((self.item, self.label, self.group, self.split, self.name))
 
-
-def describe_roles(**columns: str | None) -> str:
-    """What columns hold, such as ``files in path, labels in class.``, for notes."""
-    named = [f"{role} in {name}" for role, name in columns.items() if name]
-    return f"{', '.join(named)}."
+    def describe(self, items: str) -> str:
+        """What columns hold, such as ``files in path, labels in class.``, for notes."""
+        label = self.label and f"{self.label}{' (1,5 is 1.5)' * self.decimal_comma}"
+        columns = {items: self.item, "labels": label}
+        columns |= {"groups": self.group, "splits": self.split}
+        named = [f"{role} in {name}" for role, name in columns.items() if name]
+        return f"{', '.join(named)}."
 
 
 def find_roles(table: Table, reading: Reading, has_names: bool = True) -> Roles:
@@ -108,7 +117,7 @@ def roles_beside(
     """
     others = {name: kind for name, kind in table.kinds.items() if name != item}
     label = find_label(others, reading)
-    numbers = _columns_of_numbers(others, sample, reading)
+    numbers = _columns_of_numbers(others, table, sample, reading)
     if label is None and len(numbers) == 1:
         (label,) = numbers
     if label is None:
@@ -117,7 +126,9 @@ def roles_beside(
         what = "column of labels"
         raise _missing_column(table, what, "data.label", "label", numbers)
     group = reading.group if reading.group in table.kinds else None
-    return Roles(item, label, group, _splits_column(table, sample, reading))
+    split = _splits_column(table, sample, reading)
+    decimal_comma = has_decimal_commas(table, label, reading)
+    return Roles(item, label, group, split, decimal_comma=decimal_comma)
 
 
 def check_columns(table: Table, reading: Reading) -> None:
@@ -193,14 +204,14 @@ def _mean_length(column: pa.ChunkedArray) -> float:
     cells = column.cast(pa.large_string())
     if cells.null_count == len(cells) or len(pc.unique(cells)) < 2:
         return 0.0
-    numbers = pc.match_substring_regex(cells, r"^\s*[-+.\d:eE/]*\s*$")
+    numbers = pc.match_substring_regex(cells, r"^\s*[-+.,\d:eE/]*\s*$")
     if pc.all(numbers).as_py():
         return 0.0
     return float(pc.mean(pc.utf8_length(cells)).as_py() or 0)
 
 
 def _columns_of_numbers(
-    others: Mapping[str, pa.DataType], sample: pa.Table, reading: Reading
+    others: Mapping[str, pa.DataType], table: Table, sample: pa.Table, reading: Reading
 ) -> list[str]:
     """The columns that can only be labels where these are numbers, and are needed."""
     if not (reading.labelled and task_default(reading.task, "LABELS_ARE_NUMBERS")):
@@ -210,12 +221,14 @@ def _columns_of_numbers(
         for name in filter(sample.column_names.__contains__, others)
         if plain_name(name) not in (*_NUMBERS, *SPLITS)
         and name != reading.group
-        and _holds_numbers(sample.column(name))
+        and _holds_numbers(sample.column(name), sample_has_commas(table, sample, name))
     ]
 
 
-def _holds_numbers(column: pa.ChunkedArray) -> bool:
+def _holds_numbers(column: pa.ChunkedArray, decimal_comma: bool) -> bool:
     """Whether all cells are numbers or empty, and two differ."""
+    if decimal_comma:
+        column = with_points(column)
     kind = column.type
     if pa.types.is_boolean(kind) or not (is_number(kind) or is_text(kind)):
         return False
