@@ -35,9 +35,6 @@ def up(
     workers: Annotated[
         bool, Option("--workers/--no-workers", help="A worker for each pool, or none.")
     ] = True,
-    prefork: Annotated[
-        bool, Option(help="Keep libraries loaded, so that runs start at once; 0.9 GB.")
-    ] = True,
     host: Annotated[
         str, Option(help="Where to serve; an address others can reach needs passwords.")
     ] = "127.0.0.1",
@@ -54,7 +51,7 @@ def up(
         try:
             pools = servers.POOLS if workers else ()
             started = supervisor.start_all(
-                supervised, settings, postgres, prefork=prefork, pools=pools, host=host
+                supervised, settings, postgres, pools=pools, host=host
             )
             with suppress(KeyboardInterrupt):
                 pages = supervisor.page_links(settings, started["links"])

@@ -7,11 +7,9 @@ import signal
 import sys
 
 from headrace.interrupts import handle_signals
-from headrace_cli import collect_seldom, end_with, first_word, leave_at_once
+from headrace_cli import collect_seldom, end_with, leave_at_once
 from headrace_cli.answers import INTERRUPTED, print_interrupted
 
-# Commands that import Keras or Prefect.
-_PREFORKED = {"backfill", "check", "reproduce", "run", "score", "tune"}
 # Of pydantic, which otherwise reads the metadata of all packages: 8 ms.
 _WITHOUT_PLUGINS = "PYDANTIC_DISABLE_PLUGINS", "__all__"
 
@@ -24,10 +22,6 @@ def main() -> None:
     _open_streams()
     leave_at_once()
     try:
-        if sys.platform == "linux" and first_word() in _PREFORKED:
-            from headrace_cli.prefork.client import hand_over
-
-            hand_over()
         from headrace_cli.main import main as run
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):

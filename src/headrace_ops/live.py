@@ -31,7 +31,6 @@ STARVED_LIMIT_SECONDS = 600  # more, while others have the processors
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 _TAIL_BYTES = 4000
-PREFORK_SOCKET = "prefork.sock"  # of `headrace up`, in the home
 DATA_DOCS, REPORTS = "/data_docs/", "/reports/"
 RUNS = "/headrace/runs"  # on MLflow's server: the newest training's experiment
 FLOW_RUNS = "/runs"  # on Prefect's: the list of flow runs

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from headrace.settings import Settings, variable
 from headrace.state.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace.state.tracking.connection import follow_home
 from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server
-from headrace_ops.live import PREFORK_SOCKET, answers
+from headrace_ops.live import answers
 
 POOLS = ("cpu", "gpu")
 HEALTH = {"headrace": "/health", "prefect": "/api/health", "mlflow": "/health"}
@@ -167,20 +166,6 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
         environment=variables,
         log=settings.home.absolute() / f"{pool}-worker.log",
         ready=lambda: has_worker(api_url, pool, started),
-    )
-
-
-def prefork_service(settings: Settings, variables: dict[str, str]) -> Service:
-    """The process that commands are forked from, with the variables of a command."""
-    started = time.time()
-    home = settings.home.absolute()
-    address = home / PREFORK_SOCKET
-    return Service(
-        name="prefork",
-        command=[sys.executable, "-Pm", "headrace_cli.prefork.server"],
-        environment={**variables, "HEADRACE_HOME": str(home)},
-        log=home / "prefork.log",
-        ready=lambda: address.exists() and address.stat().st_mtime > started,
     )
 
 

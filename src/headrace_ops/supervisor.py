@@ -7,7 +7,6 @@ import itertools
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -154,7 +153,6 @@ def start_all(
     settings: Settings,
     with_postgres: bool,
     *,
-    prefork: bool,
     pools: tuple[str, ...],
     host: str,
 ) -> dict[str, Any]:
@@ -162,7 +160,6 @@ def start_all(
 
     Args:
         with_postgres: whether to start a PostgreSQL even if the home has none yet.
-        prefork: whether to start the process that commands are forked from.
         pools: the pools to start a worker for.
 
     Returns:
@@ -174,7 +171,6 @@ def start_all(
         DependencyError: a server does not start.
     """
     environment.require_passwords(host)
-    variables = dict(os.environ)
     run_server.configure(settings)
     if not variable("PREFECT_API_URL"):
         login = environment.servers_logins(settings)["prefect"]
@@ -187,10 +183,7 @@ def start_all(
     links = _start_servers(supervisor, settings, host)
     shown = _with_postgres(links, settings)
     live.write_links(settings, shown, environment.home_logins(settings))
-    services = [servers.worker_service(settings, pool, links) for pool in pools]
-    if prefork and sys.platform == "linux":
-        services.append(servers.prefork_service(settings, variables))
-    supervisor.start(*services)
+    supervisor.start(*(servers.worker_service(settings, pool, links) for pool in pools))
     public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",

@@ -234,7 +234,7 @@ def shell(machines, folder, project, postgres, objects, auth):
     own = without_tls("control.env")
     server = environment(project, folder / "control", PYTHONPATH=str(auth), **own)
     log = folder / "up.log"
-    words = command("headrace up --host control --no-workers --no-prefork")
+    words = command("headrace up --host control --no-workers")
     process = control.start(*words, log=log, environment=server)
 
     def is_up():

@@ -38,7 +38,7 @@ def pages(project, tmp_path_factory):
     """
     made = Home(tmp_path_factory.mktemp("pages") / "home", project)
     runs = [made.headrace("run", "blobs", "--json").json]
-    process = made.start("up", "--no-workers", "--no-prefork")
+    process = made.start("up", "--no-workers")
     links = {}
     for line in process.stdout:
         name, _, link = line.strip().rpartition(" ")

@@ -204,6 +204,5 @@ def test_a_start_that_is_interrupted_can_be_made_again(
     out, err = process.communicate(timeout=60)
     assert (process.returncode, json.loads(out)["status"]) == (130, "error"), err
     until(lambda: processes_of(home) == [])
-    again = start_up(home, project, "--postgres", "--no-workers", "--no-prefork")
-    assert those(home, "prefork.server") == []
+    again = start_up(home, project, "--postgres", "--no-workers")
     assert take_down(again)[0] == 0
