@@ -55,12 +55,6 @@ def _show(value: dict[str, Any]) -> None:
     for model in value["models"]:
         engine = f"version {model['version']}, {model['engine']}"
         show_text(f"{'model':<10}{model['name']}, {engine}")
-    for canary in value["canaries"]:
-        named = f"{canary['name']}, version {canary['version']}"
-        gets = (
-            f"{100 * canary['share']:.4g}% of the requests" if "share" in canary else ""
-        )
-        show_text(f"{'canary':<10}{named}, {gets or 'ended: ' + canary['ended']}")
     if shadow := value["shadow"]:
         show_text(f"{'shadow':<10}{shadow['name']}, version {shadow['version']}")
     memory, beside = f"{value['memory_mb']} MB", value["processes"]

@@ -1,4 +1,4 @@
-"""Log, shadow and canary beside a real server: what happens to them, nobody notices."""
+"""Log and shadow beside a real server: what happens to them, nobody notices."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from collections import Counter
 import psutil
 import pytest
 from tests.homes import Home
-from tests.integration.test_serve import PATH, PIXELS, RAW, Serving, promote, until
+from tests.integration.test_serve import PATH, PIXELS, RAW, Serving, until
 
 from headrace.serving.requests import request_table
 from headrace.serving.requests.reading import Asked
@@ -192,49 +192,9 @@ def test_nobody_notices_that_the_shadow_is_killed_or_hangs(start):
     assert own <= set(load.versions)
 
 
-def test_a_canary_gets_its_share_and_ends_when_it_is_killed(start):
-    server = start("--canary", "30%")
-    (model,) = server.get("/models")["models"]
-    assert model["canary"] == {"version": 2, "share": 0.3}
-    with Load(server) as load:
-        until(lambda: len(load.versions) > 150)
-        until(lambda: "2" in load.versions.values())
-        os.kill(child(server, ENGINE).pid, signal.SIGKILL)
-        until(lambda: value(server, "canary_active") == 0)
-        before = len(load.versions)
-        until(lambda: len(load.versions) > before + 200)
-    assert load.failures == []
-    (model,) = server.get("/models")["models"]
-    assert model["canary"]["ended"].startswith("it failed 5 times")
-    assert server.end()[0] == 0
-    rows = {row["request_id"]: row for row in rows_of(server)}
-    assert {i: str(row["version"]) for i, row in rows.items()} == load.versions
-    assert {row["role"] for row in rows.values() if row["version"] == 2} == {"canary"}
-
-    again = start("--canary", "30%")
-    (model,) = again.get("/models")["models"]
-    assert "ended at" in model["canary"]["ended"]
-    assert again.version == 1
-
-
-def test_a_canary_that_is_promoted_is_one_no_more(start):
-    server = start("--canary", "blobs/2:50%")
-    with Load(server) as load:
-        until(lambda: {"1", "2"} <= set(load.versions.values()))
-        promote(server, 2)
-        until(lambda: value(server, "canary_active") == 0, seconds=240)
-        until(lambda: server.version == 2)
-    assert load.failures == []
-    (model,) = server.get("/models")["models"]
-    assert "canary" not in model
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--canary", "5"), "is no share of requests"),
-        (("--canary", "other:5%"), "served are blobs"),
-        (("--canary", "blobs/1:5%"), "answers already"),
         (("--shadow", "blobs"), "is not a version of a model that is served"),
         (("--shadow", "blobs/1"), "answers already"),
         (("--shadow", "blobs/9"), "There is no version 9 of blobs"),
@@ -249,10 +209,10 @@ def test_what_cannot_run_beside_is_refused(home, arguments, message):
 
 
 def test_the_server_ends_with_all_of_its_processes(start):
-    server = start("--shadow", "blobs/2", "--canary", "10%")
+    server = start("--shadow", "blobs/2")
     until(lambda: value(server, "shadow_up") == 1)
     children = psutil.Process(server.process.pid).children(recursive=True)
-    assert len(children) >= 3
+    assert len(children) >= 2
     server.process.kill()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []

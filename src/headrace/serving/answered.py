@@ -8,15 +8,14 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs
 
-Role = Literal["champion", "pinned", "canary", "shadow", "try"]
+Role = Literal["champion", "pinned", "shadow", "try"]
 
 
 class Answered(NamedTuple):
     """One answered request.
 
     Attributes:
-        request_id: of the request; all of its items share it. Versions beside the
-            champion get requests by it.
+        request_id: of the request; all of its items share it.
         time_us: when it was answered, microseconds since 1970, UTC.
         model, version: that answered.
         role: the version's at that moment; ``try`` where somebody tries it by hand.
@@ -26,8 +25,6 @@ class Answered(NamedTuple):
         engine: the name of what computed the outputs.
         description: of the data that the version was trained on.
         is_named: whether the request named the version.
-        given_id: what the log has in place of ``request_id``: the id in the body of a
-            request of the Open Inference Protocol; else empty.
     """
 
     request_id: str
@@ -41,7 +38,6 @@ class Answered(NamedTuple):
     engine: str
     description: DataDescription
     is_named: bool = False
-    given_id: str = ""
 
 
 class Observer(Protocol):

@@ -43,7 +43,6 @@ class Listed(Answer):
         unexplained: why they are not, where they could be.
         options, sample_rate_hz: of its items; see `headrace.records.Form`.
         longest_input: see `headrace.serving.plain.PlainReader`.
-        canary: see `headrace.serving.canary.Canary.status`.
     """
 
     model_config = ConfigDict(
@@ -64,7 +63,6 @@ class Listed(Answer):
     unexplained: str = _seldom("")
     longest_input: int = _seldom(0)
     versions: list[ListedVersion] = Field(description="all that can be named")
-    canary: dict[str, Any] = _seldom({})
 
     @classmethod
     def of(cls, slot: Slot, served: Served) -> Self:
@@ -86,6 +84,5 @@ class Listed(Answer):
             unexplained=served.unexplained if can_explain else "",
             longest_input=served.reader.longest,
             versions=[ListedVersion.of(v) for _, v in sorted(slot.versions.items())],
-            canary=slot.trial.canary.status() if slot.trial is not None else {},
             **data.target,
         )

@@ -1,4 +1,4 @@
-"""What watches a server's answers: the request log, a shadow, and canaries."""
+"""What watches a server's answers: the request log and a shadow."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from headrace.errors import DependencyError, IntegrityError, UsageError
-from headrace.serving.canary import Canary, CanaryWanted
-from headrace.serving.choosing import check_same_requests
+from headrace.errors import UsageError
 from headrace.serving.log import RequestLog
 from headrace.serving.log_frames import LogTask
 from headrace.serving.metrics import ExposedMetric, Labels
 from headrace.serving.requests.files import root_of
 from headrace.serving.shadow import Shadow
-from headrace.serving.trial import CanaryTrial
+from headrace.tasks import difference
 
 if TYPE_CHECKING:
     from headrace.models.engines import Engine
+    from headrace.records import DataDescription
     from headrace.serving.answered import Answered
-    from headrace.serving.options import Options
     from headrace.serving.routes import Models
-    from headrace.serving.served import Served
     from headrace.serving.slots import Slot
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
@@ -31,86 +28,79 @@ if TYPE_CHECKING:
 log = logging.getLogger("headrace")
 
 
-class Companions(NamedTuple):
-    """The versions that are to run beside those that answer."""
+def find_shadow(name: str, slots: Sequence[Slot], ledger: Ledger) -> Version | None:
+    """The version that is to run beside those that answer; None without a name.
 
-    shadow: Version | None
-    canaries: list[Version]
-    share: float
-
-    @classmethod
-    def find(
-        cls, options: Options, slots: Sequence[Slot], ledger: Ledger
-    ) -> Companions:
-        """Look the versions up, and check that they can answer the same requests.
-
-        Raises:
-            UsageError, NotFoundError: there is no such version, or it cannot.
-        """
-        answering = {s.model: s.current for s in slots if s.current is not None}
-        shadow, canaries, share = None, [], 0.0
-        if options.shadow:
-            shadow = _shadow_row(options.shadow, answering, ledger)
-        if options.canary:
-            wanted = CanaryWanted.parse(options.canary)
-            current = {model: one.version for model, one in answering.items()}
-            canaries, share = wanted.find(current, ledger), wanted.share
-        for row in [*([shadow] if shadow else []), *canaries]:
-            served = answering[row.model]
-            check_same_requests(
-                f"{row.model}/{row.version}",
-                row.description,
-                f"{served.model}/{served.version}",
-                served.description,
-            )
-        return cls(shadow, canaries, share)
-
-
-def _shadow_row(name: str, answering: dict[str, Served], ledger: Ledger) -> Version:
+    Raises:
+        UsageError, NotFoundError: there is no such version of a model that is served,
+            it answers already, or it cannot answer the same requests.
+    """
+    if not name:
+        return None
+    answering = {s.model: s.current for s in slots if s.current is not None}
     model, slash, _ = name.partition("/")
     if not slash or model not in answering:
         raise UsageError(
             f"--shadow {name!r} is not a version of a model that is served.",
             f"Give MODEL/VERSION of {', '.join(answering)}.",
         )
-    row = ledger.find(name)
-    if row.version == answering[model].version:
+    row, served = ledger.find(name), answering[model]
+    if row.version == served.version:
         raise UsageError(
             f"Version {row.version} of {model} answers already.",
             "Name another version.",
         )
+    check_same_requests(
+        name, row.description, f"{model}/{served.version}", served.description
+    )
     return row
 
 
+def check_same_requests(
+    name: str, description: DataDescription, answering: str, other: DataDescription
+) -> None:
+    """Refuse a version that cannot answer another's requests.
+
+    Raises:
+        UsageError: it takes other items, or has other classes.
+    """
+    field = difference(description, other)
+    if not field:
+        return
+    if field in description.target or field in other.target:
+        field = "target"
+    raise UsageError(
+        f"{name} cannot answer the requests of {answering}: its {field} is "
+        f"{getattr(description, field)!r}, and not {getattr(other, field)!r}.",
+        "Name a version that was trained on data of the same form.",
+    )
+
+
 class Observing:
-    """The log, the shadow and the canaries of a running server.
+    """The log and the shadow of a running server.
 
     Args:
-        beside: the versions beside those that answer.
+        row: the version that is the shadow; None: there is none.
         settings: of the home.
         open_engine: starts an engine in a process of its own.
-        open_canary: opens a canary in such a process, its golden answers checked.
         with_inputs: whether the items themselves are logged.
     """
 
     def __init__(
         self,
-        beside: Companions,
+        row: Version | None,
         settings: Settings,
         open_engine: Callable[[Version], Engine],
-        open_canary: Callable[[Version], Served],
         *,
         with_inputs: bool = False,
     ) -> None:
-        self._beside, self._settings = beside, settings
-        self._open_engine, self._open_canary = open_engine, open_canary
-        self._with_inputs = with_inputs
+        self._row, self._settings = row, settings
+        self._open_engine, self._with_inputs = open_engine, with_inputs
         self.log: RequestLog | None = None
         self.shadow: Shadow | None = None
-        self.trials: list[CanaryTrial] = []
 
     def start(self, models: Models) -> None:
-        """Start all of them; a canary that does not load gets no requests."""
+        """Start both."""
         if self._settings.request_log_days:
             task = LogTask(
                 root=root_of(self._settings.home),
@@ -119,7 +109,7 @@ class Observing:
             )
             self.log = RequestLog(task)
             models.observers.append(self.log)
-        if row := self._beside.shadow:
+        if row := self._row:
             self.shadow = Shadow(
                 row.model,
                 row.version,
@@ -129,37 +119,20 @@ class Observing:
                 self._settings.shadow_share,
             )
             models.observers.append(self.shadow)
-        for row in self._beside.canaries:
-            trial = self._trial(models.slots[row.model], row)
-            self.trials.append(trial)
-            models.observers.append(trial.canary)
-            models.replaced.append(trial.replaced)
-
-    def _trial(self, slot: Slot, row: Version) -> CanaryTrial:
-        share, home = self._beside.share, self._settings.home
-        canary, served = Canary(row.model, row.version, share, home), None
-        if not canary.ended:
-            try:
-                served = self._open_canary(row)
-            except (IntegrityError, DependencyError) as error:
-                canary.end(f"it does not load: {error}", is_remembered=False)
-        return CanaryTrial(slot, canary, served)
 
     def close(self) -> None:
-        """End all of them; what was answered is written to the log first."""
+        """End both; what was answered is written to the log first."""
         with contextlib.ExitStack() as stack:
-            for one in (self.log, self.shadow, *self.trials):
+            for one in (self.log, self.shadow):
                 if one is not None:
                     stack.callback(one.close)  # the log is the last one
 
     def metrics(self) -> Iterator[ExposedMetric]:
-        """What was logged, what the shadow answered, and how the canaries fare."""
+        """What was logged, and what the shadow answered."""
         if self.log is not None:
             yield from _log_metrics(self.log)
         if self.shadow is not None:
             yield from _shadow_metrics(self.shadow)
-        if self.trials:
-            yield from _canary_metrics([trial.canary for trial in self.trials])
 
 
 def _nothing(answered: Answered) -> None:
@@ -203,22 +176,3 @@ def _shadow_metrics(shadow: Shadow) -> Iterator[ExposedMetric]:
         yield ExposedMetric(
             "shadow_difference", "gauge", about, [(own, counts.difference)]
         )
-
-
-def _canary_metrics(canaries: Sequence[Canary]) -> Iterator[ExposedMetric]:
-    labels = [{"model": c.model, "version": str(c.version)} for c in canaries]
-    pairs = list(zip(labels, canaries, strict=True))
-    states = ("answered", "failures", "busy")
-    rows = [
-        ({**own, "state": state}, float(getattr(canary, state)))
-        for own, canary in pairs
-        for state in states
-    ]
-    yield ExposedMetric(
-        "canary_requests_total", "counter", "Requests to the canary.", rows
-    )
-    active = [(own, float(not canary.ended)) for own, canary in pairs]
-    yield ExposedMetric("canary_active", "gauge", "Whether it gets requests.", active)
-    about = "Evidence that its answers differ, as a share of what ends it."
-    shares = [(own, max(0.0, c.log_evidence / c.threshold)) for own, c in pairs]
-    yield ExposedMetric("canary_evidence", "gauge", about, shares)

@@ -43,15 +43,6 @@ class Options(NamedTuple):
             "metavar": "MODEL/VERSION",
         },
     ] = ""
-    canary: Annotated[
-        str,
-        {
-            "help": "A version that answers a share of the requests, such as 5% or "
-            "digits/3:5%, until it fails or its answers differ from the champion's; "
-            "by default the newest version that is newer than the champion.",
-            "metavar": "[MODEL[/VERSION]:]SHARE%",
-        },
-    ] = ""
     log_inputs: Annotated[
         bool, {"help": "Log the items, too; data.mask masks texts."}
     ] = False

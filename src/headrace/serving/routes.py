@@ -48,7 +48,6 @@ class Models:
     Attributes:
         observers: called in the event loop after each answer.
         notices: give what `ready` says beside the models, by name, if anything.
-        replaced: called after another version has begun to answer.
     """
 
     def __init__(self, app: App, slots: Sequence[Slot]) -> None:
@@ -56,7 +55,6 @@ class Models:
         self.slots = {slot.model: slot for slot in slots}
         self.observers: list[Observer] = []
         self.notices: list[Callable[[], dict[str, str]]] = []
-        self.replaced: list[Callable[[Slot], object]] = []
         live = {"live": True}
         server = {
             "name": "headrace",
@@ -132,8 +130,6 @@ class Models:
             former, slot.current = slot.current, served
         if former is not None:
             former.retire(served if served.version == former.version else None)
-        for call in self.replaced:
-            call(slot)
 
     async def _predict(
         self, request: Request, slot: Slot, version: int | None
@@ -149,7 +145,7 @@ class Models:
         read = partial(served.reader.read, media_type, body)
         is_slow = served.reader.resizes
         async with read_beside(served, body, read, is_slow=is_slow) as (payload, items):
-            served, outputs = await _outputs(request, slot, served, items)
+            outputs = await _outputs(served, items)
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
@@ -162,7 +158,7 @@ class Models:
         served = _pick(slot, version, request)
         read = partial(plain.message_of, served, request.body)
         async with read_beside(served, request.body, read) as items:
-            served, outputs = await _outputs(request, slot, served, items)
+            outputs = await _outputs(served, items)
         self._answered(request, served, items, outputs, version)
         return plain.sound_reply(served, outputs)
 
@@ -174,11 +170,11 @@ class Models:
         body = request.body
         read = partial(protocol.parse, served, body, length, media_type)
         async with read_beside(served, body, read) as parsed:
-            served, outputs = await _outputs(request, slot, served, parsed.items)
+            outputs = await _outputs(served, parsed.items)
         reply = protocol.reply_of(served, parsed, outputs, request.id)
-        given = "" if request.has_own_id else sane_id(parsed.own_id)
-        self._answered(request, served, parsed.items, outputs, version, given)
-        request.id = given or request.id  # of the answer's header
+        if not request.has_own_id:
+            request.id = sane_id(parsed.own_id) or request.id
+        self._answered(request, served, parsed.items, outputs, version)
         return reply
 
     def _answered(
@@ -188,7 +184,6 @@ class Models:
         items: Payload,
         outputs: Outputs,
         named: int | None,
-        given_id: str = "",
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
@@ -207,7 +202,6 @@ class Models:
             engine=served.engine.name,
             description=served.description,
             is_named=named is not None,
-            given_id=given_id,
         )
         for observe in self.observers:
             observe(answered)
@@ -237,10 +231,8 @@ class Models:
         return json_reply(document(self._all()))
 
     def metrics(self) -> Iterator[ExposedMetric]:
-        """The versions that answer, canaries too, and their queues."""
+        """The versions that answer, and their queues."""
         loaded = [one for slot in self._all() for one in slot.versions.values()]
-        trials = [slot.trial for slot in self._all() if slot.trial is not None]
-        loaded += [trial.served for trial in trials if trial.served is not None]
         labels = [{"model": s.model, "version": str(s.version)} for s in loaded]
         engines = [
             ({**own, "engine": one.engine.name, "role": one.role}, 1.0)
@@ -249,10 +241,7 @@ class Models:
         yield ExposedMetric(
             "engine_info", "gauge", "The versions that answer.", engines
         )
-        queues = dict.fromkeys((tuple(own.items()) for own in labels), 0)
-        for own, one in zip(labels, loaded, strict=True):
-            queues[tuple(own.items())] += one.waiting  # it may be named as well
-        waiting = [(dict(own), count) for own, count in queues.items()]
+        waiting = [(own, one.waiting) for own, one in zip(labels, loaded, strict=True)]
         yield ExposedMetric(
             "waiting", "gauge", "Requests in the queue of a version.", waiting
         )
@@ -261,58 +250,36 @@ class Models:
 
 
 async def _explain(request: Request, slot: Slot, version: int | None) -> Reply:
-    return await explain_answer(request, _named(slot, version, request))
+    return await explain_answer(request, _pick(slot, version, request))
 
 
 async def _generate(request: Request, slot: Slot, version: int | None) -> Reply:
-    return await write_text(request, _named(slot, version, request))
+    return await write_text(request, _pick(slot, version, request))
 
 
 async def _metadata(request: Request, slot: Slot, version: int | None) -> Reply:
-    tensors = _named(slot, version, request).tensors
+    tensors = _pick(slot, version, request).tensors
     return json_reply(tensors.metadata(slot.model, slot.versions))
 
 
 async def _model_ready(request: Request, slot: Slot, version: int | None) -> Reply:
-    is_ready = not _named(slot, version, request).failure
+    is_ready = not _pick(slot, version, request).failure
     value = {"name": slot.model, "ready": is_ready}
     return json_reply(value, 200 if is_ready else 503, _later(is_ready))
 
 
 def _pick(slot: Slot, version: int | None, request: Request) -> Served:
     """What answers a request: one reading of one reference."""
-    if version is not None or request.query == _SHOW:
-        return _named(slot, version, request)
-    return _noted(slot.pick(request.id), request)
-
-
-def _named(slot: Slot, version: int | None, request: Request) -> Served:
-    """A version, or the champion: who asks about a model or tries it gets no canary."""
     served = slot.champion() if version is None else slot.versions.get(version)
     if served is None:  # it was replaced while the body arrived
         raise HttpError(404, f"Version {version} of {slot.model} is not loaded.")
-    return _noted(served, request)
-
-
-def _noted(served: Served, request: Request) -> Served:
     request.model, request.version = served.model, served.version
     return served
 
 
-async def _outputs(
-    request: Request, slot: Slot, served: Served, items: Payload
-) -> tuple[Served, Outputs]:
-    """The outputs, and what gave them: not a canary that does not answer."""
-    if served.role == "canary" and slot.trial is not None:
-        answers = await slot.trial.answer(request.id, served, items)
-        if answers is not None:
-            return served, answers
-        served = slot.champion()
-        request.version = served.version
+async def _outputs(served: Served, items: Payload) -> Outputs:
     outputs = served.answer_now(items)
-    if outputs is None:
-        outputs = await served.answer(items)
-    return served, outputs
+    return await served.answer(items) if outputs is None else outputs
 
 
 def _later(is_ready: bool) -> Headers:

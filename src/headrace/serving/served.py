@@ -96,9 +96,7 @@ class Served:
         else:
             self._queue = Batching(engine)
             self.inline_rows = _inline_rows(engine, self.tensors.some(_ROWS))
-        self.texts: TextProcess | None = None
-        if self.task.writes and role != "canary":
-            self.texts = TextProcess(row, settings)
+        self.texts = TextProcess(row, settings) if self.task.writes else None
 
     def __str__(self) -> str:
         return f"{self.model} version {self.version}"
@@ -180,7 +178,7 @@ class Served:
 
     async def _restarted(self) -> Served | None:
         """The same version with a new process; None if there is none in time."""
-        if not self.failure or self.role == "canary":  # the champion answers for that
+        if not self.failure:
             return None
         loop = asyncio.get_running_loop()
         if self._successor is None:

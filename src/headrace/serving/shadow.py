@@ -7,6 +7,7 @@ observed as all others are, so they are in the request log, with the request's i
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -21,16 +22,22 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered, Observer
 from headrace.serving.backoff import Backoff
-from headrace.serving.choosing import answers_same_requests, fraction_of
 from headrace.serving.waiting import Waiting
-from headrace.tasks import task
+from headrace.tasks import difference, task
 from headrace.tasks.forms import Outputs
 
 MOST_ROWS, MOST_BYTES = 1024, 16 * 2**20  # in the queue
 _TURN_SECONDS = 0.02
 _ROWS_AT_ONCE = 32
 _END_SECONDS = 5.0  # a process that is still starting ends with this one
+_FULL = 2**64
 log = logging.getLogger("headrace")
+
+
+def fraction_of(request_id: str) -> float:
+    """A number in 0..1 that a request's id determines, uniform over ids."""
+    digest = hashlib.blake2b(request_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / _FULL
 
 
 class _Engine(Protocol):
@@ -196,7 +203,7 @@ class Shadow:
         cached = self._same.get(id(description))
         if cached is None:
             self._same.clear()  # there is one, until a promotion
-            cached = description, answers_same_requests(self.description, description)
+            cached = description, not difference(self.description, description)
             self._same[id(description)] = cached
         return cached[1]
 

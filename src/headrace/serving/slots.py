@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import NotFoundError
@@ -10,7 +9,6 @@ from headrace.serving.replies import unavailable
 
 if TYPE_CHECKING:
     from headrace.serving.served import Served
-    from headrace.serving.trial import CanaryTrial
     from headrace.state.ledger import Ledger, Version
 
 
@@ -21,9 +19,6 @@ class Slot:
         follows: whether ``current`` is the champion, also after a promotion.
         current: what answers where no version is named; replaced as a whole.
         pinned: other versions that can be named.
-        choose: picks what answers a request that names no version, by the request's
-            id; None, or an answer of None, is ``current``.
-        trial: of a canary, which `choose` picks; None: there is none.
         failures: what is wrong with versions, in a few words.
     """
 
@@ -32,8 +27,6 @@ class Slot:
         self.follows = False
         self.current: Served | None = None
         self.pinned: dict[int, Served] = {}
-        self.choose: Callable[[str], Served | None] | None = None
-        self.trial: CanaryTrial | None = None
         self.failures: dict[int, str] = {}
 
     @property
@@ -46,11 +39,6 @@ class Slot:
         """All that can be named, by version."""
         current = {self.current.version: self.current} if self.current else {}
         return {**self.pinned, **current}
-
-    def pick(self, request_id: str) -> Served:
-        """What answers a request; HttpError 503 before anything is loaded."""
-        chosen = self.choose(request_id) if self.choose is not None else None
-        return chosen or self.champion()
 
     def champion(self) -> Served:
         """``current``; HttpError 503 before it is loaded."""

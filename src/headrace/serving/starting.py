@@ -27,7 +27,7 @@ from headrace.serving.checking import Checks
 from headrace.serving.doors import Doors, read_token
 from headrace.serving.listing import ListedVersion
 from headrace.serving.metrics import ExposedMetric, Metrics
-from headrace.serving.observing import Companions, Observing
+from headrace.serving.observing import Observing, find_shadow
 from headrace.serving.pages import page_routes
 from headrace.serving.routes import Models
 from headrace.serving.served import Served, open_served, return_memory
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Version
 
-_BESIDE_SECONDS = 10.0  # until a shadow or a canary must have answered
+_BESIDE_SECONDS = 10.0  # until a shadow must have answered
 _SHADOW_NICENESS = 10  # nobody waits for its answers
 log = logging.getLogger("headrace")
 
@@ -82,12 +82,10 @@ def serve(
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
         return_memory()  # of imports, and of what the engines were made from
-        beside = Companions.find(options, slots, ledger)
         observing = Observing(
-            beside,
+            find_shadow(options.shadow, slots, ledger),
             settings,
-            lambda row: open_alone(row, settings, niceness=_SHADOW_NICENESS),
-            lambda row: open_served(row, settings, open_alone, "canary"),
+            lambda row: open_alone(row, settings),
             with_inputs=options.log_inputs,
         )
         opened.callback(observing.close)
@@ -140,15 +138,15 @@ def make_app(
     return app
 
 
-def open_alone(row: Version, settings: Settings, *, niceness: int = 0) -> EngineProcess:
-    """The engine of a version in a process of its own, which may crash or hang.
+def open_alone(row: Version, settings: Settings) -> EngineProcess:
+    """The engine of a shadow in a process of its own, which may crash or hang.
 
     Nothing of the version is opened here. If no engine is kept, Keras answers, and one
     is built for the next start.
     """
     prepare_in_background(row, settings)
     return EngineProcess(
-        row, settings, "", niceness=niceness, answer_seconds=_BESIDE_SECONDS
+        row, settings, "", niceness=_SHADOW_NICENESS, answer_seconds=_BESIDE_SECONDS
     )
 
 
@@ -178,8 +176,8 @@ def _slots_of(
 
 def _close_all(slots: Sequence[Slot]) -> None:
     for slot in slots:
-        for served in {slot.current, *slot.pinned.values()} - {None}:
-            served.close()  # type: ignore[union-attr]
+        for served in slot.versions.values():
+            served.close()
 
 
 def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
@@ -206,7 +204,7 @@ def description_of(
     slots: Sequence[Slot], url: str, observing: Observing
 ) -> dict[str, Any]:
     """What ``headrace serve --json`` prints."""
-    shadow, canaries = observing.shadow, [trial.canary for trial in observing.trials]
+    shadow = observing.shadow
     models = [
         {"name": slot.model, **ListedVersion.of(served).model_dump()}
         for slot in slots
@@ -219,7 +217,6 @@ def description_of(
         "status": "serving",
         "url": url,
         "models": models,
-        "canaries": [{"name": one.model, **one.status()} for one in canaries],
         "shadow": shadow and {"name": shadow.model, "version": shadow.version},
         "memory_mb": _memory_bytes() // 2**20,
         "processes": processes,

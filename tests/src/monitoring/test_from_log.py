@@ -85,7 +85,7 @@ def test_rows_before_a_time_are_left_out(requests, version, watched):
 
 def test_rows_of_other_versions_are_left_out(requests, version, watched):
     requests.write(images(10), START, version=7, outputs=np.full((10, 3), 0.1))
-    own = requests.write(images(4), START, role="canary")
+    own = requests.write(images(4), START, role="pinned")
     assert window(version, watched).ids["request_id"].tolist() == own
 
 

@@ -97,18 +97,6 @@ def test_observers_know_what_somebody_tries():
     site.models.observers.append(seen.append)
     assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
     assert [answered.role for answered in seen] == ["try"]
-    site.slots["toy"].choose = lambda _: pytest.fail("a canary is asked")
-    assert site.ask("POST", f"{PATH}?show=input", bytes(16), RAW).status == 200
-
-
-def test_another_version_may_be_chosen_by_the_id():
-    site = two()
-    slot = site.slots["toy"]
-    slot.choose = lambda request_id: slot.pinned[1] if request_id == "canary" else None
-    for request_id, version in (("canary", "1"), ("other", "2")):
-        named = {**RAW, "x-request-id": request_id}
-        reply = site.ask("POST", PATH, bytes(16), named)
-        assert reply.headers["x-model-version"] == version
 
 
 def test_a_version_whose_process_has_ended_is_not_ready():
@@ -119,14 +107,6 @@ def test_a_version_whose_process_has_ended_is_not_ready():
     assert (well.status, well.json) == (200, {"name": "toy", "ready": True})
     assert (ended.status, ended.json) == (503, {"name": "toy", "ready": False})
     assert ended.headers["retry-after"] == "1"
-
-
-def test_a_question_about_a_model_chooses_nothing():
-    site, asked = two(), list[str]()
-    site.slots["toy"].choose = asked.append
-    for path in ("/v2/models/toy", "/v2/models/toy/ready"):
-        assert site.ask("GET", path).status == 200
-    assert asked == []
 
 
 def test_ready_says_what_is_wrong():

@@ -97,11 +97,11 @@ def test_versions_and_roles_share_a_file(settings, make_log):
     log = make_log(with_inputs=True)
     log(an_answer("a", version=1, time_us=START_US + 1))
     log(an_answer("a", version=2, role="shadow", time_us=START_US + 2))
-    log(an_answer("b", version=2, role="canary", time_us=START_US + 3))
+    log(an_answer("b", version=2, role="try", time_us=START_US + 3))
     log.close()
     table = request_table(Asked("digits"), settings)
     assert table["version"].to_pylist() == [1, 2, 2]
-    assert table["role"].to_pylist() == ["champion", "shadow", "canary"]
+    assert table["role"].to_pylist() == ["champion", "shadow", "try"]
     assert table["input"].null_count == 0
 
 

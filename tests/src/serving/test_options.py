@@ -21,7 +21,7 @@ def test_the_command_reads_what_the_flow_asks_of_it():
     for options in (
         Options(["digits"]),
         Options(["--a", "b/2"], port=9000, log_inputs=True),
-        Options(["a"], "::1", 1, Path("t"), Path("c"), Path("k"), "a/3", "b/2:5%"),
+        Options(["a"], "::1", 1, Path("t"), Path("c"), Path("k"), "a/3"),
     ):
         assert parsed(options.arguments()) == options
 

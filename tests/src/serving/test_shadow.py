@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 from tests.src.serving.asked import IMAGES, SOUNDS, an_answer
 
 from headrace.errors import DependencyError
 from headrace.serving import shadow as module
-from headrace.serving.choosing import fraction_of
-from headrace.serving.shadow import Shadow
+from headrace.serving.shadow import Shadow, fraction_of
 
 NINE = np.array([0.1, 0.1, 0.8], np.float32)
 
@@ -105,7 +105,7 @@ def test_numbers_are_compared_by_their_difference(world):
     assert shadow.counts.agreement is None
 
 
-@pytest.mark.parametrize("role", ["canary", "shadow"])
+@pytest.mark.parametrize("role", ["shadow", "try"])
 def test_only_what_the_champion_answered_is_copied(world, role):
     shadow = world.start()
     until(lambda: shadow.is_running)
@@ -149,6 +149,29 @@ def test_a_share_of_the_requests_is_copied_by_their_ids(world):
     until(lambda: len(world.seen) >= len(chosen))
     assert [answered.request_id for answered in world.seen] == chosen
     assert shadow.counts.dropped == 0
+
+
+IDS = {
+    "counted": lambda number: f"0f3a{number:08x}",
+    "decimal": str,
+    "timed": lambda number: f"2026-11-27T12:00:{number / 1000:09.3f}",
+    "long": lambda number: "a" * 100 + str(number),
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_fractions_are_uniform_for_all_kinds_of_ids(name):
+    make = IDS[name]
+    fractions = np.array([fraction_of(make(number)) for number in range(20_000)])
+    assert kstest(fractions, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(fractions[:-1], fractions[1:])[0, 1]) < 0.03
+    for share in (0.01, 0.05, 0.5):
+        error = 4 * (share * (1 - share) / len(fractions)) ** 0.5
+        assert abs((fractions < share).mean() - share) < error
+
+
+def test_an_id_has_the_same_fraction_everywhere():
+    assert fraction_of("r-1") == pytest.approx(0.4906, abs=1e-4)
 
 
 def test_copies_of_other_items_are_dropped(world):

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.src.serving.asked import IMAGES, TEXTS
 from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.models.engines import building, stored
 from headrace.serving.log import MODULE
 from headrace.serving.metrics import Metrics
-from headrace.serving.observing import Companions, Observing
+from headrace.serving.observing import Observing, check_same_requests
 from headrace.serving.server import listen
 from headrace.serving.starting import (
     description_of,
@@ -28,10 +29,10 @@ from headrace.state.framed import FramedProcess
 from headrace.state.ledger import Ledger
 
 
-def observed(home, beside):
+def observed(home, shadow=None):
     settings = Settings(home=home, request_log_days=0)
     toy = serving(IMAGE, version=2)
-    return Observing(beside, settings, lambda _: toy.engine, lambda _: toy)
+    return Observing(shadow, settings, lambda _: toy.engine)
 
 
 def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
@@ -54,7 +55,7 @@ def test_a_challenger_is_opened_by_its_own_process_and_waits_for_no_lock(
 
 def test_the_memory_of_processes_beside_the_server_is_told(tmp_path):
     metrics, logs = Metrics(), list[FramedProcess]()
-    alone = observed(tmp_path, Companions(None, [], 0.0))
+    alone = observed(tmp_path)
 
     def log_writers():
         beside = description_of([], "http://here", alone)["processes"]
@@ -78,22 +79,25 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path):
     assert log_writers() == 0
 
 
-def test_the_canary_and_the_shadow_are_named(tmp_path, monkeypatch):
-    rows = [a_row("toy", number, IMAGE) for number in (2, 3)]
-    observing = observed(tmp_path, Companions(rows[1], rows[:1], 0.05))
-    (tmp_path / "canaries").mkdir()
-    for ended in (False, True):
-        site = Site(serving(IMAGE))
-        observing.trials.clear()
-        observing.start(site.models)
-        told = description_of([], "http://here", observing)
-        (canary,) = told["canaries"]
-        assert (canary["name"], canary["version"]) == ("toy", 2)
-        assert canary.get("share") == (None if ended else 0.05)
-        assert ("ended" in canary) is ended
-        assert told["shadow"] == {"name": "toy", "version": 3}
-        (tmp_path / "canaries" / "toy-2.json").write_text("{}")
-        observing.close()
+def test_the_shadow_is_named(tmp_path):
+    observing = observed(tmp_path, a_row("toy", 3, IMAGE))
+    observing.start(Site(serving(IMAGE)).models)
+    told = description_of([], "http://here", observing)
+    assert told["shadow"] == {"name": "toy", "version": 3}
+    observing.close()
+
+
+def test_a_shadow_that_takes_other_items_is_refused():
+    check_same_requests("digits/3", IMAGES, "digits/2", IMAGES.model_copy())
+    larger = IMAGES.model_copy(update={"shape": (28, 28, 1)})
+    with pytest.raises(UsageError, match=r"digits/3 .* digits/2: its shape is \(28, "):
+        check_same_requests("digits/3", larger, "digits/2", IMAGES)
+    other = IMAGES.model_copy(update={"target": {"classes": ["one", "two"]}})
+    with pytest.raises(UsageError, match=r"its target is .*two.*, and not .*nine"):
+        check_same_requests("digits/3", other, "digits/2", IMAGES)
+    unmasked = TEXTS.model_copy(update={"mask": ()})
+    with pytest.raises(UsageError, match=r"its mask is \(\), and not \('email',\)"):
+        check_same_requests("messages/3", unmasked, "messages/2", TEXTS)
 
 
 FIRST = """

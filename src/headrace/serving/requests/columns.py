@@ -89,7 +89,7 @@ def _outputs(items: Items) -> pa.Array:
 _TEXT = pa.string()
 # The columns that every file has; `COLUMN` ones and perhaps `INPUT` follow.
 COLUMNS = {
-    "request_id": Column(_TEXT, lambda a: a.given_id or a.request_id),
+    "request_id": Column(_TEXT, lambda a: a.request_id),
     "row": Column(pa.int32(), of_items=lambda items: items.places),
     "time": Column(pa.timestamp("us", "UTC"), lambda a: a.time_us),
     "model": Column(_TEXT, lambda a: a.model, repeats=True),

@@ -27,7 +27,7 @@ class Asked(NamedTuple):
     Attributes:
         model: its name.
         version: None: all of them.
-        role: champion, pinned, canary, shadow or try; None: all of them.
+        role: champion, pinned, shadow or try; None: all of them.
         since, until: the first moment, and the first after the last; with a time zone.
             None: from the beginning, or to the end.
         columns: to read; None: all of them.

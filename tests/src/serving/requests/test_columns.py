@@ -38,10 +38,10 @@ def rows(*requests, with_inputs=False):
 
 @by_kind
 def test_a_row_is_what_was_asked_and_answered(kind: DataDescription) -> None:
-    answered = an_answer("r7", kind, time_us=NOON_US, role="canary")
+    answered = an_answer("r7", kind, time_us=NOON_US, role="try")
     (row,) = rows(answered).select(SCHEMA.names).to_pylist()
     assert row["request_id"] == "r7"
-    assert (row["model"], row["version"], row["role"]) == ("digits", 2, "canary")
+    assert (row["model"], row["version"], row["role"]) == ("digits", 2, "try")
     assert (row["row"], row["engine"], row["latency_ms"]) == (0, "onnx", 1.5)
     assert row["time"].timestamp() * 1e6 == NOON_US
     assert row["outputs"] == answered.outputs[0].tolist()

@@ -16,13 +16,13 @@ from headrace.serving.requests.reading import Asked
 
 def test_rows_are_chosen_by_version_role_and_time(settings):
     stream(settings, [1, 2])
-    write(settings, [3], version=3, role="canary")
+    write(settings, [3], version=3, role="try")
     write(settings, [4], version=3, role="shadow")
     write(settings, [5], NOON + timedelta(hours=1))
     write(settings, [6], model="messages")
     assert ids_of(settings) == [1, 2, 3, 4, 5]
     assert ids_of(settings, version=3) == [3, 4]
-    assert ids_of(settings, version=3, role="canary") == [3]
+    assert ids_of(settings, version=3, role="try") == [3]
     assert ids_of(settings, since=NOON + timedelta(seconds=2)) == [2, 3, 4, 5]
     assert ids_of(settings, until=NOON + timedelta(seconds=2)) == [1]
     assert ids_of(settings, since=NOON + timedelta(hours=1)) == [5]
