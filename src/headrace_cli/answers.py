@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.home import Home
 
-VERIFY = "See `headrace verify`."
 INTERRUPTED = 130  # the exit code
 answered = threading.Event()  # set once the one object of --json is printed
 
@@ -179,12 +178,6 @@ def _console_class() -> type[Console]:
 def show_text(text: object = "", **style: Any) -> None:
     """Print text on standard output; markup needs ``markup=True``."""
     console().print(text, **style)
-
-
-def show_doubts(doubts: Iterable[str], action: str = "") -> None:
-    """Print what needs a look, each in a line, and what to do about it."""
-    for doubt in doubts:
-        show_text(f"warning: {doubt}.{f' {action}' * bool(action)}")
 
 
 def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:

@@ -11,15 +11,7 @@ from typer import Argument, Option
 from headrace.errors import UsageError
 from headrace.signs import as_score
 from headrace_cli import pipelines
-from headrace_cli.answers import (
-    VERIFY,
-    answer,
-    minutes,
-    opened,
-    show_doubts,
-    show_table,
-    show_text,
-)
+from headrace_cli.answers import answer, minutes, opened, show_table, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -70,7 +62,6 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
         if rows:
             show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
     show_text(value["notice"] or f"home: {value['home']}")
-    show_doubts(value["warnings"], VERIFY)
 
 
 list_.__name__ = "list"

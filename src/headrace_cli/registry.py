@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import HeadraceError
-from headrace_cli.answers import (
-    VERIFY,
-    answer,
-    minutes,
-    opened,
-    show_doubts,
-    show_table,
-)
+from headrace_cli.answers import answer, minutes, opened, show_table
 from headrace_cli.pipelines import ModelArgument, open_ledger
 
 if TYPE_CHECKING:
@@ -95,10 +88,6 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
 
 def history(model: ModelArgument) -> None:
     """Promotions, rollbacks, repairs and tampering: who, when, why."""
-    from headrace.settings import Settings
-    from headrace.state.ledger.decisions import doubts
-    from headrace.state.ledger.seals import Seals
-
     ledger = open_ledger(model)
     entries = _describe_history(model, ledger)
     value = {"model": model, "history": list(entries.values())}
@@ -109,14 +98,11 @@ def history(model: ModelArgument) -> None:
         value[name] = [row.model_dump(exclude={"model"}) for row in rows]
     tampered = ledger.tamperings(model)
     value["tamperings"] = [row.model_dump(exclude={"step"}) for row in tampered]
-    seals = Seals(Settings())
-    value["warnings"] = warnings = doubts(ledger, model, seals=seals)
 
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]
         columns = ["#", "action", "from", "to", "who", "when (UTC)", "why"]
         show_table(columns, rows, wraps="why", less_important=["from", "#", "who"])
-        show_doubts(warnings, VERIFY)
 
     answer(value, show)
 

@@ -17,7 +17,6 @@ from headrace_cli.answers import (
     begin,
     marked,
     prepared,
-    show_doubts,
     show_rows,
     show_text,
 )
@@ -100,7 +99,8 @@ def _show_verification(result: Verification) -> None:
         show_text(
             f"  forgotten by headrace forget: {number_of(count, f'{split} rows')}"
         )
-    show_doubts(result.warnings)
+    for warning in result.warnings:
+        show_text(f"warning: {warning}.")
 
 
 def _signatures(result: Verification) -> str:

@@ -13,10 +13,8 @@ from headrace.settings import Settings
 from headrace.signs import as_score
 from headrace.spec.files import load_spec, read_tables
 from headrace.spec.folders import pipeline_names
-from headrace.state.ledger.decisions import doubts
 from headrace.state.ledger.files import Deployments, Refused, refusal_of
 from headrace.state.ledger.leases import Lease, Leases
-from headrace.state.ledger.seals import Seals
 from headrace.state.ledger.standings import Standing, Standings
 
 
@@ -47,10 +45,8 @@ def listed(settings: Settings) -> dict[str, Any]:
             for name in sorted({*folders, *models})
             for folder in [folders.get(name)]
         ]
-        seals = Seals(settings)
-        warnings = doubts(ledger, *models, seals=seals) if ledger else []
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
-    return {"home": home, "pipelines": rows, "notice": notice, "warnings": warnings}
+    return {"home": home, "pipelines": rows, "notice": notice}
 
 
 def _of_ledger(

@@ -88,7 +88,7 @@ def overview(settings: Settings, host: str = "") -> str:
         now=datetime.now(UTC).isoformat(timespec="seconds"),
         home=facts["home"],
         notice=facts["notice"],
-        matters=sorted(_matters(settings, facts, rows, running), key=_severity),
+        matters=sorted(_matters(settings, rows, running), key=_severity),
         pipelines=shown,
         others=[row["name"] for row in rows if row not in shown],
         running=running,
@@ -238,7 +238,6 @@ def _reached(link: str, host: str) -> str:
 
 def _matters(
     settings: Settings,
-    facts: dict[str, Any],
     rows: Sequence[dict[str, Any]],
     running: Running,
 ) -> Iterator[Matter]:
@@ -253,9 +252,6 @@ def _matters(
             command = f"headrace repair {shlex.quote(step.model)}"
             commands = (command if step.model else VERIFY,)
             yield Matter("bad", step.model or "ledger", step.why, commands)
-    if doubts := facts["warnings"]:
-        more = f" And {len(doubts) - 1:,} more." if len(doubts) > 1 else ""
-        yield Matter("bad", "ledger", f"{doubts[0]}.{more}", (VERIFY,))
     for server in running.servers:
         if not server.answers:
             text = f"{server.link} does not answer."

@@ -6,7 +6,6 @@ its signatures. The store, which has a login of its own, knows the newer link.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from pydantic import ValidationError
 
 from headrace.state.home import Home
 from headrace.state.ledger.chain import ChainReport
-from headrace.state.ledger.seals import Seal
 from headrace.state.ledger.signatures import SignatureReport, SignedLink
 from headrace.state.signing.keys import TrustedKeys
 from headrace.state.store import Store
@@ -30,48 +28,31 @@ class LedgerCheck(NamedTuple):
         chain: what was found of its chain.
         signatures: of the chain's links.
         problem: the first mismatch; empty if there is none.
-        since: the earlier check that this one went on from; None if all was read.
-        seal: of a long ledger all of which this check read, and found nothing.
     """
 
     chain: ChainReport
     signatures: SignatureReport
     problem: str
-    since: ChainReport | None = None
-    seal: Seal | None = None
 
 
-def check_ledger(
-    home: Home, trusted: TrustedKeys, head: str = "", model: str = ""
-) -> LedgerCheck:
+def check_ledger(home: Home, trusted: TrustedKeys, head: str = "") -> LedgerCheck:
     """Check the chain of the ledger, its signatures, and that it is not an older one.
 
     Args:
         home: whose ledger it is.
         trusted: the keys whose signatures count; without any, none is checked.
         head: a link that the chain must still contain, or empty.
-        model: of a long ledger that was checked before, read only the rows of this
-            model, and those that were added since; empty for all.
 
     Raises:
         DependencyError: the ledger or the store does not answer.
     """
     ledger = home.ledger
-    seal = home.seals.read(ledger, trusted) if model and not head else None
-    since, after = (seal.report, seal.rows) if seal else (None, 0)
-    chain = ledger.walk_chain(head, since)
-    is_after_seal = seal is not None and chain.problem
-    if seal is not None and not is_after_seal:
-        own = ledger.find_wrong_own(model, seal.report)
-        chain = dataclasses.replace(chain, problem=own)
-    if chain.problem and not is_after_seal:
-        home.seals.drop(ledger)
-    signatures = ledger.check_signatures(trusted, after, model)
+    chain = ledger.walk_chain(head)
+    signatures = ledger.check_signatures(trusted)
     problem = chain.problem or signatures.problem
     if trusted and not problem:
         problem = _find_rollback(home, trusted)
-    made = None if problem else home.seals.keep(chain, ledger, seal)
-    return LedgerCheck(chain, signatures, problem, since, None if seal else made)
+    return LedgerCheck(chain, signatures, problem)
 
 
 def remember_head(home: Home) -> None:

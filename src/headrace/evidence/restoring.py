@@ -51,8 +51,6 @@ class Restoring:
         self.problems: list[str] = []
         self._home = home
         self._watch = Watch(home.settings)
-        if home.ledger.walk_chain().problem:
-            home.seals.drop(home.ledger)  # a look would go on after what is wrong
         self._mismatches, is_sound = self._watch.see(home)
         if not is_sound:
             self._restore_ledger()

@@ -32,7 +32,6 @@ from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Tampering, ledger_exists
 from headrace.state.ledger.chain import ChainReport
-from headrace.state.ledger.seals import Seal
 from headrace.state.ledger.tamperings import Subject
 from headrace.state.tracking.artifacts import forget_digests, paths_asked
 from headrace.state.tracking.rows import TrackingRows, database_of
@@ -65,7 +64,6 @@ class Watch:
         self._full_at = 0.0
         self._reported: set[Mismatch] = set()  # of what cannot be a row of the ledger
         self._chain: ChainReport | None = None  # of the last check
-        self._seal: Seal | None = None  # of it, if the ledger is long
         self._kept: dict[str, str] = {}  # the digest of the rows of each recorded model
         self._turn = ""  # the last model that was looked at in turn
         self._seen: set[str] = set()  # models, since the databases were as now
@@ -77,7 +75,7 @@ class Watch:
         now = time.monotonic()
         if now > self._full_at:
             self._full_at = now + FULL_SECONDS
-            self._chain = self._seal = None
+            self._chain = None
             self._paths.clear()
             self._kept.clear()
             self._seen.clear()
@@ -152,18 +150,16 @@ class Watch:
             models: to look at their champions instead.
         """
         before = self._chain
-        report = self._walk(home)
+        report = home.ledger.walk_chain(since=self._chain)
         if report.problem:
             self.models = home.ledger.models()[:FEW]
             return list(home.copy.mismatches(report.problem)), False
         self._chain = report
         mismatches = [
             one.model_copy(update={"message": f"{one.message} {one.action}"})
-            for one in home.copy.mismatches(checked=report if self._seal else None)
+            for one in home.copy.mismatches()
         ]
         self.models = list(models) or self._choose(home, latest, before)
-        if problem := self._find_wrong_own(home):
-            return list(home.copy.mismatches(problem)), False
         with home.ledger.reading_once():
             for model in self.models:
                 if champion := home.ledger.champion(model):
@@ -171,28 +167,6 @@ class Watch:
                         mismatches += champion_mismatches(champion.version, home)
                     self._paths[model] = _state_of(paths)
         return mismatches, True
-
-    def _walk(self, home: Home) -> ChainReport:
-        """Check the chain from where the last check ended, of this process or another.
-
-        Of a long ledger, all rows are read once in `FULL_SECONDS`.
-        """
-        ledger = home.ledger
-        if not ledger.is_long():
-            return ledger.walk_chain(since=self._chain)
-        seal = self._seal or home.seals.read(ledger)
-        if seal is not None and seal.walked < time.time() - FULL_SECONDS:
-            seal = None
-        report, self._seal = home.seals.renewed(ledger, seal)
-        return report
-
-    def _find_wrong_own(self, home: Home) -> str:
-        """The first mismatch of the rows of what is looked at, if none were read."""
-        if self._seal is None:
-            return ""
-        report, ledger = self._seal.report, home.ledger
-        found = (ledger.find_wrong_own(model, report) for model in self.models)
-        return next(filter(None, found), "")
 
     def _choose(
         self,

@@ -12,7 +12,6 @@ from headrace.state.ledger import Lease, Ledger
 if TYPE_CHECKING:
     from headrace.state.anchored import AnchoredStore
     from headrace.state.ledger.copies import LedgerCopy
-    from headrace.state.ledger.seals import Seals
     from headrace.state.store import Store
     from headrace.state.tracking import Tracking
 
@@ -84,13 +83,6 @@ class Home:
         from headrace.state.ledger.copies import LedgerCopy
 
         return LedgerCopy(self.settings.database_url, self.store)
-
-    @cached_property
-    def seals(self) -> Seals:
-        """How far the ledger was checked."""
-        from headrace.state.ledger.seals import Seals
-
-        return Seals(self.settings)
 
     @cached_property
     def tracking(self) -> Tracking:

@@ -207,19 +207,6 @@ def test_a_champion_whose_alias_was_moved_is_looked_at_at_once(many, settings):
     assert "model-20" in many.models
 
 
-def test_an_edited_decision_of_a_long_ledger_is_found_when_its_turn_comes(
-    many, settings, monkeypatch
-):
-    monkeypatch.setattr("headrace.state.ledger.chain.LONG", 20)
-    monkeypatch.setattr(watching, "CONFIRM_SECONDS", 0.0)
-    assert many.look() == []
-    own = "kind = 'entry' AND model = 'model-05'"
-    without_triggers(settings.database_url, setting("sqlite", "who", "x", own))
-    (found,) = many.look()
-    assert "model-05" in many.models
-    assert "model-05" in found.what
-
-
 def test_a_champion_whose_file_was_changed_is_looked_at_at_once(
     many, settings, tmp_path, monkeypatch
 ):

@@ -60,8 +60,7 @@ class Verification(Record):
         collected: how many of each kind `headrace gc` has deleted and recorded.
         forgotten: by split, how many rows `headrace forget` has taken out of snapshots
             that are still there.
-        warnings: what fits and needs a look: wrong verdicts that no champion rests on,
-            and entries that are dated before the one above them.
+        warnings: what could not be compared.
         problem: the first mismatch; as JSON ``where`` it is, ``what`` is wrong, and the
             ``action`` to take.
         seconds: the duration.
@@ -98,8 +97,7 @@ def verify(
 
     Args:
         settings: where the ledger, the store and MLflow are.
-        model: check only what belongs to it. Of a long ledger that was checked before,
-            its own rows are read, and those that were added since.
+        model: check only what belongs to it, beside the ledger's chain.
         head: an earlier last link of the ledger's chain, which must still be in it.
         trusted: the keys whose signatures count; by default those of the settings.
 
@@ -114,7 +112,7 @@ def verify(
         home.ledger.newest_version(model)  # raises NotFoundError
     trusted = trusted_keys(settings) if trusted is None else trusted
     log.info("verify: the ledger")
-    check = check_ledger(home, trusted, head, model)
+    check = check_ledger(home, trusted, head)
     mismatches = Mismatches(home, trusted)
     problem = next(mismatches.find(check, model), None)
     counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())

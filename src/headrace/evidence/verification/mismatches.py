@@ -31,7 +31,6 @@ from headrace.state.backbones import FOLDER as BACKBONES
 from headrace.state.folders import FOLDERS, Owner, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-from headrace.state.ledger.decisions import earlier_dates, wrong_verdicts
 from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
@@ -52,11 +51,6 @@ _MEND_STORE = (
     "Somebody has written to the store. Delete this file and run the pipeline again, "
     "which makes anew what is needed; and change who may write there."
 )
-_MEND_VERDICT = (
-    "The code of a gate was changed, or somebody has written to the database. Take the "
-    "champion back with `headrace rollback {0} --reason TEXT`, and see who may write "
-    "there."
-)
 _END_FORGETTING = "Run `headrace forget {0} --yes`, which ends it."
 _MEND_DATA = "Run `headrace run {0}`, which reads the data again."
 
@@ -71,7 +65,7 @@ class Mismatches:
         collected: how many of each kind ``headrace gc`` has deleted.
         forgotten: how many rows of each split ``headrace forget`` has taken out of the
             snapshots.
-        warnings: sentences on what is no mismatch, and needs a look.
+        warnings: sentences on what could not be compared.
     """
 
     home: Home
@@ -96,16 +90,12 @@ class Mismatches:
             action = _MEND_CHAIN if check.chain.problem else _MEND_SIGNED
             message = f"{self.home.settings.database_url}: {check.problem}."
             yield Mismatch(where="ledger", message=message, action=action)
-        yield from self.home.copy.mismatches(checked=check.since)
+        yield from self.home.copy.mismatches()
         yield from self._of_forgetting()
         models = [model] if model else self.home.ledger.models()
-        # The check has just looked at all decisions of a long ledger.
-        doubted = models if check.seal is None else check.seal.doubts
-        yield from self._of_decisions([name for name in models if name in doubted])
         if not model:
             self._count_collected(models)
-        anchors = self._anchors(model, is_long=check.since is not None)
-        yield from self._of_store(model, models, anchors)
+        yield from self._of_store(model, models, self._anchors(model))
         for name in models:
             yield from self._of_model(name)
         if not model and _has_own_registry(self.home.settings):
@@ -128,24 +118,6 @@ class Mismatches:
                 f"{one.when}, was interrupted: what it takes out may still be there.",
                 action=_END_FORGETTING.format(one.pipeline),
             )
-
-    def _of_decisions(self, models: Collection[str]) -> Iterator[Mismatch]:
-        """Compare the recorded verdicts with their numbers, and dates with the order.
-
-        Only a champion must not rest on a wrong verdict: a ledger keeps those of all
-        others for good.
-        """
-        for model in models:
-            champion, standing = self.home.ledger.champion(model), None
-            if champion is not None:
-                number = champion.version.version
-                standing = self.home.ledger.standing_evidence(model, number)
-            for evidence, text in wrong_verdicts(model, self.home.ledger):
-                if evidence == standing:
-                    message, action = f"{text}.", _MEND_VERDICT.format(model)
-                    yield Mismatch(where="ledger", message=message, action=action)
-                self.warnings.append(text)
-            self.warnings += earlier_dates(model, self.home.ledger)
 
     def _count_collected(self, models: Collection[str]) -> None:
         """Count what was collected and has not been made again since."""
@@ -240,12 +212,8 @@ class Mismatches:
             except ValueError as error:
                 yield _of_file(f"{uri} cannot be read: {error}.")
 
-    def _anchors(self, model: str, *, is_long: bool) -> dict[str, str]:
-        """The sha256 of the files to check.
-
-        Results of stages are selected by their content, in a long ledger by what was
-        recorded with them.
-        """
+    def _anchors(self, model: str) -> dict[str, str]:
+        """The sha256 of the files to check; of stages, of all models."""
         if not model:
             return self.home.ledger.anchors()
         versions = self.home.ledger.versions(model)
@@ -258,10 +226,7 @@ class Mismatches:
         own = {f"{BACKBONES}/{digest}/" for digest in digests_of(versions)}.union(
             *(f.prefixes_of(owners.get(f.owner, ())) for f in FOLDERS.values())
         )
-        if not is_long:
-            return self.home.ledger.anchors_below({*own, "stages/"})
-        stages = self.home.ledger.anchored_stages(model)
-        return {**self.home.ledger.anchors_below(own), **stages}
+        return self.home.ledger.anchors_below({*own, "stages/"})
 
     def _data_of_champions(self, models: Collection[str]) -> dict[str, Version]:
         """The manifests that must exist, each with the champion that needs it."""

@@ -172,8 +172,7 @@ def keep_decision(model: str, home: Home) -> dict[int, tuple[str, ...]]:
     aliases = project_aliases(model, home)
     if champion := home.ledger.champion(model):
         keep_record(champion.version, home)
-    seal = home.seals.read(home.ledger)
-    keep_rows(home.copy, seal.report if seal else None)
+    keep_rows(home.copy)
     remember_head(home)
     return aliases
 

@@ -32,7 +32,7 @@ def find_flaw(version: Version, home: Home) -> str:
         DependencyError: the ledger or the store does not answer.
     """
     trusted = trusted_keys(home.settings)
-    if problem := check_ledger(home, trusted, model=version.model).problem:
+    if problem := check_ledger(home, trusted).problem:
         return f"The ledger is not as it was signed: {problem}."
     return find_signature_flaw(version, home, trusted)
 

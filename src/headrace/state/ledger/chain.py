@@ -35,7 +35,6 @@ _NO_ROW = 0
 _GONE = "the link {} is gone: the chain was cut off or recomputed"
 _RESTORED = "; if a backup was restored, run `headrace verify`, which reads every row"
 _DIGEST = "anchor"  # of a file: nearly all rows of a long history
-LONG = 10_000  # rows; of a longer chain, a check of what is new reads nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,7 @@ def walk(
         connection: to the ledger's database.
         wanted: an earlier last link that the chain must still contain, or empty.
         since: of an earlier check that found nothing. Then of the digests of files only
-            those that were added since are read, and of a long chain only what was
-            added; another chain up to there is noticed.
+            those that were added since are read; another chain up to there is noticed.
     """
     number, link, problem, wanted_is_there = 0, "", "", not wanted
     others, models = 0, dict[str, str]()
@@ -147,8 +145,7 @@ def walk(
         own = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
         if connection.execute(own).scalar() != link:
             return _cut_off(connection, link)
-        elif number < LONG:
-            problem = _find_wrong_other(connection, since)
+        problem = _find_wrong_other(connection, since)
     for row in read(connection, number):
         number += 1
         problem = problem or find_problem(row, number, link)
@@ -171,32 +168,6 @@ def _cut_off(connection: sa.Connection, gone: str) -> ChainReport:
     head = connection.execute(newest).scalar() or ""
     found = _GONE.format(gone) + _RESTORED, trigger_problem(connection, EVENTS)
     return ChainReport(rows or 0, head, "; ".join(filter(None, found)))
-
-
-def find_wrong_own(connection: sa.Connection, model: str, since: ChainReport) -> str:
-    """The first mismatch of a model's own rows; empty if all fit.
-
-    Each is read, and they must be the ones that an earlier check of all rows has seen:
-    none is changed, gone or another's.
-
-    Args:
-        connection: to the ledger's database.
-        model: whose rows are read, those after the earlier check left out.
-        since: the report of that check.
-    """
-    own = EVENTS.c.kind.in_(OF_MODEL), EVENTS.c.number <= since.rows
-    try:
-        rows = _rows_of(connection, model, *own)
-    except _UNREADABLE:
-        return walk(connection).problem
-    digest = ""
-    for row in rows:
-        if problem := find_problem(row, row["number"], row["before"] or ""):
-            return problem
-        digest = _after(digest, row["link"])
-    if digest == since.models.get(model, ""):
-        return ""
-    return walk(connection).problem or f"rows of {model} are not those checked before"
 
 
 def find_wrong_row(connection: sa.Connection, model: str, where: Condition) -> str:
@@ -225,16 +196,6 @@ def _rows_of(connection: sa.Connection, model: str, *where: Condition) -> list[R
 def _after(digest: str, link: str) -> str:
     """The digest over links with one more."""
     return hashlib.sha256(f"{digest}{link}".encode()).hexdigest()
-
-
-def glance(connection: sa.Connection) -> str:
-    """The first mismatch beside the digests of files; empty if all fits.
-
-    Unlike `walk`, it does not read these.
-    """
-    if problem := _find_wrong_other(connection):
-        return problem
-    return trigger_problem(connection, EVENTS)
 
 
 def _find_wrong_other(

@@ -34,7 +34,7 @@ from headrace.state.ledger.events import (
     name_of,
     trigger_problem,
 )
-from headrace.state.ledger.stripped import check_copied, copied_files, last_file
+from headrace.state.ledger.stripped import check_copied, copied_files
 from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.store import Store
 
@@ -98,8 +98,7 @@ class LedgerCopy:
 
         Args:
             checked: a report on the chain without a problem. Only what was added since
-                or is copied now is checked. Of the copy of a long chain, only the last
-                file is read.
+                or is copied now is checked.
 
         Returns:
             how many rows were copied.
@@ -108,7 +107,6 @@ class LedgerCopy:
             IntegrityError: the copy is not one of this ledger.
             DependencyError: the store or the database does not answer.
         """
-        self._reads_end(checked)
         with self._database.reading() as connection:
             rows = list(chain.read(connection, self._last))
             if not rows or chain.walk(connection, since=checked).problem:
@@ -123,17 +121,14 @@ class LedgerCopy:
         self._store.write(f"{COPY_FOLDER}/{first:09}-{last:09}.json", text.encode())
         return len(rows)
 
-    def mismatches(
-        self, problem: str = "", checked: chain.ChainReport | None = None
-    ) -> Iterator[Mismatch]:
+    def mismatches(self, problem: str = "") -> Iterator[Mismatch]:
         """Whether the database goes on from the copy, or else which rows differ.
 
         Args:
             problem: of the chain. Only where there is one, rows are compared.
-            checked: as in `keep`, if not all files of the copy have to be readable.
         """
         try:
-            if not problem and not self._reads_end(checked):
+            if not problem:
                 check_copied(self._store)
             with self._database.reading() as connection:
                 if problem:
@@ -214,17 +209,6 @@ class LedgerCopy:
     def _last(self) -> int:
         """The number of the last row of the copy."""
         return self._copied[-1]["number"] if self._copied else 0
-
-    def _reads_end(self, checked: chain.ChainReport | None) -> bool:
-        """Read only the last file of the copy, if that is whole and the chain long."""
-        if checked is None or checked.rows < chain.LONG:
-            return False
-        rows = last_file(self._store)
-        if rows and not chain.find_break(
-            rows[1:], rows[0]["number"] + 1, rows[0]["link"]
-        ):
-            self._copied = rows
-        return "_copied" in self.__dict__
 
     @cached_property
     def _copied(self) -> list[dict[str, Any]]:

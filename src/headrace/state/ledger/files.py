@@ -129,19 +129,6 @@ class Files(Journal):
                 latest |= _latest(connection, Anchor, where=sa.or_(*below))
         return {key: digest for key, (_, digest) in latest.items() if digest}
 
-    def anchored_stages(self, pipeline: str) -> dict[str, str]:
-        """The valid sha256 of the results of a pipeline's stages.
-
-        Each was recorded just before the pipeline's own record of it.
-        """
-        own, before = EVENTS.alias(), EVENTS.c.subject
-        query = sa.select(before).join(own, EVENTS.c.number == own.c.number - 1)
-        query = query.where(own.c.kind == Anchor.KIND, own.c.model == "")
-        with self._database.reading() as connection:
-            folder = _begins(own.c.subject, f"pipelines/{pipeline}/", connection)
-            stages = set(connection.execute(query.where(folder)).scalars())
-        return self.anchors({key for key in stages if key.startswith("stages/")})
-
     def last_anchor_below(self, folder: str) -> str:
         """The key below a folder that was recorded last; empty if there is none."""
         with self._database.reading() as connection:

@@ -8,13 +8,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from headrace.state.ledger import chain
 from headrace.state.ledger.chain import (
     Appender,
     ChainReport,
-    find_wrong_own,
     find_wrong_row,
-    glance,
     walk,
 )
 from headrace.state.ledger.database import Condition, Database, tables_of
@@ -31,7 +28,6 @@ from headrace.state.ledger.signatures import (
     SignatureReport,
     SignedLink,
     check,
-    find_unsigned_end,
     key_for,
     lacks_key,
     last_signed,
@@ -90,11 +86,6 @@ class Journal:
         with self._database.reading() as connection:
             return walk(connection, link, since)
 
-    def find_wrong_own(self, model: str, since: ChainReport) -> str:
-        """The first mismatch of a model's rows; see `chain.find_wrong_own`."""
-        with self._database.reading() as connection:
-            return find_wrong_own(connection, model, since)
-
     def require_written(
         self, model: str, version: int, entry: int | None = None
     ) -> None:
@@ -115,32 +106,15 @@ class Journal:
         if problem:
             raise self._database.damaged(problem, model)
 
-    def is_long(self) -> bool:
-        """Whether its chain is too long to be read for each look."""
-        own = EVENTS.c.number == chain.LONG
-        return bool(self._database.rows(sa.select(EVENTS.c.number).where(own)))
-
     def link(self, number: int) -> str:
         """The link of a row; empty if there is no such row."""
         query = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
         return next((str(row["link"]) for row in self._database.rows(query)), "")
 
-    def glance(self) -> str:
-        """The first mismatch but of digests of files; see `chain.glance`."""
-        with self._database.reading() as connection:
-            return glance(connection) or find_unsigned_end(connection)
-
-    def find_unsigned_end(self) -> str:
-        """See `signatures.find_unsigned_end`."""
-        with self._database.reading() as connection:
-            return find_unsigned_end(connection)
-
-    def check_signatures(
-        self, trusted: TrustedKeys, after: int = 0, model: str = ""
-    ) -> SignatureReport:
+    def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
         """Check that the links of the chain are signed; see `signatures.check`."""
         with self._database.reading() as connection:
-            return check(connection, trusted, after, model)
+            return check(connection, trusted)
 
     def signed_head(self) -> SignedLink | None:
         """The last link that is signed, with its signature, unchecked."""

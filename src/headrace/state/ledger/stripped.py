@@ -7,7 +7,6 @@ only a key makes, and copies of the rows as they were.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -21,7 +20,6 @@ from headrace.state.store import Store
 # statements on versions and bundles.
 _LEFT = ("heads", "signatures")
 _KEYS = tuple(f"{folder}/" for folder in _LEFT)
-_NAME = re.compile(r"[0-9]{9,}-([0-9]{9,})\.json")
 _ANCHOR = "anchor"  # the kind of a file's digest
 _TEXTS = ("kind", "model", "subject", "digest", "link")
 
@@ -74,17 +72,6 @@ def copied_files(store: Store) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             entries = store.read_json(key := f"{COPY_FOLDER}/{name}")
             is_whole = isinstance(entries, list) and all(map(_is_row, entries))
             yield key, entries if is_whole else []
-
-
-def last_file(store: Store) -> list[dict[str, Any]]:
-    """The rows of the file of the copy with the last ones; none if it is damaged."""
-    found = map(_NAME.fullmatch, store.names(COPY_FOLDER))
-    names = {int(name[1]): name[0] for name in found if name}
-    if not names:
-        return []
-    entries = store.read_json(f"{COPY_FOLDER}/{names[max(names)]}")
-    is_whole = isinstance(entries, list) and all(map(_is_row, entries))
-    return entries if is_whole else []
 
 
 def check_copied(store: Store) -> None:

@@ -68,8 +68,7 @@ def test_a_row_that_is_refused_leaves_no_link(url):
     assert ledger.walk_chain() == before
 
 
-@pytest.mark.parametrize("check", ["glance", "walk"])
-def test_what_is_added_during_a_check_is_no_tampering(url, check):
+def test_what_is_added_during_a_check_is_no_tampering(url):
     ledger = Ledger(url)
     fill(ledger, 1)
     promote(ledger, 1)
@@ -84,7 +83,7 @@ def test_what_is_added_during_a_check_is_no_tampering(url, check):
 
     sa.event.listen(sa.Engine, "after_cursor_execute", add_more)
     try:
-        found = ledger.glance() if check == "glance" else ledger.walk_chain().problem
+        found = ledger.walk_chain().problem
     finally:
         sa.event.remove(sa.Engine, "after_cursor_execute", add_more)
     assert next(others, None) is None
