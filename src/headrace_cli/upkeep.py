@@ -90,7 +90,6 @@ def _show_verification(result: Verification) -> None:
     show_text(f"  {result.reason}")
     rows, head = result.chain["rows"], result.chain["head"]
     show_text(f"  ledger: {number_of(rows, 'rows')}; last link {head or 'none'}")
-    show_text(f"  signatures: {_signatures(result)}")
     for kind, count in result.missing.items():
         show_text(f"  no longer there: {number_of(count, kind)}")
     for kind, count in result.collected.items():
@@ -101,17 +100,6 @@ def _show_verification(result: Verification) -> None:
         )
     for warning in result.warnings:
         show_text(f"warning: {warning}.")
-
-
-def _signatures(result: Verification) -> str:
-    signatures = result.signatures
-    if signatures.status == "unsigned":
-        return "none"
-    keys = ", ".join(f"{key[:12]}..." for key in signatures.keys)
-    rows = f"of {number_of(signatures.links, 'rows')}, from row {signatures.first} on"
-    if signatures.status == "checked":
-        return f"{rows}, by {keys}"
-    return f"{rows}; not checked, as no key is set"
 
 
 def reproduce(

@@ -2,10 +2,9 @@
 
 ``python -m tests.benchmarks.ledgers HOME --rows 1000000 --versions 10000 --pipelines
 1000`` begins with a run of ``digits``. Its rows are repeated for other pipelines and
-versions, chained as Headrace chains them, and signed where HEADRACE_SIGNING_KEY_FILE
-names a key. The store gets its copy of the rows, a file for each promotion, and MLflow
-the versions. All of them share the run and the model's files, and most files of the
-store that the ledger names are gone, as after `headrace gc`.
+versions, chained as Headrace chains them. MLflow gets the versions. All of them share
+the run and the model's files, and most files of the store that the ledger names are
+gone, as after `headrace gc`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
@@ -33,14 +31,10 @@ from headrace.state.ledger.database import Database
 from headrace.state.ledger.engines import make_engine
 from headrace.state.ledger.events import (
     EVENTS,
-    SIGNATURES,
-    SIGNED,
     digest_of,
     link_of,
     utc_now,
 )
-from headrace.state.ledger.signatures import sign_link
-from headrace.state.signing.keys import signing_key
 
 TEMPLATE = "digits"
 STAGES = ("ingest", "validate", "train", "evaluate")
@@ -143,22 +137,17 @@ class History:
 
 
 class Chain:
-    """Adds rows to a ledger, chained and signed, some thousands at once.
+    """Adds rows to a ledger, chained, some thousands at once.
 
     Args:
         connection: of one transaction.
-        settings: with the key, if there is one.
         last: number and link of the last row.
     """
 
-    def __init__(
-        self, connection: sa.Connection, settings: Settings, last: tuple[int, str]
-    ) -> None:
-        self._connection, self._key = connection, signing_key(settings)
+    def __init__(self, connection: sa.Connection, last: tuple[int, str]) -> None:
+        self._connection = connection
         self.number, self._link = last
         self._waiting: list[Row] = []
-        if self._key is not None:
-            SIGNED.create_all(connection)
 
     def add(self, rows: list[Row]) -> None:
         """Complete rows and add them; evidence rests on the version before it."""
@@ -179,10 +168,6 @@ class Chain:
         if not self._waiting:
             return
         self._connection.execute(sa.insert(EVENTS), self._waiting)
-        if self._key is not None:
-            key = self._key
-            signed = [sign_link(r["number"], r["link"], key) for r in self._waiting]
-            self._connection.execute(sa.insert(SIGNATURES), signed)
         self._waiting = []
 
 
@@ -198,7 +183,6 @@ def fill(home: Path, size: Size, database_url: str = "") -> None:
     settings = Settings(home=home, database_url=database_url or own.database_url)
     Ledger(settings.database_url)
     database = Database(settings.database_url, 30.0, 0.0)
-    store = Path(settings.store) / "ledger"
     with database.locking() as connection:  # a run's process may add rows after it
         if database_url:
             template = _rows(own.database_url)
@@ -206,12 +190,9 @@ def fill(home: Path, size: Size, database_url: str = "") -> None:
         template = _read(connection)
         history = History(template, size)
         last = template[-1]
-        chain = Chain(connection, settings, (last["number"], last["link"]))
-        copied = template[_copied(store) :]
+        chain = Chain(connection, (last["number"], last["link"]))
         for _, _, rows in history.promotions():
             chain.add(rows)
-            _copy(store, [*copied, *rows])
-            copied = []
         chain.flush()
     _register(home / "mlflow.db", history.models(), size.versions // size.pipelines)
 
@@ -224,19 +205,6 @@ def _rows(url: str) -> list[Row]:
 def _read(connection: sa.Connection) -> list[Row]:
     query = sa.select(EVENTS).order_by(EVENTS.c.number)
     return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _copied(store: Path) -> int:
-    return max(
-        (int(file.stem.partition("-")[2]) for file in store.iterdir()), default=0
-    )
-
-
-def _copy(store: Path, rows: list[Row]) -> None:
-    """As `LedgerCopy.keep` writes it, but in one line: that is five times as fast."""
-    name = f"{rows[0]['number']:09}-{rows[-1]['number']:09}.json"
-    names = EVENTS.c.keys()
-    (store / name).write_text(json.dumps([{n: r[n] for n in names} for r in rows]))
 
 
 def _register(database: Path, models: list[str], versions: int) -> None:

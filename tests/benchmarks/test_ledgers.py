@@ -21,7 +21,6 @@ def test_a_row_that_another_process_adds_meanwhile_is_in_the_chain(
     shutil.copy(mlflow_database, settings.home / "mlflow.db")
     fill(home.ledger, 1)
     promote(home.ledger, 1)
-    home.copy.keep()
     monkeypatch.setattr(ledgers, "_register", lambda *_: None)  # MLflow has no run
     ended = threading.Event()
 

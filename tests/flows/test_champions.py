@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.attacks.test_ledger import setting
+from headrace.state.ledger.copies import LedgerCopy, keep_rows
 from tests.homes import Home, execute, rows_of
+from tests.src.state.ledger.conftest import setting
 from tests.waiting import until
 
 from headrace.errors import IntegrityError
@@ -16,7 +17,6 @@ from headrace.evidence.repair import repair
 from headrace.evidence.watch import Watch
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.copies import LedgerCopy, keep_rows
 from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
 from headrace_flows.champions import ChampionWatch, watching_champions

@@ -4,8 +4,8 @@ import re
 import shutil
 
 import pytest
-from tests.attacks.test_ledger import setting
 from tests.homes import execute, values_of
+from tests.src.state.ledger.conftest import setting
 
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger

@@ -22,7 +22,6 @@ from headrace.stages.size import SMALL, size_of
 from headrace.state import background
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.holding import checking_maps, hold, wait_for_collection
 from headrace.state.ledger.leases import Leases
@@ -96,7 +95,6 @@ def _record(version: Version, home: Home, **found: Any) -> None:
     names = {"model", "version", "snapshot_digest", "model_digest"}
     own = version.model_dump(include=names)
     home.ledger.add_map_check(MapCheck(**own, **found, who=home.settings.user))
-    keep_rows(home.copy)
 
 
 def _measured(version: Version, home: Home) -> Metrics:

@@ -1,9 +1,8 @@
-"""Restores what a watch finds: the ledger's rows, MLflow's, a run's files, the data.
+"""Restores what a watch finds: MLflow's rows, a run's files, the data.
 
 All of it comes from the store's own copies, checked against the ledger. The data is
 read again from its source. What cannot be restored is said, with the reason:
 
-- A row of the ledger that was never copied, or a chain that was written anew.
 - MLflow's entries where only a server of somebody else has them, except that a run is
   undeleted and aliases are moved back.
 - Files of a run that are together larger than `MAX_BYTES`, or not on a disk.
@@ -29,20 +28,16 @@ from headrace.state.ledger import Tampering, Version
 from headrace.state.store import Store
 from headrace.state.tracking.rows import database_of
 
-_SHOWN = 5
-
 
 class Restoring:
     """What was wrong before a repair, and what was done about it.
-
-    Rows of the ledger are restored at once, before anything else is read from it.
 
     Attributes:
         done: the steps, in words.
         problems: why something could not be restored.
 
     Raises:
-        IntegrityError: the copy is not one of this ledger.
+        IntegrityError: the ledger's rows were changed.
         DependencyError: the ledger or the store does not answer.
     """
 
@@ -51,23 +46,13 @@ class Restoring:
         self.problems: list[str] = []
         self._home = home
         self._watch = Watch(home.settings)
-        self._mismatches, is_sound = self._watch.see(home)
-        if not is_sound:
-            self._restore_ledger()
-            self._mismatches += self._watch.see(home)[0]
-        self._latest = home.ledger.last_tamperings()
-
-    def _restore_ledger(self) -> None:
-        edits = self._home.copy.restore()
-        rows = "; ".join(str(edit) for edit in edits[:_SHOWN])
-        if edits:
-            self.done.append(f"put rows of the ledger back as they were added ({rows})")
-        if problem := self._home.ledger.walk_chain().problem:
+        if problem := home.ledger.walk_chain().problem:
             raise IntegrityError(
-                f"The ledger {self._home.settings.database_url} cannot be restored "
-                f"from the store's copy of its rows: {problem}.",
+                f"The ledger {home.settings.database_url} was changed: {problem}.",
                 "Restore it from a backup.",
             )
+        self._mismatches, _ = self._watch.see(home)
+        self._latest = home.ledger.last_tamperings()
 
     def restore(self, version: Version) -> None:
         """Restore MLflow's rows, the run's files and the data of a version."""

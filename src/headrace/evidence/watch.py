@@ -1,26 +1,13 @@
 """Checks that nobody changed champions, their records or the ledger behind our back.
 
-A check compares the ledger with its chain and its copy in the store; MLflow's aliases,
+A check compares the ledger with its chain; MLflow's aliases,
 the champions' versions and their runs with the ledger and with what was recorded of
 them; and the files of their models, runs and data with their digests. What does not fit
 becomes a row of the ledger, once.
-
-A quiet check asks for the size, the inode and the times of some files, and reads
-nothing. It is quiet while they are as at the last check, for an hour at most; then
-every file and every row of the ledger is read again. In between, a check reads of the
-ledger's digests of files only those that were added since the last one, and of a long
-ledger nothing else.
-What is not a local file, such as PostgreSQL, S3 or MLflow's server, is asked at every
-check.
-
-Of many champions a check looks at some: those with a new row, a file that was changed,
-an alias that was moved or an open finding; and at `IN_TURN` others, all in turn. After
-a change of a database no check is quiet until each champion had its turn.
 """
 
 from __future__ import annotations
 
-import bisect
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +18,13 @@ from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Tampering, ledger_exists
-from headrace.state.ledger.chain import ChainReport
 from headrace.state.ledger.tamperings import Subject
 from headrace.state.tracking.artifacts import forget_digests, paths_asked
-from headrace.state.tracking.rows import TrackingRows, database_of
+from headrace.state.tracking.rows import database_of
 
 CONFIRM_SECONDS = 3.0  # a promotion writes to the ledger first and to MLflow next
 FULL_SECONDS = 3600.0
-FEW = 20  # champions; a check looks at all of them
-IN_TURN = 4  # of more
+FEW = 20
 _OF_CHAIN = ("ledger", "chain ")
 WATCHER = "watch"  # recorded as the one who found something
 
@@ -63,9 +48,6 @@ class Watch:
         self._paths: dict[str, Signature] = {}  # of the files of each model
         self._full_at = 0.0
         self._reported: set[Mismatch] = set()  # of what cannot be a row of the ledger
-        self._chain: ChainReport | None = None  # of the last check
-        self._kept: dict[str, str] = {}  # the digest of the rows of each recorded model
-        self._turn = ""  # the last model that was looked at in turn
         self._seen: set[str] = set()  # models, since the databases were as now
         self._databases: Signature = ()
         self.models: list[str] = []
@@ -75,9 +57,7 @@ class Watch:
         now = time.monotonic()
         if now > self._full_at:
             self._full_at = now + FULL_SECONDS
-            self._chain = None
             self._paths.clear()
-            self._kept.clear()
             self._seen.clear()
             forget_digests()
             return False
@@ -102,10 +82,10 @@ class Watch:
         home = Home(settings)
         latest = home.ledger.last_tamperings()
         known = self._paths.copy()
-        mismatches, is_sound = self.see(home, latest)
+        mismatches, is_sound = self.see(home)
         if any(_is_new(one, latest) for one in mismatches):
             time.sleep(CONFIRM_SECONDS)
-            again, is_sound = self.see(home, latest, self.models)
+            again, is_sound = self.see(home, self.models)
             mismatches = [one for one in again if one in mismatches]
             signature = None
         recorded = []
@@ -136,7 +116,6 @@ class Watch:
     def see(
         self,
         home: Home,
-        latest: Mapping[Subject, Tampering] | None = None,
         models: Sequence[str] = (),
     ) -> tuple[list[Mismatch], bool]:
         """What does not fit, and whether the ledger is sound.
@@ -145,21 +124,14 @@ class Watch:
 
         Args:
             home: to check.
-            latest: the last steps of what was found, to look at the champions whose
-                turn it is; by default at all.
-            models: to look at their champions instead.
+            models: to look at their champions; by default at all.
         """
-        before = self._chain
-        report = home.ledger.walk_chain(since=self._chain)
-        if report.problem:
+        if problem := home.ledger.walk_chain().problem:
             self.models = home.ledger.models()[:FEW]
-            return list(home.copy.mismatches(report.problem)), False
-        self._chain = report
-        mismatches = [
-            one.model_copy(update={"message": f"{one.message} {one.action}"})
-            for one in home.copy.mismatches()
-        ]
-        self.models = list(models) or self._choose(home, latest, before)
+            message = f"The ledger: {problem}."
+            return [Mismatch(where="ledger", what="ledger", message=message)], False
+        mismatches: list[Mismatch] = []
+        self.models = list(models) or home.ledger.models()
         with home.ledger.reading_once():
             for model in self.models:
                 if champion := home.ledger.champion(model):
@@ -167,29 +139,6 @@ class Watch:
                         mismatches += champion_mismatches(champion.version, home)
                     self._paths[model] = _state_of(paths)
         return mismatches, True
-
-    def _choose(
-        self,
-        home: Home,
-        latest: Mapping[Subject, Tampering] | None,
-        before: ChainReport | None,
-    ) -> list[str]:
-        """The models whose champions are looked at now."""
-        every, report = home.ledger.models(), self._chain
-        if latest is None or report is None or len(every) <= FEW:
-            return every
-        known = before.models if before else report.models
-        wanted = {name for name, one in report.models.items() if known.get(name) != one}
-        wanted |= {one.model for one in latest.values() if one.action == "tampered"}
-        wanted |= {model for model, had in self._paths.items() if had != _again(had)}
-        if url := database_of(home.settings):
-            aliases = TrackingRows(home.settings, url).champions()
-            champions = home.ledger.champions().items()
-            wanted |= {model for model, one in champions if aliases.get(model) != one}
-        start = bisect.bisect_right(every, self._turn)
-        in_turn = [*every[start:], *every[:start]][:IN_TURN]
-        self._turn = in_turn[-1]
-        return sorted(wanted.intersection(every).union(in_turn))
 
     def _record(
         self, mismatch: Mismatch, latest: dict[Subject, Tampering], home: Home
@@ -207,21 +156,11 @@ class Watch:
         return [row] if home.ledger.add_tampering(row, latest) else []
 
     def _keep(self, home: Home, tampered: set[str]) -> None:
-        """Copy new rows of the ledger, and records of champions, into the store.
-
-        Of many champions, one whose rows are those of the last time is left out.
-        """
-        rows = self._chain.models if self._chain else {}
+        """Copy the records of champions into the store."""
         with home.ledger.reading_once():
             for model in {*self.models} - tampered:
-                own = rows.get(model, "")  # a model may have come since the walk
-                is_kept = len(self._paths) > FEW and own == self._kept.get(model)
-                champion = None if is_kept else home.ledger.champion(model)
-                if champion is not None:
+                if champion := home.ledger.champion(model):
                     TrackedRecord(champion.version, home).keep()
-                    self._kept[model] = own
-        if "" not in tampered:
-            home.copy.keep(self._chain)
 
     def _database_files(self) -> list[Path]:
         """The files of the ledger and of MLflow; none if one is no file."""
@@ -247,11 +186,6 @@ def _is_new(mismatch: Mismatch, latest: Mapping[Subject, Tampering]) -> bool:
 
 def _state_of(paths: Iterable[Path]) -> Signature:
     return tuple((path, _stat(path)) for path in paths)
-
-
-def _again(had: Signature) -> Signature:
-    """The state that files have by now."""
-    return _state_of(path for path, _ in had)
 
 
 def _stat(path: Path) -> tuple[int, ...]:

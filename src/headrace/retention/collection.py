@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headrace.data.heads import check_ledger
 from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.progress import counted
 from headrace.records import Record
@@ -25,11 +24,11 @@ from headrace.retention.marking import DeletionPlan, mark
 from headrace.retention.roots import Policy
 from headrace.serving.requests.files import root_of
 from headrace.settings import Settings
+from headrace.stages.promotion.registry import published_heads
 from headrace.state.disk import is_full
 from headrace.state.folders import FOLDERS, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import Collected, Outdated
-from headrace.state.signing.keys import trusted_keys
 from headrace.state.tracking.disposal import Disposal
 
 ATTEMPTS = 5
@@ -154,13 +153,12 @@ def _check_ledger(home: Home) -> None:
 
     What a ledger lacks would be deleted as needed by nothing.
     """
-    if problem := check_ledger(home, trusted_keys(home.settings)).problem:
+    heads = published_heads(home.ledger.models(), home)
+    if problem := home.ledger.walk_chain(heads).problem:
         raise IntegrityError(
             f"The ledger does not tell what is needed: {problem}.",
             "Nothing was deleted. See `headrace verify`.",
         )
-    for mismatch in home.copy.mismatches():
-        raise IntegrityError(mismatch.message, mismatch.action)
 
 
 def _mark(

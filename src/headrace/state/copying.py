@@ -18,7 +18,6 @@ from headrace.state.ledger.disposals import KEY
 from headrace.state.ledger.events import EVENTS
 from headrace.state.ledger.files import CHECKPOINTS
 from headrace.state.ledger.leases import IDENTITY
-from headrace.state.ledger.signatures import copy_signatures
 from headrace.state.tracking.connection import Connection, relocate, tracking_errors
 
 _TIMEOUT_SECONDS = 10.0
@@ -43,7 +42,6 @@ def copy_ledger(source_url: str, target_url: str) -> None:
         rows = reading.execute(query.order_by(EVENTS.c.number)).mappings()
         for batch in rows.partitions(_BATCH):
             writing.execute(sa.insert(EVENTS), list(map(dict, batch)))
-        copy_signatures(reading, writing)
         for table in (IDENTITY, KEY, CHECKPOINTS):
             _replace(table, reading, writing)
 

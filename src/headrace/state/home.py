@@ -11,7 +11,6 @@ from headrace.state.ledger import Lease, Ledger
 
 if TYPE_CHECKING:
     from headrace.state.anchored import AnchoredStore
-    from headrace.state.ledger.copies import LedgerCopy
     from headrace.state.store import Store
     from headrace.state.tracking import Tracking
 
@@ -60,8 +59,7 @@ class Home:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, which is made if it is missing."""
-        settings = self.settings
-        return Ledger(settings.database_url, self._lease, settings.store)
+        return Ledger(self.settings.database_url, self._lease)
 
     @cached_property
     def store(self) -> Store:
@@ -76,13 +74,6 @@ class Home:
         from headrace.state.anchored import AnchoredStore
 
         return AnchoredStore(self.store, self.ledger)
-
-    @property
-    def copy(self) -> LedgerCopy:
-        """The copy of the ledger's rows in the store, read anew."""
-        from headrace.state.ledger.copies import LedgerCopy
-
-        return LedgerCopy(self.settings.database_url, self.store)
 
     @cached_property
     def tracking(self) -> Tracking:

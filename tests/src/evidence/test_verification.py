@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.homes import Home
 
 from headrace.errors import UsageError
 from headrace.evidence.repair import repair
@@ -16,12 +15,10 @@ from headrace.evidence.verification import verify
 from headrace.evidence.watch import Watch
 from headrace.models.logged.soundness.tracked import MAX_BYTES, TrackedRecord
 from headrace.settings import Settings
-from headrace.stages.promotion import conclude
-from headrace.stages.promotion.by_hand import roll_back
+from headrace.stages.promotion.registry import publish_head
 from headrace.stages.registration import register
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.holding import COLLECTING, hold
 from headrace.state.tracking import Tracking
 
@@ -166,21 +163,22 @@ def test_a_large_file_of_a_run_is_not_read_into_memory(recorded):
     tracemalloc.stop()
 
 
-def test_an_older_ledger_than_its_copy_in_the_store_is_named(recorded):
-    """It is sound in itself, and ends before the copy does."""
+def test_a_ledger_without_the_head_that_a_promotion_published_is_named(recorded):
+    """It is an older one, and sound in itself."""
     settings = recorded.settings
     file, backup = settings.home / "headrace.db", settings.home / "backup.db"
     with closing(sqlite3.connect(file)) as database:
         database.execute(f"VACUUM INTO '{backup}'")
     Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
-    keep_rows(Opened(settings).copy)
+    publish_head("blobs", Opened(settings))
+    assert verify(settings).status == "ok"
     for name in ("headrace.db-wal", "headrace.db-shm"):
         (settings.home / name).unlink(missing_ok=True)
     backup.replace(file)
     found = verify(settings)
     assert found.problem is not None
     assert found.problem.where == "ledger"
-    assert "one of them was written anew" in found.problem.message
+    assert "is gone: the chain was cut off or recomputed" in found.problem.message
     assert "`headrace verify --head LINK`" in found.problem.action
     assert "such as a restored backup, move that folder away" in found.problem.action
     Path(settings.store, "ledger").rename(settings.home / "away")

@@ -6,8 +6,12 @@ from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
-from tests.attacks.test_ledger import setting, without_triggers
-from tests.src.state.ledger.conftest import a_version, some_evidence
+from tests.src.state.ledger.conftest import (
+    a_version,
+    setting,
+    some_evidence,
+    without_triggers,
+)
 
 from headrace.evidence import watch as watching
 from headrace.evidence.watch import Watch

@@ -12,14 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.attacks.test_ledger import setting, without_triggers
+from tests.src.state.ledger.conftest import setting, without_triggers
 
 from headrace.models.logged.loading import load_version
 from headrace.retention import alone, collection
 from headrace.retention.roots import Policy
-from headrace.state.home import Home
 from headrace.state.ledger import holding
-from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.holding import (
     COLLECTING,
     checking_maps,
@@ -106,7 +104,7 @@ def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(many):
     (row,) = many.ledger.collections()
     assert (row.id, row.who) == (done["number"], "ada@lab")
     assert row.policy == {"keep": 1, "older_days": 0}
-    assert many.ledger.walk_chain(head).problem == ""
+    assert many.ledger.walk_chain({head}).problem == ""
     found = many.ledger.collected()
     assert found[f"snapshots/{many.other.digest}"].digest == many.other.digest
     assert sum(item.bytes for item in found.values()) == done["bytes"]
@@ -171,13 +169,11 @@ def test_a_killed_collection_loses_nothing_and_the_next_one_ends_it(many, place,
 def test_with_an_older_or_changed_ledger_nothing_is_deleted(many, is_changed):
     """What an older one does not know would be deleted as needed by nothing."""
     home, database = many.home, many.home.path / "headrace.db"
-    keep_rows(Home(many.settings).copy)
     with contextlib.closing(sqlite3.connect(database)) as connection:
         old = many.home.path / "old.db"
         connection.execute("VACUUM INTO ?", [str(old)])
     promoted = home.headrace("promote", "blobs", "4", "--force", "--reason", "it")
     assert promoted.exit_code == 0, promoted.out
-    keep_rows(Home(many.settings).copy)
     before = many.files
     if is_changed:
         change = setting("sqlite", "run_id", "x", "kind = 'version' AND subject = '2'")

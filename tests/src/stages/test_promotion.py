@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.attacks.test_ledger import setting, without_triggers
 from tests.homes import Home
 
 from headrace.errors import (
@@ -13,7 +12,6 @@ from headrace.errors import (
     PromotionError,
     UsageError,
 )
-from headrace.evidence.repair import repair
 from headrace.records import GateResult, PromotionRecord
 from headrace.stages.promotion import conclude, verdict
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
@@ -235,16 +233,11 @@ def test_who_comes_second_is_told_who_made_the_champion(trained, end, ledger):
     )
 
 
-def copied_rows(trained):
-    """The last link of the ledger whose row the store has a copy of."""
-    names = Store(trained.settings.store).names("ledger")
-    return max((int(name[10:19]) for name in names), default=0)
-
-
 @pytest.mark.parametrize("decision", ["promote", "force", "rollback"])
-def test_a_decision_by_hand_leaves_what_repair_restores_from(
-    trained, end, ledger, decision
+def test_a_decision_by_hand_keeps_a_record_and_publishes_the_ledgers_head(
+    trained, end, ledger, decision, caplog
 ):
+    caplog.set_level("INFO", "headrace")
     settings = trained.settings
     by_hand = partial(promote_by_hand, "blobs", 2, trained.home, reason="by hand")
     if decision == "rollback":
@@ -252,19 +245,14 @@ def test_a_decision_by_hand_leaves_what_repair_restores_from(
         roll_back("blobs", Opened(settings), reason="by hand")
     else:
         end(law=manual(trained))
-        assert copied_rows(trained) < ledger.walk_chain().rows
         by_hand(force=decision == "force")
-    assert copied_rows(trained) == ledger.walk_chain().rows
     champion = ledger.champion("blobs")
     assert champion is not None
-    tracked = Store(settings.store).names(f"tracking/blobs/{champion.entry.to_version}")
-    assert tracked
-    own = f"kind = 'entry' AND step = {champion.entry.sequence}"
-    without_triggers(settings.database_url, setting("sqlite", "who", "eve", own))
-    assert ledger.walk_chain().problem
-    repair("blobs", settings)
-    assert ledger.walk_chain().problem == ""
-    assert ledger.history("blobs")[-1] == champion.entry
+    number, head = champion.entry.to_version, ledger.walk_chain().head
+    assert Store(settings.store).names(f"tracking/blobs/{number}")
+    _, listed = trained.home.tracking.registered("blobs")
+    assert listed[number].tags["headrace.ledger_head"] == head
+    assert f"blobs: champion is version {number}; ledger head {head}" in caplog.text
 
 
 def test_overruling_the_gates_needs_a_reason_and_is_recorded(trained, end, ledger):

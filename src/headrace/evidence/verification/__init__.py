@@ -15,36 +15,17 @@ from typing import Any, Literal
 
 from pydantic import field_serializer
 
-from headrace.data.heads import check_ledger
 from headrace.evidence.verification.mismatches import Mismatches
 from headrace.evidence.verification.said import note
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.signs import number_of
+from headrace.stages.promotion.registry import published_heads
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
-from headrace.state.ledger.signatures import SignatureReport
 from headrace.state.signing.keys import TrustedKeys, trusted_keys
 
 log = logging.getLogger("headrace")
-
-
-class Signatures(Record):
-    """What was found of signatures.
-
-    Attributes:
-        status: ``checked`` by the keys; ``unsigned``, there are none, and no key is
-            set; ``not checked``, there are some, and no key is set.
-        keys: the ids of the keys that count.
-        links: number of signed links of the ledger's chain.
-        first: the number of the first of them; 0 if there is none. The rows before it
-            were added without a key, and are covered by it.
-    """
-
-    status: str
-    keys: tuple[str, ...]
-    links: int
-    first: int
 
 
 class Verification(Record):
@@ -54,7 +35,6 @@ class Verification(Record):
         model: the only model that was checked; None for all.
         chain: ``rows``, the number of rows in the chain, and ``head``, the last link.
             A copy kept elsewhere shows later whether the ledger was rewritten.
-        signatures: of the chain's links, and whether they were checked.
         checked: how many of each kind are as recorded.
         missing: how many of each kind are no longer in the store or MLflow.
         collected: how many of each kind `headrace gc` has deleted and recorded.
@@ -70,7 +50,6 @@ class Verification(Record):
     reason: str
     model: str | None
     chain: dict[str, Any]
-    signatures: Signatures
     checked: dict[str, int]
     missing: dict[str, int]
     collected: dict[str, int]
@@ -112,9 +91,10 @@ def verify(
         home.ledger.newest_version(model)  # raises NotFoundError
     trusted = trusted_keys(settings) if trusted is None else trusted
     log.info("verify: the ledger")
-    check = check_ledger(home, trusted, head)
+    published = published_heads([model] if model else home.ledger.models(), home)
+    chain = home.ledger.walk_chain(published | {head} - {""})
     mismatches = Mismatches(home, trusted)
-    problem = next(mismatches.find(check, model), None)
+    problem = next(mismatches.find(chain.problem, model), None)
     counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())
     whose = f"everything of {model}" if model else "everything"
     reason = f"{whose} fits the ledger ({counts or 'its rows'})"
@@ -127,8 +107,7 @@ def verify(
         status=status,
         reason=reason,
         model=model or None,
-        chain={"rows": check.chain.rows, "head": check.chain.head},
-        signatures=_signatures(check.signatures, trusted),
+        chain={"rows": chain.rows, "head": chain.head},
         checked=mismatches.checked,
         missing=mismatches.missing,
         collected=mismatches.collected,
@@ -136,14 +115,4 @@ def verify(
         warnings=tuple(mismatches.warnings),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
-    )
-
-
-def _signatures(report: SignatureReport, trusted: TrustedKeys) -> Signatures:
-    status = "not checked" if report.links else "unsigned"
-    return Signatures(
-        status="checked" if trusted else status,
-        keys=trusted.ids,
-        links=report.links,
-        first=report.first,
     )

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.data.heads import LedgerCheck
 from headrace.data.snapshots.checking import check_snapshot
 from headrace.data.snapshots.reading import described, forgotten_of
 from headrace.errors import IntegrityError
@@ -39,13 +38,8 @@ from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking.connection import tracking_errors
 
 _MEND_CHAIN = (
-    "Somebody has written to the ledger's database. `headrace repair MODEL` puts back "
-    "what the store has a copy of. Restore it from a backup where that does not help, "
-    "and change who may write there."
-)
-_MEND_SIGNED = (
-    "Find out who has written to the ledger's database, and restore it from a backup. "
-    "If you trust the other key, add its public key to HEADRACE_VERIFY_KEY_FILE."
+    "Somebody has written to the ledger's database. Restore it from a backup, and "
+    "change who may write there."
 )
 _MEND_STORE = (
     "Somebody has written to the store. Delete this file and run the pipeline again, "
@@ -76,21 +70,19 @@ class Mismatches:
     forgotten: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
 
-    def find(self, check: LedgerCheck, model: str) -> Iterator[Mismatch]:
+    def find(self, problem: str, model: str) -> Iterator[Mismatch]:
         """What does not fit, the ledger itself first.
 
         Args:
-            check: of the ledger.
+            problem: of the ledger's chain; empty if there is none.
             model: only what belongs to it; empty for everything.
 
         Raises:
             DependencyError: the ledger, the store or MLflow does not answer.
         """
-        if check.problem:
-            action = _MEND_CHAIN if check.chain.problem else _MEND_SIGNED
-            message = f"{self.home.settings.database_url}: {check.problem}."
-            yield Mismatch(where="ledger", message=message, action=action)
-        yield from self.home.copy.mismatches()
+        if problem:
+            message = f"{self.home.settings.database_url}: {problem}."
+            yield Mismatch(where="ledger", message=message, action=_MEND_CHAIN)
         yield from self._of_forgetting()
         models = [model] if model else self.home.ledger.models()
         if not model:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeGuard
 
-from headrace.data.heads import remember_head
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_mismatches
 from headrace.models.logged.soundness.tracked import keep_record
@@ -21,10 +20,9 @@ from headrace.records import (
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
 from headrace.stages.promotion import licensed, signed
-from headrace.stages.promotion.registry import project_aliases
+from headrace.stages.promotion.registry import project_aliases, publish_head
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
-from headrace.state.ledger.copies import keep_rows
 from headrace.state.ledger.versions import compared_with_another
 
 _SHOWN = 3
@@ -159,7 +157,6 @@ def conclude(
         aliases = keep_decision(spec.name, home)
     else:
         aliases = project_aliases(spec.name, home)
-        remember_head(home)
     return decided.model_copy(update={"aliases": aliases.get(version, ())})
 
 
@@ -172,8 +169,7 @@ def keep_decision(model: str, home: Home) -> dict[int, tuple[str, ...]]:
     aliases = project_aliases(model, home)
     if champion := home.ledger.champion(model):
         keep_record(champion.version, home)
-    keep_rows(home.copy)
-    remember_head(home)
+        publish_head(model, home)
     return aliases
 
 

@@ -164,7 +164,7 @@ def roll_back(model: str, home: Home, *, reason: str) -> Entry:
             the law wants a signature that it has not.
     """
     ledger = home.ledger
-    ledger.require_written(model, ledger.newest_version(model).version)
+    ledger.newest_version(model)  # raises NotFoundError
     now, user = ledger.sequence(model), home.settings.user
     target = ledger.rollback_target(model)
     require_sound(target, home)

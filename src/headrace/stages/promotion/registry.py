@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
@@ -14,7 +15,10 @@ _MEND = (
     "Restore MLflow's database from a backup, or run `headrace repair {}`, which puts "
     "back what was recorded; and see who may write there."
 )
+HEAD_TAG = "headrace.ledger_head"  # of MLflow's version that was made champion
 _MEND_LOST = f"It goes on working, as the ledger and its files are whole. {_MEND}"
+
+log = logging.getLogger("headrace")
 
 
 def aliases_of(model: str, ledger: Ledger) -> dict[str, int | None]:
@@ -39,6 +43,28 @@ def project_aliases(model: str, home: Home) -> dict[int, tuple[str, ...]]:
         tracking.project_aliases(model, aliases)
         tracking.describe_model(model, _champion_tags(model, now["champion"], ledger))
     return {version: (alias,) for alias, version in now.items() if version is not None}
+
+
+def publish_head(model: str, home: Home) -> None:
+    """Write the last link of the ledger's chain to the champion's version and the log.
+
+    With it, a ledger that was cut off or replaced by an older one is noticed.
+    """
+    if champion := home.ledger.champion(model):
+        number, head = champion.version.version, home.ledger.head()
+        home.tracking.tag_version(model, number, {HEAD_TAG: head})
+        log.info("%s: champion is version %d; ledger head %s", model, number, head)
+
+
+def published_heads(models: Iterable[str], home: Home) -> set[str]:
+    """The links that were published at decisions on models.
+
+    Raises:
+        DependencyError: MLflow does not answer.
+    """
+    listed = (home.tracking.registered(model)[1].values() for model in models)
+    tags = (entry.tags.get(HEAD_TAG, "") for entries in listed for entry in entries)
+    return {head for head in tags if head}
 
 
 def _champion_tags(model: str, number: int | None, ledger: Ledger) -> dict[str, str]:

@@ -90,11 +90,9 @@ class Ledger(Steps):
 
         Raises:
             NotFoundError: there is no such version.
-            IntegrityError: a row of it was edited, or its promotion.
         """
         model, slash, number = name.partition("/")
         if slash and number.isdecimal():
-            self.require_written(model, int(number), entry=0)
             return self.version(model, int(number))
         if slash and model in self.models():
             raise NotFoundError(
@@ -113,8 +111,6 @@ class Ledger(Steps):
             raise NotFoundError(
                 f"The model {model!r} has no {alias or 'champion'}.", first
             )
-        entry = champion.entry
-        self.require_written(model, entry.to_version, entry.sequence)
         return champion.version
 
     def promote(  # noqa: PLR0913

@@ -1,12 +1,9 @@
 """The events of a ledger: one append-only table, whose rows form a hash chain.
 
 A row has the digest of what it says, and a link: a digest of that and of the link
-before. So a row that is changed, removed, inserted or reordered no longer fits. Anyone
-who can write to the database can also recompute the chain. An external copy of the last
-link detects that too.
-
-The triggers prevent accidents by anyone with the ledger's credentials. An attacker can
-drop them, but then the changed rows do not fit the chain.
+before. So a row that is changed, removed, inserted or reordered by accident no longer
+fits. Each promotion publishes the last link outside the ledger. The triggers refuse
+what is written by mistake.
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ FORMAT = 3
 # The kinds of rows on which decisions rest; with those that have a model.
 DECIDING = ("version", "evidence", "entry", "approval", "binding")
 OF_MODEL = (*DECIDING, "tampering", "map_check")
-COPY_FOLDER = "ledger"  # of the store, with a copy of the rows
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"
 _CREATE_FUNCTION = (
@@ -67,24 +63,6 @@ sa.Index(
     unique=True,
     sqlite_where=EVENTS.c.kind == "version",
 )
-# Of links of the chain. It is made when the first one is signed.
-SIGNED = sa.MetaData()
-SIGNATURES = sa.Table(
-    "signatures",
-    SIGNED,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    *columns(sa.String, "link", "key", "signature"),
-)
-# ``INSERT OR REPLACE`` deletes rows without firing SQLite's trigger for deletions.
-_TAKEN = {
-    EVENTS: (
-        "number = NEW.number",
-        "(kind, model, subject, step) = (NEW.kind, NEW.model, NEW.subject, NEW.step)",
-        "kind = 'version' AND NEW.kind = 'version' AND model = NEW.model AND "
-        "json_extract(body, '$.training') = json_extract(NEW.body, '$.training')",
-    ),
-    SIGNATURES: ("number = NEW.number",),
-}
 
 
 class Key(NamedTuple):
@@ -177,83 +155,21 @@ def name_of(row: Row) -> str:
     return f"row {row['number']} ({row['kind']} {'/'.join(str(p) for p in parts if p)})"
 
 
-def add_triggers(connection: sa.Connection, table: sa.Table) -> None:
-    """Create the triggers of an existing table."""
-    for statement in _statements(connection.dialect.name, table):
-        connection.exec_driver_sql(statement)
-
-
-def drop_triggers(connection: sa.Connection, table: sa.Table) -> None:
-    """Drop the triggers of a table, those that are there."""
-    names, on = [f"{table.name}_append_only"], f' ON "{table.name}"'
-    if connection.dialect.name == "sqlite":
-        names, on = list(_present(connection, table)), ""
-    for name in names:
-        connection.exec_driver_sql(f'DROP TRIGGER IF EXISTS "{name}"{on}')
-
-
-def trigger_problem(connection: sa.Connection, table: sa.Table) -> str:
-    """Which trigger is missing, disabled, changed or somebody else's; empty if none.
-
-    Those of others are only looked for in SQLite, where the file is Headrace's alone:
-    one of them could ignore each row that is added.
-    """
-    if connection.dialect.name == "sqlite":
-        present, wanted = _present(connection, table), _sqlite_triggers(table)
-        for name in (*wanted, *present):
-            if name not in wanted:
-                return f"the trigger {name} is not Headrace's"
-            if present.get(name) != wanted[name]:
-                return f"the trigger {name} is gone or changed"
-        return ""
-    query_enabled = sa.text(
-        "SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid "
-        "JOIN pg_class c ON c.oid = t.tgrelid "
-        "WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) "
-        "AND p.proname = :function AND position(:refusal IN p.prosrc) > 0"
-    )
-    values = {"function": _FUNCTION, "refusal": REFUSAL}
-    name = f"{table.name}_append_only"
-    enabled = set(connection.execute(query_enabled, values).scalars())
-    return "" if name in enabled else f"the trigger {name} is gone or changed"
-
-
-def _present(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-    """The triggers of a table of SQLite: statements by name."""
-    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-    own = f"{query} AND tbl_name = '{table.name}'"
-    return {name: sql for name, sql in connection.exec_driver_sql(own)}
-
-
-def _statements(dialect: str, table: sa.Table) -> list[str]:
+def _triggers(dialect: str) -> list[str]:
+    """The statements that make the triggers of the table."""
+    name = EVENTS.name
     if dialect == "sqlite":
-        return list(_sqlite_triggers(table).values())
-    event = f'BEFORE UPDATE OR DELETE OR TRUNCATE ON "{table.name}" FOR EACH STATEMENT'
-    create = f'CREATE TRIGGER "{table.name}_append_only" {event}'
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        return [
+            f'CREATE TRIGGER "{name}_no_{event}" BEFORE {event} ON "{name}" {refuse}'
+            for event in ("update", "delete")
+        ]
+    events = f'BEFORE UPDATE OR DELETE OR TRUNCATE ON "{name}" FOR EACH STATEMENT'
+    create = f'CREATE TRIGGER "{name}_append_only" {events}'
     return [_CREATE_FUNCTION, f"{create} EXECUTE FUNCTION {_FUNCTION}()"]
 
 
-def _sqlite_triggers(table: sa.Table) -> dict[str, str]:
-    """Statements by the name of the trigger."""
-    name = table.name
-    taken = " OR ".join(
-        f'EXISTS (SELECT 1 FROM "{name}" WHERE {same})'  # noqa: S608
-        for same in _TAKEN[table]
-    )
-    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-    events = {
-        "update": f'BEFORE UPDATE ON "{name}"',
-        "delete": f'BEFORE DELETE ON "{name}"',
-        "replace": f'BEFORE INSERT ON "{name}" WHEN {taken}',
-    }
-    return {
-        f"{name}_no_{kind}": f'CREATE TRIGGER "{name}_no_{kind}" {event} {refuse}'
-        for kind, event in events.items()
-    }
-
-
-for _table in (EVENTS, SIGNATURES):
-    for _dialect in ("sqlite", "postgresql"):
-        for _statement in _statements(_dialect, _table):
-            _ddl: Any = sa.DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
-            sa.event.listen(_table, "after_create", _ddl.execute_if(dialect=_dialect))
+for _dialect in ("sqlite", "postgresql"):
+    for _statement in _triggers(_dialect):
+        _ddl: Any = sa.DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+        sa.event.listen(EVENTS, "after_create", _ddl.execute_if(dialect=_dialect))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from headrace.state.ledger.chain import (
     Appender,
     ChainReport,
-    find_wrong_row,
     walk,
 )
 from headrace.state.ledger.database import Condition, Database, tables_of
@@ -24,15 +23,6 @@ from headrace.state.ledger.leases import (
     newest,
     now_of,
 )
-from headrace.state.ledger.signatures import (
-    SignatureReport,
-    SignedLink,
-    check,
-    key_for,
-    lacks_key,
-    last_signed,
-)
-from headrace.state.signing.keys import TrustedKeys
 
 TIMEOUT_SECONDS = 30.0  # for a lock or a connection
 
@@ -46,8 +36,6 @@ class Journal:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         lease: of the run that writes, which waits while a server restarts; a person's
             commands have none.
-        store: URI of the one beside it, which is asked before a first signature; by
-            default that of the settings.
 
     Raises:
         UsageError: the URL is not of such a database, or the database is not a
@@ -56,11 +44,10 @@ class Journal:
             or another run has taken over the lease. Every method raises it.
     """
 
-    def __init__(self, url: str, lease: Lease | None = None, store: str = "") -> None:
+    def __init__(self, url: str, lease: Lease | None = None) -> None:
         patience = PATIENCE_SECONDS if lease else 0.0
         self._database = Database(url, TIMEOUT_SECONDS, patience)
         self._guard = fence(lease) if lease else None
-        self._store = store
 
     def reading_once(self) -> contextlib.AbstractContextManager[None]:
         """See `Database.reading_once`."""
@@ -79,59 +66,15 @@ class Journal:
             lease = newest(connection, name)
             return lease is not None and lease.is_alive(now_of(connection))
 
-    def walk_chain(
-        self, link: str = "", since: ChainReport | None = None
-    ) -> ChainReport:
+    def walk_chain(self, wanted: Collection[str] = ()) -> ChainReport:
         """Check every row against the chain; see `chain.walk`."""
         with self._database.reading() as connection:
-            return walk(connection, link, since)
+            return walk(connection, wanted)
 
-    def require_written(
-        self, model: str, version: int, entry: int | None = None
-    ) -> None:
-        """Refuse a version of a model whose rows are not as they were written.
-
-        Args:
-            entry: the promotion that counts; 0: none does; None: all do.
-
-        Raises:
-            IntegrityError: names the row, and the command that repairs it.
-        """
-        kind, promotion = EVENTS.c.kind, EVENTS.c.kind == "entry"
-        if entry is not None:
-            promotion &= EVENTS.c.step == entry
-        own = kind.in_(("version", "binding")) & about(model, version)
-        with self._database.reading() as connection:
-            problem = find_wrong_row(connection, model, promotion | own)
-        if problem:
-            raise self._database.damaged(problem, model)
-
-    def link(self, number: int) -> str:
-        """The link of a row; empty if there is no such row."""
-        query = sa.select(EVENTS.c.link).where(EVENTS.c.number == number)
+    def head(self) -> str:
+        """The last link of the chain; empty if there is no row."""
+        query = sa.select(EVENTS.c.link).order_by(EVENTS.c.number.desc()).limit(1)
         return next((str(row["link"]) for row in self._database.rows(query)), "")
-
-    def check_signatures(self, trusted: TrustedKeys) -> SignatureReport:
-        """Check that the links of the chain are signed; see `signatures.check`."""
-        with self._database.reading() as connection:
-            return check(connection, trusted)
-
-    def signed_head(self) -> SignedLink | None:
-        """The last link that is signed, with its signature, unchecked."""
-        with self._database.reading() as connection:
-            return last_signed(connection)
-
-    def has_link(self, link: SignedLink) -> bool:
-        """Whether the chain has a link at its number."""
-        return self.link(link.number) == link.link
-
-    @property
-    def _takes_rows(self) -> bool:
-        """Whether this process may add rows: it can write, and has a key if needed."""
-        if self._database.is_read_only:
-            return False
-        with self._database.reading() as connection:
-            return not lacks_key(connection)
 
     @contextlib.contextmanager
     def _adding(self) -> Iterator[Appender]:
@@ -139,8 +82,7 @@ class Journal:
         with self._database.locking() as connection:  # the first lock: no deadlock
             if self._guard is not None:
                 self._guard(connection)
-            key = key_for(connection, self._database.name, self._store)
-            yield Appender(connection, key)
+            yield Appender(connection)
 
     def _add(self, event: E) -> E:
         """Add one event; raises SQLAlchemy's IntegrityError if there is such a row."""

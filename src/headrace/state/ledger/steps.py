@@ -128,7 +128,7 @@ class Steps(Versions):
         timeout = last.answer(
             "reject", who=TIMEOUT, why=why, evidence_id=last.evidence_id
         )
-        if not self._takes_rows:
+        if self._database.is_read_only:
             return timeout
         try:
             return self.add_approval(timeout)

@@ -1,5 +1,7 @@
 """A ledger of the model digits, and runs that want leases."""
 
+import json
+
 import pytest
 import sqlalchemy as sa
 
@@ -90,6 +92,45 @@ def roll_back(ledger, **changes):
 def champion(ledger):
     found = ledger.champion("digits")
     return found.version.version if found else None
+
+
+def setting(url, field, value, where):
+    """The statement that sets a field of the body of rows."""
+    text = json.dumps(value)
+    if url.startswith("sqlite"):
+        body = f"json_set(body, '$.{field}', json('{text}'))"
+    else:
+        body = f"jsonb_set(body::jsonb, '{{{field}}}', '{text}')::json"
+    return f"UPDATE events SET body = {body} WHERE {where}"
+
+
+def run(url, *statements):
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def without_triggers(url, *statements):
+    """What somebody does who may write the database and drops the triggers first."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+            triggers = dict(connection.exec_driver_sql(query).all())
+            for name in triggers:
+                connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            for text in triggers.values():
+                connection.exec_driver_sql(text)
+        else:
+            connection.exec_driver_sql("ALTER TABLE events DISABLE TRIGGER USER")
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("ALTER TABLE events ENABLE TRIGGER USER")
+    engine.dispose()
 
 
 def assert_is_a_line(history):

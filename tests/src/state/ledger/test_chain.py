@@ -4,7 +4,6 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 import sqlalchemy as sa
 from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
 

@@ -1,15 +1,12 @@
-"""The key of a ledger: the store, which has a copy of the rows, does not have it."""
+"""The secret key of a ledger, by which forgotten items are marked."""
 
 import pytest
-from tests.attacks.test_ledger import run
-from tests.src.state.ledger.conftest import url_of
+from tests.src.state.ledger.conftest import run, url_of
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import IntegrityError
 from headrace.state.copying import copy_ledger
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.copies import LedgerCopy
-from headrace.state.store import Store
 
 ITEM = "d" * 64
 
@@ -18,16 +15,6 @@ def forget(ledger, item=ITEM):
     known = ForgottenItems("", ledger.key())
     ledger.begin_forgetting("digits", "item", "ada", [known.mark_item(item)])
     return ForgottenItems.of(ledger)
-
-
-def test_the_copy_in_the_store_has_not_the_key_to_test_a_guess(ledger, tmp_path):
-    forgotten = forget(ledger)
-    assert forgotten.has_items([ITEM, "e" * 64]).tolist() == [True, False]
-    store = Store(str(tmp_path / "store"))
-    assert LedgerCopy(url_of(tmp_path), store).keep() == 2
-    copied = b"".join(map(store.read, store.keys()))
-    assert next(iter(forgotten.marks)).encode() in copied
-    assert forgotten.key.encode() not in copied
 
 
 def test_the_key_is_the_same_for_ever_and_moves_with_the_ledger(ledger, tmp_path):

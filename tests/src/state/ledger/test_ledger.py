@@ -5,7 +5,6 @@ import threading
 from functools import partial
 
 import pytest
-from tests.attacks.test_ledger import run
 from tests.src.state.ledger.conftest import (
     WHO,
     a_version,
@@ -14,6 +13,7 @@ from tests.src.state.ledger.conftest import (
     fill,
     promote,
     roll_back,
+    run,
     some_evidence,
     url_of,
 )

@@ -1,13 +1,13 @@
 """All models at once stand as each of them does alone."""
 
 import pytest
-from tests.attacks.test_ledger import without_triggers
 from tests.src.state.ledger.conftest import (
     a_version,
     fill,
     promote,
     roll_back,
     some_evidence,
+    without_triggers,
 )
 
 from headrace.errors import IntegrityError

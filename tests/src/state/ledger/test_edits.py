@@ -1,0 +1,226 @@
+"""The ledger's rows stay as they were written, and a clumsy edit is found."""
+
+import os
+import re
+import sqlite3
+import stat
+
+import pytest
+import sqlalchemy as sa
+from tests.src.state.ledger.conftest import (
+    fill,
+    promote,
+    run,
+    setting,
+    url_of,
+    without_triggers,
+)
+
+from headrace.errors import IntegrityError, UsageError
+from headrace.state.ledger import Ledger
+
+STATEMENTS = {
+    "sqlite": ["UPDATE events SET body = body", "DELETE FROM events"],
+    "postgresql": [
+        "UPDATE events SET body = body",
+        "DELETE FROM events",
+        "TRUNCATE events CASCADE",
+    ],
+}
+
+
+@pytest.fixture
+def filled(url):
+    """A ledger with versions, evidence, promotions and digests of files."""
+    made = Ledger(url)
+    fill(made, 1, 2, 3)
+    promote(made, 1)
+    promote(made, 2)
+    made.anchor({"stages/a.json": "a" * 64, "stages/b.json": "b" * 64})
+    return made
+
+
+def test_no_row_is_changed_or_removed(filled, url):
+    before = filled.walk_chain()
+    assert before.problem == ""
+    for statement in STATEMENTS[url.partition(":")[0].partition("+")[0]]:
+        with pytest.raises(sa.exc.DBAPIError, match="never changed or removed"):
+            run(url, statement)
+    assert filled.walk_chain() == before
+
+
+def link(number):
+    return f"(SELECT link FROM events WHERE number = {number})"
+
+
+ENTRY = "kind = 'entry' AND step = 2"
+PUT_IN = (
+    "INSERT INTO events (number, kind, model, subject, step, body, digest, link) "
+    "SELECT {number}, kind, model, 'stages/z.json', step, body, digest, {link} "
+    "FROM events WHERE subject = 'stages/a.json'"
+)
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        pytest.param(
+            ("why", "x", ENTRY),
+            r"the row \d+ \(entry digits/2\) was changed",
+            id="a reason",
+        ),
+        pytest.param(
+            ("model_digest", "e", "kind = 'version' AND subject = '2'"),
+            r"the row \d+ \(version digits/2/1\) was changed",
+            id="a model",
+        ),
+        pytest.param(
+            ("digest", "f", "subject = 'stages/a.json'"),
+            r"the row \d+ \(anchor stages/a.json/1\) was changed",
+            id="an anchor",
+        ),
+        pytest.param(
+            ("metrics", {"test_accuracy": 1.0}, "kind = 'evidence' AND step = 1"),
+            r"the row 2 \(evidence digits/1\) was changed",
+            id="a metric",
+        ),
+        pytest.param(
+            f"UPDATE events SET step = 9 WHERE {ENTRY}",
+            r"the row \d+ \(entry digits/9\) was changed",
+            id="a place in the history",
+        ),
+        pytest.param(
+            f"UPDATE events SET model = 'letters' WHERE {ENTRY}",
+            r"the row \d+ \(entry letters/2\) was changed",
+            id="the model of a promotion",
+        ),
+        pytest.param(
+            f"DELETE FROM events WHERE {ENTRY}",
+            r"the row \d+ is gone",
+            id="a promotion",
+        ),
+        pytest.param(
+            f"UPDATE events SET link = {link(3)} WHERE number = 4",
+            r"the row 4 \(.*\) does not follow from the row before",
+            id="a link",
+        ),
+        pytest.param(
+            "UPDATE events SET digest = 'f' WHERE number = 4",
+            r"the row 4 \(.*\) was changed",
+            id="a digest",
+        ),
+        pytest.param(
+            PUT_IN.format(number=99, link=link(3)),
+            r"the row \d+ is gone",
+            id="a row put in",
+        ),
+        pytest.param(
+            PUT_IN.format(number="(SELECT max(number) + 1 FROM events)", link=link(3)),
+            r"the row \d+ \(anchor stages/z.json/1\) was changed",
+            id="a row put in at the end",
+        ),
+    ],
+)
+def test_an_edited_row_is_found(filled, url, edit, problem):
+    rows = filled.walk_chain().rows
+    statement = edit if isinstance(edit, str) else setting(url, *edit)
+    without_triggers(url, statement)
+    report = filled.walk_chain()
+    assert abs(report.rows - rows) <= 1
+    assert re.search(problem, report.problem), report.problem
+
+
+def test_the_file_of_the_ledger_is_ours_alone(tmp_path, caplog):
+    file = tmp_path / "headrace.db"
+    before = os.umask(0)
+    try:
+        ledger = Ledger(f"sqlite:///{file}")
+        fill(ledger, 1)
+        holding = sqlite3.connect(file)
+        holding.execute("SELECT count(*) FROM events").fetchone()
+        fill(ledger, 2)
+        beside = [*tmp_path.glob("headrace.db*")]
+        assert len(beside) == 3, "SQLite's own files"
+        assert {stat.S_IMODE(path.stat().st_mode) for path in beside} == {0o600}
+        holding.close()
+        file.chmod(0o644)
+        Ledger(f"sqlite:///{file}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "headrace.db was readable by others (mode 0644)" in caplog.text
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A ledger in a file, with rows."""
+    place = url_of(tmp_path)
+    made = Ledger(place)
+    fill(made, 1, 2)
+    promote(made, 1)
+    return place
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET body = '[1, 2' WHERE number = 4",
+        "UPDATE events SET body = 'null' WHERE number = 4",
+        f"UPDATE events SET body = '{'[' * 100_000}' WHERE number = 4",
+        "UPDATE events SET body = CAST(x'ff00' AS TEXT) WHERE number = 4",
+        "UPDATE events SET digest = CAST(x'ff00' AS TEXT) WHERE number = 4",
+    ],
+    ids=["no JSON", "no object", "too deep", "no text", "no text for a digest"],
+)
+def test_a_row_that_cannot_be_read_is_named(file, statement):
+    without_triggers(file, statement)
+    ledger = Ledger(file)
+    assert re.search(r"the row 4.* was changed", ledger.walk_chain().problem)
+    with pytest.raises(IntegrityError, match=r"damaged or changed.*headrace verify"):
+        ledger.evidence_of("digits")
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "message"),
+    [
+        ("UPDATE ledger_format SET format = 1", UsageError, "has format 1; this"),
+        ("DELETE FROM ledger_format", IntegrityError, "its table ledger_format"),
+        ("DROP TABLE ledger_format", IntegrityError, "its table ledger_format"),
+    ],
+)
+def test_a_marker_that_was_changed_makes_no_new_ledger(file, statement, error, message):
+    run(file, statement)
+    with pytest.raises(error, match=message):
+        Ledger(file)
+
+
+def test_a_table_that_is_gone_is_not_made_anew(file):
+    run(file, "DROP TABLE events")
+    with pytest.raises(IntegrityError, match="no such table: events"):
+        Ledger(file).walk_chain()
+
+
+def test_a_column_that_is_gone_is_no_outage(file):
+    run(file, "ALTER TABLE events RENAME COLUMN body TO text")
+    with pytest.raises(IntegrityError, match="no such column"):
+        Ledger(file).history("digits")
+
+
+def test_a_file_that_lost_its_end_is_damaged(file):
+    run(file, "PRAGMA wal_checkpoint(TRUNCATE)")
+    database = file.removeprefix("sqlite:///")
+    os.truncate(database, os.path.getsize(database) // 2)
+    with pytest.raises(IntegrityError, match="malformed"):
+        Ledger(file).evidence_of("digits")
+
+
+def test_a_tail_that_was_cut_off_is_missed_by_who_kept_the_last_link(filled, url):
+    """Nothing that is left of the ledger tells."""
+    kept = filled.walk_chain().head
+    assert filled.walk_chain({kept}).problem == ""
+    without_triggers(
+        url,
+        "DELETE FROM events WHERE number = (SELECT max(number) FROM events)",
+    )
+    assert filled.walk_chain().problem == ""
+    assert f"the link {kept} is gone" in filled.walk_chain({kept}).problem
