@@ -371,12 +371,11 @@ def verdict(gates: Sequence[GateResult]) -> str:
 
 
 class SuspectRecord(Record):
-    """A row whose label may be wrong, since the model disagrees with it.
+    """A row whose label is worth a look, since the model disagrees with it.
 
     Attributes:
         likely: the model's prediction.
         chance: the model's probability of it.
-        chance_wrong: the estimated probability that the label is wrong.
         item: sha256 of the item, as the snapshot has it; empty in those.
     """
 
@@ -385,24 +384,11 @@ class SuspectRecord(Record):
     label: str
     likely: str
     chance: float
-    chance_wrong: float = 0.0
     item: str = ""
 
 
-SUSPECTS, SUSPECTS_WRONG = "suspect_labels", "suspect_labels_wrong"  # metrics
+SUSPECTS = "suspect_labels"  # a metric
 VAL_APART = "val_groups_apart"  # a metric: 1 where train has no group of val
-
-
-def suspects_sentence(metrics: Metrics) -> str:
-    """How many labels may be wrong and are expected to be; empty if none may be."""
-    values = [metrics.get(SUSPECTS_WRONG + end) for end in ("", "_low", "_high")]
-    if not metrics.get(SUSPECTS) or None in values:
-        return ""
-    wrong, low, high = values
-    return (
-        f"{metrics[SUSPECTS]:.0f} labels may be wrong, of which {wrong:.1f} "
-        f"({low:.0f} to {high:.0f}) are expected to be"
-    )
 
 
 class EvaluationRecord(Record):
@@ -414,7 +400,7 @@ class EvaluationRecord(Record):
         best_version: the best former champion it was compared with; None if none.
         rows_digest: sha256 of the sorted digests of the evaluated test items.
         model_digest: sha256 of the model file that was judged.
-        suspects: rows whose label is more likely wrong than right, worst first.
+        suspects: rows whose labels are worth a look, ranked.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""``headrace relabel``: labels that the model disagrees with, listed and corrected."""
+"""``headrace relabel``: labels to look at, listed and corrected."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def relabel(
         bool, Option("--withdraw", help="Take all corrections back.")
     ] = False,
 ) -> None:
-    """List labels that may be wrong, or correct them.
+    """List labels to look at, or correct them.
 
-    Without options, the labels that the last run's model disagrees with are written as
-    CSV, with a column for decisions: accept, keep or skip. The corrections of --apply
-    are used from the next run on.
+    Without options, labels that the last run's model disagrees with are ranked, and
+    written as CSV with a column for decisions: accept, keep or skip. The corrections of
+    --apply are used from the next run on.
     """
     from headrace.spec import load_spec
     from headrace.spec.folders import find_pipeline

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from textwrap import indent, shorten
 from typing import TYPE_CHECKING
 
-from headrace.signs import as_score
+from headrace.signs import as_score, number_of
 from headrace_cli.answers import marked, one_line, show_rows, show_text
 
 if TYPE_CHECKING:
@@ -155,16 +155,14 @@ def _show_supported(summary: Summary) -> None:
 
 
 def _show_suspects(summary: Summary) -> None:
-    from headrace.records import suspects_sentence
-
     if not (suspects := summary.suspects):
         return
     first = suspects[0]
-    expected = suspects_sentence(summary.metrics)
     show_text(
-        f"  {expected}; first {one_line(first.name)}: labelled "
-        f"{one_line(first.label)}, predicted {one_line(first.likely)}; review: "
-        f"headrace relabel {summary.pipeline}"
+        f"  {number_of(len(suspects), 'labels')} to look at; first "
+        f"{one_line(first.name)}: labelled {one_line(first.label)}, "
+        f"predicted {one_line(first.likely)}; review: headrace relabel "
+        f"{summary.pipeline}"
     )
 
 

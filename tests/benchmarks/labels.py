@@ -1,4 +1,4 @@
-"""How many suspected labels are wrong, where wrong ones are planted: ``relabel.md``.
+"""How many listed labels are wrong, where wrong ones are planted: ``relabel.md``.
 
 Run it with ``python -m tests.benchmarks.labels``, with ``HEADRACE_DATA`` where the data
 of `messages` is. It takes about a quarter of an hour on two cores and prints the tables
@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.stages.evaluation.suspected import expected_wrong
 from headrace.tasks.classification.suspects import find_suspects
 from headrace.tasks.forms import AnsweredRows
 
@@ -30,7 +29,6 @@ WHERE = ("train", "test", "both")
 NONE = ("none", "both")
 TEST_SHARE = 5
 NUMBERS = 60  # of each row: principal components
-CONFIDENCE = 0.95
 FEW = ("logistic regression", "network, 10 epochs", "network, 40 epochs")
 STUDIED = {"digits": (*FEW, "trees", "nearest neighbours"), "messages": FEW}
 
@@ -53,15 +51,7 @@ class Found(NamedTuple):
 
     split: str
     listed: int
-    low: float
-    expected: float
-    high: float
     wrong: int
-
-    @property
-    def is_covered(self) -> bool:
-        """Whether the interval has the truth."""
-        return self.low <= self.wrong <= self.high
 
 
 def planted(rows: Rows, kind: str, places: Array, chance: Any) -> Array:
@@ -119,13 +109,8 @@ def suspects_of(
         )
         if not listed:
             continue
-        metrics = expected_wrong(listed, CONFIDENCE)
-        low, expected, high = (
-            metrics[f"suspect_labels_wrong{end}"] or 0.0
-            for end in ("_low", "", "_high")
-        )
         wrong = (labels != rows.labels)[[int(s.row.name) for s in listed]].sum()
-        found.append(Found(split, len(listed), low, expected, high, int(wrong)))
+        found.append(Found(split, len(listed), int(wrong)))
     return found
 
 
@@ -215,9 +200,8 @@ def lines(found: Iterable[tuple[str, str, str, str, list[Found]]]) -> Iterator[s
     for case, tries in by_case.items():
         every = [f for one in tries for f in one]
         sums = [sum(getattr(f, name) for f in every) for name in Found._fields[1:]]
-        covered = sum(f.is_covered for f in every)
         cells = [*case, f"{len(every)} of {len(tries)}", *(f"{n:,.0f}" for n in sums)]
-        yield f"| {' | '.join([*cells, str(covered)])} |"
+        yield f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

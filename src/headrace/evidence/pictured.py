@@ -76,7 +76,7 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
     captions["robustness"] = _LADDER
     lists = {
         "mistakes": learned.mistakes,
-        "suspects": "Labels that may be wrong",
+        "suspects": "Labels to look at",
         "weak_slices": "Bad answers to weak slices",
     }
     drawn = {

@@ -21,6 +21,7 @@ from headrace.explanations import why_not
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pages import render
 from headrace.records import (
+    SUSPECTS,
     ChoiceRecord,
     ContractRecord,
     EvaluationRecord,
@@ -28,7 +29,6 @@ from headrace.records import (
     SnapshotRecord,
     StageReport,
     TrainingRecord,
-    suspects_sentence,
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -151,7 +151,7 @@ def describe(
         "slices": slice_tables(slices),
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
-        "suspects": suspects_sentence(metrics),
+        "suspects": int(metrics.get(SUSPECTS) or 0),
         "candidates": _candidates(outcome.choice),
         "explanations": [],
         "about": about(outcome),

@@ -188,17 +188,18 @@ Second: TypeAlias = "Callable[[AnsweredRows], Outputs | None]"
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A row where the model disagrees with the label, which may be wrong.
+    """A row where the model disagrees with the label.
 
     Attributes:
         item: ``shape``, of the medium's type.
-        row: the estimated probability that its label is wrong is above 0.5.
-        drawn: that probability by other parameters that the data allows, ``(k,)``.
+        row: its names and labels.
+        rank: by which rows are ordered, from 0.5 to 1; those to look at first have the
+            highest.
     """
 
     item: npt.NDArray[Any]
     row: SuspectRecord
-    drawn: npt.NDArray[np.float64]
+    rank: float
 
 
 class Rated(NamedTuple):

@@ -43,21 +43,6 @@ def wilson_bounds(shares: Any, rows: Any, z: float) -> tuple[Any, Any]:
     return low[()], high[()]
 
 
-def count_distribution(chances: Floats) -> Floats:
-    """The probability of each number of independent events, ``(n + 1,)``.
-
-    Source: Y. H. Wang, On the number of successes in independent trials, Statistica
-    Sinica 3 (1993).
-
-    Args:
-        chances: of the events, ``(n,)``.
-    """
-    counts = np.ones(1)
-    for chance in chances:
-        counts = np.convolve(counts, [1 - chance, chance])
-    return counts
-
-
 def interval_of_mean(values: Floats, confidence: float) -> tuple[float, float]:
     """The interval of a mean ``(n,)``, by the normal approximation."""
     if len(values) < 2:

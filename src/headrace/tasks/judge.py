@@ -180,7 +180,7 @@ class Judge(Protocol):
         *,
         own_loss: bool = False,
     ) -> list[Suspect]:
-        """Rows whose label is more likely wrong than right, worst first.
+        """Rows whose labels are worth a look, ranked.
 
         Args:
             parts: rows of some splits, one split after the other.

@@ -1,6 +1,7 @@
 """A list of suspected labels, its review, and what the next ingestion makes of it."""
 
 import csv
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,10 +12,13 @@ from tests.blobs import spec_of
 from headrace.data.corrections import find_corrections
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import IntegrityError
+from headrace.media import medium
 from headrace.planning import Plan
+from headrace.records import DataDescription, SuspectRecord
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home as Opened
+from headrace.use.relabeling.review import as_csv, values_of
 
 LATEST = "pipelines/blobs/evaluate.json"
 
@@ -54,7 +58,6 @@ def suspicious(after_first):
             "label": label,
             "likely": str((int(label) + 1) % 3),
             "chance": 0.99,
-            "chance_wrong": 0.9,
             "item": item,
         }
         for number, (item, label) in enumerate(labels)
@@ -85,8 +88,9 @@ def apply(home, file):
 def test_the_list_names_items_and_no_formula(suspicious, tmp_path):
     file = tmp_path / "list.csv"
     answer = suspicious.headrace("relabel", "blobs", "--output", str(file), "--json")
-    assert answer.json["count"] == 3
+    assert (answer.json["count"], answer.json["reason"]) == (3, "3 labels to look at")
     rows = list(csv.DictReader(file.open()))
+    assert [*rows[0]] == ["item", "name", "split", "label", "proposed", "decision"]
     assert [row["decision"] for row in rows] == ["", "", ""]
     assert rows[0]["name"] == "'=row[0]"
     assert len(rows[0]["item"]) == 64
@@ -183,6 +187,27 @@ def test_a_pipeline_without_suspects_says_so(after_first, tmp_path):
     answer = after_first.headrace("relabel", "blobs", "--output", file, "--json")
     assert answer.exit_code == 0
     assert (answer.json["status"], answer.json["count"]) == ("listed", 0)
-    assert "no label that may be wrong" in answer.json["reason"]
+    assert "no label to look at" in answer.json["reason"]
     assert answer.json["file"] == ""
     assert not (tmp_path / "list.csv").exists()
+
+
+def test_the_list_of_texts_has_the_texts():
+    data = DataDescription(medium="text", shape=(32,), classes=("a", "b"))
+    texts = ["=SUM(1)", "You won't be\ndisappointed."]
+    payload = medium("text").as_stored(texts, data)
+    rows = [
+        SuspectRecord(
+            name=f"a.csv line {n}",
+            split="train",
+            label="a",
+            likely="b",
+            chance=0.9,
+            item=str(n),
+        )
+        for n in range(2)
+    ]
+    values = values_of(rows, {str(n): payload[n] for n in range(2)}, data)
+    listed = list(csv.DictReader(io.StringIO(as_csv(values))))
+    assert [row["text"] for row in listed] == ["'=SUM(1)", texts[1]]
+    assert [*listed[0]][:3] == ["item", "name", "text"]

@@ -113,7 +113,7 @@ class Look(NamedTuple):
         findings: warnings.
         drawings: what draws the pictures; each is called without arguments.
         rows: what gates compare, by the fields of `JudgedRows`.
-        suspects: rows whose labels may be wrong.
+        suspects: rows whose labels are worth a look.
     """
 
     metrics: Mapping[str, float] = NOTHING

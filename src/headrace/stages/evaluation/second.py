@@ -64,11 +64,11 @@ class SecondOpinion:
 
     @property
     def findings(self) -> list[Finding]:
-        """That labels look wrong, and that it was not found out whether they are."""
+        """That labels of held-out rows are not listed, and why."""
         if not self.missing:
             return []
         message = (
-            "labels of held-out rows look wrong to the model, and are not listed: a "
+            "the model disagrees with labels of held-out rows, which are not listed: a "
             f"second opinion on them is missing, as {self.missing}"
         )
         return [Finding(check="suspects", split="test", message=message)]
@@ -90,7 +90,7 @@ class SecondOpinion:
                 "[evaluation] they are fitted"
             )
             return None
-        log.info("evaluate: fitting two models to test rows, as labels look wrong")
+        log.info("evaluate: fitting two models to test rows, to rank labels")
         try:
             halves = self._in_first, ~self._in_first
             first, second = (self._fitted(half) for half in halves)

@@ -1,14 +1,8 @@
-"""How many of the suspected labels are wrong, and which items they belong to.
-
-A task estimates for each suspect the probability that its label is wrong. Their sum is
-the expected number of wrong labels among them. The interval is that of a sum of
-independent events with these probabilities. Each draw of the parameters that the
-probabilities come from gives such a sum, and the interval is of all of them together.
-"""
+"""The labels that are worth a look, and which items they belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +13,7 @@ import numpy as np
 from headrace.data.snapshots.splits import SplitRows
 from headrace.media import medium
 from headrace.media.arrow import digests
-from headrace.records import (
-    SUSPECTS,
-    SUSPECTS_WRONG,
-    Metrics,
-)
+from headrace.records import SUSPECTS
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import ask_some
 from headrace.stages.evaluation.parts import Look, Trained
@@ -31,7 +21,6 @@ from headrace.stages.evaluation.second import SecondOpinion
 from headrace.state.home import Home
 from headrace.tasks import Judge
 from headrace.tasks.forms import Context, Second, Suspect
-from headrace.tasks.intervals import count_distribution
 
 
 def find(
@@ -69,7 +58,7 @@ def find(
 def look_for(
     context: Context, judge: Judge, records: Trained, folder: Path, home: Home
 ) -> Look:
-    """The suspects of all splits: expected wrong labels, a page and records.
+    """The suspects of all splits: their number, a page and records.
 
     Raises:
         IntegrityError: the snapshot is damaged.
@@ -86,39 +75,16 @@ def look_for(
         "split": [row.split for row in rows],
         "labelled": [row.label for row in rows],
         "predicted": [row.likely for row in rows],
-        "chance that it is wrong": [f"{row.chance_wrong:.0%}" for row in rows],
     }
     captions = [
-        f"labelled {row.label}, predicted {row.likely}\n"
-        f"{row.chance_wrong:.0%} likely wrong"
+        f"labelled {row.label}\npredicted {row.likely}"
         for row in rows[: report.PICTURED]
     ]
     page, items = folder / "suspects.html", [suspect.item for suspect in suspects]
-    title = "Labels that may be wrong"
+    title = "Labels to look at"
     return Look(
-        expected_wrong(suspects, spec.evaluation.confidence),
+        {SUSPECTS: float(len(rows))},
         findings=second.findings,
         drawings=[partial(report.show, page, title, columns, items, captions, data)],
         suspects=rows,
     )
-
-
-def expected_wrong(suspects: Sequence[Suspect], confidence: float) -> Metrics:
-    """The number of suspects, and the expected number of wrong labels among them.
-
-    Args:
-        suspects: each with the probability that its label is wrong.
-        confidence: of the interval, such as 0.95.
-    """
-    chances = [suspect.row.chance_wrong for suspect in suspects]
-    drawn = np.stack([suspect.drawn for suspect in suspects], axis=1)
-    below = np.cumsum(np.mean([count_distribution(draw) for draw in drawn], axis=0))
-    tail = (1 - confidence) / 2
-    low = int(np.searchsorted(below, tail))
-    high = int(np.searchsorted(below, 1 - tail))
-    return {
-        SUSPECTS: float(len(chances)),
-        SUSPECTS_WRONG: round(float(sum(chances)), 4),
-        f"{SUSPECTS_WRONG}_low": float(low),
-        f"{SUSPECTS_WRONG}_high": float(min(high, len(chances))),
-    }

@@ -1,13 +1,13 @@
-"""Labels that are more likely wrong than right.
+"""Ranks the labels that a model disagrees with.
 
 A model that disagrees with a label is usually wrong itself, and more often where its
 confidence is low. Whether a label is wrong does not depend on that confidence. So the
 rate of disagreement at a confidence is modelled as ``lapse + (1 - lapse) * error``,
 where ``error`` is a logistic function of the log-odds of the confidence. The lapse rate
-is the share of wrong labels. ``lapse / rate`` is the probability that a label is wrong
-where the model disagrees with it. Without evidence of a lapse, errors of the model
-explain every disagreement, and no label is shown. Rows whose confidence is saturated
-are no evidence, as how often the model errs there does not follow from the others.
+is the share of wrong labels. ``lapse / rate`` ranks the labels that the model disagrees
+with. Without evidence of a lapse, errors of the model explain every disagreement, and
+no label is shown. Rows whose confidence is saturated are no evidence, as how often the
+model errs there does not follow from the others.
 
 A model that has learned wrong labels of train by heart is wrong about right labels of
 other rows, at any confidence, and this looks like a lapse. So a label of a held-out row
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +37,6 @@ from headrace.tasks.forms import AnsweredRows, Second, Suspect
 
 MOST = 50
 LEAST_CHANCE = 0.5
-DRAWS = 200  # of the parameters of a fit
 # The log likelihood ratio that shows a lapse at a one-sided level of 1 %.
 _EVIDENCE = 2.71
 _LEVEL = 0.05  # at which a second opinion changes more of the labels than it keeps
@@ -50,21 +49,20 @@ class Lapse(NamedTuple):
     """A lapse rate, and how the model's errors depend on its confidence.
 
     Attributes:
-        best: the log-odds of the lapse rate, the shift and the logarithm of the slope
-            of the errors, ``(3,)``.
-        drawn: other values that the rows allow, ``(DRAWS, 3)``.
+        rate: the share of wrong labels.
+        shift, slope: of the errors.
     """
 
-    best: Floats
-    drawn: Floats
+    rate: float
+    shift: float
+    slope: float
 
     def chances(self, confidence: Floats) -> Floats:
         """The chances that labels are wrong where the model disagrees, ``(n,)``."""
-        return _chances(self.best, confidence)
+        from scipy import special
 
-    def drawn_chances(self, confidence: float) -> Floats:
-        """The chance of one such label by each of the other values, ``(DRAWS,)``."""
-        return _chances(self.drawn.T, np.float64(confidence))
+        error = special.expit(self.shift + self.slope * _doubt(confidence))
+        return np.asarray(self.rate / (self.rate + (1 - self.rate) * error))
 
 
 def find_suspects(
@@ -74,7 +72,7 @@ def find_suspects(
     *,
     own_loss: bool = False,
 ) -> list[Suspect]:
-    """The rows whose label is most likely wrong, worst first, at most `MOST`.
+    """The rows whose labels are worth a look, ranked, at most `MOST`.
 
     Args:
         parts: rows of some splits, one split after the other; each split is fitted
@@ -92,7 +90,7 @@ def find_suspects(
         suspects += _suspects_of_split(split, classes, confirm)
     if own_loss and all(suspect.row.split == "train" for suspect in suspects):
         return []
-    return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.row.chance_wrong)
+    return heapq.nlargest(MOST, suspects, key=lambda suspect: suspect.rank)
 
 
 def _suspects_of_split(
@@ -136,9 +134,8 @@ def _suspects_of_split(
                 label=classes[int(part.targets[row])],
                 likely=classes[int(part.outputs[row].argmax())],
                 chance=round(float(confidence[place]), 4),
-                chance_wrong=round(float(chances[place]), 4),
             ),
-            lapse.drawn_chances(confidence[place]),
+            float(chances[place]),
         )
         for place in worst
         for part, row in [rows[place]]
@@ -208,40 +205,11 @@ def find_lapse(confidence: Floats, disagrees: npt.NDArray[np.bool_]) -> Lapse | 
     best = min(fits, key=lambda fit: float(fit.fun))
     if without.fun - best.fun < _EVIDENCE:
         return None
-    return Lapse(best.x, _drawn(loss_with, best.x))
+    rate, shift, slope = best.x
+    return Lapse(float(special.expit(rate)), float(shift), float(np.exp(slope)))
 
 
 def _doubt(confidence: Any) -> Any:
     from scipy import special
 
     return special.logit(np.clip(1 - confidence, _SATURATED, 1 - _SATURATED))
-
-
-def _chances(parameters: Floats, confidence: Any) -> Floats:
-    from scipy import special
-
-    lapse = special.expit(parameters[0])
-    error = special.expit(parameters[1] + np.exp(parameters[2]) * _doubt(confidence))
-    return np.asarray(lapse / (lapse + (1 - lapse) * error))
-
-
-def _drawn(loss: Callable[[Floats], float], best: Floats) -> Floats:
-    """Parameters around the best ones, by Laplace's approximation, ``(DRAWS, k)``."""
-    step = 0.05
-    moves = step * np.eye(len(best))
-    hessian = np.array(
-        [
-            [
-                loss(best + a + b)
-                - loss(best + a - b)
-                - loss(best - a + b)
-                + loss(best - a - b)
-                for b in moves
-            ]
-            for a in moves
-        ]
-    ) / (4 * step**2)
-    values, axes = np.linalg.eigh(hessian)
-    spread = axes / np.sqrt(np.maximum(values, 1e-2))
-    normal = np.random.default_rng(0).standard_normal((DRAWS, len(best)))
-    return np.asarray(best + normal @ spread.T)

@@ -1,4 +1,4 @@
-"""Labels that a model disagrees with: listed for a review, and corrected after it.
+"""Labels to look at, as the model disagrees: listed for a review, and corrected.
 
 The review is a CSV file. Each row names an item by its sha256. What it decides is
 checked, kept in the store, and used by the next ingestion of the pipeline.
@@ -13,18 +13,14 @@ from headrace.data.corrections import Corrections, find_corrections, save_correc
 from headrace.data.snapshots.reading import read_shard, recorded_snapshot, shards_of
 from headrace.errors import NotFoundError, UsageError
 from headrace.planning.results import Saved
-from headrace.records import (
-    EvaluationRecord,
-    Record,
-    SnapshotRecord,
-    suspects_sentence,
-)
+from headrace.records import EvaluationRecord, Record, SnapshotRecord
 from headrace.settings import Settings
+from headrace.signs import number_of
 from headrace.state.anchored import AnchoredStore
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
-from headrace.use.relabeling.page import review_page
-from headrace.use.relabeling.review import Decided, as_csv, decide
+from headrace.use.relabeling.page import items_of, review_page
+from headrace.use.relabeling.review import Decided, as_csv, decide, values_of
 
 
 class ListedSuspects(Record):
@@ -32,8 +28,8 @@ class ListedSuspects(Record):
 
     Attributes:
         count: number of labels in it.
-        file: where it is; empty where no label is suspected, and nothing was written.
-        reason: how many of them are expected to be wrong.
+        file: where it is; empty where no label is listed, and nothing was written.
+        reason: how many there are.
     """
 
     pipeline: str
@@ -62,7 +58,7 @@ class AppliedLabels(Record):
 def list_suspects(
     pipeline: str, file: Path, settings: Settings, *, as_page: bool = False
 ) -> ListedSuspects:
-    """Write the labels that the last run's model disagrees with.
+    """Write the labels to look at, which the last run's model disagrees with.
 
     Args:
         pipeline: its name.
@@ -79,20 +75,22 @@ def list_suspects(
     evaluation = _last(anchored, pipeline)
     rows = [row for row in evaluation.suspects if row.item]
     if not rows:
-        reason = "the last run found no label that may be wrong"
+        reason = "the last run found no label to look at"
         return ListedSuspects(pipeline=pipeline, count=0, file="", reason=reason)
     if file.exists():
         raise UsageError(
             f"{file} is there already, perhaps with decisions.",
             "Move it away, or name another with --output.",
         )
-    text = as_csv(rows)
+    snapshot = _snapshot(anchored, evaluation.snapshot_digest)
+    items = items_of(snapshot, {row.item for row in rows})
+    values = values_of(rows, items, snapshot.description)
+    text = as_csv(values)
     if as_page:
-        snapshot = _snapshot(anchored, evaluation.snapshot_digest)
-        text = review_page(pipeline, rows, snapshot)
+        text = review_page(pipeline, values, items, snapshot.description)
     with disk_errors(str(file.parent)), atomic_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
-    reason = suspects_sentence(evaluation.metrics)
+    reason = f"{number_of(len(rows), 'labels')} to look at"
     return ListedSuspects(
         pipeline=pipeline, count=len(rows), file=str(file), reason=reason
     )

@@ -6,7 +6,7 @@ It is one HTML file that loads nothing. Its only script is allowed by its digest
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,33 +16,36 @@ from markupsafe import Markup
 from headrace import pages
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
-from headrace.records import SnapshotRecord, SuspectRecord
-from headrace.use.relabeling.review import COLUMNS, cells_of
+from headrace.records import DataDescription, SnapshotRecord
 
 
 def review_page(
-    pipeline: str, rows: Sequence[SuspectRecord], snapshot: SnapshotRecord
+    pipeline: str,
+    rows: Sequence[Mapping[str, str]],
+    items: Mapping[str, Any],
+    data: DataDescription,
 ) -> str:
     """The page as HTML.
 
-    Raises:
-        IntegrityError: the snapshot is damaged.
+    Args:
+        pipeline: its name.
+        rows: the values of each row by column.
+        items: by their sha256, each in the medium's form.
+        data: the description of the snapshot.
     """
     script, policy = pages.script("relabel.js")
-    items = _items_of(snapshot, {row.item for row in rows})
-    module, data = medium(snapshot.description.medium), snapshot.description
+    module = medium(data.medium)
     classes = [str(name) for name in data.target.get("classes", ())]
-    values = [dict(zip(COLUMNS, cells_of(row), strict=True)) for row in rows]
-    facts = {"pipeline": pipeline, "columns": COLUMNS, "rows": values}
+    facts = {"pipeline": pipeline, "columns": list(rows[0]), "rows": rows}
     embedded = json.dumps(facts).replace("<", "\\u003c")
     return pages.render(
         "relabel.html",
-        title=f"Labels of {pipeline} that may be wrong",
+        title=f"Labels of {pipeline} to look at",
         pipeline=pipeline,
         rows=rows,
         classes=classes,
         shown=[
-            module.as_html(items[row.item], data) if row.item in items else ""
+            module.as_html(items[row["item"]], data) if row["item"] in items else ""
             for row in rows
         ],
         facts=Markup(embedded),  # noqa: S704 - JSON without "<"
@@ -51,8 +54,12 @@ def review_page(
     )
 
 
-def _items_of(snapshot: SnapshotRecord, wanted: set[str]) -> dict[str, Any]:
-    """The items with some digests, each in the medium's form."""
+def items_of(snapshot: SnapshotRecord, wanted: set[str]) -> dict[str, Any]:
+    """The items with some digests, each in the medium's form.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
     items: dict[str, Any] = {}
     column = snapshot.description.medium
     for shard in shards_of(snapshot):

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from headrace.data.corrections import Correction, Corrections
 from headrace.errors import InputError, NotFoundError
+from headrace.media import medium
 from headrace.records import DataDescription, SuspectRecord
 from headrace.signs import as_cell
 
-COLUMNS = ("item", "name", "split", "label", "proposed", "chance_wrong", "decision")
 NEEDED = ("item", "label", "proposed", "decision")
 DECISIONS = ("accept", "keep", "skip", "")
 MAX_BYTES = 16 * 2**20
@@ -33,20 +36,43 @@ class Decided:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def as_csv(rows: Sequence[SuspectRecord]) -> str:
-    """The rows as CSV, each with an empty decision."""
+def values_of(
+    rows: Sequence[SuspectRecord], items: Mapping[str, Any], data: DataDescription
+) -> list[dict[str, str]]:
+    """The values of each row by column: of texts, the text; the decision is empty.
+
+    Names and texts are not read back.
+
+    Args:
+        rows: at least one.
+        items: by their sha256, each in the medium's form.
+        data: the description of the snapshot.
+    """
+    module, texts = medium(data.medium), dict[str, str]()
+    if module.IS_TEXT and items:
+        column = module.as_column(np.stack([*items.values()]))
+        texts = dict(zip(items, column.to_pylist(), strict=True))
+    return [
+        {
+            "item": row.item,
+            "name": as_cell(row.name),
+            **({"text": as_cell(texts.get(row.item, ""))} if texts else {}),
+            "split": row.split,
+            "label": row.label,
+            "proposed": row.likely,
+            "decision": "",
+        }
+        for row in rows
+    ]
+
+
+def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows with the same columns as CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(cells_of(row))
+    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
-
-
-def cells_of(row: SuspectRecord) -> list[str]:
-    """The cells of a row, by `COLUMNS`; a name is not read back."""
-    values = [row.item, as_cell(row.name), row.split, row.label, row.likely]
-    return [*values, f"{row.chance_wrong:.4f}", ""]
 
 
 def decide(
