@@ -122,8 +122,8 @@ def new(  # noqa: PLR0913
         "notes": list(snapshot.notes),
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
-    training = load_spec(folder).training
-    about = [*survey.sentences, _epochs(training.epochs, training.patience)]
+    epochs = load_spec(folder).training.epochs
+    about = [*survey.sentences, f"{epochs} epochs (training.epochs)"]
     answer(value, lambda: _show(value, inspection, about))
 
 
@@ -133,15 +133,6 @@ def _without_parents(source: str) -> str:
     if not path.is_absolute() or ".." not in path.parts:
         return source
     return os.path.normpath(path.parent.resolve() / path.name)
-
-
-def _epochs(epochs: int, patience: int) -> str:
-    if not patience:
-        return f"{epochs} epochs (training.epochs)"
-    return (
-        f"at most {epochs} epochs (training.epochs), until {patience} bring no lower "
-        "validation loss (training.patience)"
-    )
 
 
 def _unusable(inspection: Inspection) -> Iterator[str]:

@@ -36,16 +36,6 @@ def epochs_for(
     return 0 if epochs == recipe.epochs else epochs
 
 
-def patience_for(epochs: int, share: float) -> int:
-    """After how many epochs without a lower validation loss a training ends.
-
-    Args:
-        epochs: the most that there are.
-        share: of them; see `Survey.patience`.
-    """
-    return max(LEAST_PATIENCE, round(epochs * share))
-
-
 def candidates_of(
     spec: PipelineSpec, rows: Mapping[str, int]
 ) -> tuple[PipelineSpec, ...]:
@@ -75,7 +65,8 @@ def candidates_of(
     epochs = epochs_for(training, learned, least_steps(against)) or training.epochs
     updates = {"epochs": epochs}
     if patience := spec.training.patience:
-        updates["patience"] = patience_for(epochs, patience / spec.training.epochs)
+        scaled = round(epochs * patience / spec.training.epochs)
+        updates["patience"] = max(LEAST_PATIENCE, scaled)
     training = training.model_copy(update=updates)
     other = {"model": ModelSpec(builder=against), "training": training}
     return spec.model_copy(update={"model": model}), spec.model_copy(update=other)

@@ -13,9 +13,7 @@ from headrace.tasks.intervals import wilson_interval
 
 Flags = npt.NDArray[np.bool_]
 ENOUGH_ROWS = 50  # of test, for the comparison with a champion
-# To stop by. Of 144 digits 7 are: patience saved two thirds of 200 epochs, and 2 in 100
-# test rows fewer were right (three draws, ten classes).
-LEAST_VAL_ROWS = 10
+LEAST_VAL_ROWS = 10  # to choose an epoch by
 
 
 def is_answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
@@ -61,17 +59,13 @@ def too_few(rows: int, things: str = "rows") -> list[Finding]:
     return [Finding(check="few_rows", split="test", count=rows, message=message)]
 
 
-def too_few_of_val(rows: int, why: str) -> list[Finding]:
-    """Too few validation rows to stop a training, or to choose an epoch; maybe none.
-
-    Args:
-        rows: of val.
-        why: they are needed, after "too few to".
-    """
+def too_few_of_val(rows: int) -> list[Finding]:
+    """Too few validation rows to choose an epoch by; nothing where there are none."""
     if not 0 < rows < LEAST_VAL_ROWS:
         return []
     message = (
-        f"{rows:,} validation rows are too few to {why}, which takes {LEAST_VAL_ROWS}"
+        f"{rows:,} validation rows are too few to choose the epoch by whose weights "
+        f"are kept, which takes {LEAST_VAL_ROWS}"
     )
     return [Finding(check="few_rows", split="val", count=rows, message=message)]
 

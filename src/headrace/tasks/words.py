@@ -97,8 +97,6 @@ class Survey:
         worst: the score that a useless model loses: 1 of a share that is right; of
             numbers, the error of always answering the same.
         class_rows: rows of train of each class or tag, for tasks that have these.
-        patience: the share of the epochs after which a validation loss that no longer
-            falls ends a training; 0 for tasks in which it may be flat before it falls.
     """
 
     rows: dict[str, int]
@@ -116,7 +114,6 @@ class Survey:
     examples: int = 0
     worst: float = 1.0
     class_rows: Sequence[int] = ()
-    patience: float = 0.0
 
 
 class Surveyor(Protocol):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
 from headrace.pages import render
-from headrace.planning.candidates import FEW_ROWS, epochs_for, patience_for
+from headrace.planning.candidates import FEW_ROWS, epochs_for
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.signs import visible
@@ -36,8 +35,6 @@ from headrace.spec.pipeline import (
 from headrace.spec.tables import fields_of
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
-from headrace.tasks.judging import LEAST_VAL_ROWS, too_few_of_val
-from headrace.tasks.words import Survey
 from headrace.use.backbones.proposing import (
     FAMILY,
     Proposal,
@@ -90,23 +87,12 @@ def draft(
         )
     inspection = inspect(data, medium, task, settings, name)
     inspection, proposal = with_backbone(inspection, Home(settings))
-    inspection = _with_few_of_val(inspection)
     sentences = [*_sentences(inspection)]
     head = [_comment(line) for line in (f"headrace run {name}", *sentences)]
     text = "\n".join([*head, "", *_tables(inspection, proposal), ""])
     files = {FILE_NAME: text, "README.md": _readme(name, inspection, sentences)}
     write_pipeline(folder, files, settings)
     return folder, inspection
-
-
-def _with_few_of_val(inspection: Inspection) -> Inspection:
-    """The inspection with a warning where too few rows could end a training early."""
-    survey, rows = inspection.survey, inspection.snapshot.rows.get("val", 0)
-    if not survey.patience:
-        return inspection
-    few = too_few_of_val(rows, "end a training early")
-    findings = [*survey.findings, *few]
-    return replace(inspection, survey=replace(survey, findings=findings))
 
 
 def _check(name: str, medium: str, task: str, folder: Path) -> None:
@@ -167,8 +153,10 @@ def _tables(inspection: Inspection, proposal: Proposal | None) -> Iterator[str]:
         yield from _table("[model.arguments]", chosen)
     least = max(least_steps(builder), survey.least_steps)
     recipe = TrainingSpec.model_validate(recipe_of(description.medium, builder, task))
-    yield from _training(recipe, survey, least, inspection.snapshot.rows)
     rows, is_frozen = survey.rows["train"], proposal is not None
+    examples = survey.examples or rows
+    if epochs := epochs_for(recipe, examples, least, survey.most_epochs):
+        yield from ("", "[training]", f"epochs = {epochs}  # for {rows:,} rows")
     yield from _augmentation(description.medium, task, rows, is_frozen=is_frozen)
     champion: dict[str, Any] = {"name": "champion"}
     if gain := task_default(task, "GAIN"):
@@ -238,28 +226,3 @@ def _readme(name: str, inspection: Inspection, sentences: Sequence[str]) -> str:
         limits=survey.limits,
     )
     return f"{page}\n"
-
-
-def _training(
-    recipe: TrainingSpec, survey: Survey, least_steps: int, rows: Mapping[str, int]
-) -> Iterator[str]:
-    """The table ``[training]`` of a pipeline file; nothing where the recipe suits.
-
-    Args:
-        recipe: of the family.
-        survey: of the data.
-        least_steps: that family and task need.
-        rows: of each split.
-    """
-    learned = survey.rows["train"]
-    epochs = epochs_for(
-        recipe, survey.examples or learned, least_steps, survey.most_epochs
-    )
-    is_patient = survey.patience > 0 and rows.get("val", 0) >= LEAST_VAL_ROWS
-    if epochs or is_patient:
-        yield from ("", "[training]")
-    if epochs:
-        yield f"epochs = {epochs}  # {'at most, ' * is_patient}for {learned:,} rows"
-    if is_patient:
-        patience = patience_for(epochs or recipe.epochs, survey.patience)
-        yield f"patience = {patience}  # epochs without a lower validation loss"

@@ -30,12 +30,14 @@ def test_too_few_rows_are_told_with_the_number_needed():
 
 
 def test_too_few_validation_rows_are_told_in_the_same_words():
-    (finding,) = too_few_of_val(7, "stop by")
+    (finding,) = too_few_of_val(7)
     assert (finding.check, finding.split, finding.count) == ("few_rows", "val", 7)
-    told = "7 validation rows are too few to stop by, which takes 10"
-    assert finding.message == told
-    assert too_few_of_val(LEAST_VAL_ROWS, "stop by") == []
-    assert too_few_of_val(0, "stop by") == []
+    assert finding.message == (
+        "7 validation rows are too few to choose the epoch by whose weights are kept, "
+        "which takes 10"
+    )
+    assert too_few_of_val(LEAST_VAL_ROWS) == []
+    assert too_few_of_val(0) == []
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from PIL import Image
 
 from headrace.errors import Refusal, UsageError
 from headrace.models import builder_names
-from headrace.planning.candidates import epochs_for, patience_for
+from headrace.planning.candidates import epochs_for
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import DataSpec, TrainingSpec, load_spec
 from headrace.spec.files import FILE_NAME
-from headrace.spec.pipeline import least_steps
+from headrace.spec.pipeline import least_steps, recipe_of
+from headrace.use.backbones.proposing import best_builder
 from headrace.use.drafting import _augmentation, draft
 
 RECIPE = TrainingSpec(epochs=15, batch_size=32)
@@ -135,29 +137,34 @@ def drafted(tmp_path):
     return written, inspection.warnings
 
 
-def test_epochs_are_a_limit_where_validation_rows_can_end_a_training(tmp_path):
-    write_images(tmp_path / "images", 300)
-    written, warnings = drafted(tmp_path)
-    del written["training"]["augment"]
-    assert written["training"] == {"epochs": 200, "patience": 20}
-    assert "val" not in [one.split for one in warnings]
-
-
-def test_of_a_few_validation_rows_none_ends_a_training(tmp_path):
-    write_images(tmp_path / "images", 100)
+@pytest.mark.parametrize("rows", [100, 300])
+def test_a_schedule_that_ends_at_zero_is_run_to_its_end(tmp_path, rows):
+    write_images(tmp_path / "images", rows)
     written, warnings = drafted(tmp_path)
     del written["training"]["augment"]
     assert written["training"] == {"epochs": 200}
-    (finding,) = [one for one in warnings if one.split == "val"]
-    assert finding.check == "few_rows"
-    assert "are too few to end a training early, which takes 10" in finding.message
+    assert "val" not in [one.split for one in warnings]
+    training = load_spec(tmp_path / "pipelines" / "it").training
+    assert (training.schedule, training.patience) == ("cosine", 0)
+    assert not training.keeps_best_epoch, "the last one, at a rate of zero"
 
 
 @pytest.mark.parametrize(
-    ("epochs", "patience"), [(200, 20), (130, 13), (53, 10), (3, 10)]
+    ("medium", "task"),
+    [
+        ("image", "classification"),
+        ("image", "regression"),
+        ("text", "classification"),
+        ("text", "regression"),
+        ("text", "tagging"),
+        ("audio", "classification"),
+    ],
 )
-def test_patience_is_a_share_of_the_epochs(epochs, patience):
-    assert patience_for(epochs, 0.1) == patience
+def test_the_families_that_new_writes_end_at_a_rate_of_zero(medium, task):
+    description = DataDescription(medium=medium, task=task, shape=(8, 8, 1))
+    recipe = recipe_of(medium, best_builder(description), task)
+    assert recipe["schedule"] == "cosine"
+    assert "patience" not in recipe
 
 
 def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(tmp_path):

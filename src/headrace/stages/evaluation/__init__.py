@@ -225,8 +225,7 @@ def _look(
         parts.add(explain_if_possible(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
     if spec.training.keeps_best_epoch:
-        why = "choose the epoch by whose weights are kept"
-        parts.add(Look(findings=too_few_of_val(val_rows, why)))
+        parts.add(Look(findings=too_few_of_val(val_rows)))
     parts.add(suspected.look_for(context, judge, records, evaluated.folder, home))
     return rows
 

@@ -34,7 +34,6 @@ _SHOWN = 5
 # and a number takes more steps to learn than a label.
 ARGUMENTS = {"zoom": 0.0, "dropout": 0.1}
 LEAST_STEPS = 3_000  # the median error is 4.8 degrees, and 5.2 with 2,500
-PATIENCE = 0.25
 BIAS = 0.1  # as a share of the error of always answering the median
 
 
@@ -168,7 +167,6 @@ class NumberSurvey(Surveyor):
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,
             worst=error,
-            patience=PATIENCE,
         )
 
 

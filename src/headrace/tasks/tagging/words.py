@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _SHOWN = 3
 LEAST_ROWS = 2  # of a tag in train: a single one may be a typing error
 STANDARD_ERRORS = 3
-PATIENCE = 0.1
 _NAMED = 10
 
 
@@ -182,7 +181,6 @@ class TagSurvey(Surveyor):
             ],
             findings=_findings(labels, every, several),
             class_rows=[train[tag] for tag in tags],
-            patience=PATIENCE,
         )
 
 
