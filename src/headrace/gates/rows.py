@@ -153,6 +153,7 @@ class JudgedRows:
             none.
         membership: of the attack; or why it was not measured.
         shortcuts: marks that give a class away; None where none were looked for.
+        texts: that the model wrote, in tasks whose models write.
     """
 
     score: str
@@ -164,3 +165,4 @@ class JudgedRows:
     robustness: Robustness | None = None
     membership: Membership | str = NOT_ASKED
     shortcuts: Shortcuts | None = None
+    texts: Sequence[str] = ()

@@ -51,8 +51,6 @@ GATES = {
         "direction": "max",
         "threshold": 0.1,
     },
-    "form": {"metric": "generated_form", "direction": "min"},
-    "rhyme": {"metric": "generated_rhyme", "direction": "min"},
 }
 # Of the champion's gate in new pipeline files. Rows are documents of many characters:
 # models of two seeds, whose nats differ by up to 0.8 %, differ significantly.

@@ -13,7 +13,6 @@ import pyarrow as pa
 from headrace.backend import compiled
 from headrace.media.text.personal import counts
 from headrace.records import Metrics
-from headrace.spec import PipelineSpec
 from headrace.tasks.generation import measures
 from headrace.tasks.generation.canaries import canaries, entropy, exposures, others
 from headrace.tasks.generation.documents import (
@@ -22,7 +21,7 @@ from headrace.tasks.generation.documents import (
     documents_in,
     text_of,
 )
-from headrace.tasks.generation.gates import lengths_of, order_of
+from headrace.tasks.generation.gates import order_of
 from headrace.tasks.generation.kneser_ney import KneserNey
 from headrace.tasks.generation.verbatim import Corpus
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, write_texts
@@ -85,7 +84,6 @@ def gather(context: Context, writer: Writer) -> TextEvidence:
     metrics = {
         **_verbatim_metrics(verbatim, held_out),
         **_text_metrics(generated, real),
-        **_form_metrics(context.spec, generated, [*map(text_of, test)]),
     }
     if planted := context.spec.training.canaries:
         seed = context.spec.training.seed
@@ -120,25 +118,6 @@ def _text_metrics(generated: Sequence[str], real: Sequence[str]) -> Metrics:
         metrics[f"{name}_repetition"] = measures.repetition(texts)
     excess = metrics["generated_repetition"] - metrics["held_out_repetition"]
     return {**metrics, "repetition_excess": excess}
-
-
-def _form_metrics(
-    spec: PipelineSpec, generated: Sequence[str], real: Sequence[str]
-) -> Metrics:
-    """Form and rhyme, where a gate asks for the one or the other."""
-    names = {gate.name for gate in spec.gates}
-    metrics: Metrics = {}
-    if "form" in names:
-        lengths = lengths_of(spec)
-        metrics["generated_form"] = measures.form_share(generated, lengths)
-        metrics["held_out_form"] = measures.form_share(real, lengths)
-    finals = measures.mandarin_finals() if names & {"form", "rhyme"} else None
-    if finals is not None:
-        for name, texts in (("generated", generated), ("held_out", real)):
-            share = measures.rhyme_share(texts, finals)
-            if share is not None:
-                metrics[f"{name}_rhyme"] = share
-    return metrics
 
 
 def _canary_metrics(model: Any, writer: Writer, count: int, seed: int) -> Metrics:

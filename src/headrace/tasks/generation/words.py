@@ -62,14 +62,6 @@ class TextProbability(Answers):
         "generated texts together.",
         "held_out_distinct": "The share of distinct four-character sequences in "
         "equally many held-out texts together.",
-        "generated_form": "The share of generated texts all of whose lines have one "
-        "length, where the gate form asks for it.",
-        "held_out_form": "The share of held-out texts all of whose lines have one "
-        "length.",
-        "generated_rhyme": "The share of even lines of generated texts in the "
-        "commonest rhyme of their poem.",
-        "held_out_rhyme": "The share of even lines of held-out texts in the commonest "
-        "rhyme of their poem.",
         "generated_personal_data": "E-mail addresses, phone, ID and card numbers in "
         "generated texts.",
     }
@@ -136,25 +128,14 @@ class TextProbability(Answers):
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """How generated texts compare with held-out ones."""
-        lines = []
-        if "generated_verbatim_high" in metrics:
-            lines.append(
-                "generated texts have at most "
-                f"{metrics['generated_verbatim_high']:.0f} characters in a row from "
-                "train (95% of texts), held-out ones "
-                f"{metrics['held_out_verbatim_high']:.0f}"
-            )
-        if "generated_form" in metrics:
-            lines.append(
-                f"{metrics['generated_form']:.0%} of generated texts keep the form, "
-                f"and {metrics['held_out_form']:.0%} of held-out ones"
-            )
-        if "generated_rhyme" in metrics:
-            lines.append(
-                f"{metrics['generated_rhyme']:.0%} of the even lines of generated "
-                f"texts rhyme, and {metrics['held_out_rhyme']:.0%} of held-out ones"
-            )
-        return lines
+        if "generated_verbatim_high" not in metrics:
+            return []
+        return [
+            "generated texts have at most "
+            f"{metrics['generated_verbatim_high']:.0f} characters in a row from train "
+            "(95% of texts), held-out ones "
+            f"{metrics['held_out_verbatim_high']:.0f}"
+        ]
 
 
 class DocumentSurvey(Surveyor):

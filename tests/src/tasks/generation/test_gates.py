@@ -1,9 +1,14 @@
 """Arguments of gates are checked before anything is trained."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+from tests.repo.docs_blocks import ROOT, blocks_of
 from tests.src.tasks.generation.test_judge import a_spec
 
 from headrace.errors import SpecError
+from headrace.gates.rows import JudgedRows
 from headrace.tasks.generation import gates
 from headrace.use.checking import check_gates
 
@@ -16,9 +21,6 @@ from headrace.use.checking import check_gates
         ("baseline", {"order": "six"}, "from 1 to 12"),
         ("baseline", {"order": True}, "from 1 to 12"),
         ("baseline", {"ordre": 3}, "takes only order.*Did you mean order"),
-        ("form", {"lengths": []}, "whole numbers from 1"),
-        ("form", {"lengths": [5, 0]}, "whole numbers from 1"),
-        ("form", {"lengths": 5}, "whole numbers from 1"),
         ("repetition", {"order": 5}, "takes no arguments"),
     ],
 )
@@ -30,8 +32,19 @@ def test_wrong_arguments_are_refused(name, arguments, message):
 
 def test_arguments_have_defaults():
     assert gates.order_of(a_spec()) == gates.ORDER
-    assert gates.lengths_of(a_spec()) == [5, 7]
     baseline = {"name": "baseline", "arguments": {"order": 3}}
-    form = {"name": "form", "threshold": 0.5, "arguments": {"lengths": [4]}}
-    check_gates(spec := a_spec(baseline, form))
-    assert (gates.order_of(spec), gates.lengths_of(spec)) == (3, [4])
+    check_gates(spec := a_spec(baseline))
+    assert gates.order_of(spec) == 3
+
+
+@pytest.mark.parametrize(("least", "passed"), [(None, False), (0.6, True)])
+def test_the_gate_of_the_guide_finds_poems_that_keep_their_form(least, passed):
+    spring = "春眠不觉晓，处处闻啼鸟。\n夜来风雨声，花落知多少。"
+    texts = (spring, f"{spring}\n床前明月", "春眠不觉晓", spring, spring)
+    guide = blocks_of(ROOT / "docs" / "guides" / "extend.md")
+    (code,) = [b.text for b in guide if b.note[1] == "tidepool/tidepool/verse.py"]
+    exec(code, verse := {})
+    gate = SimpleNamespace(name="form", threshold=least)
+    rows = JudgedRows("nats_per_character", np.ones(5), None, [""] * 5, texts=texts)
+    result = verse["KIND"].judge_rows(gate, rows)
+    assert (result.passed, result.value) == (passed, 0.6)

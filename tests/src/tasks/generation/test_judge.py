@@ -92,11 +92,11 @@ def test_the_difference_to_the_baseline_is_paired():
 @pytest.mark.system
 def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     model = a_model("gru_lm")[2]
-    form = {"name": "form", "threshold": 0.5, "arguments": {"lengths": [3]}}
     baseline = {"name": "baseline", "arguments": {"order": 2}}
-    spec = a_spec(baseline, form, canaries=5)
+    spec = a_spec(baseline, canaries=5)
     context = a_context(tmp_path, spec, model)
     judge = JUDGE.prepared(context)
+    assert (len(judge.texts), JUDGE.texts) == (evidence.TEXTS, ())
     texts = ["hello test", "a world is this", "this world"]
     outputs = np.asarray(model(padded([codes_of(text) for text in texts])))
     metrics, _ = judge.judged(outputs, np.zeros(3), DATA).metrics(EvaluationSpec())
@@ -106,7 +106,6 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     assert metrics["baseline_nats_per_character"] == pytest.approx(nats / 38)
     assert metrics["baseline_order"] == 2
     assert metrics["baseline_difference_low"] > 0  # the model is not trained
-    assert metrics["held_out_form"] == 0
     assert 0 < metrics["canary_exposure"] < 6
     assert metrics["held_out_verbatim_high"] >= 5
     assert metrics["generated_personal_data"] == 0
