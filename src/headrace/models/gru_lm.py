@@ -78,18 +78,18 @@ def build(  # noqa: PLR0913, a family's arguments are what a pipeline may set
     before = keras.Input((max(grams, default=2) - 1,), dtype="int32", name="before")
     embedding = layers.ReversibleEmbedding(max_tokens, width, name="characters")
     recent = ops.concatenate([before, ids], axis=1)
-    tables = hashed_grams(recent, before.shape[1], grams, places, width, dropout)
+    tables = _hashed_grams(recent, before.shape[1], grams, places, width, dropout)
     vectors = ops.concatenate([embedding(ids), *tables], axis=-1)
     recurrent = layers.GRU(units, return_sequences=True, return_state=True)
     inner, last = recurrent(vectors, initial_state=hidden)
     inner = layers.Dropout(dropout / 2)(inner)
-    logits = logits_of(ops.concatenate([inner, *tables], axis=-1), embedding, tied)
-    outputs = [logits, last, states_after(before, ids)]
+    logits = _logits_of(ops.concatenate([inner, *tables], axis=-1), embedding, tied)
+    outputs = [logits, last, _states_after(before, ids)]
     following = keras.Model([ids, hidden, before], outputs, name="next")
-    return code_points(max_tokens), document_nats(following)
+    return _code_points(max_tokens), document_nats(following)
 
 
-def logits_of(features: Any, embedding: Any, tied: bool) -> Any:
+def _logits_of(features: Any, embedding: Any, tied: bool) -> Any:
     """The logits of each id, ``(batch, length, ids)``.
 
     Args:
@@ -105,14 +105,14 @@ def logits_of(features: Any, embedding: Any, tied: bool) -> Any:
     return embedding(back, reverse=True)
 
 
-def states_after(before: Any, fresh: Any) -> Any:
+def _states_after(before: Any, fresh: Any) -> Any:
     """The last of what was before and of what is new, as many as there were before."""
     from keras import ops
 
     return ops.concatenate([before, fresh], axis=1)[:, -before.shape[1] :]
 
 
-def code_points(max_tokens: int) -> Any:
+def _code_points(max_tokens: int) -> Any:
     """From code points to ids: 0 for padding, 1 for unknown ones, then by frequency.
 
     A vocabulary of numbers survives saving; one of characters would lose line breaks.
@@ -124,7 +124,7 @@ def code_points(max_tokens: int) -> Any:
     return keras.Sequential([raw, lookup], name="preprocessing")
 
 
-def hashed_grams(
+def _hashed_grams(
     recent: Any,
     before: int,
     grams: Sequence[int],

@@ -47,7 +47,7 @@ def test_families_are_the_files_of_the_folder():
     assert builder_names("image") == ["cnn", "mlp", "pretrained", "resnet"]
     families = ["bag_of_ngrams", "pretrained", "text_cnn", "transformer"]
     assert builder_names("text", "vector") == families
-    assert builder_names("text", "next") == ["gru_lm", "transformer_lm"]
+    assert builder_names("text", "next") == ["gru_lm"]
     families = ["audio_cnn", "crnn", "ctc_crnn", "pretrained", "speech_vae"]
     assert builder_names("audio") == families
     assert builder_names("audio", "wave") == ["speech_vae"]

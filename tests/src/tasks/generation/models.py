@@ -1,8 +1,8 @@
-"""Small language models of both families, adapted to a text and not trained."""
+"""Small language models, adapted to a text and not trained."""
 
 import numpy as np
 
-from headrace.models import gru_lm, transformer_lm
+from headrace.models import gru_lm
 from headrace.records import DataDescription
 from headrace.tasks.generation.documents import codes_of
 from headrace.tasks.generation.learn import HEAD
@@ -12,7 +12,6 @@ TEXT = "hello world\nthis is a test\n春眠不觉晓"
 SIZES = {
     "gru_lm": {"units": 16},
     "gru_lm, tied, without n-grams": {"units": 16, "grams": (), "tied": True},
-    "transformer_lm": {"layers": 2, "units": 16, "heads": 2, "window": 8},
 }
 
 
@@ -21,9 +20,8 @@ def a_model(name, text=TEXT):
     import keras
 
     keras.utils.set_random_seed(1)
-    family = transformer_lm if name.startswith("transformer") else gru_lm
     sizes = {"width": 8, "places": 64, "max_tokens": 40, **SIZES[name]}
-    preprocessing, network = family.build(DATA, **sizes)
+    preprocessing, network = gru_lm.build(DATA, **sizes)
     preprocessing.layers[-1].adapt(codes_of(text)[None])
     return preprocessing, network, HEAD.compose(preprocessing, network, DATA)
 

@@ -74,7 +74,7 @@ def test_the_loss_of_a_crop_is_its_cross_entropy():
 def test_a_network_learns():
     import keras
 
-    preprocessing, network, _ = a_model("transformer_lm")
+    preprocessing, network, _ = a_model("gru_lm")
     ids = ids_of([codes_of("hello world")] * 8, preprocessing)
     crops = np.array([crop for one in ids for crop in crops_of(one, 1)])
     network.compile(keras.optimizers.Adam(0.01), lambda _, nats: nats[:, 0] / CROP)
