@@ -51,7 +51,7 @@ def test_families_are_the_files_of_the_folder():
     families = ["audio_cnn", "crnn", "ctc_crnn", "pretrained", "speech_vae"]
     assert builder_names("audio") == families
     assert builder_names("audio", "wave") == ["speech_vae"]
-    assert len(builder_names()) == 13
+    assert len(builder_names()) == 12
     assert builder_names("smell") == ["pretrained"]  # of any medium
 
 
