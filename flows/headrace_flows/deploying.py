@@ -18,7 +18,6 @@ from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
 from headrace_flows.deployments import WantedDeployment, owner_tags
 from headrace_flows.events import resource_of
-from headrace_flows.lasting import end_runs, ensure_running, lasting_flows
 from headrace_flows.parameters import find_flow
 from headrace_ops.pools import ensure_pool
 
@@ -65,8 +64,6 @@ def apply(
     for name, old in find_deployments(client, owner).items():
         if name not in names and (pipelines is None or old.name in pipelines):
             client.delete_resource_owned_automations(f"prefect.deployment.{old.id}")
-            if name.partition("/")[0] in lasting_flows():
-                end_runs(client, old.id)
             client.delete_deployment(old.id)  # with the runs that wait
             applied.append(Applied(name, "removed", str(old.id), None))
     return applied
@@ -133,8 +130,6 @@ def _apply_one(client: Any, wanted: WantedDeployment, old: Any) -> Applied:
             )
         state = "created" if old is None else "updated"
     _apply_automation(client, wanted, identity)
-    if wanted.flow in lasting_flows():
-        ensure_running(client, identity, changed=state == "updated")
     return Applied(wanted.name, state, str(identity), wanted)  # type: ignore[arg-type]
 
 

@@ -30,7 +30,6 @@ from headrace.state.ledger.holding import FLOW_RUN
 from headrace.state.ledger.leases import Leases
 from headrace_flows.client import OVER, flow_runs
 from headrace_flows.events import ledger_tag
-from headrace_flows.lasting import start_crashed_again
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -105,7 +104,6 @@ class _Sweep:
             self._end_in_mlflow({*ended})
         for lease in dead:
             self._ledger.mark_ended(lease)
-        start_crashed_again(self._client, self._tag)
         newest = {lease.name: lease.token for lease in leases}  # leases are by age
         old = [
             lease

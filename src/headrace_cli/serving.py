@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
-from headrace.serving.options import Options, flag_of, with_options
+from headrace.serving.options import Options
 from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
@@ -16,13 +16,7 @@ if TYPE_CHECKING:
     from headrace.use.exporting import Exported
 
 
-def _as_option(name: str, described: Any) -> Any:
-    kind, about = get_args(described)
-    return Annotated[kind, Option(flag_of(name), **about)]  # a flag has no --no-...
-
-
-@with_options(_as_option)
-def serve(
+def serve(  # noqa: PLR0913, the options of a server
     models: Annotated[
         list[str],
         Argument(
@@ -32,7 +26,28 @@ def serve(
             autocompletion=complete_pipelines,
         ),
     ],
-    **options: Any,
+    host: Annotated[
+        str, Option(help="Where to serve; others reach it with a token and TLS only.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    token_file: Annotated[
+        Path | None, Option(help="A file with the token that requests must send.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, Option(help="The certificate of the server, PEM.")
+    ] = None,
+    tls_key: Annotated[Path | None, Option(help="Its private key, PEM.")] = None,
+    shadow: Annotated[
+        str,
+        Option(
+            metavar="MODEL/VERSION",
+            help="A version that answers copies of requests; only the log has its "
+            "answers.",
+        ),
+    ] = "",
+    log_inputs: Annotated[
+        bool, Option("--log-inputs", help="Log the items, too; data.mask masks texts.")
+    ] = False,
 ) -> None:
     """Serve models over HTTP until Ctrl-C.
 
@@ -47,7 +62,10 @@ def serve(
     def ready(value: dict[str, Any]) -> None:
         answer(value, lambda: _show(value))
 
-    start(Options(models, **options), prepared(), ready)
+    options = Options(
+        models, host, port, token_file, tls_cert, tls_key, shadow, log_inputs
+    )
+    start(options, prepared(), ready)
 
 
 def _show(value: dict[str, Any]) -> None:

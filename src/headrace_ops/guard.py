@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
@@ -44,7 +44,7 @@ def start(
 
     with open_log(log_path) as log:
         return subprocess.Popen(  # noqa: S603
-            [*_guarded(grace_seconds), *command],
+            [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds), *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -83,30 +83,6 @@ def _guard_fork(name: str, work: Callable[[], None]) -> NoReturn:
 
     nothing = os.open(os.devnull, os.O_RDONLY)
     _watch(children.Forked(name, guarded, (nothing, 1, 2)), GRACE_SECONDS)
-
-
-@contextlib.contextmanager
-def piped(
-    command: list[str], grace_seconds: int = GRACE_SECONDS
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a guarded command whose output is read here; it ends with the block."""
-    process = subprocess.Popen(  # noqa: S603
-        [*_guarded(grace_seconds), *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
-        errors="replace",
-    )
-    try:
-        yield process
-    finally:
-        stop(process)
-
-
-def _guarded(grace_seconds: int) -> list[str]:
-    return [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds)]
 
 
 def stop(*guards: Guard) -> None:

@@ -282,11 +282,11 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, cli
     [
         (
             "[deploy.flows.scores]",
-            "'scores' is not one of assist, monitor, score, serve, tune",
+            "'scores' is not one of assist, monitor, score, tune",
         ),
         (
             "[deploy.flows.train]",
-            "'train' is not one of assist, monitor, score, serve, tune",
+            "'train' is not one of assist, monitor, score, tune",
         ),
         (
             "[deploy.flows.score]\nparameters = { modell = 'x' }",
@@ -313,45 +313,3 @@ def test_a_flow_that_does_not_fit_is_refused(place, table, reason, command):
     answer = place.headrace(*command, "--json")
     assert answer.exit_code == 2
     assert reason in answer.json["reason"]
-
-
-def test_a_flow_that_lasts_is_started_once_and_anew_after_a_change(place, client):
-    from prefect.states import Cancelled
-
-    from headrace_flows.lasting import start_crashed_again
-
-    table = "\n[deploy]\n[deploy.flows.serve]\nparameters = {{ port = {} }}\n"
-
-    def runs():
-        of_it = [run for run in client.read_flow_runs() if run.deployment_id == serve]
-        found = sorted(of_it, key=lambda run: run.created)
-        return [run.state.type.value for run in found]
-
-    write(place.project, table.format(8080))
-    for _ in range(2):
-        answer = place.headrace("deploy", "--json")
-        assert answer.exit_code == 0, answer.err
-        serve = client.read_deployment_by_name("serve/blobs").id
-        assert runs() == ["SCHEDULED"]
-    write(place.project, table.format(8081))
-    assert states(place.headrace("deploy", "--json"))["serve/blobs"] == "updated"
-    assert runs() == ["CANCELLED", "SCHEDULED"]
-
-    # Of two sweeps after a crash one starts it; after a person's cancellation, none.
-    from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.states import Crashed
-
-    wanted = {"state": {"type": {"any_": ["SCHEDULED"]}}}
-    scheduled = FlowRunFilter.model_validate(
-        {**wanted, "deployment_id": {"any_": [serve]}}
-    )
-    tag = next(
-        tag for tag in client.read_deployment(serve).tags if tag.startswith("headrace-")
-    )
-    for end, after in ((Crashed, ["SCHEDULED"]), (Cancelled, [])):
-        (run,) = client.read_flow_runs(flow_run_filter=scheduled)
-        client.set_flow_run_state(run.id, end(), force=True)
-        for _ in range(2):
-            start_crashed_again(client, tag)
-        assert runs()[-1:] == (after or ["CANCELLED"])
-    assert runs() == ["CANCELLED", "CRASHED", "CANCELLED"]

@@ -53,15 +53,16 @@ def test_a_word_that_systemd_does_not_know_would_be_noticed(installed):
     assert "ProtectHmoe" in analyze("verify", str(unit), folder=installed)[1]
 
 
-def test_a_worker_has_no_more_rights_than_it_needs(installed):
-    unit = installed / "headrace-worker.service"
+@pytest.mark.parametrize("name", ["worker", "serve"])
+def test_a_unit_has_no_more_rights_than_it_needs(installed, name):
+    unit = installed / f"headrace-{name}.service"
     code, said = analyze(
         "security", "--offline=true", "--threshold=30", str(unit), folder=installed
     )
     assert code == 0, said
     text = unit.read_text()
     assert "\nUser=headrace\n" in text
-    assert "\nEnvironmentFile=/etc/headrace/worker.env\n" in text
+    assert re.search(rf"\nEnvironmentFile=-?/etc/headrace/{name}\.env\n", text)
 
 
 def test_the_units_run_the_commands_of_the_guide_and_wait_for_its_network():
