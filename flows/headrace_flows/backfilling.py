@@ -147,7 +147,7 @@ class Backfill:
         from headrace_flows.spreading import Piece
 
         body = {"pipeline": task.spec.model_dump(mode="json"), "folder": folder}
-        return Piece(pipeline=task.spec.name, work="training", body=body)
+        return Piece(pipeline=task.spec.name, work=f"{__name__}.do_training", body=body)
 
     def _run_one(self, task: BackfillTask, runner: Runner) -> None:
         outcome: dict[str, Any] = {"date": task.date}
@@ -187,13 +187,10 @@ def do_training(body: Mapping[str, Any], settings: Settings) -> None:
         body: ``pipeline``, the spec, and ``folder``, as the train flow takes them.
         settings: with the store, the ledger and MLflow.
     """
-    from prefect.runtime import flow_run
-
     from headrace_flows import stages
     from headrace_flows.train import new_run
 
     spec = PipelineSpec.model_validate(body["pipeline"])
     run = new_run(spec, body["folder"], register_only=True, settings=settings)
-    run.flow_run_id = str(flow_run.get_id() or "")
     snapshot = run.find(run.plan.ingest(), SnapshotRecord) or stages.ingest.fn(run)
     stages.train.fn(run, snapshot, run.validate(snapshot))

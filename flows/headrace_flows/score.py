@@ -14,7 +14,6 @@ from headrace.state.ledger.holding import heartbeat
 from headrace.state.temporary import own_temporary_folder
 from headrace.use.scoring import ScoringRecord
 from headrace_flows.parameters import Place
-from headrace_flows.spreading import on_pool
 from headrace_flows.stages import RETRIED
 
 
@@ -25,10 +24,8 @@ def score_items(
     """The champion's answer to each item of the source."""
     from headrace.use import scoring
 
-    settings = Settings()
-    pool = on_pool(settings, model, workers) if workers else None
     with own_temporary_folder():
-        return scoring.score(model, source, output, settings, workers=pool or workers)
+        return scoring.score(model, source, output, Settings(), workers=workers)
 
 
 @flow(name="score", flow_run_name="{model}", persist_result=False)
@@ -44,9 +41,9 @@ def score(
         model: its name.
         source: what to score: a path, any fsspec URI or ``library:name``.
         output: a .csv or .parquet file: a path or any fsspec URI.
-        workers: how many parts are scored at once, on the pool of the deployment
-            ``assist``, else on Dask or in processes of the machine; 0: as many as the
-            Dask cluster takes if there is one, else the source is scored as a whole.
+        workers: how many parts are scored at once, on Dask or in processes of the
+            machine; 0: as many as the Dask cluster takes if there is one, else the
+            source is scored as a whole.
     """
     settings = Settings().prepare_home()
     with heartbeat(settings, str(flow_run.get_id())):

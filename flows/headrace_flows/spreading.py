@@ -1,16 +1,9 @@
-"""Pieces of work, several at once: in processes here, on Dask, or on a work pool.
+"""Pieces of work, several at once: in processes here, or on Dask.
 
-`workers` opens the place where the pieces of a pipeline are done, and `spread` has them
-done there. What does a piece is a function of a module, which gets a small JSON object
-and the settings. What it starts from and what it makes is in the store, also after a
-process was killed in the middle: called again, it goes on, and where the result is
-there, it does nothing.
-
-On a pool, a piece is a run of the flow `assist`, which the pipeline deploys by a table
-``[deploy.flows.assist]``, and the function is one of `WORKS`. Whoever may start runs in
-Prefect can write its object. So the code of a pipeline's folder, the model, and what a
-search or a score goes by are those that the ledger has recorded. The values of a
-training, and the rows of a part that is to be answered, are checked as any input.
+`workers` opens the place where pieces are done, and `spread` has them done there. What
+does a piece is a function of a module, which gets a small JSON object and the settings.
+What it starts from and what it makes is in the store, also after a process was killed
+in the middle: called again, it goes on, and where the result is there, it does nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
 from typing import Any, TypeAlias
 
-from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.clusters import ClusterExecutor, cluster
@@ -33,25 +25,6 @@ from headrace.state.children import can_fork
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
-from headrace_flows.client import (
-    Stopped,
-    connect,
-    error_in,
-    start_once,
-    wait_for,
-    work_of,
-)
-from headrace_flows.deploying import find_deployments, has_worker
-from headrace_flows.deployments import owner_tags
-from headrace_ops.live import lasting_api_url
-from headrace_ops.prefect_errors import translate_errors
-
-WORKS = {
-    "trial": "headrace_flows.tuning.do_trial",
-    "training": "headrace_flows.backfilling.do_training",
-    "part": "headrace.use.scoring.one_part.do_part",
-}
-FLOW = "assist"
 
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
 
@@ -61,7 +34,7 @@ class Piece(Record):
 
     Attributes:
         pipeline: whose files it uses.
-        work: one of `WORKS`, or a function by its full name.
+        work: a function by its full name.
         body: what the function gets.
     """
 
@@ -77,20 +50,17 @@ class Piece(Record):
 
 
 @contextlib.contextmanager
-def workers(settings: Settings, pipeline: str, count: int) -> Iterator[Place]:
-    """The place where pieces of a pipeline are done, up to a number at once.
+def workers(settings: Settings, count: int) -> Iterator[Place]:
+    """The place where pieces are done, up to a number at once.
 
-    It is the pool of its deployment ``assist``, else the Dask cluster of the settings,
-    else processes of this machine, which share its processors: at most one for each.
+    It is the Dask cluster of the settings, else processes of this machine, which share
+    its processors: at most one for each.
 
     Raises:
-        UsageError: the cluster cannot be used, or the deployment takes no runs.
-        DependencyError: the pool or the cluster has no workers, or does not answer.
+        UsageError: the cluster cannot be used.
+        DependencyError: the cluster has no workers, or does not answer.
     """
-    pool = on_pool(settings, pipeline, count)
-    if pool is not None:
-        yield pool
-    elif settings.dask_address:
+    if settings.dask_address:
         with cluster(settings) as (executor, threads):
             yield OnDask(executor, min(count, threads))
     else:
@@ -104,7 +74,7 @@ def begun(place: Place, pieces: Iterable[Piece]) -> Iterator[dict[Future[None], 
 
     If the block raises an error, no further piece is begun, and those that are under
     way end, each with its result in the store. On Ctrl-C nobody waits for them:
-    processes of this machine end in the middle of their piece; what runs elsewhere goes
+    processes of this machine end in the middle of their piece; what Dask has begun goes
     on, and who asks for the same piece waits for it.
     """
     with waiting_threads(place.at_once, place.stop) as threads:
@@ -123,18 +93,15 @@ def spread(place: Place, pieces: Iterable[Piece]) -> Iterator[Piece]:
             yield waiting[future]
 
 
-def do_piece(piece: Piece, settings: Settings, flow_run_id: str = "") -> None:
+def do_piece(piece: Piece, settings: Settings) -> None:
     """Do a piece in this process, after those that other threads do in it.
 
     Meanwhile no other process does it: one that was cut off from who waits for it may
     be at it still.
-
-    Args:
-        flow_run_id: of the Prefect flow run that does it, if one does.
     """
-    module, _, function = WORKS.get(piece.work, piece.work).rpartition(".")
+    module, _, function = piece.work.rpartition(".")
     name = f"{FLOW_RUN}{piece.digest}/{piece.pipeline}"
-    with _ONE_AT_A_TIME, hold(settings, name, flow_run_id or piece.digest):
+    with _ONE_AT_A_TIME, hold(settings, name, piece.digest):
         wait_for_collection(settings)
         getattr(importlib.import_module(module), function)(piece.body, settings)
 
@@ -235,101 +202,7 @@ class OnDask:
         self._executor.give_up()
 
 
-class OnPool:
-    """The workers of a pool, by runs of the flow `assist`.
-
-    Args:
-        deployment: Prefect's record of it.
-        settings: where the ledger is.
-        count: of runs at once.
-    """
-
-    def __init__(self, deployment: Any, settings: Settings, count: int) -> None:
-        self.where = f"on the pool {deployment.work_pool_name}"
-        self.at_once = count
-        self._deployment, self._settings = deployment, settings
-        self._stopping = threading.Event()
-
-    def do(self, piece: Piece) -> None:
-        """Have a piece done by a run, or wait for its running one."""
-        from prefect.client.orchestration import get_client
-
-        name = work_of(self._settings, f"assist-{piece.digest}")
-        given = {"model": piece.pipeline, "work": piece.work, "body": piece.body}
-        with translate_errors(), get_client(sync_client=True) as client:
-            run = start_once(client, self._deployment.id, name, parameters=given)
-            try:
-                state = wait_for(client, run, self.where[3:], self._stopping).state
-            except Stopped:
-                return
-        if not state.is_completed():
-            raise _error_of(state, f"The flow run {run.name} {self.where}")
-
-    def do_part(self, body: dict[str, str]) -> None:
-        """Have a part of a source scored by a run; see `PartsPool`."""
-        self.do(Piece(pipeline=self._deployment.name, work="part", body=body))
-
-    def stop(self) -> None:
-        """Wait no longer; what a worker has begun goes on."""
-        self._stopping.set()
-
-
-Place: TypeAlias = Here | OnDask | OnPool  # ``where``, in words, and how many at once
-
-
-def on_pool(settings: Settings, pipeline: str, count: int) -> OnPool | None:
-    """The pool of the pipeline's deployment ``assist``; None without one.
-
-    Args:
-        count: of runs at once, at most.
-
-    Raises:
-        UsageError: the deployment takes no runs.
-        DependencyError: the pool has no worker, or the server does not answer.
-    """
-    deployment = _deployment(settings, pipeline)
-    if deployment is None:
-        return None
-    limit = deployment.global_concurrency_limit
-    if limit and not limit.limit:
-        raise UsageError(
-            f"The deployment {FLOW}/{pipeline} has a concurrency limit of 0, so that "
-            "its runs never begin.",
-            f"Run `headrace deploy {pipeline}`, which sets the limit to that of the "
-            "pipeline's file, or leave --workers out.",
-        )
-    return OnPool(deployment, settings, min(count, limit.limit if limit else count))
-
-
-def _deployment(settings: Settings, pipeline: str) -> Any:
-    """The pipeline's deployment for pieces, whose pool has a worker; None without it.
-
-    Raises:
-        DependencyError: the pool has no worker, or the server does not answer.
-    """
-    if not lasting_api_url(settings):
-        return None
-    name = f"{FLOW}/{pipeline}"
-    with connect(settings) as (client, _):
-        deployment = find_deployments(client, owner_tags(settings)).get(name)
-        if deployment is None:
-            return None
-        pool = str(deployment.work_pool_name)
-        if has_worker(client, pool):
-            return deployment
-    raise DependencyError(
-        f"The pool {pool}, on which {name} is deployed, has no worker.",
-        f"Start `headrace up` or `headrace worker --pool {pool}`, or leave --workers "
-        "out.",
-    )
-
-
-def _error_of(state: Any, subject: str) -> HeadraceError:
-    """The error of a flow run that has failed."""
-    return error_in(state) or DependencyError(
-        f"{subject} ended as {state.name}: {state.message}",
-        "Look at it in Prefect, then run the same command again: it goes on.",
-    )
+Place: TypeAlias = Here | OnDask  # ``where``, in words, and how many at once
 
 
 def _begin(header: Header) -> tuple[Answer, Header]:

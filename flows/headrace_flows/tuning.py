@@ -116,7 +116,7 @@ class Tuning:
         from headrace_flows.spreading import workers
 
         count = int(min(self.workers, self.wave, self.trials, self.space.size))
-        with workers(self.run.plan.settings, self.run.spec.name, count) as place:
+        with workers(self.run.plan.settings, count) as place:
             most = ", the most that can be" if place.at_once < self.workers else ""
             number = number_of(place.at_once, "trials")
             log.info("tune: %s at once %s%s", number, place.where, most)
@@ -162,8 +162,9 @@ class Tuning:
             "metric": self.metric.name,
             "wave": self.wave,
         }
+        work = f"{__name__}.do_trial"
         pieces = [
-            Piece(pipeline=plan.spec.name, work="trial", body={**search, "number": n})
+            Piece(pipeline=plan.spec.name, work=work, body={**search, "number": n})
             for n in numbers
         ]
         for piece in spread(self._place, pieces):

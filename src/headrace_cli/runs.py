@@ -274,9 +274,8 @@ def score(  # noqa: PLR0913 (options)
         int | None,
         Option(
             min=1,
-            help="Parts at once: on the pool of the deployment assist, else on Dask, "
-            "else in processes here, at most one per processor. Parts that are done "
-            "are kept until the output is written.",
+            help="Parts at once: on Dask, else in processes here, at most one per "
+            "processor. Parts that are done are kept until the output is written.",
         ),
     ] = None,
 ) -> None:
@@ -286,16 +285,10 @@ def score(  # noqa: PLR0913 (options)
 
     settings = prepared()
     columns = ScoredColumns(text, label, id_, keep_text, encoding)
-    pool = None
-    if workers:
-        from headrace.state.ledger.rows import model_of
-        from headrace_flows.spreading import on_pool
-
-        pool = on_pool(settings, model_of(model), workers)
     with Progress("score", unit="items scored") as progress:
         update = progress.update
         record = scoring.score(
-            model, source, output, settings, update, columns, pool or workers or 0
+            model, source, output, settings, update, columns, workers or 0
         )
     value = record.model_dump(exclude_none=True)
     metrics, seconds = value.pop("metrics"), value.pop("seconds")

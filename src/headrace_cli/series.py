@@ -53,9 +53,8 @@ def tune(  # noqa: PLR0913
         int | None,
         Option(
             min=1,
-            help="Trials at once: on the pool of the deployment assist, else on Dask, "
-            "else in processes here, at most one per processor. By default they run "
-            "one after the other.",
+            help="Trials at once: on Dask, else in processes here, at most one per "
+            "processor. By default they run one after the other.",
         ),
     ] = None,
     wave: Annotated[
@@ -157,9 +156,9 @@ def backfill(  # noqa: PLR0913
         int | None,
         Option(
             min=1,
-            help="Trainings at once, ahead of the runs, which stay in order: on the "
-            "pool of the deployment assist, else on Dask, else in processes here, at "
-            "most one per processor. By default each run does its own.",
+            help="Trainings at once, ahead of the runs, which stay in order: on Dask, "
+            "else in processes here, at most one per processor. By default each run "
+            "does its own.",
         ),
     ] = None,
     promote: Annotated[
@@ -193,9 +192,8 @@ def backfill(  # noqa: PLR0913
     left = work.left()
     is_interrupted = False
     if left:
-        name = tasks[0].spec.name
         with (
-            opened(settings, name, min(workers, len(left)))
+            opened(settings, min(workers, len(left)))
             if workers
             else nullcontext() as place,
             server_for_run(settings) as server,
@@ -203,7 +201,7 @@ def backfill(  # noqa: PLR0913
         ):
             server.wait()
             try:
-                work.run(left, _runner(name, settings), place)
+                work.run(left, _runner(tasks[0].spec.name, settings), place)
             except KeyboardInterrupt:
                 is_interrupted = True
     value, exit_code = _conclude(work, is_interrupted)

@@ -226,40 +226,9 @@ def test_a_deployed_pipeline_is_run_by_its_workers(settings, deployed):
     assert type(_runner("spots", settings)) is There
 
 
-def test_a_pool_without_a_worker_is_told_at_once(settings, deployed):
-    deployed("assist", pool="empty")
-    with pytest.raises(DependencyError, match="headrace worker --pool empty") as told:
-        with workers(settings, "spots", 2):
-            pass
-    assert "The pool empty, on which assist/spots is deployed" in str(told.value)
-    assert told.value.exit_code == 3
-
-
-def test_no_more_run_at_once_than_the_deployment_takes(settings, deployed, monkeypatch):
-    monkeypatch.setattr("headrace_flows.spreading.has_worker", lambda *_: True)
-    deployed("assist")
-    with workers(settings, "spots", 5) as place:
-        assert (place.at_once, place.where) == (2, "on the pool cpu")
-    with workers(settings, "blobs", 1000) as place:
+def test_no_more_run_at_once_than_there_are_processors(settings):
+    with workers(settings, 1000) as place:
         assert place.at_once == processors(), "of this machine"
-
-
-def test_a_deployment_that_takes_no_runs_is_named(
-    settings, deployed, prefect_server, monkeypatch
-):
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-
-    monkeypatch.setattr("headrace_flows.spreading.has_worker", lambda *_: True)
-    deployed("assist")
-    with get_client(sync_client=True) as client:
-        limit = client.read_deployment_by_name("assist/spots").global_concurrency_limit
-        none = GlobalConcurrencyLimitUpdate(limit=0)
-        client.update_global_concurrency_limit(limit.name, none)
-    told = r"assist/spots has a concurrency limit of 0.*deploy spots"
-    with pytest.raises(UsageError, match=told):
-        with workers(settings, "spots", 2):
-            pass
 
 
 @pytest.mark.parametrize("count", ["0", "-1"])

@@ -282,11 +282,11 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, cli
     [
         (
             "[deploy.flows.scores]",
-            "'scores' is not one of assist, monitor, score, tune",
+            "'scores' is not one of monitor, score, tune",
         ),
         (
             "[deploy.flows.train]",
-            "'train' is not one of assist, monitor, score, tune",
+            "'train' is not one of monitor, score, tune",
         ),
         (
             "[deploy.flows.score]\nparameters = { modell = 'x' }",

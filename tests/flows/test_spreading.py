@@ -1,4 +1,4 @@
-"""Pieces of work that several processes do at once, here and on a pool."""
+"""Pieces of work that several processes do at once, here and on Dask."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from headrace.errors import DependencyError, Refusal, UsageError
+from headrace.errors import DependencyError, Refusal
 from headrace_flows import spreading
 from headrace_flows.spreading import Here, Piece, do_piece, spread
 
@@ -139,13 +139,6 @@ def test_a_piece_that_another_process_is_at_is_waited_for(
     assert begun(place, "a") == os.getpid()  # ours, after it
 
 
-def test_a_flow_does_only_what_is_listed(settings):
-    from headrace_flows.assist import assist
-
-    with pytest.raises(UsageError, match=r"no work 'os\.system'"):
-        assist.fn("blobs", "os.system", {})
-
-
 def test_workers_of_dask_do_pieces_with_settings_of_their_own(
     settings, place, monkeypatch
 ):
@@ -156,7 +149,7 @@ def test_workers_of_dask_do_pieces_with_settings_of_their_own(
     with distributed.LocalCluster(**kinds) as cluster:
         address = {"dask_address": cluster.scheduler_address}
         here = settings.model_copy(update=address)
-        with spreading.workers(here, "blobs", 5) as dask:
+        with spreading.workers(here, 5) as dask:
             assert (dask.at_once, dask.where) == (2, "on Dask")
             pieces = [a_piece(place, name, meets=2) for name in "abc"]
             assert len(list(spread(dask, pieces))) == 3
@@ -182,7 +175,7 @@ def test_an_interrupt_leaves_the_workers_of_dask_at_their_pieces(
 
         threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):
-            with spreading.workers(here, "blobs", 1) as dask:
+            with spreading.workers(here, 1) as dask:
                 list(spread(dask, [a_piece(place, "a", waits=True)]))
         (place / "end").touch()
         limit = time.monotonic() + 60

@@ -1,13 +1,11 @@
 """Deployed pipelines on real workers: what they run, where, and how often."""
 
-import json
 import os
 import shutil
 import signal
 import time
 
 import httpx
-import numpy as np
 import psutil
 import pytest
 
@@ -173,93 +171,6 @@ def test_a_training_that_is_killed_on_its_pool_goes_on_there(deploy, api, servic
     assert told["Completed"].startswith("Went on from epoch ")
 
 
-def test_trials_on_a_pool_go_on_after_all_was_killed_and_are_those_of_one_process(
-    services, deploy, api, place, start_command, tmp_path
-):
-    deploy("[deploy.flows.assist]", "concurrency = 2")
-    rate = "training.learning_rate=log(0.01,0.2)"
-    search = ("tune", "spots", "--trials", "5", "--set", rate)
-    there = {"HEADRACE_PROJECT": str(place)}
-    command = services.start(*search, "--workers", "2", "--json", **there)
-    limit = time.monotonic() + 400
-    running = done = []
-    while not (running and done):
-        assert time.monotonic() < limit
-        assert command.poll() is None, command.communicate()
-        runs = runs_of(api, "assist/spots")
-        done = [run for run in runs if run["state"]["name"] == "Completed"]
-        running = [run for run in runs if run["state"]["name"] == "Running"]
-        time.sleep(0.05)
-    command.kill()
-    for run in running:
-        if process := fit_process(run["id"]):
-            os.kill(process.pid, signal.SIGKILL)
-    command.communicate()
-    again = (*search, "--workers", "2")
-    code, answer = services.headrace(*again, timeout=600, **there)
-    assert code == 0, answer
-    runs = runs_of(api, "assist/spots")
-    ended_well = [run for run in runs if run["state"]["name"] == "Completed"]
-    numbers = [run["parameters"]["body"]["number"] for run in ended_well]
-    assert sorted(numbers) == [1, 2, 3, 4, 5]
-    alone = start_command(tmp_path / "home", place, *search, "--json")
-    out, err = alone.communicate(timeout=600)
-    assert alone.returncode == 0, err
-    expected = json.loads(out)
-    for found in (answer, expected):
-        for trial in found["trials"]:
-            for own in ("seconds", "fit_seconds", "run_id"):
-                del trial[own]
-    assert answer["trials"] == expected["trials"]
-    assert answer["best"] == expected["best"]
-    assert answer["run"]["weights_digest"] == expected["run"]["weights_digest"]
-
-
-def test_a_score_in_parts_on_a_pool_goes_on_after_a_worker_was_killed(
-    services, deploy, api, place, tmp_path
-):
-    deploy("[deploy.flows.assist]", "concurrency = 2")
-    there = {"HEADRACE_PROJECT": str(place)}
-    code, answer = services.headrace("run", "spots", **there)
-    assert code == 0, answer
-    images = np.random.default_rng(3).integers(0, 256, (200_000, 8, 8), np.uint8)
-    np.save(tmp_path / "images.npy", images)
-    command = ("score", "spots", str(tmp_path / "images.npy"))
-    one, parts = tmp_path / "one.parquet", tmp_path / "parts.parquet"
-    code, expected = services.headrace(*command, str(one), **there)
-    assert code == 0, expected
-    in_parts = (*command, str(parts), "--workers", "2")
-
-    def runs(state):
-        found = [
-            run
-            for run in runs_of(api, "assist/spots")
-            if run["parameters"]["work"] == "part"
-        ]
-        return [run for run in found if run["state"]["name"] == state]
-
-    first = services.start(*in_parts, "--json", **there)
-    limit = time.monotonic() + 300
-    while not (runs("Completed") and runs("Running")):
-        assert time.monotonic() < limit
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.05)
-    for run in runs("Running"):
-        if process := fit_process(run["id"]):
-            os.kill(process.pid, signal.SIGKILL)
-    out, err = first.communicate(timeout=120)
-    assert first.returncode == 3, out + err
-    assert not parts.exists()
-    second = services.start(*in_parts, "--json", **there)
-    out, err = second.communicate(timeout=300)
-    assert second.returncode == 0, out + err
-    assert "parts were there from an earlier score" in err
-    assert parts.read_bytes() == one.read_bytes()
-    digests = [run["parameters"]["body"]["digest"] for run in runs("Completed")]
-    assert len(digests) == len(set(digests)) == 4
-    assert not list((services.home / "store").glob("scores/*"))
-
-
 def test_what_the_training_refuses_there_is_what_it_would_say_here(deploy, api):
     deployment = deploy('train_pool = "gpu"')
     deployment["parameters"]["pipeline"]["model"]["arguments"] = {"hiden": [3]}
@@ -304,7 +215,7 @@ def test_a_thousand_events_start_one_run(deploy, api):
 def test_a_backfill_runs_on_the_workers_and_does_nothing_twice(
     services, deploy, api, place, write_data, tmp_path
 ):
-    deploy("[deploy.flows.assist]", "concurrency = 2")
+    deploy("concurrency = 2")
     for number, day in enumerate(["2026-03-31", "2026-04-30"]):
         write_data(tmp_path / f"{day}.npz", seed=20 + number)
     command = (

@@ -1,7 +1,7 @@
 """Does the same work on many shards at once.
 
 In this process, with the help of others on this machine where there is much to do; or
-on a Dask cluster where one is configured; or by threads that have it done elsewhere.
+on a Dask cluster where one is configured.
 """
 
 from __future__ import annotations

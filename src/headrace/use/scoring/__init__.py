@@ -37,7 +37,6 @@ from headrace.use.scoring.output import check_output, write_output, written_whol
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.use.scoring.parts import PartsPool
 
 log = logging.getLogger("headrace")
 Progress = Callable[[int], None]
@@ -74,7 +73,7 @@ def score(  # noqa: PLR0913, what is scored, and how
     settings: Settings,
     progress: Progress | None = None,
     columns: ScoredColumns = _RECOGNISED,
-    workers: int | PartsPool = 0,
+    workers: int = 0,
 ) -> ScoringRecord:
     """Score all items of a source with a version of a model.
 
@@ -86,8 +85,8 @@ def score(  # noqa: PLR0913, what is scored, and how
         progress: called with the number of items done so far.
         columns: which columns are read and written.
         workers: how many parts are scored at once, on the Dask cluster of the settings,
-            else in processes of this machine; or a pool, whose workers score them. 0:
-            as many as the cluster takes, else this process scores the whole source.
+            else in processes of this machine. 0: as many as the cluster takes, else
+            this process scores the whole source.
 
     Raises:
         UsageError: the output is no such file, has no folder, or lies in the input; or

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from headrace import extensions
 from headrace.data.decoding import Limits
@@ -19,14 +19,10 @@ from headrace.media.chunks import Source
 from headrace.models.logged.loading import open_model
 from headrace.records import DataDescription, Record
 from headrace.stages.ingredients.closure import code_state
-from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.tasks import task_modules
 from headrace.use.scoring.answering import Answering, ScoredColumns
 from headrace.use.scoring.packing import as_stream, unpacked
-
-if TYPE_CHECKING:
-    from headrace.settings import Settings
 
 PLAN = "plan.json"
 MODEL = "model.keras"
@@ -76,30 +72,6 @@ class Part(NamedTuple):
     def rows(self) -> str:
         """The key of its rows with the answers."""
         return f"{self.folder}/{self.digest}.arrow"
-
-
-def do_part(body: Mapping[str, str], settings: Settings) -> None:
-    """Do a part of a source that another process reads, if it is not done.
-
-    Args:
-        body: ``folder`` and ``digest`` of the part.
-        settings: with the store, and the ledger, which has what the plan must be.
-
-    Raises:
-        UsageError: no score with this plan is under way here.
-        HeadraceError: as of `score_part`.
-    """
-    anchored = Home(settings).anchored
-    part = Part(settings.store, str(body["folder"]), str(body["digest"]))
-    plan = f"{part.folder}/{PLAN}"
-    digest = anchored.ledger.anchors([plan]).get(plan)
-    if digest != part.folder.rpartition("/")[2]:
-        raise UsageError(
-            f"No score on a pool is under way that has the plan {plan} in the ledger.",
-            "Start the workers with the same HEADRACE_STORE and HEADRACE_DATABASE_URL.",
-        )
-    if anchored.read(part.rows) is None:
-        anchored.ledger.anchor({part.rows: score_part(part)})
 
 
 def score_part(part: Part) -> str:

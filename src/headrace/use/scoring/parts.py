@@ -13,7 +13,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from headrace.data.decoding import Limits, check_media_ratio
 from headrace.errors import Refusal
@@ -21,7 +21,7 @@ from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Rejected
 from headrace.models.logged.loading import version_file
 from headrace.stages.clusters import cluster
-from headrace.stages.workers import Workers, waiting_threads
+from headrace.stages.workers import Workers
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
 from headrace.use.scoring.answering import Answered, Answering, Tally
@@ -45,24 +45,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("headrace")
 
 
-class PartsPool(Protocol):
-    """Workers elsewhere that have the same store and ledger.
-
-    Attributes:
-        at_once: how many parts they do at once.
-        where: in words.
-    """
-
-    at_once: int
-    where: str
-
-    def do_part(self, body: dict[str, str]) -> None:
-        """Have a worker call `one_part.do_part` with this; returns when it has."""
-
-    def stop(self) -> None:
-        """Wait no longer."""
-
-
 @contextlib.contextmanager
 def in_parts(
     source: Source,
@@ -70,7 +52,7 @@ def in_parts(
     limits: Limits,
     model: str,
     settings: Settings,
-    workers: int | PartsPool,
+    workers: int,
 ) -> Iterator[Answered]:
     """The rows of a source, made in parts, for the block that writes the output.
 
@@ -81,10 +63,10 @@ def in_parts(
         model: its name.
         settings: where it is, and where the parts are done.
         workers: how many parts at once, on the cluster of the settings, else in
-            processes of this machine; 0: as the settings have it; or a pool.
+            processes of this machine; 0: as the settings have it.
 
     Raises:
-        what `score_part`, `Workers.spread` and the pool raise.
+        what `score_part` and `Workers.spread` raise.
     """
     home, loaded = Home(settings), answering.loaded
     version = home.ledger.find(f"{model}/{loaded.version}")
@@ -100,16 +82,15 @@ def in_parts(
     )
     data, store, is_over = plan.model_dump_json().encode(), home.store, False
     digest = hashlib.sha256(data).hexdigest()
-    folder, pool = f"scores/{digest}", None if isinstance(workers, int) else workers
+    folder = f"scores/{digest}"
     with heartbeat(settings, f"score-{digest[:16]}", model):
         wait_for_collection(settings)
-        parts = _Parts(home.anchored, settings.store, folder, pool)
+        parts = _Parts(home.anchored, settings.store, folder)
         try:
             if not _has(store, f"{folder}/{MODEL}", version.model_digest):
                 with version_file(home.tracking, version) as path:
                     store.write(f"{folder}/{MODEL}", path.read_bytes())
-            plans = home.anchored if pool else store
-            plans.write(f"{folder}/{PLAN}", data)
+            store.write(f"{folder}/{PLAN}", data)
             with _opened_workers(settings, workers) as several:
                 yield parts.answered(source, limits, several)
             is_over = True
@@ -128,14 +109,10 @@ def _has(store: Store, key: str, sha256: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened_workers(settings: Settings, workers: int | PartsPool) -> Iterator[Workers]:
+def _opened_workers(settings: Settings, workers: int) -> Iterator[Workers]:
     with contextlib.ExitStack() as block:
         elsewhere = None
-        if not isinstance(workers, int):
-            threads = waiting_threads(workers.at_once, workers.stop)
-            elsewhere = block.enter_context(threads), 2 * workers.at_once
-            log.info("score: %d parts at once %s", workers.at_once, workers.where)
-        elif workers and settings.dask_address:
+        if workers and settings.dask_address:
             executor, at_once = block.enter_context(cluster(settings))
             elsewhere = executor, min(workers, 2 * at_once)
         elif workers:
@@ -151,11 +128,8 @@ class _Parts:
         earlier: how many of them were done before.
     """
 
-    def __init__(
-        self, anchored: AnchoredStore, uri: str, folder: str, pool: PartsPool | None
-    ) -> None:
+    def __init__(self, anchored: AnchoredStore, uri: str, folder: str) -> None:
         self._anchored, self._uri, self._folder = anchored, uri, folder
-        self._pool = pool
         self._known = anchored.ledger.anchors_below([f"{folder}/"])
         self.count = self.earlier = 0
 
@@ -164,17 +138,14 @@ class _Parts:
 
         Args:
             is_over: whether the output is written or the source refused. Else the parts
-                that are done stay, and with a pool, which may be at others, all.
+                that are done stay.
         """
         store, ledger = self._anchored.store, self._anchored.ledger
-        read = f"{self._folder}/{READ}"
-        if self._pool is not None and not is_over and store.names(read):
-            return
         known = ledger.anchors_below([f"{self._folder}/"])
-        is_begun = bool(known.keys() - {f"{self._folder}/{PLAN}"})
-        if is_over or not is_begun:
+        if is_over:
             ledger.anchor(dict.fromkeys(known, ""))
-        store.delete_folder(read if is_begun and not is_over else self._folder)
+        keeps = known and not is_over
+        store.delete_folder(f"{self._folder}/{READ}" if keeps else self._folder)
 
     def answered(self, source: Source, limits: Limits, workers: Workers) -> Answered:
         """The rows of all parts, and what is counted; see `Answering.answered`.
@@ -212,21 +183,13 @@ class _Parts:
                     self._anchored.store.write(part.chunks, data)
                     yield part
 
-        work = self._there if self._pool else score_part
-        for sha256 in workers.spread(work, missing()):
+        for sha256 in workers.spread(score_part, missing()):
             while begun[0][1]:
                 yield begun.popleft()
             part, _ = begun.popleft()
-            if self._pool is None:
-                self._anchored.ledger.anchor({part.rows: sha256})
+            self._anchored.ledger.anchor({part.rows: sha256})
             yield part, sha256
         yield from begun
-
-    def _there(self, part: Part) -> str:
-        """Have a part done by the pool; returns the sha256 in the ledger after it."""
-        if self._pool is not None:
-            self._pool.do_part({"folder": part.folder, "digest": part.digest})
-        return self._anchored.ledger.anchors([part.rows]).get(part.rows, "")
 
     def _kept(self, part: Part) -> str:
         """The sha256 of the rows that an earlier score has made; empty if none has."""

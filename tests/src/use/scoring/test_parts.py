@@ -1,9 +1,6 @@
 """A source that is scored in parts gives the same file, and goes on where it ended."""
 
 import errno
-import hashlib
-import itertools
-import signal
 import tempfile
 import threading
 import time
@@ -176,9 +173,8 @@ def test_a_damaged_part_is_told_as_in_one_process(in_parts, trained, tmp_path, o
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("is_pool", [False, True])
 def test_an_output_that_cannot_be_written_leaves_nothing_but_earlier_parts(
-    in_parts, trained, labelled, out, is_pool, monkeypatch
+    in_parts, trained, labelled, out, monkeypatch
 ):
     make = tempfile.mkdtemp
 
@@ -194,7 +190,7 @@ def test_an_output_that_cannot_be_written_leaves_nothing_but_earlier_parts(
         with monkeypatch.context() as patched:
             patched.setattr(tempfile, "mkdtemp", made)
             with pytest.raises((UsageError, DependencyError)):
-                in_parts(labelled, workers=Pool(trained) if is_pool else 2)
+                in_parts(labelled)
 
     for error in (errno.EACCES, errno.ENOSPC):
         refuse(error)
@@ -235,109 +231,6 @@ def test_a_worker_with_other_code_is_refused(in_parts, labelled, monkeypatch):
     monkeypatch.setattr(one_part, "code_state", lambda roots: next(states))
     with pytest.raises(UsageError, match="code a differs"):
         in_parts(labelled)
-
-
-class Pool:
-    """Does parts in threads; the worker of the one with a certain number is killed."""
-
-    at_once, where = 2, "in threads"
-
-    def __init__(self, trained, lost=0):
-        self.settings, self.home, self.lost = trained.settings, trained.home, lost
-        self.bodies, self.ahead, self.alone = [], [], threading.Lock()
-
-    def do_part(self, body):
-        with self.alone:
-            self.bodies.append(body)
-            read = [key for key in self.home.store.keys() if "/read/" in key]
-            self.ahead.append(len(read))
-            if len(self.bodies) == self.lost:
-                raise DependencyError("The flow run was killed.", "Go on.")
-        one_part.do_part(body, self.settings)
-
-    def stop(self):
-        raise AssertionError("nobody interrupts it")
-
-
-@pytest.mark.usefixtures("small")
-def test_a_pool_makes_the_same_file_and_is_not_given_all_parts_ahead(
-    in_parts, trained, done, tmp_path
-):
-    np.savez(tmp_path / "y.npz", x=np.concatenate([X, X, X]))
-    expected = in_parts(tmp_path / "y.npz", workers=0)[1]
-    pool = Pool(trained)
-    assert in_parts(tmp_path / "y.npz", workers=pool)[1] == expected
-    assert len(done) == len(set(done)) == len(pool.bodies) == 20
-    assert {*done} == {body["digest"] for body in pool.bodies}
-    assert 0 < max(pool.ahead) <= 2 * pool.at_once + 2
-    assert kept(trained) == ([], [])
-
-
-@pytest.mark.usefixtures("small")
-def test_a_part_lost_by_a_pool_ends_the_score_and_the_next_makes_only_the_rest(
-    in_parts, trained, labelled, done, caplog
-):
-    caplog.set_level("INFO", "headrace")
-    expected = in_parts(labelled, workers=0)[1]
-    with pytest.raises(DependencyError, match="was killed"):
-        in_parts(labelled, workers=Pool(trained, lost=4))
-    assert 3 <= len(done) < 7
-    assert in_parts(labelled, workers=Pool(trained))[1] == expected
-    assert len(done) == len(set(done)) == 7
-    assert "of 7 parts were there from an earlier score" in caplog.text
-    assert kept(trained) == ([], [])
-
-
-@pytest.mark.usefixtures("small")
-def test_an_interrupt_leaves_what_runs_of_a_pool_are_at(
-    in_parts, trained, labelled, done
-):
-    class Waiting(Pool):
-        """Its third part, and those after it, wait until the score has ended."""
-
-        numbers, stopped, left = itertools.count(), threading.Event(), None
-
-        def do_part(self, body):
-            number = next(self.numbers)
-            if number < 2:
-                super().do_part(body)
-            elif number == 2:
-                self.left = body
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            if number > 1:
-                assert self.stopped.wait(60)
-
-        def stop(self):
-            self.stopped.set()
-
-    expected = in_parts(labelled, workers=0)[1]
-    pool = Waiting(trained)
-    with pytest.raises(KeyboardInterrupt):
-        in_parts(labelled, workers=pool)
-    one_part.do_part(pool.left, trained.settings)
-    assert in_parts(labelled, workers=Pool(trained))[1] == expected
-    assert len(done) == len(set(done)) == 7
-    assert kept(trained) == ([], [])
-
-
-@pytest.mark.usefixtures("small")
-def test_a_worker_does_no_part_of_a_plan_that_the_ledger_does_not_have(
-    in_parts, trained, labelled, done
-):
-    store, settings = trained.home.store, trained.settings
-    pool = Pool(trained, lost=2)
-    with pytest.raises(DependencyError):
-        in_parts(labelled, workers=pool)
-    body, before = pool.bodies[0], len(done)
-    one_part.do_part(body, settings)
-    assert len(done) == before, "it was done"
-    with pytest.raises(DependencyError, match="is gone or was changed"):
-        one_part.do_part({**body, "digest": "0" * 64}, settings)
-    plan = store.read(f"{body['folder']}/plan.json") + b" "
-    forged = {**body, "folder": f"scores/{hashlib.sha256(plan).hexdigest()}"}
-    store.write(f"{forged['folder']}/plan.json", plan)
-    with pytest.raises(UsageError, match="No score on a pool is under way"):
-        one_part.do_part(forged, settings)
 
 
 @pytest.mark.system
