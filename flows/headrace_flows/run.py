@@ -34,7 +34,7 @@ from headrace.spec.law import title_of
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
-from headrace.state.signing.configuration import check_keys
+from headrace.state.signing import check_signing_key
 from headrace.use.backbones.pinning import pinned
 from headrace_flows.turn import Turn
 
@@ -131,7 +131,8 @@ class Run:
         register_only: bool = False,
         is_read: bool = False,
     ) -> None:
-        check_keys(settings, is_wanted=spec.promotion.signed)
+        if spec.promotion.signed:
+            check_signing_key(settings)
         home = Home(settings)
         self.plan = Plan(pinned(spec, folder, home, is_read=is_read), folder, home)
         self.register_only = register_only

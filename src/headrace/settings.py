@@ -156,17 +156,14 @@ class Settings(BaseModel):
         "of at least 32 characters; no record has it, and `headrace reproduce` needs "
         "the same. Without it they follow from training.seed",
     )
-    signing_key: SecretStr = option(
-        SecretStr(""),
-        "an ECDSA P-256 private key, PEM, that signs the ledger, models and bundles; "
-        "in one line, \\n stands for its line ends",
-    )
-    signing_key_file: str = option("", "a file with that key, readable by you only")
-    verify_key: str = option(
+    signing_key_file: str = option(
         "",
-        "the public keys, PEM, whose signatures count, beside that of the signing key",
+        "a file with an elliptic-curve private key, PEM, which signs bundles, and "
+        "versions whose pipeline says promotion.signed",
     )
-    verify_key_file: str = option("", "a file with such public keys")
+    verify_key_file: str = option(
+        "", "a file with the public key, PEM, with which these signatures are checked"
+    )
     max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
     max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
     max_item_bytes: int = option(
@@ -292,15 +289,12 @@ class Settings(BaseModel):
         return (self.home.absolute() / "mlartifacts").as_uri()
 
     def for_child(self) -> dict[str, Any]:
-        """All values as JSON, secrets included: for a child's standard input only.
-
-        The signing key is not among them: a child has it from its environment.
-        """
+        """All values as JSON, secrets included: for a child's standard input only."""
         secrets = {
             "storage_options": self.storage_options.get_secret_value(),
             "privacy_seed": self.privacy_seed.get_secret_value(),
         }
-        return self.model_dump(mode="json", exclude={"signing_key"}) | secrets
+        return self.model_dump(mode="json") | secrets
 
     def limited(self, max_item_bytes: int | None) -> Self:
         """The settings with the limit of a pipeline's file, if it states one."""

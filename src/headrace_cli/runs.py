@@ -96,7 +96,7 @@ def check(
     """Check a pipeline file; with --data also its data. Trains nothing."""
     from headrace.settings import Settings
     from headrace.spec.folders import is_packaged, open_pipeline, pipeline_names
-    from headrace.state.signing.configuration import check_keys
+    from headrace.state.signing import check_signing_key
 
     settings = Settings()
     folders = pipeline_names(settings)
@@ -107,7 +107,8 @@ def check(
     results: list[dict[str, Any]] = []
     for name in names:
         spec, folder = open_pipeline(name, settings, overrides, source)
-        check_keys(settings, is_wanted=spec.promotion.signed)
+        if spec.promotion.signed:
+            check_signing_key(settings)
         results.append(_check_spec(spec, folder, settings))
         if data is not None:
             results[-1] |= _check_data(spec, folder, settings)

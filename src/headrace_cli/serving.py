@@ -154,7 +154,7 @@ def bundle(
     if settings.home.is_dir():
         prepared(settings)
     done = bundling.bundle(model, output, settings)
-    by = f"signed by the key {done.signed_by[:12]}..." if done.signed_by else "unsigned"
+    by = "signed" if done.is_signed else "unsigned"
     engines = ", ".join(done.engines) or "none"
     answer(
         done.model_dump(mode="json"),

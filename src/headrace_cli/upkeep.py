@@ -48,33 +48,23 @@ def verify(
             "still be in the chain.",
         ),
     ] = "",
-    key: Annotated[
-        str,
-        Option(
-            metavar="FILE",
-            help="The public keys, PEM, whose signatures count; by default those of "
-            "HEADRACE_SIGNING_KEY, HEADRACE_VERIFY_KEY and their _FILE variants.",
-        ),
-    ] = "",
 ) -> None:
     """Check that all is as recorded, or check a bundle.
 
     That is the ledger, the store, models and MLflow. A bundle needs no home and no
-    network.
+    network; its signature is checked with the key of HEADRACE_VERIFY_KEY_FILE.
     """
     from headrace.evidence import verification
-    from headrace.state.signing.keys import trusted_keys
 
     settings = begin()
-    trusted = trusted_keys(settings, key)
     if _is_file(name):
         from headrace.evidence.bundling.checking import check_bundle
 
-        bundle = check_bundle(Path(name), trusted)
+        bundle = check_bundle(Path(name), settings)
         text = f"bundle  {bundle.status}\n  {bundle.reason}"
         answer(bundle.model_dump(mode="json"), text, int(bundle.status != "ok"))
         return
-    result = verification.verify(settings, name, head, trusted)
+    result = verification.verify(settings, name, head)
     value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
     answer(value, lambda: _show_verification(result), exit_code)
 

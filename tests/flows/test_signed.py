@@ -7,33 +7,58 @@ from tests.signing import write_keys
 pytest.importorskip("model_signing")
 
 
-def test_only_a_signed_version_is_promoted_where_the_law_says_so(
+def check_elsewhere(output, tmp_path, monkeypatch):
+    """A bundle is checked with the public key alone, and without a home."""
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "nowhere"))
+    monkeypatch.delenv("HEADRACE_SIGNING_KEY_FILE")
+    elsewhere = Home(tmp_path / "nowhere", tmp_path)
+    check = ["verify", str(output), "--json"]
+    assert elsewhere.headrace(*check).json["signature"] == "valid"
+    other = write_keys(tmp_path / "other")[1]
+    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(other))
+    refused = elsewhere.headrace(*check)
+    assert (refused.exit_code, refused.json["status"]) == (1, "broken")
+    monkeypatch.delenv("HEADRACE_VERIFY_KEY_FILE")
+    checked = elsewhere.headrace(*check)
+    assert (checked.exit_code, checked.json["signature"]) == (0, "not checked")
+    data = bytearray(output.read_bytes())
+    data[len(data) // 2] ^= 1
+    output.write_bytes(data)
+    changed = elsewhere.headrace(*check)
+    assert (changed.exit_code, changed.json["status"]) == (1, "broken")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_only_a_signed_version_is_promoted_where_the_pipelines_file_says_so(
     home, tmp_path, monkeypatch
 ):
     strict = home.with_law(tmp_path / "strict", promotion="{ signed = true }")
     for command in (["run", "blobs"], ["check", "blobs"]):
         refused = strict.headrace(*command, "--json")
         assert refused.exit_code == 2
-        assert "promotion.signed is true, but no key is set" in refused.json["reason"]
+        assert "Nothing can be signed: no key is set" in refused.json["reason"]
+    assert not (strict.path / "headrace.db").exists(), "nothing was trained"
     private, public = write_keys(tmp_path / "keys")
-    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
-    unsigned = strict.headrace("run", "blobs", "--json")
-    assert unsigned.exit_code == 1, unsigned.out + unsigned.err
-    assert unsigned.json["status"] == "refused"
-    assert "promotion.signed: The ledger is not as it" in unsigned.json["reason"]
-    by_force = ["promote", "blobs", "1", "--force", "--reason", "now", "--json"]
-    assert strict.headrace(*by_force).exit_code == 1
     monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
     signed = strict.headrace("run", "blobs", "--json")
     assert signed.json["status"] == "promoted", signed.out + signed.err
-    answers = [unsigned, signed]
     found = strict.headrace("verify", "--json")
     assert found.exit_code == 0, found.out
-    assert found.json["signatures"]["status"] == "checked"
-    assert found.json["signatures"]["first"] > 1, "the first rows had no key"
-    answers.append(found)
-
+    assert found.json["checked"]["signatures"] == 1
+    better = ["run", "blobs", "--register-only", "--set", "training.epochs=8", "--json"]
+    assert strict.headrace(*better).exit_code == 0
+    by_force = ["promote", "blobs", "2", "--force", "--reason", "now", "--json"]
     monkeypatch.delenv("HEADRACE_SIGNING_KEY_FILE")
+    unsigned = strict.headrace(*by_force)
+    assert unsigned.exit_code == 2, unsigned.out
+    monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
+    assert strict.headrace(*by_force).exit_code == 0
+    back = ["rollback", "blobs", "--reason", "worse", "--json"]
+    assert strict.headrace(*back).exit_code == 2, "there is no public key"
+    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
+    monkeypatch.delenv("HEADRACE_SIGNING_KEY_FILE")
+    assert strict.headrace(*back).json["version"] == 1
+
     output = tmp_path / "blobs-1.tar"
     packed = strict.headrace("bundle", "blobs", "--output", str(output), "--json")
     assert packed.exit_code == 2
@@ -42,42 +67,15 @@ def test_only_a_signed_version_is_promoted_where_the_law_says_so(
     monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
     packed = strict.headrace("bundle", "blobs", "--output", str(output), "--json")
     assert packed.exit_code == 0, packed.out + packed.err
-    answers.append(packed)
     secret = private.read_text().splitlines()[1]
-    assert not [answer for answer in answers if secret in answer.out + answer.err]
+    assert not [a for a in (signed, found, packed) if secret in a.out + a.err]
     files = (path for path in home.path.rglob("*") if path.is_file())
     assert not [path for path in files if secret.encode() in path.read_bytes()]
 
-    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "nowhere"))
-    monkeypatch.delenv("HEADRACE_SIGNING_KEY_FILE")
-    monkeypatch.delenv("HEADRACE_VERIFY_KEY_FILE")
-    elsewhere = Home(tmp_path / "nowhere", tmp_path)
-    checked = elsewhere.headrace("verify", str(output), "--json")
-    assert (checked.exit_code, checked.json["signature"]) == (0, "not checked")
-    by_key = ["verify", str(output), "--key", str(public), "--json"]
-    assert elsewhere.headrace(*by_key).json["signature"] == "valid"
-    data = bytearray(output.read_bytes())
-    data[len(data) // 2] ^= 1
-    output.write_bytes(data)
-    changed = elsewhere.headrace("verify", str(output), "--json")
-    assert (changed.exit_code, changed.json["status"]) == (1, "broken")
-    assert not (tmp_path / "nowhere").exists()
+    check_elsewhere(output, tmp_path, monkeypatch)
 
 
-def test_a_key_that_cannot_be_used_is_reported_before_anything_starts(
-    home, tmp_path, monkeypatch
-):
-    private, _ = write_keys(tmp_path)
-    private.chmod(0o644)
-    monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
-    for command in (["run", "blobs"], ["check", "blobs"]):
-        refused = home.headrace(*command, "--json")
-        assert refused.exit_code == 2
-        assert "can access the signing key" in refused.json["reason"]
-    assert not (home.path / "headrace.db").exists()
-
-
-def test_an_unsigned_bundle_says_so(after_first, tmp_path):
+def test_an_unsigned_bundle_says_so(after_first, tmp_path, monkeypatch):
     output = tmp_path / "blobs.tar"
     packed = after_first.headrace("bundle", "blobs/1", "--output", str(output))
     assert packed.exit_code == 0, packed.out + packed.err
@@ -88,8 +86,9 @@ def test_an_unsigned_bundle_says_so(after_first, tmp_path):
     checked = after_first.headrace("verify", str(output), "--json")
     assert (checked.exit_code, checked.json["signature"]) == (0, "unsigned")
     _, public = write_keys(tmp_path)
-    strict = after_first.headrace("verify", str(output), "--key", str(public))
+    monkeypatch.setenv("HEADRACE_VERIFY_KEY_FILE", str(public))
+    strict = after_first.headrace("verify", str(output))
     assert strict.exit_code == 1
-    assert "is unsigned, and a key is set" in strict.out
+    assert "is unsigned, and HEADRACE_VERIFY_KEY_FILE has a key" in strict.out
     absent = after_first.headrace("verify", str(tmp_path / "absent.tar"))
     assert absent.exit_code == 2

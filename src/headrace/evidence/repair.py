@@ -35,7 +35,6 @@ from headrace.models.logged.soundness.copies import (
     restore,
     write_files,
 )
-from headrace.models.logged.soundness.signing import sign_version
 from headrace.progress import Progress
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
@@ -111,8 +110,6 @@ def repair(name: str, settings: Settings) -> Repair:
         version = home.ledger.version(version.model, version.version)  # perhaps rebound
         progress.update(3, "aliases and tags")
         done = restoring.done + restore_registry(version, home)
-        if outcome.is_sound and sign_version(version, home):
-            done.append("signed its files")
         restoring.finish(version.model)
         progress.update(_STEPS, "done")
     status = outcome.status
@@ -249,7 +246,6 @@ def _train_again(version: Version, home: Home) -> Repair:
             raise IntegrityError(wrong.message)
         why = "its files were lost; trained again, the weights are equal"
         bound = bind(version, logged, why, details, home)
-        sign_version(bound, home)
     done = (
         "trained it again from its record",
         "the weights are equal",

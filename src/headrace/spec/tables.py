@@ -284,7 +284,7 @@ class PromotionSpec(SpecTable):
     )
     signed: bool = added(
         False,
-        "only a version is promoted whose files and record have a valid signature",
+        "a promotion signs the version's files, and a rollback checks their signature",
     )
     licence: tuple[str, ...] = added(
         (),

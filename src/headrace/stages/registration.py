@@ -12,7 +12,6 @@ from pathlib import Path
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.copies import bind, keep_copy
-from headrace.models.logged.soundness.signing import sign_version
 from headrace.records import (
     EvaluationRecord,
     GateResult,
@@ -102,7 +101,6 @@ def register(  # noqa: PLR0913
         version = of_run.add(evaluation)
     elif training.run_id != version.run_id:
         version = of_run.keep_sound(version)
-    sign_version(version, home)
     shared = Evidence.model_fields.keys() & EvaluationRecord.model_fields.keys()
     evidence = ledger.add_evidence(
         Evidence(

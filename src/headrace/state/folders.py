@@ -91,8 +91,6 @@ FOLDERS = {
         Folder("tracking", "records of MLflow's entries", "pipeline"),
         Folder("folders", "folders of pipelines", "none"),
         Folder("backbones", "backbones", "none", marker="record.json"),
-        Folder("heads", "signed links", "none"),
-        Folder("ledger", "copies of the ledger's rows", "none"),
     )
 }
 

@@ -230,19 +230,16 @@ def number(version: str) -> tuple[int, ...]:
 
 
 def check_signing(settings: Settings) -> DoctorCheck:
-    """The keys that sign and that check signatures, and the library for models."""
-    from headrace.state.signing.configuration import check_keys
-    from headrace.state.signing.keys import named
+    """The key that signs, and the library for it."""
+    from headrace.state.signing import check_signing_key
 
+    if not settings.signing_key_file:
+        return ok("signing", "no key is set: nothing is signed")
     try:
-        key, trusted = check_keys(settings)
+        check_signing_key(settings)
     except HeadraceError as error:
         return wrong("signing", error.message, error.action)
-    if not trusted:
-        return ok("signing", "no key is set: nothing is signed or checked")
-    signing = f"signs with the key {named(key.id)}" if key else "signs nothing"
-    accepted = ", ".join(map(named, trusted.ids))
-    return ok("signing", f"{signing}; signatures of {accepted} count")
+    return ok("signing", f"signs with the key {settings.signing_key_file}")
 
 
 def check_bytecode(_: Settings) -> DoctorCheck:

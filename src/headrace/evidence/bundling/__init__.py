@@ -1,7 +1,7 @@
 """``headrace bundle``: a version with all that proves it, in one file.
 
 The file is checked elsewhere by ``headrace verify FILE``, without a home. What is in it
-was compared with the ledger; equal records give equal bytes.
+was compared with the ledger; equal records give equal bytes, but for a signature.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ from typing import Any
 
 from headrace.errors import IntegrityError, UsageError
 from headrace.evidence.bundling.archive import write_archive
-from headrace.evidence.bundling.manifest import MANIFEST, SIGNATURE
+from headrace.evidence.bundling.manifest import SIGNATURE
 from headrace.evidence.bundling.packing import Packing, sha256_of
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages.promotion.signed import is_wanted, require_signed
-from headrace.state.anchored import AnchoredStore
+from headrace.stages.promotion.signed import is_wanted
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
-from headrace.state.signing.configuration import check_keys
-from headrace.state.signing.keys import SigningKey
-from headrace.state.signing.statements import sign_folder
+from headrace.state.signing import check_signing_key, sign_folder
 
 
 class Bundled(Record):
@@ -39,7 +36,7 @@ class Bundled(Record):
         sha256: of the file.
         files: sha256 by name, of what is in it.
         engines: the names of the engines in it.
-        signed_by: the id of the key that signed it; empty if none did.
+        is_signed: whether its signature is in it.
     """
 
     model: str
@@ -50,7 +47,7 @@ class Bundled(Record):
     sha256: str
     files: Mapping[str, str]
     engines: tuple[str, ...]
-    signed_by: str
+    is_signed: bool
 
 
 def bundle(name: str, output: Path, settings: Settings) -> Bundled:
@@ -63,19 +60,19 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     Raises:
         NotFoundError: there is no such version.
         UsageError: the file exists or cannot be written, or a key cannot be used.
-        IntegrityError: what belongs to the version is gone or changed, or the law wants
-            a signature that it has not.
+        IntegrityError: what belongs to the version is gone or changed.
         DependencyError: the ledger, the store, MLflow or a disk failed.
     """
-    key, _ = check_keys(settings)
+    is_signed = bool(settings.signing_key_file)
+    if is_signed:
+        check_signing_key(settings)
     home = Home.existing(settings, f"model {name!r}")
     output = output.absolute()
     if output.exists() or output.is_symlink():
         raise UsageError(f"{output} exists.", "Name a new file with --output.")
     ledger = home.ledger
     version = ledger.find(name)
-    require_signed(version, home)
-    if key is None and is_wanted(version, ledger):
+    if not is_signed and is_wanted(version, ledger):
         raise UsageError(
             f"The pipeline file of {version.model} wants a signature "
             "(promotion.signed), and no signing key is set.",
@@ -84,10 +81,10 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     if ledger.is_collected(version):
         raise collected_error(version, IntegrityError)
     packing = Packing(version, home)
-    files = packing.files(is_signed=key is not None)
+    files = packing.files(is_signed=is_signed)
     folder = f"{version.model}-{version.version}"
-    if key is not None:
-        files[SIGNATURE] = _signature(files, folder, key, home.anchored)
+    if is_signed:
+        files[SIGNATURE] = _signature(files, settings)
     with disk_errors(str(output.parent)), _new_file(output) as temporary:
         with temporary.open("wb") as stream:
             write_archive(stream, folder, files)
@@ -101,29 +98,18 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
         sha256=sha256,
         files={name: sha256_of(data) for name, data in sorted(files.items())},
         engines=tuple(sorted(packing.engines)),
-        signed_by=key.id if key else "",
+        is_signed=is_signed,
     )
 
 
-def _signature(
-    files: Mapping[str, bytes], folder: str, key: SigningKey, anchored: AnchoredStore
-) -> bytes:
-    """The signature of all files; for equal files the one that was made before.
-
-    A signature has a random part, so a new one would be another file.
-    """
-    place = f"signatures/bundle-{sha256_of(files[MANIFEST])}-{key.id[:16]}.sig"
-    if stored := anchored.read(place):
-        return stored
-    with tempfile.TemporaryDirectory(prefix="headrace-") as temporary:
-        root = Path(temporary) / folder
+def _signature(files: Mapping[str, bytes], settings: Settings) -> bytes:
+    """The signature of all files."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         for name, data in files.items():
-            path = root / PurePosixPath(name)
+            path = Path(place) / PurePosixPath(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        signature = sign_folder(root, key)
-    anchored.write(place, signature)
-    return signature
+        return sign_folder(Path(place), settings)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """``headrace verify FILE``: a bundle is checked without a home and without a network.
 
-Nothing of it is unpacked, loaded or run.
+Nothing of it is loaded or run. With a key it is unpacked into a temporary folder, for
+the library that checks the signature.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import ValidationError
@@ -22,20 +24,20 @@ from headrace.evidence.bundling.manifest import (
     GOLDEN,
     MANIFEST,
     MODEL,
-    MODEL_SIGNATURE,
     SIGNATURE,
     Manifest,
 )
 from headrace.records import Record, Shown
-from headrace.state.signing.keys import TrustedKeys, named
-from headrace.state.signing.statements import key_of, signed_files
+from headrace.settings import Settings
+from headrace.state.signing import check_signature
 
 _LARGEST_READ = 64 * 2**20  # of a file that is parsed; the others are only hashed
-_PARSED = (MANIFEST, SIGNATURE, MODEL_SIGNATURE, EVIDENCE, BILL)
+_PARSED = (MANIFEST, EVIDENCE, BILL)
 _AGAIN = "Get it again from where it was made."
 log = logging.getLogger("headrace")
 
 Signed = Literal["valid", "unsigned", "not checked"]
+_UNSIGNED: Signed = "unsigned"
 
 
 class BundleCheck(Record):
@@ -44,8 +46,6 @@ class BundleCheck(Record):
     Attributes:
         reason: one sentence.
         signature: of the whole; ``not checked`` if no key was given.
-        model_signature: of the files in ``model/``, made when it was registered.
-        key: the id of the key that the signature of the whole names.
         checked: number of files and bytes.
         sha256: of the file.
     """
@@ -56,38 +56,31 @@ class BundleCheck(Record):
     model: str | None = None
     version: int | None = None
     signature: Signed = "unsigned"
-    model_signature: Signed = "unsigned"
-    key: str = ""
     checked: Mapping[str, int] = {}
     sha256: str = ""
 
 
-def check_bundle(path: Path, trusted: TrustedKeys) -> BundleCheck:
-    """Check every byte of a bundle, and its signatures where there are keys.
+def check_bundle(path: Path, settings: Settings) -> BundleCheck:
+    """Check every byte of a bundle, and its signature where there is a key.
 
     Args:
         path: the file.
-        trusted: the keys whose signatures count. With any, an unsigned bundle is
-            broken.
+        settings: with a ``verify_key_file``, an unsigned bundle is broken.
 
     Raises:
         NotFoundError: the file cannot be read.
+        UsageError: the key cannot be used.
     """
     try:
         digests, sizes, texts = _read(path)
         manifest = _manifest(texts)
         _compare(manifest, digests, sizes)
         _check_content(manifest, texts)
-        whole = {name: sha for name, sha in digests.items() if name != SIGNATURE}
-        inner = {
-            name.removeprefix("model/"): sha
-            for name, sha in digests.items()
-            if name.startswith("model/")
-        }
-        signature = _signature(texts.get(SIGNATURE), whole, "the bundle", trusted)
-        of_model = _signature(texts.get(MODEL_SIGNATURE), inner, "model/", trusted)
-        name = f"{manifest.model}/{manifest.version}"
-        _require(signature, manifest, trusted, name)
+        name, signature = f"{manifest.model}/{manifest.version}", _UNSIGNED
+        if SIGNATURE in digests:
+            signature = _signature(path, name, settings)
+        else:
+            _refuse_unsigned(manifest, name, settings)
     except IntegrityError as error:
         return BundleCheck(status="broken", reason=str(error), file=str(path))
     except OSError as error:
@@ -95,16 +88,13 @@ def check_bundle(path: Path, trusted: TrustedKeys) -> BundleCheck:
             f"{path} cannot be read: {error.strerror}.",
             "Give a file that `headrace bundle` wrote.",
         ) from None
-    key = key_of(texts[SIGNATURE]) if SIGNATURE in texts else ""
     return BundleCheck(
         status="ok",
-        reason=_reason(name, signature, key),
+        reason=_reason(name, signature),
         file=str(path),
         model=manifest.model,
         version=manifest.version,
         signature=signature,
-        model_signature=of_model,
-        key=key,
         checked={"files": len(digests), "bytes": sum(sizes.values())},
         sha256=_digest(path),
     )
@@ -178,31 +168,29 @@ def _check_content(manifest: Manifest, texts: dict[str, bytes]) -> None:
         raise IntegrityError(f"{BILL} is of another model.", _AGAIN)
 
 
-def _signature(
-    signature: bytes | None, files: dict[str, str], what: str, trusted: TrustedKeys
-) -> Signed:
-    if signature is None:
-        return "unsigned"
-    if not trusted:
+def _signature(path: Path, name: str, settings: Settings) -> Signed:
+    """Check the signature of a bundle that has one, if there is a key."""
+    if not settings.verify_key_file:
         return "not checked"
-    signed = signed_files(signature, trusted, what)
-    if signed != files:
-        name = min(signed.items() ^ files.items())[0]
-        raise IntegrityError(
-            f"{what} is signed, with another content of {name}.", _AGAIN
-        )
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        signature = b""
+        with path.open("rb") as stream:
+            for member in read_archive(stream):
+                if member.name == SIGNATURE:
+                    signature = member.read(_LARGEST_READ)
+                    continue
+                file = Path(place) / PurePosixPath(member.name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with file.open("xb") as written:
+                    written.writelines(member.parts())
+        check_signature(Path(place), signature, f"the bundle of {name}", settings)
     return "valid"
 
 
-def _require(
-    signature: Signed, manifest: Manifest, trusted: TrustedKeys, name: str
-) -> None:
-    if signature != "unsigned":
-        return
-    if trusted:
+def _refuse_unsigned(manifest: Manifest, name: str, settings: Settings) -> None:
+    if settings.verify_key_file:
         raise IntegrityError(
-            f"{name} is unsigned, and a key is set: by --key or by a variable such as "
-            "HEADRACE_VERIFY_KEY_FILE.",
+            f"{name} is unsigned, and HEADRACE_VERIFY_KEY_FILE has a key.",
             "Ask for a signed bundle, or check it without a key.",
         )
     if manifest.must_be_signed:
@@ -213,12 +201,12 @@ def _require(
         )
 
 
-def _reason(name: str, signature: Signed, key: str) -> str:
+def _reason(name: str, signature: Signed) -> str:
     whole = f"{name} is as it was bundled"
     if signature == "valid":
-        return f"{whole}, and signed by the key {named(key)}"
+        return f"{whole}, and signed by the key of HEADRACE_VERIFY_KEY_FILE"
     if signature == "not checked":
-        return f"{whole}; it names the key {named(key)}, and no key was given to check"
+        return f"{whole}; it is signed, and no key was given to check that"
     return f"{whole}, and unsigned: whoever changed it could have written it anew"
 
 

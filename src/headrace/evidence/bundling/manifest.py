@@ -9,7 +9,7 @@ from pydantic import Field
 
 from headrace.records import BackboneRecord, Record
 
-MANIFEST, SIGNATURE, MODEL_SIGNATURE = "manifest.json", "bundle.sig", "model.sig"
+MANIFEST, SIGNATURE = "manifest.json", "bundle.sig"
 CARD, BILL, EVIDENCE = "card.html", "bom.cdx.json", "evidence.json"
 MODEL = "model/logged/data/model.keras"
 GOLDEN = "model/golden.npz"

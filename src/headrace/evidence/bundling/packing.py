@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from headrace.evidence.bundling.manifest import (
     CARD,
     EVIDENCE,
     MANIFEST,
-    MODEL_SIGNATURE,
-    SIGNATURE,
     BundledFile,
     Manifest,
     as_json,
@@ -25,7 +23,6 @@ from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.soundness.copies import copied_files, fetch_copy
-from headrace.models.logged.soundness.signing import read_signature
 from headrace.records import Record, SnapshotRecord
 from headrace.stages import ingredients
 from headrace.stages.ingredients import Ingredients
@@ -60,19 +57,19 @@ check.py        replays the golden answers: python check.py
 
 Check this archive before it is unpacked, with Headrace and without a network:
 
-    headrace verify FILE --key PUBLIC.pem
-{signatures}
+    HEADRACE_VERIFY_KEY_FILE=PUBLIC.pem headrace verify FILE
+{signature}
 To replay the golden answers, check.py needs numpy and tensorflow, Headrace if the
 model has layers of its own, and keras-hub, tensorflow-text and safetensors if it begins
 with a pretrained encoder; engines/*/check.py only numpy and that engine's library.
 """
 _SIGNED = """
-The signatures are in the format of OpenSSF Model Signing. After unpacking, they can be
+The signature is in the format of OpenSSF Model Signing. After unpacking, it can be
 checked with its command line (pip install model-signing pyOpenSSL):
+
+    model_signing verify key . --signature bundle.sig --ignore-paths bundle.sig \\
+        --public_key KEY
 """
-_COMMAND = (
-    "    model_signing verify key {folder} --signature {file} {more}--public_key KEY"
-)
 
 
 class Packing:
@@ -96,9 +93,6 @@ class Packing:
         files = {**self._model(), **self._engine(), **self._golden()}
         record, recorded = self._record()
         files |= record
-        signature = read_signature(version, self._home)
-        if signature is not None:
-            files[MODEL_SIGNATURE] = signature
         standing = self._home.ledger.standing_evidence(version.model, version.version)
         snapshot = SnapshotRecord.model_validate_json(
             record[f"reproduction/{ingredients.SNAPSHOT}"]
@@ -110,9 +104,7 @@ class Packing:
         files[CARD] = card_page(version, self._home.tracking, self._home.anchored)
         files[EVIDENCE] = as_json(self._evidence())
         files[BILL] = as_json(bill)
-        made = {MODEL_SIGNATURE: signature, SIGNATURE: is_signed}
-        signatures = [name for name, is_made in made.items() if is_made]
-        files["README.txt"] = readme(name, signatures).encode()
+        files["README.txt"] = readme(name, is_signed=is_signed).encode()
         facts = {
             n: BundledFile(sha256=sha256_of(d), bytes=len(d)) for n, d in files.items()
         }
@@ -227,18 +219,11 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def readme(name: str, signatures: Collection[str]) -> str:
+def readme(name: str, *, is_signed: bool) -> str:
     """The text of the README.
 
     Args:
         name: ``MODEL/VERSION``.
-        signatures: those that the bundle has, of `MODEL_SIGNATURE` and `SIGNATURE`.
+        is_signed: whether the bundle has a signature.
     """
-    lines = []
-    if "model.sig" in signatures:
-        lines.append(_COMMAND.format(folder="model", file="model.sig", more=""))
-    if "bundle.sig" in signatures:
-        more = "--ignore-paths bundle.sig "
-        lines.append(_COMMAND.format(folder=".", file="bundle.sig", more=more))
-    text = f"{_SIGNED}\n" + "\n".join(lines) + "\n" if lines else ""
-    return _README.format(name=name, signatures=text)
+    return _README.format(name=name, signature=_SIGNED if is_signed else "")

@@ -23,7 +23,6 @@ from headrace.signs import number_of
 from headrace.stages.promotion.registry import published_heads
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
-from headrace.state.signing.keys import TrustedKeys, trusted_keys
 
 log = logging.getLogger("headrace")
 
@@ -66,34 +65,26 @@ class Verification(Record):
         return {"where": where, "what": what, "action": action}
 
 
-def verify(
-    settings: Settings,
-    model: str = "",
-    head: str = "",
-    trusted: TrustedKeys | None = None,
-) -> Verification:
+def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
     """Check everything against the ledger, and note in the home what was found.
 
     Args:
         settings: where the ledger, the store and MLflow are.
         model: check only what belongs to it, beside the ledger's chain.
         head: an earlier last link of the ledger's chain, which must still be in it.
-        trusted: the keys whose signatures count; by default those of the settings.
 
     Raises:
         NotFoundError: there is no such model, or no home.
-        UsageError: a key of the settings cannot be used.
         DependencyError: the ledger, the store or MLflow does not answer.
     """
     started = time.perf_counter()
     home = Home.existing(settings, "ledger to verify")
     if model:
         home.ledger.newest_version(model)  # raises NotFoundError
-    trusted = trusted_keys(settings) if trusted is None else trusted
     log.info("verify: the ledger")
     published = published_heads([model] if model else home.ledger.models(), home)
     chain = home.ledger.walk_chain(published | {head} - {""})
-    mismatches = Mismatches(home, trusted)
+    mismatches = Mismatches(home)
     problem = next(mismatches.find(chain.problem, model), None)
     counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())
     whose = f"everything of {model}" if model else "everything"

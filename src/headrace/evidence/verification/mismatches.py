@@ -19,7 +19,6 @@ from headrace.evidence.verification.backbones import (
 from headrace.evidence.verification.versions import (
     other_mismatches,
     record_mismatches,
-    signature_mismatch,
 )
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.progress import counted
@@ -34,7 +33,6 @@ from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
 from headrace.state.regular import UnusableFileError
-from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking.connection import tracking_errors
 
 _MEND_CHAIN = (
@@ -63,7 +61,6 @@ class Mismatches:
     """
 
     home: Home
-    trusted: TrustedKeys
     checked: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     collected: Counter[str] = field(default_factory=Counter)
@@ -246,7 +243,6 @@ class Mismatches:
                 message = f"{model}/{version.version}: {lost.message}"
                 yield lost.model_copy(update={"message": message})
             yield from other_mismatches(version, self.home)
-            yield from signature_mismatch(version, self.home, self.trusted)
         for mismatch in registry_mismatches(model, self.home):
             if mismatch.is_gone and mismatch.version != champion:
                 self.missing["versions of MLflow's registry"] += 1

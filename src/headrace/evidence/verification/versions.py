@@ -1,4 +1,4 @@
-"""What of versions is not as the ledger has it: files, copies, cards, signatures.
+"""What of versions is not as the ledger has it: files, copies, cards.
 
 Beside those, what only a champion must have: its record in MLflow, and its data.
 """
@@ -15,10 +15,6 @@ from headrace.models.logged.soundness.copies import (
     copy_key,
     mend_copy,
 )
-from headrace.models.logged.soundness.signing import (
-    find_signature_flaw,
-    signature_key,
-)
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
 from headrace.state.folders import card_key
@@ -27,7 +23,6 @@ from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.holding import checking_maps
 from headrace.state.ledger.leases import Leases
 from headrace.state.regular import UnusableFileError
-from headrace.state.signing.keys import TrustedKeys
 from headrace.state.tracking import MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places
 
@@ -77,21 +72,6 @@ def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
 def _size_of(path: str, version: Version) -> int:
     """The bytes of a file of a logged model; 0 where they are not known."""
     return version.model_bytes if path.endswith(f"/{MODEL_FILE}") else 0
-
-
-def signature_mismatch(
-    version: Version, home: Home, trusted: TrustedKeys
-) -> Iterator[Mismatch]:
-    """What is wrong with the signature of a version's files; at most one.
-
-    A version of the time before there was a key has none, and needs none.
-    """
-    if not trusted or not home.ledger.anchors([signature_key(version)]):
-        return
-    if flaw := find_signature_flaw(version, home, trusted):
-        name = f"{version.model}/{version.version}"
-        action = f"See who may write there. `headrace repair {name}` signs it again."
-        yield Mismatch.of(version, "store", "signature", flaw, action)
 
 
 def record_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:

@@ -13,7 +13,6 @@ from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgetting import delete_unrecorded, take_out
 from headrace.data.forgotten import ForgottenItems
-from headrace.models.logged.soundness.signing import sign_version
 from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
@@ -81,7 +80,7 @@ def delete(
 def _delete_of_versions(
     versions: list[Version], home: Home, forgotten: ForgottenItems
 ) -> Counter[str]:
-    """Delete what is of versions, and sign and copy anew what was changed of them.
+    """Delete what is of versions, and copy anew what was changed of them.
 
     Else it would count as tampered with.
     """
@@ -92,7 +91,5 @@ def _delete_of_versions(
         counts["golden answers"] += taken
     counts += places.delete_made(home.anchored, "none", ())
     now = [home.ledger.version(one.model, one.version) for one in versions]
-    for version in now:
-        sign_version(version, home)
     keep_anew(now, home)
     return counts

@@ -19,8 +19,9 @@ from headrace.records import (
 )
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Change, recorded_changes
-from headrace.stages.promotion import licensed, signed
+from headrace.stages.promotion import licensed
 from headrace.stages.promotion.registry import project_aliases, publish_head
+from headrace.stages.promotion.signed import sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 from headrace.state.ledger.versions import compared_with_another
@@ -146,10 +147,10 @@ def conclude(
     if decided is None or decided.status in ("promoted", "unchanged"):
         row = ledger.version(spec.name, version)
         decided = _refuse_unsound(row, home) or decided
-        if decided is None and spec.promotion.signed:
-            decided = _refuse_unsigned(row, home)
         if decided is None and spec.promotion.licence:
             decided = _refuse_unlicensed(row, spec.promotion.licence, home)
+        if decided is None or decided.status != "refused":
+            sign_if_wanted(row, home)
     if decided is None:
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, home, champion)
@@ -213,12 +214,6 @@ def _refuse_unsound(version: Version, home: Home) -> PromotionRecord | None:
             f"{version.version}`."
         )
     return None
-
-
-def _refuse_unsigned(version: Version, home: Home) -> PromotionRecord | None:
-    """A refusal if the law wants a signature that a version has not."""
-    flaw = signed.find_flaw(version, home)
-    return _refused(f"promotion.signed: {flaw}") if flaw else None
 
 
 def _refuse_unlicensed(

@@ -24,7 +24,7 @@ from headrace.stages.promotion import (
     verdict,
 )
 from headrace.stages.promotion.licensed import require_licensed
-from headrace.stages.promotion.signed import require_signed
+from headrace.stages.promotion.signed import sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Entry, Ledger
 
@@ -104,12 +104,11 @@ def approve(
     Raises:
         NotFoundError: nothing waits, or there is no such version.
         UsageError: a version that was rejected or rolled back is approved without a
-            reason.
+            reason, or it must be signed and cannot be.
         PromotionError: never asked for, an experiment, not by this user, no passing
             evidence, the champion is not the one it was compared with, or the law
             allows other licences than its backbone has.
-        IntegrityError: the version's file is gone or changed, or it answers otherwise,
-            or the law wants a signature that it has not.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
     ledger, user = home.ledger, home.settings.user
     champion = ledger.champion(model)
@@ -127,7 +126,7 @@ def approve(
     row = ledger.version(model, request.version)
     evidence = evidence_to_approve(ledger, request, champion)
     require_sound(row, home)
-    require_signed(row, home)
+    sign_if_wanted(row, home)
     require_licensed(row, evidence, home)
     # An approval before a rollback, or of earlier evidence, no longer counts.
     if rolled_back or not is_approved(last, evidence):

@@ -11,7 +11,7 @@ from headrace.spec.folders import find_pipeline
 from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import is_approved, keep_decision
 from headrace.stages.promotion.licensed import require_licensed
-from headrace.stages.promotion.signed import require_signed
+from headrace.stages.promotion.signed import require_signed, sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import (
     Champion,
@@ -56,11 +56,10 @@ def promote_by_hand(
 
     Raises:
         NotFoundError: there is no such model or version.
-        UsageError: forced without a reason.
+        UsageError: forced without a reason, or it must be signed and cannot be.
         PromotionError: no passing evidence, or another promotion came first; or the
             law allows other licences than its backbone has.
-        IntegrityError: the version's file is gone or changed, or it answers otherwise,
-            or the law wants a signature that it has not.
+        IntegrityError: the version's file is gone or changed, or it answers otherwise.
     """
     if force:
         check_reason(reason)
@@ -81,7 +80,7 @@ def promote_by_hand(
         require_licensed(row, evidence, home)
         number = evidence.id
     require_sound(row, home)
-    require_signed(row, home)
+    sign_if_wanted(row, home)
     entry, is_new = ledger.promote(
         model,
         row.version,
@@ -161,7 +160,8 @@ def roll_back(model: str, home: Home, *, reason: str) -> Entry:
         NotFoundError: the model has no version.
         PromotionError: there is none, or another entry came first.
         IntegrityError: the old model is gone or changed, or it answers otherwise, or
-            the law wants a signature that it has not.
+            its signature does not hold.
+        UsageError: it must be signed, and no public key is set.
     """
     ledger = home.ledger
     ledger.newest_version(model)  # raises NotFoundError

@@ -6,22 +6,15 @@ import pytest
 from tests.signing import write_keys
 from tests.src.state.ledger.conftest import some_evidence
 
-from headrace.errors import IntegrityError
-from headrace.models.logged.soundness.signing import sign_version
+from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
-from headrace.stages.promotion.signed import find_flaw, is_wanted, require_signed
+from headrace.stages.promotion.signed import is_wanted, require_signed, sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
 
 pytest.importorskip("model_signing")
 MODEL, GOLDEN, OTHER = b"weights", b"answers", b"flavors: {}"
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    """The store that is asked before a first signature is not the checkout's."""
-    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
 
 
 def sha(data):
@@ -71,62 +64,56 @@ def world(tmp_path):
 
 
 @pytest.fixture
-def keys(tmp_path, monkeypatch):
-    """Keys; the private one signs the ledger from now on."""
-    private, public = write_keys(tmp_path / "keys")
-    monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
-    return private, public
+def keys(tmp_path):
+    return write_keys(tmp_path / "keys")
 
 
-def test_only_the_law_of_the_file_decides(world):
+def test_only_the_file_of_the_pipeline_decides(world):
     world.judge(signed=False)
+    home = Home(world.settings)
     assert not is_wanted(world.version, world.ledger)
-    require_signed(world.version, Home(world.settings))
+    sign_if_wanted(world.version, home)
+    require_signed(world.version, home)
+    assert not world.store.names("signatures")
     world.judge(signed=True)
     assert is_wanted(world.version, world.ledger)
-    with pytest.raises(IntegrityError, match="wants a signed version") as raised:
-        require_signed(world.version, Home(world.settings))
-    assert "no key is set whose signature would count" in raised.value.message
+    with pytest.raises(IntegrityError, match="digits version 1 is not signed") as no:
+        require_signed(world.version, home)
+    assert "headrace promote digits 1" in no.value.action
+    with pytest.raises(UsageError, match="no key is set"):
+        sign_if_wanted(world.version, home)
 
 
 def test_a_signed_version_counts_for_whoever_has_the_public_key(world, keys):
     world.judge(signed=True)
-    reader = world.with_keys(verify_key_file=keys[1])
-    unsigned = find_flaw(world.version, Home(reader))
-    assert unsigned == "digits version 1 is not signed."
-    signer = world.with_keys(signing_key_file=keys[0])
-    assert sign_version(world.version, Home(signer))
-    assert not sign_version(world.version, Home(signer)), "it is signed"
-    assert find_flaw(world.version, Home(reader)) == ""
-    require_signed(world.version, Home(reader))
+    sign_if_wanted(world.version, Home(world.with_keys(signing_key_file=keys[0])))
+    reader = Home(world.with_keys(verify_key_file=keys[1]))
+    require_signed(world.version, reader)
+    sign_if_wanted(world.version, reader)  # it is signed: no key is needed
+    with pytest.raises(UsageError, match="no key is set"):
+        require_signed(world.version, Home(world.settings))
 
 
 def test_what_is_not_as_it_was_signed_does_not_count(world, keys, tmp_path):
-    signer = world.with_keys(signing_key_file=keys[0])
-    sign_version(world.version, Home(signer))
+    world.judge(signed=True)
+    sign_if_wanted(world.version, Home(world.with_keys(signing_key_file=keys[0])))
     other = world.with_keys(verify_key_file=write_keys(tmp_path / "other")[1])
-    assert "signed by another key" in find_flaw(world.version, Home(other))
-    golden = {**world.version.details, "golden_digest": "f" * 64}
-    changed = world.version.model_copy(update={"details": golden})
-    flaw = find_flaw(changed, Home(signer))
-    assert flaw == "digits version 1 is signed with another content of golden.npz."
+    with pytest.raises(IntegrityError, match="does not hold: Key mismatch"):
+        require_signed(world.version, Home(other))
+    reader = Home(world.with_keys(verify_key_file=keys[1]))
     key = f"signatures/{sha(MODEL)}.sig"
-    signature = world.store.read(key)
-    world.store.write(key, signature.replace(b"MEUC", b"MEUD").replace(b"a", b"b"))
-    assert "is not signed" in find_flaw(world.version, Home(signer))
+    world.store.write(key, world.store.read(key) + b" ")
+    with pytest.raises(IntegrityError, match="is not signed"):
+        require_signed(world.version, reader)
     world.store.delete(key)
-    assert "is not signed" in find_flaw(world.version, Home(signer))
+    with pytest.raises(IntegrityError, match="is not signed"):
+        require_signed(world.version, reader)
 
 
-def test_a_copy_that_was_changed_is_not_signed(world, keys, caplog):
+def test_a_copy_that_was_changed_is_not_signed(world, keys):
+    world.judge(signed=True)
     world.store.write(f"{world.copy}/logged/MLmodel", b"loader_module: evil")
     signer = world.with_keys(signing_key_file=keys[0])
-    with caplog.at_level("WARNING", "headrace"):
-        assert not sign_version(world.version, Home(signer))
-    assert "MLmodel is gone or changed" in caplog.text
-    assert not world.store.names("signatures")
-
-
-def test_without_a_key_nothing_is_signed(world):
-    assert not sign_version(world.version, Home(world.settings))
+    with pytest.raises(IntegrityError, match="MLmodel is gone or changed"):
+        sign_if_wanted(world.version, Home(signer))
     assert not world.store.names("signatures")

@@ -30,8 +30,8 @@ from headrace.state.tracking.artifacts import (
     run_places,
 )
 
-_LOGGED = "logged"  # the folder of the logged model in a copy
-_MODEL = f"{_LOGGED}/{MODEL_FILE}"
+LOGGED = "logged"  # the folder of the logged model in a copy
+_MODEL = f"{LOGGED}/{MODEL_FILE}"
 _GOLDEN = "golden.npz"  # the marker of a complete copy
 
 
@@ -54,7 +54,7 @@ def keep_copy(logged: LoggedModel, home: Home) -> dict[str, Any]:
         digest, run = logged.golden_digest, logged.run_id
         golden = tracking.run_file(run, GOLDEN_FILE, digest)
         details = describe_files(source)
-        files = {f"{_LOGGED}/{path}": d for path, d in details["files"].items()}
+        files = {f"{LOGGED}/{path}": d for path, d in details["files"].items()}
         files[_GOLDEN] = digest
         if not _is_whole(logged.model_digest, files, store):
             _publish(source, golden, logged.model_digest, store)
@@ -96,7 +96,7 @@ def mend_copy(version: Version) -> str:
 def copied_files(version: Version) -> dict[str, str]:
     """The sha256 of each file of a version's copy in the store, by its name there."""
     logged = {**version.details.get("files", {}), MODEL_FILE: version.model_digest}
-    files = {f"{_LOGGED}/{path}": digest for path, digest in logged.items()}
+    files = {f"{LOGGED}/{path}": digest for path, digest in logged.items()}
     return {**files, _GOLDEN: version.golden_digest}
 
 
@@ -147,9 +147,7 @@ def restore(version: Version, parts: Collection[str], home: Home) -> list[str]:
         golden = files.pop(_GOLDEN, None)
         if _MODEL not in files:
             files = {}
-        logged = {
-            path.removeprefix(f"{_LOGGED}/"): file for path, file in files.items()
-        }
+        logged = {path.removeprefix(f"{LOGGED}/"): file for path, file in files.items()}
         write_files(version, logged, golden, home)
     whole = [name for name, file in (("model", files), ("golden", golden)) if file]
     return [f"put the {name} file back from the store's copy" for name in whole]
@@ -233,7 +231,7 @@ def _publish(source: Path, golden: bytes, digest: str, store: Store) -> None:
     if store.exists(_key(digest, _GOLDEN)):
         store.delete_folder(_key(digest))  # it is damaged
     with store.new_folder(_key(digest), _GOLDEN) as folder:
-        shutil.copytree(source, folder / _LOGGED)
+        shutil.copytree(source, folder / LOGGED)
         (folder / _GOLDEN).write_bytes(golden)
 
 
