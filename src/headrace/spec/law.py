@@ -35,7 +35,6 @@ _FILLED_IN = "model.backbone"  # when a run begins, by what the pipeline's file 
 _WITHOUT_VALUE = {None, "{}"}
 _LONGEST_VALUE = 24
 _NAMED_FIELDS = 3
-_DEPTH = ("evaluation", "depth")  # "auto" was named "standard" in recorded laws
 _UNUSUAL = re.compile(r"[^\w\-.+, \[\]()]")
 
 
@@ -77,8 +76,6 @@ class Law:
     def digest(self) -> str:
         """sha256 of the file's law, whatever its comments, order and source."""
         fields = _flatten(self.committed)
-        if fields.get(_DEPTH) == "auto":
-            fields[_DEPTH] = "standard"  # so that a law keeps its digest
         lines = sorted((list(path), value) for path, value in fields.items())
         return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
 
@@ -257,8 +254,6 @@ def _flatten(law: Fields) -> dict[_Path, Any]:
     fields: dict[_Path, Any] = {(n,): law[n] for n in sorted(_NAMES) if n in law}
     for table in sorted(_TABLES):
         fields |= {(table, name): value for name, value in law.get(table, {}).items()}
-    if fields.get(_DEPTH) == "standard":
-        fields[_DEPTH] = "auto"
     for row in law.get("gates", ()):
         fields |= {("gates", row["name"], k): v for k, v in row.items() if k != "name"}
     for row in law.get("contract", ()):

@@ -261,12 +261,6 @@ class EvaluationSpec(SpecTable):
         "is large, and all test rows on the ladder",
     )
 
-    @field_validator("depth", mode="before")
-    @classmethod
-    def _by_its_present_name(cls, depth: Any) -> Any:
-        """Records of before, and the files of users, may have ``standard``."""
-        return "auto" if depth == "standard" else depth
-
 
 class PromotionSpec(SpecTable):
     """``[promotion]``: whether a model that passes its gates is promoted at once."""

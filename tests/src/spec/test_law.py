@@ -215,19 +215,3 @@ def test_another_folder_of_a_project_has_no_law_of_its_own(tmp_path):
     assert law.overrides == ("gates",)
     law = read_law(load_spec(own), own, tmp_path / "else", tmp_path / "folders")
     assert law.overrides == ()
-
-
-def test_depth_auto_is_the_law_that_was_recorded_as_standard(folder):
-    law = read_law(load_spec(folder), folder, folder, folder)
-    assert law.committed["evaluation"]["depth"] == "auto"
-    # That of a release in which its name was "standard".
-    assert law.digest == (
-        "4b6c4a7f7e9c8af0297cac935d4e472ddc8f57744cf4da0d3d59c24587d8b5c0"
-    )
-    before = {**law.committed["evaluation"], "depth": "standard"}
-    recorded = {**law.committed, "evaluation": before}
-    assert Law(recorded, recorded, "").digest == law.digest
-    assert changes(recorded, law.committed) == ()
-    named = load_spec(folder, ("evaluation.depth=standard",))
-    assert named.evaluation.depth == "auto"
-    assert changed(folder, "evaluation.depth=full") == ["evaluation.depth auto → full"]

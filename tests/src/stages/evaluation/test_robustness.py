@@ -95,42 +95,40 @@ def climbed(context, place):
 
 
 @pytest.fixture(scope="module")
-def standard(snapshot, place):
-    return climbed(context_of(snapshot, place, "standard"), place)
+def usual(snapshot, place):
+    return climbed(context_of(snapshot, place, "auto"), place)
 
 
-def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(
-    standard, snapshot, place
-):
-    context = context_of(snapshot, place, "standard")
+def test_a_rung_has_the_score_of_the_same_rows_after_its_shift(usual, snapshot, place):
+    context = context_of(snapshot, place, "auto")
     parts = list(context.test)
     items = np.concatenate([part.items for part in parts])[:500]
     targets = np.concatenate([part.targets for part in parts])[:500]
     steps = ladder("image")
     assert steps is not None
     names = [f"rung={family} {level:g}" for family, level in steps.rungs(DATA)]
-    assert [*standard.slices] == names
+    assert [*usual.slices] == names
     for family, level in (("brightness", 0.6), ("noise", 100.0)):
         random = np.random.default_rng([0, 0])
         shifted = steps.shifted(items, family, level, DATA, random)
         outputs = answers_of(context.model, shifted)
-        numbers = standard.slices[f"rung={family} {level:g}"]
+        numbers = usual.slices[f"rung={family} {level:g}"]
         accuracy = float((outputs.argmax(axis=1) == targets).mean())
         assert numbers["rows"] == 500
         assert numbers["accuracy"] == accuracy
         assert numbers["accuracy_low"] < accuracy <= numbers["accuracy_high"]
         confidence = float(outputs.max(axis=1).mean())
         assert numbers["confidence"] == pytest.approx(confidence, abs=1e-5)
-    assert standard.slices["rung=brightness 0.6"]["accuracy"] < 0.9
+    assert usual.slices["rung=brightness 0.6"]["accuracy"] < 0.9
 
 
-def test_the_metrics_are_means_over_families(standard):
+def test_the_metrics_are_means_over_families(usual):
     families = {}
-    for name, numbers in standard.slices.items():
+    for name, numbers in usual.slices.items():
         family = name.removeprefix("rung=").rpartition(" ")[0]
         families.setdefault(family, []).append(numbers["accuracy"])
     mean = np.mean([np.mean(values) for values in families.values()])
-    assert standard.metrics == pytest.approx(
+    assert usual.metrics == pytest.approx(
         {"robustness_rows": 500, "robustness_accuracy": mean}
     )
 
@@ -149,16 +147,16 @@ def test_full_depth_takes_all_rows_and_any_block_gives_the_same(
         assert parts.slices[name] == pytest.approx(numbers)
 
 
-def test_the_gate_judges_the_rows(standard):
-    rows = JudgedRows("accuracy", np.ones(9, bool), None, [], **standard.rows)
+def test_the_gate_judges_the_rows(usual):
+    rows = JudgedRows("accuracy", np.ones(9, bool), None, [], **usual.rows)
     for rung, passed in (("noise 5", True), ("brightness 0.4", False)):
         arguments = {"rung": rung, "drop": 0.05}
         gate = GateSpec.model_validate({"name": "robustness", "arguments": arguments})
         assert judge_gate(gate, {}, rows).passed is passed
 
 
-def test_the_ladder_is_a_picture(standard, place, is_picture):
-    (draw,) = standard.drawings
+def test_the_ladder_is_a_picture(usual, place, is_picture):
+    (draw,) = usual.drawings
     draw()
     assert is_picture(place / "robustness.png")
 
@@ -207,7 +205,7 @@ def test_rungs_that_change_no_item_are_left_out(write_snapshot, tmp_path):
     levels = np.arange(0, 250, dtype=np.uint8).reshape(-1, 1, 1, 1)
     plain = np.broadcast_to(levels, (250, 8, 8, 1)).copy()
     snapshot = write(write_snapshot, Store(str(tmp_path / "store")), plain)
-    found = climbed(context_of(snapshot, tmp_path, "standard"), tmp_path)
+    found = climbed(context_of(snapshot, tmp_path, "auto"), tmp_path)
     families = {name.rpartition(" ")[0] for name in found.slices}
     assert {"rung=noise", "rung=brightness", "rung=inversion"} <= families
     assert not {"rung=blur", "rung=shift right", "rung=contrast"} & families
@@ -224,12 +222,12 @@ def test_large_items_are_fewer():
 
 def test_a_medium_without_a_ladder_has_none(snapshot, place, monkeypatch):
     monkeypatch.setattr(robustness, "ladder", lambda _: None)
-    found = climbed(context_of(snapshot, place, "standard"), place)
+    found = climbed(context_of(snapshot, place, "auto"), place)
     assert found == Look()
 
 
 def test_a_language_model_has_none(snapshot, place):
-    context = context_of(snapshot, place, "standard")
+    context = context_of(snapshot, place, "auto")
     answers = ask(context.model, {}, context.test, 0, JUDGE)
     writing = replace(context, data=DATA.model_copy(update={"task": "generation"}))
     assert climb(EvaluatedModel(writing, answers, place)) == Look()
