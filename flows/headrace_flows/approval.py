@@ -64,7 +64,7 @@ def wait_for_approval(run: Run) -> None:
         emit(settings, "approval", model, waits, version=version, page=run.flow_run_url)
     log.info(
         f"promote: {waits}. In another terminal: headrace approve {model} "
-        f"--reason TEXT, or headrace reject {model} --reason TEXT"
+        "--reason TEXT, with --reject if it is not to be promoted"
     )
     context = FlowRunContext.get()
     if context and context.flow_run and context.flow_run.deployment_id:

@@ -36,7 +36,7 @@ from headrace_cli.looking import logs, status
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
-from headrace_cli.registry import approve, history, promote, reject, rollback
+from headrace_cli.registry import approve, history, promote, rollback
 from headrace_cli.relabeling import relabel
 from headrace_cli.retention import forget, gc_
 from headrace_cli.runs import DataOrDefault, check, open_report, run, score
@@ -48,7 +48,7 @@ from headrace_cli.upkeep import migrate, repair, reproduce, verify
 HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, backbone, tune, backfill, relabel),
-    "Decide": (gate, compare, promote, rollback, history, approve, reject, list_),
+    "Decide": (gate, compare, promote, rollback, history, approve, list_),
     "Use": (open_report, score, explain, say, generate, monitor, export, bundle),
     "Prove and restore": (verify, reproduce, repair, gc_, forget, migrate),
     "Run as a service": (serve, up, status, logs, deploy, trigger, worker, doctor),

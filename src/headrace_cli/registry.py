@@ -1,4 +1,4 @@
-"""``headrace promote``, ``rollback``, ``history``, ``approve`` and ``reject``."""
+"""``headrace promote``, ``rollback``, ``history`` and ``approve``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 _SHORT = {"from_version": "from", "to_version": "to", "evidence_id": "evidence"}
 ReasonOption = Annotated[str, Option(help="The reason; the ledger keeps it for good.")]
-VersionArgument = Annotated[
-    int | None, Argument(help="A version; by default the one that waits.")
-]
 
 log = logging.getLogger("headrace")
 
@@ -108,15 +105,30 @@ def history(model: ModelArgument) -> None:
 
 
 def approve(
-    model: ModelArgument, version: VersionArgument = None, reason: ReasonOption = ""
+    model: ModelArgument,
+    version: Annotated[
+        int | None, Argument(help="A version; by default the one that waits.")
+    ] = None,
+    reject: Annotated[
+        bool,
+        Option("--reject", help="Reject it: its run ends, and none asks again."),
+    ] = False,
+    reason: ReasonOption = "",
 ) -> None:
-    """Approve a version that waits: it is promoted, its run goes on.
+    """Approve a version that waits, or reject it.
 
-    The approver is HEADRACE_USER, otherwise user@host; it is not verified.
+    An approved version is promoted, and its run goes on. A rejection needs a reason.
+    The person is HEADRACE_USER, otherwise user@host; it is not verified.
     """
     from headrace.stages.promotion import approval
 
     home = opened()
+    if reject:
+        decision = approval.reject(model, version, home, reason=reason)
+        reason = f"version {decision.version} was {decision}"
+        value = {"status": "rejected", "reason": reason}
+        _resume(model, decision.version, value, home)
+        return
     entry, new = approval.approve(model, version, home, reason=reason)
     number = entry.to_version
     outcome = f"promoted by {entry.who}" if new else f"is the champion already: {entry}"
@@ -126,22 +138,6 @@ def approve(
         "entry": _describe(entry, home),
     }
     _resume(model, number, value, home)
-
-
-def reject(
-    model: ModelArgument, version: VersionArgument = None, reason: ReasonOption = ""
-) -> None:
-    """Reject a version that waits: its run ends, and none asks again.
-
-    The person is HEADRACE_USER, otherwise user@host; it is not verified.
-    """
-    from headrace.stages.promotion import approval
-
-    home = opened()
-    decision = approval.reject(model, version, home, reason=reason)
-    reason = f"version {decision.version} was {decision}"
-    value = {"status": "rejected", "reason": reason}
-    _resume(model, decision.version, value, home)
 
 
 def _resume(model: str, version: int, value: dict[str, Any], home: Home) -> None:

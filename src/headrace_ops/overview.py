@@ -273,7 +273,7 @@ def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
             "warn",
             row["name"],
             f"version {asked['version']} waits for approval",
-            (f"headrace approve {decide}", f"headrace reject {decide}"),
+            (f"headrace approve {decide}", f"headrace approve {decide} --reject"),
             asked["expires"] or "",
         )
     if (drift := row["drift"]) and drift.status in SEVERE:

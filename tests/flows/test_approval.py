@@ -96,7 +96,9 @@ def test_ctrl_c_leaves_the_request_open_and_the_next_run_finds_it(wanting):
                 break
         else:
             pytest.fail("".join(said))
-        answer = wanting.headrace("reject", "blobs", "--reason", "no", "--json")
+        answer = wanting.headrace(
+            "approve", "blobs", "--reject", "--reason", "no", "--json"
+        )
         assert answer.json["status"] == "rejected"
         code, out, err = ended(process)
     finally:

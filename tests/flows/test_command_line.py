@@ -99,7 +99,6 @@ def completions(words, home):
 
 def test_a_shell_completes_commands_and_pipelines(home):
     assert completions("headrace re", home) == {
-        "reject",
         "relabel",
         "repair",
         "reproduce",
@@ -183,7 +182,7 @@ def test_a_wrong_value_names_the_help_of_its_command(home, words, message):
     [
         ("rollback", "nope"),
         ("approve", "nope"),
-        ("reject", "nope", "--reason", "x"),
+        ("approve", "nope", "--reject", "--reason", "x"),
         ("promote", "nope"),
         ("history", "nope"),
         ("repair", "nope"),

@@ -237,7 +237,9 @@ def test_a_webhook_is_told_of_requests_refusals_rollbacks_and_failures(
         prefect.wait(run, "Suspended")
         asked = said("telling", "headrace.approval", "waits for approval")
         assert f"/runs/flow-run/{run}" in asked["body"]
-        services.headrace("reject", "telling", "--reason", "too pale", **place)
+        services.headrace(
+            "approve", "telling", "--reject", "--reason", "too pale", **place
+        )
         prefect.wait(run, "Refused")
         said("telling", "headrace.refused", "too pale")
         options = ("--force", "--reason", "sure")

@@ -143,7 +143,7 @@ def test_what_waits_has_the_command_that_decides_and_what_is_broken_is_first(set
     assert drift.startswith("scans degraded: the mean accuracy")
     assert "version 4 waits for approval; it counts as rejected 20" in approval
     assert "headrace approve scans 4 --reason TEXT" in approval
-    assert "headrace reject scans 4 --reason TEXT" in approval
+    assert "headrace approve scans 4 --reason TEXT --reject" in approval
     assert schedule.endswith("is not deployed headrace deploy scans")
 
 
