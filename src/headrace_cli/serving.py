@@ -1,4 +1,4 @@
-"""``headrace serve``, ``headrace export`` and ``headrace bundle``."""
+"""``headrace serve`` and ``headrace export``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
+from headrace.errors import UsageError
 from headrace.serving.options import Options
 from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_text
@@ -86,13 +87,24 @@ def _show(value: dict[str, Any]) -> None:
 
 def export(
     model: ModelVersionArgument,
-    format_: Annotated[
-        Literal["onnx", "openvino", "savedmodel"],
-        Option("--format", help="The format to export to."),
-    ],
     output: Annotated[
-        Path, Option(metavar="DIR", help="A new folder, or an empty one.")
+        Path,
+        Option(
+            metavar="PLACE",
+            help="A new or empty folder; with --evidence a new .tar file.",
+        ),
     ],
+    format_: Annotated[
+        Literal["onnx", "openvino", "savedmodel"] | None,
+        Option("--format", help="The format to export to."),
+    ] = None,
+    evidence: Annotated[
+        bool,
+        Option(
+            "--evidence",
+            help="Pack the model and all that proves it into one file, a bundle.",
+        ),
+    ] = False,
     push: Annotated[
         str | None,
         Option(
@@ -102,11 +114,26 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a model to ONNX, OpenVINO or TensorFlow.
+    """Export a model to ONNX, OpenVINO or TensorFlow, or with its proofs.
 
     Its golden answers come with it, and a script that replays them. It is refused where
-    the exported model does not give the same answers.
+    the exported model does not give the same answers. With --evidence: model, engines,
+    page, bill of materials, evidence, the record of its training, golden answers and
+    signatures; `headrace verify FILE` checks it elsewhere.
     """
+    if evidence:
+        if format_ or push:
+            raise UsageError(
+                "--evidence goes with neither --format nor --push.",
+                "Export the bundle alone, and the model with another command.",
+            )
+        _pack(model, output)
+        return
+    if format_ is None:
+        raise UsageError(
+            "Neither --format nor --evidence is given.",
+            "Give one, such as --format onnx.",
+        )
     from headrace.state.home import Home
     from headrace.use import exporting
 
@@ -138,15 +165,8 @@ def _exported(exported: Exported) -> str:
     )
 
 
-def bundle(
-    model: ModelVersionArgument,
-    output: Annotated[Path, Option(metavar="FILE", help="A new .tar file.")],
-) -> None:
-    """Pack a version and its proofs into one file.
-
-    Model, engines, page, bill of materials, evidence, the record of its training,
-    golden answers and signatures; `headrace verify FILE` checks it elsewhere.
-    """
+def _pack(model: str, output: Path) -> None:
+    """Pack a version and its proofs into one file."""
     from headrace.evidence import bundling
     from headrace.settings import Settings
 

@@ -82,7 +82,9 @@ print(json.dumps(sorted(sys.modules)))
 def check_bundle(texts, digest, tmp_path):
     """The bundle lists the backbone, and is checked without the store."""
     bundle = tmp_path / "tiny.tar"
-    packed = texts.headrace("bundle", "tiny", "--output", str(bundle), "--json")
+    packed = texts.headrace(
+        *("export", "tiny", "--evidence", "--output", str(bundle), "--json")
+    )
     assert packed.exit_code == 0, packed.err
     shutil.unpack_archive(bundle, tmp_path / "unpacked")
     (unpacked,) = (tmp_path / "unpacked").rglob("bom.cdx.json")

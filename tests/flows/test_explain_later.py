@@ -103,7 +103,12 @@ def test_verify_reproduce_and_bundle_stay_right(answered, copy_of, tmp_path):
     repaired = home.headrace("repair", "blobs", "--json")
     assert repaired.json["status"] == "sound", repaired.out
     file = tmp_path / "blobs.tar"
-    assert home.headrace("bundle", "blobs", "--output", str(file)).exit_code == 0
+    assert (
+        home.headrace(
+            *("export", "blobs", "--evidence", "--output", str(file))
+        ).exit_code
+        == 0
+    )
     assert home.headrace("verify", str(file)).exit_code == 0
     with tarfile.open(file) as archive:
         evidence = json.load(archive.extractfile("blobs-1/evidence.json"))

@@ -60,12 +60,16 @@ def test_only_a_signed_version_is_promoted_where_the_pipelines_file_says_so(
     assert strict.headrace(*back).json["version"] == 1
 
     output = tmp_path / "blobs-1.tar"
-    packed = strict.headrace("bundle", "blobs", "--output", str(output), "--json")
+    packed = strict.headrace(
+        *("export", "blobs", "--evidence", "--output", str(output), "--json")
+    )
     assert packed.exit_code == 2
     assert "wants a signature" in packed.json["reason"]
     assert not output.exists()
     monkeypatch.setenv("HEADRACE_SIGNING_KEY_FILE", str(private))
-    packed = strict.headrace("bundle", "blobs", "--output", str(output), "--json")
+    packed = strict.headrace(
+        *("export", "blobs", "--evidence", "--output", str(output), "--json")
+    )
     assert packed.exit_code == 0, packed.out + packed.err
     secret = private.read_text().splitlines()[1]
     assert not [a for a in (signed, found, packed) if secret in a.out + a.err]
@@ -77,10 +81,14 @@ def test_only_a_signed_version_is_promoted_where_the_pipelines_file_says_so(
 
 def test_an_unsigned_bundle_says_so(after_first, tmp_path, monkeypatch):
     output = tmp_path / "blobs.tar"
-    packed = after_first.headrace("bundle", "blobs/1", "--output", str(output))
+    packed = after_first.headrace(
+        *("export", "blobs/1", "--evidence", "--output", str(output))
+    )
     assert packed.exit_code == 0, packed.out + packed.err
     assert "unsigned" in packed.out
-    again = after_first.headrace("bundle", "blobs/1", "--output", str(output))
+    again = after_first.headrace(
+        *("export", "blobs/1", "--evidence", "--output", str(output))
+    )
     assert again.exit_code == 2
     assert "exists" in again.err
     checked = after_first.headrace("verify", str(output), "--json")

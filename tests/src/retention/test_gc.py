@@ -118,7 +118,7 @@ def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(many):
     "command",
     [
         ("promote", "blobs", "2", "--force", "--reason", "x"),
-        ("bundle", "blobs/2", "--output", "two.tar"),
+        ("export", "blobs/2", "--evidence", "--output", "two.tar"),
         ("open", "blobs/2"),
         ("explain", "blobs/2", "0"),
     ],

@@ -1,4 +1,4 @@
-"""``headrace bundle``: a version with all that proves it, in one file.
+"""``headrace export --evidence``: a version with all that proves it, in one file.
 
 The file is checked elsewhere by ``headrace verify FILE``, without a home. What is in it
 was compared with the ledger; equal records give equal bytes, but for a signature.

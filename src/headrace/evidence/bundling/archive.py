@@ -40,7 +40,7 @@ class Member:
         if self.size > limit:
             raise IntegrityError(
                 f"{self.name} has {self.size:,} bytes; at most {limit:,} are read.",
-                "It is not what `headrace bundle` writes.",
+                "It is not what `headrace export --evidence` writes.",
             )
         return b"".join(self.parts())
 
@@ -130,6 +130,6 @@ def _parsed(block: bytes, last: str) -> tuple[str, int]:
 
 def _damaged(what: str) -> IntegrityError:
     return IntegrityError(
-        f"The archive is not as `headrace bundle` wrote it: {what}.",
+        f"The archive is not as Headrace wrote it: {what}.",
         "Get it again from where it was made.",
     )

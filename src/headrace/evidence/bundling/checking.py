@@ -86,7 +86,7 @@ def check_bundle(path: Path, settings: Settings) -> BundleCheck:
     except OSError as error:
         raise NotFoundError(
             f"{path} cannot be read: {error.strerror}.",
-            "Give a file that `headrace bundle` wrote.",
+            "Give a file that `headrace export --evidence` wrote.",
         ) from None
     return BundleCheck(
         status="ok",

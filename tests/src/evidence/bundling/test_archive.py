@@ -56,7 +56,7 @@ def test_every_byte_outside_of_the_files_counts():
 
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 700, 1024, -1, -512, -1024])
 def test_an_archive_that_lost_its_end_is_refused(length):
-    with pytest.raises(IntegrityError, match="not as `headrace bundle` wrote it"):
+    with pytest.raises(IntegrityError, match="not as Headrace wrote it"):
         content(written()[:length])
 
 
@@ -92,7 +92,7 @@ def tar_with(**values):
     ],
 )
 def test_other_members_are_refused(values):
-    with pytest.raises(IntegrityError, match="not as `headrace bundle` wrote it"):
+    with pytest.raises(IntegrityError, match="not as Headrace wrote it"):
         content(tar_with(**values))
 
 
