@@ -98,6 +98,10 @@ class Home:
         assert answer.exit_code == 0, answer.err
         assert answer.json["status"] == "same"
 
+    def repaired(self, *names):
+        """What `verify --repair` has done, for each version."""
+        return self.headrace("verify", *names, "--repair", "--json").json["repairs"]
+
     def headrace(self, *arguments):
         """Run a command in this process: the same code, without the start-up."""
         from mlflow.tracking._tracking_service import utils

@@ -59,7 +59,9 @@ class ChampionWatch:
         for repair in new:
             message = str(repair)
             if not repair.is_sound:
-                message += f" Run `headrace repair {repair.model}/{repair.version}`."
+                message += (
+                    f" Run `headrace verify {repair.model}/{repair.version} --repair`."
+                )
             log.warning("%s", message)
             emit_from_command(self._settings, "lost", repair.model, message)
         for tampering in tamperings:
@@ -69,7 +71,7 @@ class ChampionWatch:
 
     def _report(self, tampering: Tampering) -> None:
         model = tampering.model
-        message = f"{tampering.why} Run `headrace repair {model or 'MODEL'}`."
+        message = f"{tampering.why} Run `headrace verify {model or 'MODEL'} --repair`."
         log.warning("%s", message)
         emit_from_command(
             self._settings,

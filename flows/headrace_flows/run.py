@@ -309,8 +309,8 @@ class Run:
 def _broken(mismatch: Mismatch) -> str:
     name = f"{mismatch.model}/{mismatch.version}"
     return (
-        f"{name} is not what was registered: {mismatch.message} Run `headrace repair "
-        f"{name}`."
+        f"{name} is not what was registered: {mismatch.message} Run `headrace verify "
+        f"{name} --repair`."
     )
 
 

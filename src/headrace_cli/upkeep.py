@@ -1,4 +1,4 @@
-"""``headrace verify``, ``reproduce``, ``repair`` and ``migrate``."""
+"""``headrace verify``, ``reproduce`` and ``migrate``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from headrace_cli.answers import (
     show_rows,
     show_text,
 )
-from headrace_cli.pipelines import ModelVersionArgument
 
 if TYPE_CHECKING:
+    from headrace.evidence.repair import Repair
     from headrace.evidence.reproduction import Reproduction
     from headrace.evidence.verification import Verification
     from headrace.retention.migration import Destination, Migration
@@ -37,9 +37,18 @@ def verify(
         str,
         Argument(
             metavar="MODEL|FILE",
-            help="A model, or the file of a bundle; by default everything.",
+            help="A model, MODEL/VERSION, or the file of a bundle; by default "
+            "everything.",
         ),
     ] = "",
+    repair: Annotated[
+        bool,
+        Option(
+            "--repair",
+            help="First restore or retrain what is lost of a version; without a "
+            "version, of champions.",
+        ),
+    ] = False,
     head: Annotated[
         str,
         Option(
@@ -53,10 +62,18 @@ def verify(
 
     That is the ledger, the store, models and MLflow. A bundle needs no home and no
     network; its signature is checked with the key of HEADRACE_VERIFY_KEY_FILE.
+    --repair restores the files of a version from the store, or trains it again from its
+    record.
     """
     from headrace.evidence import verification
+    from headrace.state.ledger.rows import model_of
 
     settings = begin()
+    if _is_file(name) and repair:
+        raise UsageError(
+            f"{name} is a file, and --repair is for what a home has.",
+            "Name a model, or leave --repair out.",
+        )
     if _is_file(name):
         from headrace.evidence.bundling.checking import check_bundle
 
@@ -64,9 +81,30 @@ def verify(
         text = f"bundle  {bundle.status}\n  {bundle.reason}"
         answer(bundle.model_dump(mode="json"), text, int(bundle.status != "ok"))
         return
-    result = verification.verify(settings, name, head)
-    value, exit_code = result.model_dump(mode="json"), int(result.status != "ok")
-    answer(value, lambda: _show_verification(result), exit_code)
+    repairs = _repair(name, settings) if repair else []
+    result = verification.verify(settings, model_of(name), head)
+    value = result.model_dump(mode="json")
+    if repair:
+        value["repairs"] = [one.model_dump() for one in repairs]
+
+    def show() -> None:
+        for one in repairs:
+            status = "intact" if one.status == "sound" else one.status
+            show_text(f"{one.model} version {one.version}: {status}\n  {one.reason}")
+        _show_verification(result)
+
+    is_whole = result.status == "ok" and all(one.is_sound for one in repairs)
+    answer(value, show, int(not is_whole))
+
+
+def _repair(name: str, settings: Settings) -> list[Repair]:
+    """Repair a version, or the champion of each model."""
+    from headrace.evidence.repair import repair
+    from headrace.state.home import Home
+
+    home = Home.existing(settings, f"model {name!r}" if name else "ledger to verify")
+    names = [name] if name else sorted(home.ledger.champions())
+    return [repair(one, settings.prepare_home()) for one in names]
 
 
 def _is_file(name: str) -> bool:
@@ -131,16 +169,6 @@ def _show_reproduction(result: Reproduction) -> None:
 
 def _shorten(value: str) -> str:
     return (value or "none") if len(value) <= WIDTH else f"{value[:WIDTH]}..."
-
-
-def repair(model: ModelVersionArgument) -> None:
-    """Check a version's files; restore or retrain what is lost."""
-    from headrace.evidence import repair as repairing
-
-    done = repairing.repair(model, prepared())
-    status = "intact" if done.status == "sound" else done.status
-    text = f"{done.model} version {done.version}: {status}\n  {done.reason}"
-    answer(done.model_dump(), text, int(not done.is_sound))
 
 
 def migrate(

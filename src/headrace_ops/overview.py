@@ -249,7 +249,7 @@ def _matters(
     steps = Home(settings).ledger.last_tamperings() if settings.has_ledger else {}
     for step in steps.values():
         if step.action == "tampered":
-            command = f"headrace repair {shlex.quote(step.model)}"
+            command = f"headrace verify {shlex.quote(step.model)} --repair"
             commands = (command if step.model else VERIFY,)
             yield Matter("bad", step.model or "ledger", step.why, commands)
     for server in running.servers:

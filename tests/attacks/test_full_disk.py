@@ -140,7 +140,7 @@ def test_a_disk_with_no_room_for_the_databases_is_told(free_kib, disk, small):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("words", [("verify",), ("repair", "blobs")])
+@pytest.mark.parametrize("words", [("verify",), ("verify", "blobs", "--repair")])
 def test_a_full_temporary_folder_is_told_as_such(words, disk, after_first):
     (disk.place / "used").write_bytes(b"\0" * 1024 * (64 * 1024 - 20))
     process = after_first.start(*words, "--json", TMPDIR=str(disk.place))
@@ -160,7 +160,6 @@ def test_a_home_on_a_full_disk_can_be_read(disk, after_first):
     for words in (("list",), ("history", "blobs"), ("compare", "blobs"), ("verify",)):
         read = home.headrace(*words)
         assert read.exit_code == 0, read.err
-    assert "I/O error" not in home.headrace("status").out
     page = home.headrace("open")
     assert f"Writing to {home.path} failed" in page.err, page.err
     told = home.headrace("gc")

@@ -62,8 +62,9 @@ def run(settings, *arguments):
 
 
 def repair(settings):
-    """The answer of ``headrace repair``."""
-    found = json.loads(headrace(settings, "repair", "blobs/1", "--json").stdout)
+    """The answer of ``headrace verify --repair``."""
+    words = ("verify", "blobs/1", "--repair", "--json")
+    (found,) = json.loads(headrace(settings, *words).stdout)["repairs"]
     return found
 
 
@@ -82,7 +83,7 @@ def test_a_run_compares_with_a_lost_champion_and_a_repair_restores_it(ran):
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
     [warning] = warnings(found)
-    assert warning.endswith("Run `headrace repair blobs/1`.")
+    assert warning.endswith("Run `headrace verify blobs/1 --repair`.")
     assert warning in answer.stderr
     [gate] = [gate for gate in found["gates"] if gate["name"] == "champion"]
     assert gate["value"] is not None, gate["reason"]
@@ -130,6 +131,6 @@ def test_a_run_on_a_champion_that_nothing_can_bring_back_says_so(ran):
     answer = run(ran, "--set", "training.seed=9")
     assert answer["version"] == 2
     assert answer["status"] == "registered"
-    assert all("headrace repair blobs/1" in text for text in warnings(answer))
+    assert all("headrace verify blobs/1 --repair" in text for text in warnings(answer))
     [check] = check_models(ran)
-    assert (check.state, check.fix) == ("wrong", "headrace repair blobs")
+    assert (check.state, check.fix) == ("wrong", "headrace verify blobs --repair")

@@ -139,7 +139,7 @@ def test_a_version_that_lost_its_files_is_not_promoted_by_a_run(
     attack(lab, 2)
     ended = lab.conclude()
     assert ended.status == "refused"
-    assert "`headrace repair blobs/2`" in ended.reason
+    assert "`headrace verify blobs/2 --repair`" in ended.reason
     assert lab.champion == 1
 
 
@@ -180,7 +180,9 @@ def test_no_command_promotes_what_is_not_what_was_proved(lab, attack):
         )
     )
     attack(lab, 2)
-    names_the_repair = r"version 2 is not what was registered.*headrace repair blobs/2"
+    names_the_repair = (
+        r"version 2 is not what was registered.*headrace verify blobs/2 --repair"
+    )
     with pytest.raises(IntegrityError, match=names_the_repair):
         approve("blobs", 2, Home(lab.settings), reason="fine")
     with pytest.raises(IntegrityError, match=names_the_repair):
@@ -193,7 +195,7 @@ def test_nothing_is_rolled_back_to_what_is_lost(lab):
     assert lab.conclude().status == "promoted"
     for attack in (delete_the_model, edit_the_golden_file):
         attack(lab, 1)
-        with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
+        with pytest.raises(IntegrityError, match="headrace verify blobs/1 --repair"):
             roll_back("blobs", Home(lab.settings), reason="slow")
         assert lab.champion == 2
         assert repair("blobs/1", lab.settings).status == "restored"
@@ -294,9 +296,9 @@ def test_what_cannot_be_repaired_is_said_in_a_sentence(lab, monkeypatch):
     shutil.rmtree(Path(lab.settings.store) / "snapshots")
     lab.model(1).unlink()
     monkeypatch.setenv("HEADRACE_MAX_BYTES", "1")  # the source cannot be read again
-    answer = headrace(lab.settings, "repair", "blobs", "--json")
+    answer = headrace(lab.settings, "verify", "blobs", "--repair", "--json")
     assert answer.returncode == 1
-    done = json.loads(answer.stdout)
+    (done,) = json.loads(answer.stdout)["repairs"]
     assert (done["model"], done["version"], done["status"]) == ("blobs", 1, "failed")
     assert "The store has no copy of it" in done["reason"]
     assert "It cannot be trained again: The data is gone" in done["reason"]
@@ -310,7 +312,7 @@ def test_loading_or_scoring_names_the_repair(lab: Lab, attack: Attack) -> None:
     if "golden" in attack.__name__:
         assert load_champion("blobs", lab.settings).version == 1
         return
-    with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
+    with pytest.raises(IntegrityError, match="headrace verify blobs/1 --repair"):
         load_champion("blobs", lab.settings)
 
 
@@ -319,7 +321,7 @@ def test_the_doctor_names_the_repair(lab: Lab, attack: Attack) -> None:
     attack(lab, 1)
     [check] = check_models(lab.settings)
     assert (check.name, check.state) == ("model blobs", "wrong")
-    assert check.fix == "headrace repair blobs"
+    assert check.fix == "headrace verify blobs --repair"
 
 
 def test_the_doctor_asks_a_sound_champion_for_its_answers(lab):
@@ -346,4 +348,4 @@ def test_the_watch_of_up_says_once_what_it_cannot_put_back(lab, caplog):
     with caplog.at_level(logging.WARNING, "headrace"):
         assert [done.status for done in watch.look()] == ["failed"]
         assert watch.look() == []
-    assert caplog.text.count("Run `headrace repair blobs/1`") == 1
+    assert caplog.text.count("Run `headrace verify blobs/1 --repair`") == 1

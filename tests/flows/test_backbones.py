@@ -123,8 +123,8 @@ def check_damage(texts, digest, bert):
         assert broken.exit_code == 1
         assert f"{weights} is not the file that was recorded" in broken.json["reason"]
         assert f"headrace backbone add small {bert}" in broken.json["reason"]
-    repaired = texts.headrace("repair", "tiny")
-    assert repaired.exit_code == 0, repaired.err
+    repaired = texts.headrace("verify", "tiny", "--repair")
+    assert repaired.exit_code == 1, repaired.err
     assert "its backbone in the store is not: " in repaired.out
     assert f"headrace backbone add small {bert}" in repaired.out
     record = weights.with_name("record.json")
@@ -132,7 +132,7 @@ def check_damage(texts, digest, bert):
     broken = texts.headrace("verify", "--json")
     assert f"{record} was changed" in broken.json["reason"]
     assert "Bring it again with `headrace backbone add`" in broken.json["reason"]
-    repaired = texts.headrace("repair", "tiny", "--json").json
+    (repaired,) = texts.repaired("tiny")
     assert repaired["status"] == "sound"
     assert "its backbone in the store is not: " in repaired["reason"]
     assert f"{record} was changed" in repaired["reason"]

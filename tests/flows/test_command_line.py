@@ -100,7 +100,6 @@ def completions(words, home):
 def test_a_shell_completes_commands_and_pipelines(home):
     assert completions("headrace re", home) == {
         "relabel",
-        "repair",
         "reproduce",
     }
     assert completions("headrace run bl", home) == {"blobs"}
@@ -185,7 +184,10 @@ def test_a_wrong_value_names_the_help_of_its_command(home, words, message):
         ("approve", "nope", "--reject", "--reason", "x"),
         ("promote", "nope"),
         ("history", "nope"),
-        ("repair", "nope"),
+        ("verify", "nope", "--repair"),
+        ("verify", "nope.tar", "--repair"),
+        ("export", "blobs", "--output", "x"),
+        ("export", "blobs", "--evidence", "--format", "onnx", "--output", "x"),
         ("generate", "blobs", "--characters", "-4"),
         ("generate", "blobs", "--temperature", "nan"),
         ("say", "3", "--model", "blobs", "--output", "no.wav"),

@@ -270,7 +270,7 @@ def test_a_damaged_model_explains_nothing_and_it_is_told_how_to_repair_it(
         IntegrityError, match=r"^blobs version 1: .*changed or damaged"
     ) as told:
         gradients(blobs(2, seed=9)[0][1][..., np.newaxis])
-    assert told.value.action == "Run `headrace repair blobs/1`."
+    assert told.value.action == "Run `headrace verify blobs/1 --repair`."
     gradients.close()
 
 

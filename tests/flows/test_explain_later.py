@@ -100,8 +100,7 @@ def test_verify_reproduce_and_bundle_stay_right(answered, copy_of, tmp_path):
     verified = home.headrace("verify", "blobs", "--json")
     assert verified.exit_code == 0, verified.out
     home.assert_reproduced("blobs/1")
-    repaired = home.headrace("repair", "blobs", "--json")
-    assert repaired.json["status"] == "sound", repaired.out
+    assert home.repaired("blobs")[0]["status"] == "sound"
     file = tmp_path / "blobs.tar"
     assert (
         home.headrace(
@@ -129,7 +128,7 @@ def test_an_edited_check_is_found_and_put_back(answered, copy_of, tmp_path):
             " 0.99) where kind = 'map_check'"
         )
     assert home.headrace("verify", "blobs").exit_code == 1
-    assert home.headrace("repair", "blobs").exit_code == 0
+    assert home.headrace("verify", "blobs", "--repair").exit_code == 0
     assert checks_of(home) == good
 
 

@@ -139,7 +139,7 @@ def test_what_waits_has_the_command_that_decides_and_what_is_broken_is_first(set
     found = Tampering(model="digits", what="alias champion", who="watch", why="moved")
     home.ledger.add_tampering(found, {})
     first, drift, approval, schedule = matters(overview(settings))
-    assert first == "digits moved headrace repair digits"
+    assert first == "digits moved headrace verify digits --repair"
     assert drift.startswith("scans degraded: the mean accuracy")
     assert "version 4 waits for approval; it counts as rejected 20" in approval
     assert "headrace approve scans 4 --reason TEXT" in approval

@@ -79,7 +79,11 @@ class Restoring:
         """Record what was found and what was restored, for a model and the ledger."""
         left, _ = self._watch.see(self._home)
         remaining, user = {one.subject for one in left}, self._home.settings.user
-        restored = {"action": "restored", "who": user, "why": "by headrace repair"}
+        restored = {
+            "action": "restored",
+            "who": user,
+            "why": "by headrace verify --repair",
+        }
         was_open = {k: s for k, s in self._latest.items() if s.action == "tampered"}
         steps = {one.subject: one.as_step(user) for one in self._mismatches}
         for subject, step in {**steps, **was_open}.items():

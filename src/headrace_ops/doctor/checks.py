@@ -158,7 +158,7 @@ def check_models(settings: Settings) -> Iterator[DoctorCheck]:
         name = f"model {v.model}"
         if v.model in messages:
             message = f"the champion, version {v.version}: {messages[v.model]}"
-            yield wrong(name, message, f"headrace repair {v.model}")
+            yield wrong(name, message, f"headrace verify {v.model} --repair")
             continue
         message = "its files are as registered, and so are its golden answers"
         yield ok(name, f"version {v.version}: {message}")

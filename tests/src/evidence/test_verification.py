@@ -64,7 +64,7 @@ def test_what_mlflow_has_of_the_champion_is_compared_with_its_record(
     found = verify(settings)
     assert (found.status, found.problem and found.problem.where) == ("broken", "mlflow")
     assert what in found.reason
-    assert "Run `headrace repair blobs/1`." in found.reason
+    assert "Run `headrace verify blobs/1 --repair`." in found.reason
     assert repair("blobs/1", settings).status == "restored"
     assert verify(settings).status == "ok"
 
@@ -128,7 +128,7 @@ def test_a_version_that_never_was_champion_is_repaired(trained):
     identity = trained.good.model_uri.rpartition("/")[2]
     (file,) = trained.settings.home.glob(f"mlartifacts/**/{identity}/**/MLmodel")
     spoil(file)
-    assert "run `headrace repair blobs/2`" in verify(trained.settings).reason
+    assert "run `headrace verify blobs/2 --repair`" in verify(trained.settings).reason
     assert repair("blobs/2", trained.settings).status == "restored"
     assert verify(trained.settings).status == "ok"
 
@@ -144,7 +144,7 @@ def test_a_folder_in_the_place_of_a_file_is_named_and_can_be_moved_away(recorded
         found = verify(settings)
         assert found.problem is not None
         assert str(file) in found.problem.message
-        assert "headrace repair blobs/1`" in found.problem.action
+        assert "headrace verify blobs/1 --repair`" in found.problem.action
         assert "Move it away" in _told(settings)
         file.rmdir()
     assert repair("blobs/1", settings).status == "restored"

@@ -120,8 +120,7 @@ def test_the_golden_answers_go_on_without_it(many, item):
     golden = Golden.read(Tracking(many.settings).version_golden(version, GOLDEN_FILE))
     shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
     assert item not in shas
-    repaired = many.home.headrace("repair", "blobs", "--json").json
-    assert repaired["status"] == "sound"
+    assert many.home.repaired("blobs")[0]["status"] == "sound"
     lines = many.home.headrace("history", "blobs").out
     assert "items were forgotten in its golden answers" in lines
 
@@ -153,7 +152,7 @@ def test_golden_answers_are_without_it_where_only_the_copy_is_left(many, item):
     for path in settings.home.glob("mlartifacts/**/golden.npz"):
         path.unlink()
     assert many.home.headrace(*forget(item)).json["deleted"]["golden answers"] == 2
-    assert many.home.headrace("repair", "blobs", "--json").json["status"] == "restored"
+    assert many.home.repaired("blobs")[0]["status"] == "restored"
     version = many.ledger.version("blobs", 1)
     golden = Golden.read(Tracking(settings).version_golden(version, GOLDEN_FILE))
     shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]

@@ -46,8 +46,8 @@ def check_needed(many):
         version = many.ledger.version("blobs", number)
         load_version(Tracking(many.settings), version)
         assert (Path(many.settings.store) / "models" / version.model_digest).is_dir()
-        repaired = many.home.headrace("repair", f"blobs/{number}", "--json")
-        assert repaired.json["status"] == "sound", repaired.out
+        (repair,) = many.home.repaired(f"blobs/{number}")
+        assert repair["status"] == "sound", repair
 
 
 def check_rest_is_gone(many):

@@ -48,6 +48,6 @@ def _of_registry(version: Version, home: Home) -> Iterator[Mismatch]:
         if aliases.get("champion") == home.ledger.history(model)[-1].from_version:
             hint = (
                 " A promotion or rollback that was killed leaves it so, too: "
-                f"`headrace repair {model}` sets it."
+                f"`headrace verify {model} --repair` sets it."
             )
         yield mismatch.model_copy(update={"message": f"{mismatch.message}{hint}"})

@@ -26,7 +26,9 @@ from headrace.state.regular import UnusableFileError
 from headrace.state.tracking import MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places
 
-_MEND = "Somebody has written there. See who may, and run `headrace repair {}`."
+_MEND = (
+    "Somebody has written there. See who may, and run `headrace verify {} --repair`."
+)
 
 
 def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:

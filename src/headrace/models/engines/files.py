@@ -49,7 +49,7 @@ def _copy(version: Version, settings: Settings) -> Iterator[Path]:
 
 def mend(version: Version) -> str:
     """What to do about a version whose files are damaged."""
-    return f"Run `headrace repair {version.model}/{version.version}`."
+    return f"Run `headrace verify {version.model}/{version.version} --repair`."
 
 
 def golden_bytes(version: Version, settings: Settings) -> bytes:

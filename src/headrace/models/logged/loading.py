@@ -316,7 +316,8 @@ def version_file(tracking: Tracking, version: Any) -> Iterator[Path]:
             yield path
     except IntegrityError as error:
         raise IntegrityError(
-            error.message, f"Run `headrace repair {version.model}/{version.version}`."
+            error.message,
+            f"Run `headrace verify {version.model}/{version.version} --repair`.",
         ) from error
 
 

@@ -53,7 +53,7 @@ def take_out(version: Version, home: Home, forgotten: ForgottenItems) -> int:
     if sha256 not in _recorded(version, anchored):
         raise IntegrityError(
             f"The golden answers of {version} are not what was recorded.",
-            f"Run `headrace repair {version.model}/{version.version}` first.",
+            f"Run `headrace verify {version.model}/{version.version} --repair` first.",
         )
     golden, description = Golden.read(data), logged_model(version).description
     shas = digests(np.ascontiguousarray(golden.items), medium(description.medium))

@@ -135,7 +135,7 @@ def _references(
                 raise UsageError(
                     f"MLflow's run {training.run_id} has no tag {TAG}, so that the "
                     "pipeline's own code is not known.",
-                    f"Put the tag back with `headrace repair {spec.name}`.",
+                    f"Put the tag back with `headrace verify {spec.name} --repair`.",
                 )
             read = functools.partial(tracking.run_file, training.run_id)
             folder = restore(folder, tag, read).folder

@@ -210,8 +210,8 @@ def _refuse_unsound(version: Version, home: Home) -> PromotionRecord | None:
     for mismatch in find_mismatches([version], home):
         return _refused(
             f"version {version.version} is not what was registered: "
-            f"{mismatch.message} Run `headrace repair {version.model}/"
-            f"{version.version}`."
+            f"{mismatch.message} Run `headrace verify {version.model}/"
+            f"{version.version} --repair`."
         )
     return None
 

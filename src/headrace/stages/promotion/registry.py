@@ -12,8 +12,8 @@ from headrace.state.tracking.models import RegistryVersion
 from headrace.tasks import task
 
 _MEND = (
-    "Restore MLflow's database from a backup, or run `headrace repair {}`, which puts "
-    "back what was recorded; and see who may write there."
+    "Restore MLflow's database from a backup, or run `headrace verify {} --repair`, "
+    "which puts back what was recorded; and see who may write there."
 )
 HEAD_TAG = "headrace.ledger_head"  # of MLflow's version that was made champion
 _MEND_LOST = f"It goes on working, as the ledger and its files are whole. {_MEND}"
@@ -122,7 +122,7 @@ def alias_mismatch(
             what=f"alias {alias}",
             message=f"MLflow's alias {alias} of {model} is on {_named(number)}, and "
             f"the ledger has {_named(wanted)}.",
-            action=f"Run `headrace repair {model}`, which puts it right.",
+            action=f"Run `headrace verify {model} --repair`, which puts it right.",
             model=model,
             version=wanted,
         )
@@ -142,8 +142,8 @@ def _of_version(
         what = f"version {version.version}"
         yield Mismatch.of(version, "mlflow", what, message, _MEND.format(name))
     action = (
-        f"Run `headrace repair {name}`, which puts it right; and see who may write "
-        "there."
+        f"Run `headrace verify {name} --repair`, which puts it right; and see who may "
+        "write there."
     )
     for tag, value in version_tags(version).items():
         if (present := entry.tags.get(tag, "")) != value:

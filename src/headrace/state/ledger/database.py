@@ -263,7 +263,7 @@ class Database:
         """
         mend = "Run `headrace verify` for details. Restore"
         if model:
-            mend = f"Run `headrace repair {model}`. If it cannot, restore"
+            mend = f"Run `headrace verify {model} --repair`. If it cannot, restore"
         return IntegrityError(
             f"The ledger {self.name} was damaged or changed: {what}.",
             f"{mend} the ledger from a backup, and check who can write to it.",

@@ -72,12 +72,12 @@ class Mismatch(Record):
     def of(
         cls, version: Version, where: Place, what: str, message: str, action: str = ""
     ) -> Self:
-        """One of a version; without an action, `headrace repair` restores it."""
+        """One of a version; by default `headrace verify --repair` restores it."""
         name, number = version.model, version.version
         return cls(
             where=where,
             message=message,
-            action=action or f"Run `headrace repair {name}/{number}`.",
+            action=action or f"Run `headrace verify {name}/{number} --repair`.",
             what=what,
             model=name,
             version=number,

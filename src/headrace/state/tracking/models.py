@@ -137,8 +137,8 @@ class Tracking(Runs):
                 raise IntegrityError(
                     f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
                     f"{digest[:16]}... was logged: the file was changed or damaged.",
-                    "Do not use it. `headrace repair MODEL/VERSION` restores it from "
-                    "the store, if that has a copy; else train again.",
+                    "Do not use it. `headrace verify MODEL/VERSION --repair` restores "
+                    "it from the store, if that has a copy; else train again.",
                 )
             yield path
 

@@ -100,7 +100,7 @@ def require_sound(version: Version, home: Home) -> None:
         raise collected_error(version, IntegrityError)
     raise IntegrityError(
         f"{version} is not what was registered: {mismatches[0].message}",
-        f"Run `headrace repair {version.model}/{version.version}`.",
+        f"Run `headrace verify {version.model}/{version.version} --repair`.",
     )
 
 

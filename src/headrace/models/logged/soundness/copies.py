@@ -90,7 +90,7 @@ def copy_key(version: Version, path: str) -> str:
 def mend_copy(version: Version) -> str:
     """What to do about a copy that was changed."""
     name = f"{version.model}/{version.version}"
-    return f"Run `headrace repair {name}`, which copies the files again."
+    return f"Run `headrace verify {name} --repair`, which copies the files again."
 
 
 def copied_files(version: Version) -> dict[str, str]:

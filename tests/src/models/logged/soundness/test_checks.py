@@ -86,7 +86,7 @@ def test_all_mismatches_of_files_are_found(trained, champion):
     mismatches = find_mismatches([champion], Home(settings))
     assert [mismatch.what for mismatch in mismatches] == [MODEL, GOLDEN]
     assert [mismatch.is_gone for mismatch in mismatches] == [False, True]
-    with pytest.raises(IntegrityError, match="headrace repair blobs/1"):
+    with pytest.raises(IntegrityError, match="headrace verify blobs/1 --repair"):
         require_sound(champion, Home(settings))
 
 
