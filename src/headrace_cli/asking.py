@@ -1,4 +1,4 @@
-"""``headrace explain``, ``headrace say``, ``headrace generate``: a question each."""
+"""``headrace explain`` and ``headrace generate``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -14,16 +14,16 @@ from headrace.errors import InputError, UsageError
 from headrace.signs import visible
 from headrace_cli.answers import (
     answer,
-    begin,
     one_line,
     prepared,
     show_rows,
     show_text,
     wants_json,
 )
-from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
+from headrace_cli.pipelines import ModelVersionArgument
 
 if TYPE_CHECKING:
+    from headrace.models.logged.loading import LoadedModel
     from headrace.use.explaining import ItemExplained
 
 _SHOWN = 10
@@ -162,56 +162,104 @@ def _show(explained: Sequence[ItemExplained], reason: str) -> None:
         show_text(explanation.output)
 
 
-def say(  # noqa: PLR0913
-    text: Annotated[
-        str, Argument(help="Texts that the model knows, separated by spaces.")
-    ],
-    output: Annotated[Path, Option(help="The sound file: .wav, .flac or .ogg.")] = Path(
-        "speech.wav"
-    ),
-    model: Annotated[
+def generate(  # noqa: PLR0913 (options)
+    model: ModelVersionArgument,
+    prompt: Annotated[
         str,
         Option(
-            metavar="MODEL",
-            help="A model, MODEL@champion or MODEL/VERSION; by default the only one "
-            "that speaks.",
-            autocompletion=complete_pipelines,
+            metavar="TEXT",
+            help="What the text begins with; of a speech-synthesis model what it says: "
+            "texts that it knows, separated by spaces.",
         ),
     ] = "",
+    seed: Annotated[
+        int | None,
+        Option(
+            metavar="N",
+            min=0,
+            help="Equal seeds give equal texts and sounds; by default a new one, of a "
+            "sound 0.",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        Option(
+            help="0: the likeliest character each time; 1: by the probabilities; by "
+            "default 0.8."
+        ),
+    ] = None,
+    characters: Annotated[
+        int | None,
+        Option(metavar="N", help="The most characters to write; by default 500."),
+    ] = None,
+    lines: Annotated[
+        int | None, Option(metavar="N", help="How many lines to write.")
+    ] = None,
     speaker: Annotated[
-        str, Option(help="One of the model's speakers; by default the first.")
-    ] = "",
-    seed: Annotated[int, Option(min=0, help="Another seed is another take.")] = 0,
+        str | None,
+        Option(help="Of a sound: one of the model's speakers; by default the first."),
+    ] = None,
     variation: Annotated[
         float | None,
-        Option(min=0, max=2, help="How far takes differ; 0 is the most typical one."),
+        Option(
+            min=0,
+            max=2,
+            help="Of a sound: how far takes differ; 0 is the most typical one.",
+        ),
     ] = None,
     seconds: Annotated[
-        float, Option(min=0, help="The length of each text; 0: the model's own.")
-    ] = 0.0,
+        float | None,
+        Option(
+            min=0, help="Of a sound: the length of each text, else the model's own."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        Option(help="Of a sound: a .wav, .flac or .ogg file, else speech.wav."),
+    ] = None,
 ) -> None:
-    """Speak a text with a speech-synthesis model.
+    """Write a text with a language model, or speak one.
 
-    The same arguments give the same sound.
+    A speech-synthesis model writes a sound file of the prompt. The same seed and
+    options give the same text or sound.
     """
     from headrace.models.logged.loading import load
-    from headrace.use.speaking import find_speaker, say
+    from headrace.state.ledger.rows import model_of
+    from headrace.tasks import task
 
-    settings = begin()
-    name = model or find_speaker(settings)
-    loaded = load(name, settings, at_first_use=True)
-    fields: dict[str, object] = {"seed": seed, "seconds": seconds}
-    if speaker:
-        fields["speaker"] = speaker
-    if variation is not None:
-        fields["variation"] = variation
+    loaded = load(model, prepared(), at_first_use=True)
+    speaks = task(loaded.description.task).speaks
+    of_text = {"temperature": temperature, "characters": characters, "lines": lines}
+    of_sound = {"speaker": speaker, "variation": variation, "seconds": seconds}
+    other = of_text if speaks else {**of_sound, "output": output}
+    for name, value in other.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name} is not for {model}, a model of {loaded.description.task}.",
+                "Leave it out.",
+            )
+    wishes = {"seed": seed, **(of_sound if speaks else of_text)}
+    given = {name: value for name, value in wishes.items() if value is not None}
+    if speaks:
+        _speak(loaded, model_of(model), prompt, output or Path("speech.wav"), given)
+    else:
+        _write(loaded, model_of(model), prompt, given)
+
+
+def _speak(
+    loaded: LoadedModel, name: str, text: str, output: Path, fields: dict[str, Any]
+) -> None:
+    """Write the sound file of a text."""
+    from headrace.use.speaking import say
+
     speech = say(loaded, text, **fields)
     speech.save(output)
     value = {
         "model": name,
         "version": loaded.version,
+        "status": "ok",
         "texts": list(speech.texts),
-        "speaker": speaker or loaded.speakers[0],
+        "speaker": fields.get("speaker", loaded.speakers[0]),
         "seconds": round(speech.seconds, 3),
         "sample_rate_hz": speech.sample_rate_hz,
         "output": str(output),
@@ -220,43 +268,19 @@ def say(  # noqa: PLR0913
     answer(value, f"{output}: {said!r}, {speech.seconds:.1f} s, by {name}.")
 
 
-def generate(
-    model: ModelVersionArgument,
-    prompt: Annotated[
-        str, Option(metavar="TEXT", help="What the text begins with.")
-    ] = "",
-    characters: Annotated[
-        int, Option(metavar="N", help="The most characters that are written.")
-    ] = 500,
-    lines: Annotated[
-        int, Option(metavar="N", help="How many lines to write; 0: no limit.")
-    ] = 0,
-    temperature: Annotated[
-        float,
-        Option(help="0: the likeliest character each time; 1: by the probabilities."),
-    ] = 0.8,
-    seed: Annotated[
-        int | None,
-        Option(metavar="N", help="Equal seeds give equal texts; by default a new one."),
-    ] = None,
+def _write(
+    loaded: LoadedModel, name: str, prompt: str, options: dict[str, Any]
 ) -> None:
-    """Write a text with a language model."""
-    from headrace.use.generating import TextRequest, open_text_model
+    """Write a text on standard output, as it comes."""
+    from headrace.use.generating import TextModel, TextRequest
 
+    opened = TextModel(loaded, name)
     TextRequest(prompt=prompt)  # it is input, as any item; the others are options
-    given = {} if seed is None else {"seed": seed}
     try:
-        request = TextRequest(
-            prompt=prompt,
-            characters=characters,
-            lines=lines,
-            temperature=temperature,
-            **given,
-        )
+        request = TextRequest(prompt=prompt, **options)
     except InputError as error:
         raise UsageError(error.message, error.action) from None
     began = time.perf_counter()
-    opened = open_text_model(model, prepared())
     pieces = opened.stream(request)
     text = opened.prompt_of(request)
     if not wants_json():
@@ -272,7 +296,7 @@ def generate(
         "status": "ok",
         "prompt": prompt,
         "text": text,
-        "temperature": temperature,
+        "temperature": request.temperature,
         "seed": request.seed,
         "seconds": round(time.perf_counter() - began, 3),
     }

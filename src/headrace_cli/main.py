@@ -29,7 +29,7 @@ from headrace_cli.answers import (
     print_interrupted,
     warn_of_variables,
 )
-from headrace_cli.asking import explain, generate, say
+from headrace_cli.asking import explain, generate
 from headrace_cli.backbones import backbone
 from headrace_cli.gating import gate
 from headrace_cli.looking import logs, status
@@ -49,7 +49,7 @@ HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, backbone, tune, backfill, relabel),
     "Decide": (gate, compare, promote, rollback, history, approve, list_),
-    "Use": (open_report, score, explain, say, generate, monitor, export),
+    "Use": (open_report, score, explain, generate, monitor, export),
     "Prove and restore": (verify, reproduce, gc_, forget, migrate),
     "Run as a service": (serve, up, status, logs, deploy, trigger, worker, doctor),
 }

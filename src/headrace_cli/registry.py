@@ -125,9 +125,9 @@ def approve(
     home = opened()
     if reject:
         decision = approval.reject(model, version, home, reason=reason)
-        reason = f"version {decision.version} was {decision}"
-        value = {"status": "rejected", "reason": reason}
-        _resume(model, decision.version, value, home)
+        why = f"version {decision.version} was {decision}"
+        rejected = {"status": "rejected", "reason": why}
+        _resume(model, decision.version, rejected, home)
         return
     entry, new = approval.approve(model, version, home, reason=reason)
     number = entry.to_version

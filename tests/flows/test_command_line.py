@@ -190,7 +190,7 @@ def test_a_wrong_value_names_the_help_of_its_command(home, words, message):
         ("export", "blobs", "--evidence", "--format", "onnx", "--output", "x"),
         ("generate", "blobs", "--characters", "-4"),
         ("generate", "blobs", "--temperature", "nan"),
-        ("say", "3", "--model", "blobs", "--output", "no.wav"),
+        ("generate", "blobs", "--prompt", "3", "--output", "no.wav"),
         ("monitor", "blobs", "--text", "a", "--dry-run"),
         ("monitor", "blobs", "--label", "a", "--dry-run"),
         ("promote", "blobs", "99999999999999999999"),

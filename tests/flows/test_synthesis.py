@@ -106,7 +106,17 @@ def test_pictures_and_players_are_in_mlflow(home, ran):
 
 
 def test_a_message_is_said_and_the_same_again(home, ran):
-    asked = ("say", "up down up", "--speaker", "low", "--seed", "3", "--json")
+    asked = (
+        "generate",
+        "words",
+        "--prompt",
+        "up down up",
+        "--speaker",
+        "low",
+        "--seed",
+        "3",
+        "--json",
+    )
     answer = home.headrace(*asked, "--output", str(home.project / "one.wav"))
     assert answer.exit_code == 0, answer.err
     assert answer.json["texts"] == ["up", "down", "up"]
@@ -132,10 +142,11 @@ def test_its_training_is_repeated_to_the_same_weights(home, ran):
         (("up", "--speaker", "lou"), 1, "does not know the speaker 'lou'"),
         (("up", "--seconds", "9"), 1, "seconds is 9.0"),
         (("up", "--output", "x.mp4"), 2, "no suffix of a sound"),
+        (("up", "--temperature", "1"), 2, "--temperature is not for words"),
     ],
 )
 def test_what_cannot_be_said(home, ran, arguments, exit_code, reason):
-    answer = home.headrace("say", *arguments)
+    answer = home.headrace("generate", "words", "--prompt", *arguments)
     assert answer.exit_code == exit_code
     assert reason in answer.err
 

@@ -16,13 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import NotFoundError, UsageError
+from headrace.errors import UsageError
 from headrace.models.logged.loading import LoadedModel
-from headrace.settings import Settings
-from headrace.spec.pipeline import task_names
 from headrace.state.disk import atomic_file, disk_errors
-from headrace.state.home import Home
-from headrace.state.ledger import ledger_exists
 from headrace.tasks import task
 
 SUFFIXES = (".wav", ".flac", ".ogg")
@@ -91,33 +87,3 @@ def say(model: LoadedModel, message: str, **fields: Any) -> SpokenMessage:
     sound = learned.speech.joined(model(questions), data)
     texts = tuple(question["text"] for question in questions)
     return SpokenMessage(sound, data.sample_rate_hz, texts)
-
-
-def find_speaker(settings: Settings) -> str:
-    """The name of the only model here that has a champion and speaks.
-
-    Raises:
-        NotFoundError: there is none.
-        UsageError: there are several.
-    """
-    names = []
-    if ledger_exists(settings.database_url):
-        ledger = Home(settings).ledger
-        for model in ledger.models():
-            champion = ledger.champion(model)
-            if champion is None:
-                continue
-            learned = champion.version.task
-            # A package with another task may be uninstalled.
-            if learned in task_names() and task(learned).speaks:
-                names.append(model)
-    if not names:
-        raise NotFoundError(
-            f"The home {settings.home} has no champion that speaks.",
-            "Train one: headrace run digit_voice.",
-        )
-    if len(names) > 1:
-        raise UsageError(
-            f"Several models speak: {', '.join(names)}.", "Name one with --model."
-        )
-    return names[0]
