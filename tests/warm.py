@@ -28,7 +28,6 @@ from headrace.state import children
 
 ALONE = {"start_new_session", "process_group"}  # in a group of its own
 MODULES = {
-    "headrace.evidence.maps",
     "headrace.models.engines.answering",
     "headrace.models.engines.exporting",
     "headrace.models.logged.serving_check",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal, UsageError
-from headrace.evidence.maps import check_later
 from headrace.settings import Settings, restore_variables
 from headrace.spec.editing import as_toml
 from headrace.spec.folders import open_pipeline
@@ -94,8 +93,6 @@ def ended(run: Run) -> tuple[Summary, int]:
         The summary, and the command's exit code.
     """
     if done := finished(run):
-        if done[0].status != "refused":  # and a check was killed
-            check_later(run, done[0].version, run.plan.home)
         return done
     run.turn.look_back()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,8 +19,7 @@ from prefect.settings import (
 from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
-from headrace.errors import DependencyError, Refusal, UsageError
-from headrace.evidence.maps import check_later
+from headrace.errors import Refusal, UsageError
 from headrace.models.engines import prepare_in_background
 from headrace.records import RegistrationRecord
 from headrace.settings import Settings
@@ -30,7 +28,6 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.training import is_own
 from headrace.state.home import Home
-from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import unpack_folder
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows import recovery, stages
@@ -95,7 +92,6 @@ def train(
     if promotion.status == "refused":
         note_refusal(run, promotion.reason)
         return Failed(name="Refused", message=promotion.reason)
-    explain_later(run)
     return Completed(name=promotion.status.capitalize(), message=promotion.reason)
 
 
@@ -104,21 +100,6 @@ def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
     if registration.version is not None:
         version = run.plan.home.ledger.version(registration.model, registration.version)
         prepare_in_background(version, run.plan.settings)
-
-
-def explain_later(run: Run) -> None:
-    """Have the explanations of the version checked; a worker's flow waits for that.
-
-    Nobody waits for its answer, and its container may end with it. The run is over: a
-    signal, or a ledger that does not answer, ends the wait alone.
-    """
-    process, settings = check_later(run, run.version, run.plan.home), run.plan.settings
-    if process is not None and current.get(None) is None:
-        with (
-            contextlib.suppress(KeyboardInterrupt, TerminationSignal, DependencyError),
-            heartbeat(settings, run.flow_run_id, run.spec.name),
-        ):
-            process.wait()
 
 
 def new_run(

@@ -64,15 +64,17 @@ def explain(  # noqa: PLR0913
         bool,
         Option(
             "--unchecked",
-            help="Also use a method that was not checked for this version.",
+            help="Also use a method that was not checked for this version, and check "
+            "none.",
         ),
     ] = False,
     check: Annotated[
         bool,
         Option(
             "--check",
-            help="Check whether maps of this version may be shown, unless that was "
-            "done: two models are trained to compare it with. No new version is made.",
+            help="Only check whether maps of this version may be shown, unless that "
+            "was done: two models are trained to compare it with. No new version is "
+            "made.",
         ),
     ] = False,
 ) -> None:
@@ -86,6 +88,7 @@ def explain(  # noqa: PLR0913
     if item is None:
         _check(model)
         return
+    from headrace.evidence.maps import check_maps
     from headrace.use.explaining import explain as explain_item
 
     explained = explain_item(
@@ -97,6 +100,7 @@ def explain(  # noqa: PLR0913
         method=method or "",
         of=of,
         unchecked=unchecked,
+        check=check_maps,
     )
     one, *others = explained
     status = "ok" if one.method else "refused"

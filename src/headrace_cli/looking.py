@@ -41,9 +41,6 @@ def _show_running(seen: Running) -> None:
         since = f"since {minutes(run.since)} UTC"
         rows.append(("run", f"{run.pipeline} {run.flow_run_id}".strip()))
         rows.append(("", f"{where}, {since}"))
-    for check in seen.checks:
-        since = f"process {check.process}, since {minutes(check.since)} UTC"
-        rows.append(("check", f"explanations of {check.version}, {since}"))
     if not seen.runs:
         rows.append(("run", "none is under way"))
     for name, text in rows:

@@ -13,7 +13,7 @@ from headrace.records import Record
 from headrace.serving.announced import Serving, servings
 from headrace.settings import Settings, variable
 from headrace.state.ledger import ledger_exists
-from headrace.state.ledger.holding import checked_by, is_for_maps, pipeline_of
+from headrace.state.ledger.holding import pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops import environment, live
 from headrace_ops.doctor.services import online_workers, prefect_headers
@@ -36,20 +36,6 @@ class Worker(Record):
     name: str
     pool: str
     seen: str | None
-
-
-class Check(Record):
-    """A check of a version's explanations, which follows a run.
-
-    Attributes:
-        version: MODEL/VERSION.
-        process: that makes it.
-        since: ISO 8601, UTC.
-    """
-
-    version: str
-    process: int
-    since: str
 
 
 class UnderWay(Record):
@@ -85,11 +71,10 @@ class Running(Record):
     workers: tuple[Worker, ...]
     serving: tuple[Serving, ...]
     runs: tuple[UnderWay, ...]
-    checks: tuple[Check, ...]
 
     @field_serializer("serving")
     def _by_number(self, serving: tuple[Serving, ...]) -> list[dict[str, Any]]:
-        """Each with the id of its process, as runs and checks have it."""
+        """Each with the id of its process, as runs have it."""
         return [{**one.model_dump(mode="json"), "process": one.pid} for one in serving]
 
 
@@ -112,7 +97,6 @@ def look(settings: Settings) -> Running:
         workers=tuple(workers or ()),
         serving=tuple(servings(settings.home)),
         runs=tuple(_runs(leases)),
-        checks=tuple(_checks(leases)),
     )
 
 
@@ -120,18 +104,8 @@ def _runs(leases: list[Lease]) -> list[UnderWay]:
     """The runs of leases, the first one first."""
     of_runs: dict[str, list[Lease]] = {}
     for lease in leases:
-        if not is_for_maps(lease):
-            of_runs.setdefault(lease.flow_run_id, []).append(lease)
+        of_runs.setdefault(lease.flow_run_id, []).append(lease)
     return [_of_run(run, own) for run, own in of_runs.items()]
-
-
-def _checks(leases: list[Lease]) -> list[Check]:
-    return [
-        Check(version=version, process=lease.pid, since=_begun(lease))
-        for lease in leases
-        for version in [checked_by(lease)]
-        if version
-    ]
 
 
 def _alive(settings: Settings) -> list[Lease]:

@@ -29,7 +29,7 @@ def explained(tmp_path_factory, project, prefect_server):
     home = Home(place / "home", project)
     home = home.with_law(place / "project", evaluation='{ depth = "auto" }')
     run = home.headrace("run", "blobs", "--json")
-    home.headrace("explain", "blobs", "--check")  # which waits for the run's own
+    home.headrace("explain", "blobs", "--check")
     return home, run
 
 
@@ -160,29 +160,6 @@ def test_bad_input_is_refused_in_one_sentence(
     assert message in answer.err
 
 
-def test_a_version_that_was_not_checked_says_so_and_shows_nothing(
-    explained, picture, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(Ledger, "map_checks", lambda *_: [])
-    output = tmp_path / "map.png"
-    arguments = ("explain", "blobs", str(picture), "--output", str(output), "--json")
-    answer = explained[0].headrace(*arguments)
-    assert answer.exit_code == 1
-    assert answer.json["status"] == "refused"
-    reason = answer.json["reason"]
-    assert reason.startswith("Not explained: maps were not checked, ")
-    assert "`headrace explain blobs --check` does it" in reason
-    assert ". With --unchecked it is explained all the same. " in reason
-    assert reason.endswith(f"{output} was not written.")
-    assert answer.json["parts"] == []
-    assert answer.json["answer"]["label"] == "1"
-    assert not output.exists()
-    shown = explained[0].headrace(*arguments, "--unchecked")
-    assert shown.exit_code == 0
-    assert shown.json["parts"]
-    assert output.exists()
-
-
 def test_a_method_that_failed_is_not_used_even_if_asked_for(
     explained, picture, monkeypatch
 ):
@@ -246,8 +223,8 @@ def test_gradients_whose_process_is_killed_are_an_error_once(explained):
     item = blobs(2, seed=9)[0][1][..., np.newaxis]
     try:
         values, error = gradients(item)
-        assert gradients._process._process is not None
-        os.kill(gradients._process._process.pid, signal.SIGKILL)
+        assert gradients._process is not None
+        os.kill(gradients._process.pid, signal.SIGKILL)
         with pytest.raises(DependencyError, match="was killed by signal 9"):
             gradients(item)
         again, _ = gradients(item)

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.serving.announced import announced
 from headrace.settings import Settings
-from headrace.state.ledger.holding import checking_maps, heartbeat, hold
+from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops.live import only_one, write_links
 from headrace_ops.running import look
@@ -32,7 +32,7 @@ def settings(tmp_path):
 def test_a_home_in_which_nothing_runs(home):
     answer = home.headrace("status", "--json")
     assert answer.exit_code == 0
-    empty = {name: [] for name in ("servers", "workers", "serving", "runs", "checks")}
+    empty = {name: [] for name in ("servers", "workers", "serving", "runs")}
     assert answer.json == {"status": "ok", "home": str(home.path), "up": None, **empty}
     text = home.headrace("status").out
     assert "up        not running; start it: headrace up\n" in text
@@ -64,15 +64,6 @@ def test_a_run_that_waits_for_another_has_the_name_of_its_pipeline(settings):
     waiting.join()
     found = [(run.flow_run_id, run.pipeline) for run in runs]
     assert found == [(RUN, "digits"), ("second", "digits")]
-
-
-def test_a_check_of_explanations_is_no_run(home, settings):
-    with hold(settings, checking_maps("digits", 3), "explain-1"):
-        seen = look(settings)
-        text = home.headrace("status").out
-    assert seen.runs == ()
-    assert [one.version for one in seen.checks] == ["digits/3"]
-    assert "check     explanations of digits/3, process " in text
 
 
 def test_a_run_whose_process_is_gone_is_not_under_way(settings):

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from headrace.state.ledger.holding import checking_maps
 from headrace.state.ledger.steps import MEASURED
 from headrace.wire import Answer
 
@@ -114,18 +113,26 @@ def sanity_of(model: str, version: int | None, ledger: Ledger) -> dict[str, Verd
         if checks[-1].reason:
             return impossible(model, version, checks[-1].reason)
         return verdicts_of(checks[-1].metrics)
-    if ledger.version(model, version).details.get("training", {}).get("privacy"):
+    if not is_due(model, version, ledger):
         return unchecked(PRIVATE)
     is_champion = ledger.champions().get(model) == version
     name = model if is_champion else f"{model}/{version}"
     command = f"`headrace explain {name} --check`"
-    if ledger.is_held(checking_maps(model, version)):
-        return unchecked(
-            f"maps were not checked yet: that is being done, and {command} waits for it"
-        )
     return unchecked(
         f"maps were not checked, which takes two more trainings: {command} does it"
     )
+
+
+def is_due(model: str, version: int | None, ledger: Ledger) -> bool:
+    """Whether a version can be checked, and was not.
+
+    Raises:
+        NotFoundError, DependencyError: as `sanity_of` does.
+    """
+    if version is None or ledger.map_checks(model, version):
+        return False
+    training = ledger.version(model, version).details.get("training", {})
+    return not training.get("privacy")
 
 
 def impossible(model: str, version: int, reason: str) -> dict[str, Verdict]:

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace.state.ledger.holding import COLLECTING, hold, wait_for_maps
+from headrace.state.ledger.holding import COLLECTING, hold
 from headrace.state.ledger.leases import Leases
 
 
 @contextlib.contextmanager
 def alone(settings: Settings, command: str) -> Iterator[Leases]:
     """Hold the lease of collections during the block.
-
-    A check of explanations that follows a run is waited for, up to a minute.
 
     Args:
         settings: with the ledger's database.
@@ -28,7 +26,6 @@ def alone(settings: Settings, command: str) -> Iterator[Leases]:
     Raises:
         DependencyError: another such command is at work.
     """
-    wait_for_maps(settings)
     leases = Leases(settings.database_url)
     current = leases.current(COLLECTING)
     if current is not None and current.is_alive(leases.now()):

@@ -32,7 +32,7 @@ from headrace.state.copying import (
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import ledger_exists
-from headrace.state.ledger.holding import lease_busy, wait_for_maps
+from headrace.state.ledger.holding import lease_busy
 from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
 from headrace.state.tracking.artifacts import local_path
@@ -148,7 +148,6 @@ def migrate(
 
 
 def _verified(settings: Settings, what: str) -> Verification:
-    wait_for_maps(settings)
     leases, now = Leases(settings.database_url).all()
     for lease in leases:
         if lease.is_alive(now):

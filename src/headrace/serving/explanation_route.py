@@ -77,6 +77,8 @@ async def explain_answer(request: Request, served: Served) -> Reply:
             f"{served.waiting} requests wait for {served}; answers are explained when "
             "fewer do. Try again in a second."
         )
+    if served.is_unchecked:  # a check may have been made since
+        await asyncio.to_thread(served.read_sanity)
     with served.in_use():  # from the first answer to the last
         return await _explained(request, served)
 

@@ -26,6 +26,7 @@ from headrace.serving.replies import unavailable
 from headrace.serving.tensors import Tensors
 from headrace.serving.texts import TextProcess
 from headrace.state.home import Home
+from headrace.state.ledger import ledger_exists
 from headrace.tasks import task
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from headrace.models.engines import Engine
     from headrace.serving.answered import Role
     from headrace.settings import Settings
-    from headrace.state.ledger import Ledger, Version
+    from headrace.state.ledger import Version
     from headrace.tasks.forms import Outputs
     from headrace.use.generating import TextRequest as Wish
 
@@ -69,7 +70,7 @@ class Served:
         self, row: Version, engine: Engine, role: Role, settings: Settings
     ) -> None:
         self.model, self.version, self.role = row.model, row.version, role
-        self.row, self.engine = row, engine
+        self.row, self.engine, self._settings = row, engine, settings
         self.description = row.description
         self.medium = medium(self.description.medium)
         self.task = task(self.description.task)
@@ -114,9 +115,17 @@ class Served:
             return ""
         return "; ".join(dict.fromkeys(one.reason for one in self.sanity.values()))
 
-    def read_sanity(self, ledger: Ledger) -> None:
+    @property
+    def is_unchecked(self) -> bool:
+        """Whether no check of its explanations is known; one may be made any time."""
+        return all(one.status == "unchecked" for one in self.sanity.values())
+
+    def read_sanity(self) -> None:
         """Read from the ledger whether its answers may be explained."""
-        self.sanity = sanity_of(self.model, self.version, ledger)
+        with contextlib.suppress(HeadraceError):  # the ledger may be away
+            if ledger_exists(self._settings.database_url):  # else it would be made
+                ledger = Home(self._settings).ledger
+                self.sanity = sanity_of(self.model, self.version, ledger)
 
     def answer_now(self, items: Payload) -> Outputs | None:
         """The outputs, if they take so little time that nobody need wait; else None.
@@ -283,6 +292,5 @@ def open_served(
         DependencyError: a file cannot be read now, or a process does not start.
     """
     served = served_by(open_engine(row, settings), row, role, settings)
-    with contextlib.suppress(HeadraceError):  # the ledger may be away
-        served.read_sanity(Home(settings).ledger)
+    served.read_sanity()
     return served

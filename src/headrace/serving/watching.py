@@ -14,7 +14,6 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.explanations import why_not
 from headrace.serving.backoff import Backoff
 from headrace.serving.metrics import ExposedMetric
 from headrace.serving.served import Served
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Version
 
 POLL_SECONDS = 0.5
-CHECKS_SECONDS = 5.0  # between two looks for a check of explanations
 PAUSES_SECONDS = 2.0, 300.0  # before a version is tried again: the first, the longest
 log = logging.getLogger("headrace")
 
@@ -110,7 +107,6 @@ class Watcher:
         self._open, self._replace = open_, replace
         self._ledger: Ledger | None = None
         self._champions: dict[str, tuple[int, Version | None]] = {}
-        self._next_checks: dict[Slot, float] = {}
         self._retries: dict[tuple[str, int], Backoff] = {}
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -169,20 +165,6 @@ class Watcher:
                 slot, served.row, served.role
             ):
                 self._builder.took(served)
-        self._look_for_checks(slot)
-
-    def _look_for_checks(self, slot: Slot) -> None:
-        """Explanations may be checked after a version has been opened."""
-        if self.ledger_failure or time.monotonic() < self._next_checks.get(slot, 0.0):
-            return
-        self._next_checks[slot] = time.monotonic() + CHECKS_SECONDS
-        for served in slot.versions.values():
-            is_open = all(one.status == "unchecked" for one in served.sanity.values())
-            if is_open and not why_not(served.description):
-                try:
-                    served.read_sanity(self._open_ledger())
-                except Exception as error:  # the watch goes on, as above
-                    log.debug("serve: %s: its checks are not known: %s", served, error)
 
     def _wanted(self, slot: Slot) -> Version | None:
         """The champion that should answer; None where there is none, or no ledger."""

@@ -256,9 +256,9 @@ class EvaluationSpec(SpecTable):
     mistakes: int = option(25, "the most confident ones that are shown", ge=0, le=400)
     depth: Literal["auto", "quick", "full"] = option(
         "auto",
-        "quick: no explanations, and no robustness ladder but for a gate; full: also "
-        "what takes long: membership inference, explanations of models whose training "
-        "is large, and all test rows on the ladder",
+        "quick: no robustness ladder but for a gate; full: also what takes long: "
+        "membership inference, the check of explanations, and all test rows on the "
+        "ladder",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -29,7 +30,7 @@ from headrace.errors import (
 from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
 from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.showing import ShownItem, draw_maps, write_page
-from headrace.explanations.verdict import sanity_of
+from headrace.explanations.verdict import is_due, sanity_of
 from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Reading
@@ -38,7 +39,6 @@ from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
-from headrace.state.ledger.holding import wait_for_maps
 from headrace.state.ledger.rows import model_of
 from headrace.tasks import task
 from headrace.tasks.forms import some
@@ -80,6 +80,7 @@ def explain(  # noqa: PLR0913
     method: Choice = "",
     of: str = "",
     unchecked: bool = False,
+    check: Callable[[str, Settings], object] | None = None,
 ) -> list[ItemExplained]:
     """Explain the answer of a version to an item, or to several on a page.
 
@@ -95,6 +96,8 @@ def explain(  # noqa: PLR0913
         of: the class or tag that is explained; empty: what the model answers.
         unchecked: whether a method may be used that was not checked. One that failed
             never is.
+        check: checks the explanations of ``MODEL/VERSION``; it is called unless that
+            was done, or ``unchecked`` is given. None: nothing is checked.
 
     Raises:
         Refusal: the answers of the version are not explained.
@@ -113,9 +116,9 @@ def explain(  # noqa: PLR0913
     answer = _place(of, name, data) if of else None
     most = _MOST_ITEMS if output is not None and output.suffix.lower() == _PAGE else 1
     items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
+    check = None if unchecked else check
+    sanity = _sanity(model_of(name), loaded.version, settings, check)
     explainer = Explainer(loaded.model, data)
-    waits = not unchecked
-    sanity = _sanity(model_of(name), loaded.version, settings, waits=waits)
     chosen = _choose(explainer, sanity, method, unchecked=unchecked)
     common: dict[str, Any] = {"model": model_of(name), "version": loaded.version}
     common |= {"method": chosen, "sanity": sanity}
@@ -171,15 +174,22 @@ def _explained(
 
 
 def _sanity(
-    model: str, version: int | None, settings: Settings, *, waits: bool
+    model: str,
+    version: int | None,
+    settings: Settings,
+    check: Callable[[str, Settings], object] | None,
 ) -> dict[str, Verdict]:
-    """The verdict on each method, if wanted after a check that is being made."""
+    """The verdict on each method, after a check where that was not made."""
     ledger = Home(settings).ledger
-    sanity = sanity_of(model, version, ledger)
-    is_open = all(one.status == "unchecked" for one in sanity.values())
-    if is_open and waits and wait_for_maps(settings, f"{model}/{version}"):
-        return sanity_of(model, version, ledger)
-    return sanity
+    if check is not None and is_due(model, version, ledger):
+        log.info(
+            "%s version %d: checking its explanations first, once, which takes two "
+            "trainings; --unchecked leaves it out",
+            *(model, version),
+        )
+        with contextlib.suppress(Refusal):  # which is recorded, and is the reason
+            check(f"{model}/{version}", settings)
+    return sanity_of(model, version, ledger)
 
 
 def _place(of: str, name: str, data: DataDescription) -> int:

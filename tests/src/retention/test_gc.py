@@ -6,8 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,12 +13,11 @@ import pytest
 from tests.src.state.ledger.conftest import setting, without_triggers
 
 from headrace.models.logged.loading import load_version
-from headrace.retention import alone, collection
+from headrace.retention import collection
 from headrace.retention.roots import Policy
 from headrace.state.ledger import holding
 from headrace.state.ledger.holding import (
     COLLECTING,
-    checking_maps,
     heartbeat,
     hold,
     wait_for_collection,
@@ -302,21 +299,3 @@ def test_the_log_of_a_quiet_server_is_emptied_and_written_on(many):
     current.write_text("")
     os.utime(current, (long_ago, long_ago))
     assert many.home.headrace(*ALL).json["collected"] == []
-
-
-def test_a_check_of_explanations_is_waited_for(many):
-    begun, events = threading.Event(), []
-
-    def check():
-        with hold(many.settings, checking_maps("blobs", 4), "explain-1"):
-            begun.set()
-            time.sleep(1)
-            events.append("checked")
-
-    thread = threading.Thread(target=check)
-    thread.start()
-    begun.wait()
-    with alone(many.settings, "gc"):
-        events.append("alone")
-    thread.join()
-    assert events == ["checked", "alone"]

@@ -11,11 +11,15 @@ from tests.src.serving.conftest import (
     NUMBER,
     TEXT,
     Site,
+    a_row,
     serving,
 )
 
 from headrace.explanations import Verdict
 from headrace.serving import explanation_route
+from headrace.settings import Settings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.rows import MapCheck
 
 PASSED = {
     method: Verdict(status="passed", reason="it was measured")
@@ -104,6 +108,28 @@ def test_a_method_that_has_not_passed_is_not_used(status):
 def test_what_was_not_checked_is_the_default():
     given = explain(serving(IMAGE), bytes(16), "application/octet-stream").json
     assert given["sanity"]["occlusion"]["status"] == "unchecked"
+
+
+def test_a_check_that_was_made_since_is_known_at_the_next_question(tmp_path):
+    served, body = looking(IMAGE), (bytes(16), "application/octet-stream")
+    served._settings = Settings(database_url=f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger = Ledger(served._settings.database_url)
+    ledger.add_version(a_row("toy", 1, IMAGE))
+    served.read_sanity()
+    reason = explain(served, *body).json["sanity"]["occlusion"]["reason"]
+    assert "`headrace explain toy/1 --check` does it" in reason
+    found = dict.fromkeys(["occlusion_random_weights", "occlusion_random_labels"], 0.0)
+    check = MapCheck(
+        model="toy",
+        version=1,
+        metrics={**found, "occlusion_other_seed": 0.9},
+        snapshot_digest="s",
+        model_digest="m",
+    )
+    ledger.add_map_check(check)
+    assert explain(served, *body).json["method"] == "occlusion"
+    (listed,) = Site(served).ask("GET", "/models").json["models"]
+    assert listed["explains"] is True
 
 
 def test_numbers_are_explained_too():

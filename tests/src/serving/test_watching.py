@@ -10,9 +10,7 @@ from tests.src.serving.conftest import IMAGE, Site, Toy, a_row, serving
 from headrace.errors import IntegrityError
 from headrace.serving import watching
 from headrace.serving.watching import Builder, Watcher
-from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.rows import MapCheck
 
 
 class House:
@@ -360,28 +358,3 @@ def test_a_fault_of_a_swap_does_not_end_the_watch(house, monkeypatch):
         once(lambda: house.promote(3)),
         lambda: house.version == 3,
     )
-
-
-def test_a_check_of_explanations_reaches_the_server(house, monkeypatch):
-    monkeypatch.setattr(watching, "CHECKS_SECONDS", 0.05)
-    served = house.slot.current
-    served._settings = Settings(database_url=f"sqlite:///{house.file}")
-    (listed,) = house.site.ask("GET", "/models").json["models"]
-    assert "explains" not in listed
-    assert "maps were not checked" in listed["unexplained"]
-    found = dict.fromkeys(["occlusion_random_weights", "occlusion_random_labels"], 0.0)
-    check = MapCheck(
-        model="toy",
-        version=1,
-        metrics={**found, "occlusion_other_seed": 0.9},
-        snapshot_digest="s",
-        model_digest="m",
-    )
-    house.run(
-        lambda: "`headrace explain toy --check`" in served.unexplained,
-        once(lambda: house.ledger.add_map_check(check)),
-        lambda: not served.unexplained,
-    )
-    (listed,) = house.site.ask("GET", "/models").json["models"]
-    assert listed["explains"] is True
-    assert "unexplained" not in listed

@@ -15,18 +15,12 @@ from collections.abc import Iterator
 from headrace.errors import DependencyError, HeadraceError
 from headrace.interrupts import interrupt_now
 from headrace.settings import Settings
-from headrace.state.ledger.leases import (
-    PATIENCE_SECONDS,
-    Lease,
-    Leases,
-    lease_lost,
-)
+from headrace.state.ledger.leases import Lease, Leases, lease_lost
 
 RENEWAL_SECONDS = 15.0
 RETRY_SECONDS = 3.0
 POLL_SECONDS = 1.0
 FLOW_RUN = "flow-run/"  # prefix of the name of a lease on a flow run
-_MAPS = f"{FLOW_RUN}explain-"
 COLLECTING = "gc/"  # the lease of `headrace gc`; no pipeline has such a name
 
 log = logging.getLogger("headrace")
@@ -143,41 +137,7 @@ def heartbeat(
 
 def checking_maps(model: str, version: int) -> str:
     """The name of the lease with which the explanations of a version are checked."""
-    return f"{_MAPS}{version}/{model}"
-
-
-def checked_by(lease: Lease) -> str:
-    """The version whose explanations a lease checks, MODEL/VERSION; empty if none."""
-    version, _, model = lease.name.removeprefix(_MAPS).partition("/")
-    return f"{model}/{version}" if is_for_maps(lease) and model else ""
-
-
-def is_for_maps(lease: Lease) -> bool:
-    """Whether a lease is of a process that checks explanations, or waits to."""
-    return lease.name.startswith(_MAPS)
-
-
-def wait_for_maps(settings: Settings, version: str = "") -> bool:
-    """Wait for checks of explanations, up to a minute; returns whether there were any.
-
-    Args:
-        version: whose check to wait for, MODEL/VERSION; by default for all.
-    """
-    leases, began, waited = Leases(settings.database_url), time.monotonic(), False
-    while time.monotonic() < began + PATIENCE_SECONDS:
-        held, now = leases.all()
-        made = (checked_by(lease) for lease in held if lease.is_alive(now))
-        found = next((one for one in made if one and version in ("", one)), "")
-        if not found:
-            break
-        if not waited:
-            log.info(
-                "the explanations of %s are being checked: waiting, up to a minute",
-                found,
-            )
-        waited = True
-        time.sleep(POLL_SECONDS / 4)
-    return waited
+    return f"{FLOW_RUN}explain-{version}/{model}"
 
 
 def pipeline_of(lease: Lease) -> str:
@@ -223,7 +183,7 @@ def _acquire(settings: Settings, leases: Leases, wanted: Lease, wait: bool) -> L
             if not wait:
                 raise lease_busy(lease)
             if not reported:
-                own = "" if is_for_maps(wanted) else pipeline_of(wanted)
+                own = pipeline_of(wanted)
                 waiting.enter_context(heartbeat(settings, wanted.flow_run_id, own))
             if lease.token != reported:
                 log.info("%s is run by %s: waiting for it to end", wanted.name, lease)

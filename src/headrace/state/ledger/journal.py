@@ -13,15 +13,12 @@ from headrace.state.ledger.chain import (
     ChainReport,
     walk,
 )
-from headrace.state.ledger.database import Condition, Database, tables_of
+from headrace.state.ledger.database import Condition, Database
 from headrace.state.ledger.events import EVENTS, Event
 from headrace.state.ledger.leases import (
-    LEASES,
     PATIENCE_SECONDS,
     Lease,
     fence,
-    newest,
-    now_of,
 )
 
 TIMEOUT_SECONDS = 30.0  # for a lock or a connection
@@ -57,14 +54,6 @@ class Journal:
         """Raise DependencyError if another run has taken over the lease."""
         with self._adding():
             pass
-
-    def is_held(self, name: str) -> bool:
-        """Whether a live process holds a lease in the ledger's database."""
-        with self._database.reading() as connection:
-            if LEASES.name not in tables_of(connection):
-                return False
-            lease = newest(connection, name)
-            return lease is not None and lease.is_alive(now_of(connection))
 
     def walk_chain(self, wanted: Collection[str] = ()) -> ChainReport:
         """Check every row against the chain; see `chain.walk`."""
