@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
 RAW = "application/octet-stream"
 JSON_TYPE = "application/json"
+_UNSAID = ("", "application/x-www-form-urlencoded")  # the latter by `curl --data`
 WAV = (b"content-type", b"audio/wav")
 _SHOWN = 60  # characters of a value in a message
 
@@ -92,11 +93,13 @@ class PlainReader:
         if media_type == b"application/octet-stream" and fixed:
             return self._raw(body)
         kind = media_type.partition(b";")[0].strip().lower().decode("latin-1")
-        if not kind:
+        # A file is then known by its first bytes.
+        is_file = kind in _UNSAID and self._asks_items and not self._medium.IS_TEXT
+        if not (kind or is_file):
             raise HttpError(
                 415, f"There is no Content-Type; give one of {', '.join(self.types)}."
             )
-        if not any(_is_of(kind, taken) for taken in self.types):
+        if not (is_file or any(_is_of(kind, taken) for taken in self.types)):
             raise HttpError(
                 415,
                 f"The Content-Type is {kind[:100]!r}; this model takes "

@@ -195,7 +195,8 @@ def test_what_the_model_saw_is_shown():
         (IMAGE, picture(np.eye(4, dtype=np.uint8))[:-20], "image/png", 422, "damaged"),
         (IMAGE, picture(np.full((4, 4, 3), [9, 0, 5], np.uint8)), "image/png", 422, ""),
         (IMAGE, b"x", "text/plain", 415, "image/*"),
-        (IMAGE, b"x", "", 415, "no Content-Type"),
+        (IMAGE, b"x", "", 422, "not one of PNG"),
+        (TEXT, b"x", "", 415, "no Content-Type"),
         (IMAGE, b"x", "imagery/png", 415, "imagery"),
         (AUDIO, b"x", RAW, 422, "1 bytes"),
         (AUDIO, b"RIFFxxxxWAVE", "audio/wav", 422, ""),
@@ -221,6 +222,14 @@ def test_what_is_no_item_is_refused(description, body, kind, status, words):
     reply = Site(serving(description)).predict(body, kind)
     assert (reply.status, list(reply.json)) == (status, ["error"]), reply.body
     assert words in reply.json["error"]
+
+
+@pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded"])
+def test_a_photo_without_a_content_type_is_known_by_its_first_bytes(kind):
+    body, site = picture(np.eye(4, dtype=np.uint8)), Site(serving(IMAGE))
+    reply = site.predict(body, kind)
+    assert reply.status == 200, reply.body
+    assert reply.json["label"] == site.predict(body, "image/png").json["label"]
 
 
 @pytest.mark.system
