@@ -21,7 +21,7 @@ def test_the_first_run_promotes_and_answers_with_one_object(first):
     assert (answer["pipeline"], answer["model"]) == ("blobs", "blobs")
     assert (answer["status"], answer["version"]) == ("promoted", 1)
     assert answer["aliases"] == ["champion"]
-    assert "no champion yet" in answer["reason"]
+    assert "no champion to compare with" in answer["reason"]
     assert "epoch 3/3" in first[1].err
 
 
@@ -193,7 +193,7 @@ def test_a_run_has_a_report_that_needs_no_other_file(first):
     text = report.read_text()
     for shown in (
         "blobs, version 1",
-        "there is no champion yet",
+        "there was no champion to compare with",
         "There was no other champion to compare with.",
         "<h2>By class</h2>",
         answer["snapshot"]["digest"],

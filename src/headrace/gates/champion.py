@@ -126,7 +126,7 @@ def not_compared(gate: GateSpec, note: str = "") -> GateResult:
         passed=not note,
         threshold=gate.threshold,
         kind="champion",
-        reason=note or "there is no champion yet",
+        reason=note or "there was no champion to compare with",
     )
 
 

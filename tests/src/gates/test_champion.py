@@ -45,7 +45,7 @@ def against(rows, better=0, worse=0, *, new=0, **values):
 def test_without_a_champion_there_is_nothing_to_beat():
     found = not_compared(CHAMPION)
     assert found.passed
-    assert found.reason == "there is no champion yet"
+    assert found.reason == "there was no champion to compare with"
 
 
 def test_a_champion_that_cannot_be_compared_with_stays():

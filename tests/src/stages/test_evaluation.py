@@ -56,7 +56,7 @@ def test_easy_classes_are_told_apart(trained):
 def test_without_a_champion_the_gate_says_so(trained):
     seen = trained.weak_evaluation
     assert (seen.champion_version, seen.champion_sequence) == (None, 0)
-    assert gate(seen, "champion").reason == "there is no champion yet"
+    assert gate(seen, "champion").reason == "there was no champion to compare with"
     assert gate(seen, "serving").passed
 
 
