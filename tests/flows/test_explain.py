@@ -20,6 +20,7 @@ from headrace.serving.gradients import GradientsProcess
 from headrace.serving.served import open_served
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
+from headrace.use import explaining
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,18 @@ def test_bad_input_is_refused_in_one_sentence(
     answer = explained[0].headrace("explain", "blobs", *given)
     assert answer.exit_code == code, answer.err
     assert message in answer.err
+
+
+def test_a_map_by_a_method_that_failed_is_refused_before_any_answer(
+    explained, picture, tmp_path, monkeypatch
+):
+    failed = Verdict(status="failed", reason="it depends on the seed")
+    monkeypatch.setattr(verdict, "verdict_of", lambda metrics, method: failed)
+    monkeypatch.setattr(explaining, "answers", pytest.fail)
+    given = ("explain", "blobs", str(picture), "--output", str(tmp_path / "map.png"))
+    answer = explained[0].headrace(*given, "--json")
+    assert answer.exit_code == 1
+    assert "map.png cannot be drawn of blobs: it depends" in answer.json["reason"]
 
 
 def test_a_method_that_failed_is_not_used_even_if_asked_for(

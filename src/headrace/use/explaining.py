@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import tempfile
 import time
@@ -118,6 +119,8 @@ def explain(  # noqa: PLR0913
     items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
     check = None if unchecked else check
     sanity = _sanity(model_of(name), loaded.version, settings, check)
+    if output is not None:
+        _refuse_undrawn(name, output, sanity, method, unchecked=unchecked)
     explainer = Explainer(loaded.model, data)
     chosen = _choose(explainer, sanity, method, unchecked=unchecked)
     common: dict[str, Any] = {"model": model_of(name), "version": loaded.version}
@@ -192,6 +195,30 @@ def _sanity(
     return sanity_of(model, version, ledger)
 
 
+def _refuse_undrawn(
+    name: str,
+    output: Path,
+    sanity: Mapping[str, Verdict],
+    method: Choice,
+    *,
+    unchecked: bool,
+) -> None:
+    """Refuse a map or a page for which no method may be used, before any answer."""
+    verdicts = [sanity[choice] for choice in ([method] if method else METHODS)]
+    if any(_may_be_used(verdict, unchecked=unchecked) for verdict in verdicts):
+        return
+    reasons = "; ".join(dict.fromkeys(verdict.reason for verdict in verdicts))
+    can_be = any(verdict.status == "unchecked" for verdict in verdicts)
+    raise Refusal(
+        f"--output: {output} cannot be drawn of {name}: {reasons}.",
+        "With --unchecked it is drawn all the same." if can_be else "Leave it out.",
+    )
+
+
+def _may_be_used(verdict: Verdict, *, unchecked: bool) -> bool:
+    return verdict.status == "passed" or (unchecked and verdict.status == "unchecked")
+
+
 def _place(of: str, name: str, data: DataDescription) -> int:
     """The place of a class or tag among the answers of a version."""
     names = list(task(data.task).explained.names(data))
@@ -215,6 +242,12 @@ def _check_output(output: Path | None) -> None:
         raise UsageError(
             f"--output: the folder {output.parent} does not exist.",
             "Make it, or give another place.",
+        )
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        raise UsageError(
+            f"--output: {output} cannot be written: it is a folder, or in one that may "
+            "not be written to.",
+            "Give another place.",
         )
 
 
@@ -247,9 +280,8 @@ def _choose(
             f"{explainer.no_gradients}.",
             "Leave it out.",
         )
-    allowed = {"passed", "unchecked"} if unchecked else {"passed"}
     for choice in [method] if method else explainer.methods:
-        if sanity[choice].status in allowed:
+        if _may_be_used(sanity[choice], unchecked=unchecked):
             return choice
     return ""
 
