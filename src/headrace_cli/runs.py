@@ -161,8 +161,12 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
 
 def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Ingest and validate the data, with the cache of ``headrace run``."""
+    """Ingest and validate the data, with the cache of ``headrace run``.
+
+    It is said as well what a run would refuse of such data before it trains.
+    """
     from headrace.state.ledger.holding import heartbeat, wait_for_collection
+    from headrace.use.checking import check_fit
     from headrace_flows.preload import decoding, validating
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
@@ -173,7 +177,9 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     try:
         with validating(run), decoding(run) as workers, alive:
             wait_for_collection(settings)
-            run.validate(run.ingest(workers))
+            snapshot = run.ingest(workers)
+            contract = run.validate(snapshot)
+            check_fit(run.spec, folder, snapshot, contract, run.plan.home)
             status, reason = "ok", "the data keeps its contract"
     except Refusal as error:
         status, reason = "refused", str(error)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from headrace.stages.fitting.privacy import refusals
+
 Home = Any
 Answer = Any
 
@@ -135,6 +137,17 @@ def test_a_pipeline_is_checked_without_its_data(home):
     own, _, rest = home.headrace("check").out.partition("comes with Headrace:\n")
     assert own.startswith("blobs")
     assert rest.startswith("dictation")
+
+
+def test_a_check_with_data_says_what_a_run_would_refuse_before_it_trains(
+    home, monkeypatch
+):
+    monkeypatch.setattr(refusals, "MOST_BYTES", 1000)
+    private = ["--set", "training.privacy={ epsilon = 8 }"]
+    answer = home.headrace("check", "blobs", "--data", "default", *private, "--json")
+    assert (answer.exit_code, answer.json["status"]) == (1, "refused")
+    assert "each step samples from all of it" in answer.json["reason"]
+    assert answer.json["snapshot"]["rows"]["train"]
 
 
 def test_a_check_warns_of_data_that_is_not_there(home):

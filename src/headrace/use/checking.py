@@ -1,19 +1,28 @@
-"""Checks of a pipeline's own code, before there is any data."""
+"""Checks of a pipeline's own code before there is any data, and of its fit to data."""
 
 from __future__ import annotations
 
+import math
 import os
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace import extensions
 from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
 from headrace.media import check_form, form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
-from headrace.records import DataDescription, Finding
+from headrace.planning.candidates import candidates_of
+from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.spec.thresholds import threshold_problem
 from headrace.tasks import task
+from headrace.tasks.learn import Fitting
+
+if TYPE_CHECKING:
+    from headrace.stages.fitting.data import TrainingData
+    from headrace.state.home import Home
 
 _SHOWN = 10
 
@@ -160,6 +169,59 @@ def check_privacy(spec: PipelineSpec, folder: Path) -> str:
     name = builder_name(spec)
     check_network(*build(name, description, spec.model.arguments, folder))
     return "; it can be trained privately"
+
+
+def check_fit(
+    spec: PipelineSpec,
+    folder: Path,
+    snapshot: SnapshotRecord,
+    contract: ContractRecord,
+    home: Home,
+) -> None:
+    """Refuse what a run refuses of checked data before it trains.
+
+    Each network is built for these items and answers.
+
+    Raises:
+        SpecError: a builder or the training does not suit the data.
+        Refusal: a private training has too many rows for their size.
+    """
+    from headrace.stages.fitting.data import open_data
+
+    load_backend()
+    data = open_data(snapshot, contract, home)
+    for one in candidates_of(spec, contract.rows):
+        _check_network(one, folder, data)
+
+
+def _check_network(spec: PipelineSpec, folder: Path, data: TrainingData) -> None:
+    from headrace.stages.fitting.data import (
+        check_patience,
+        cut_of,
+        form_in_memory,
+        some_targets,
+    )
+    from headrace.stages.fitting.privacy.refusals import check_network, check_size
+    from headrace.state import backbones
+
+    description, recipe = data.description, spec.training
+    check_patience(recipe, len(data.val.targets))
+    arguments = spec.model.arguments
+    if spec.model.backbone and data.home is not None:
+        preset = backbones.local_folder(spec.model.backbone, data.home)
+        arguments = {**arguments, "preset": str(preset)}
+    targets = partial(some_targets, data)
+    name, head = builder_name(spec), task(spec.task).head
+    preprocessing, network = build(name, description, arguments, folder, targets)
+    head.check_training(network, recipe)
+    if head.HAS_EXAMPLES:
+        return
+    fitting = Fitting(preprocessing, network, description, recipe)
+    shape, dtype = form_in_memory(fitting, cut_of(network, recipe))
+    if recipe.privacy is not None:
+        check_network(preprocessing, network)
+        rows = int(data.train.counts.sum())
+        check_size(rows, math.prod(shape) * dtype.itemsize)
 
 
 def declared(spec: PipelineSpec) -> DataDescription | None:

@@ -1,12 +1,13 @@
-"""A builder is tried before there is data."""
+"""A builder is tried before there is data, and a training with it."""
 
 import re
 
 import pytest
 
-from headrace.errors import SpecError
+from headrace.errors import Refusal, SpecError
 from headrace.spec import PipelineSpec
-from headrace.use.checking import check_builder, check_training
+from headrace.stages.fitting.privacy import refusals
+from headrace.use.checking import check_builder, check_fit, check_training
 
 MODEL = """
 import keras
@@ -184,3 +185,30 @@ def test_a_form_that_no_item_can_have_is_told_without_data(
     fields = {"name": "some", "medium": medium, "data": {"source": "x", **data}}
     with pytest.raises(SpecError, match=problem):
         check_builder(PipelineSpec.model_validate(fields), folder)
+
+
+def fit(trained, **training):
+    fields = trained.spec.model_dump()
+    fields["training"] |= training
+    spec = PipelineSpec.model_validate(fields)
+    records = trained.snapshot, trained.contract
+    check_fit(spec, trained.folder, *records, trained.home)
+
+
+def test_data_that_a_run_trains_on_fits(trained):
+    fit(trained)
+
+
+def test_too_many_rows_for_their_size_are_told_with_the_data(trained, monkeypatch):
+    monkeypatch.setattr(refusals, "MOST_BYTES", 1000)
+    with pytest.raises(Refusal, match="each step samples from all of it"):
+        fit(trained, privacy={"epsilon": 8.0})
+
+
+def test_a_builder_that_fails_on_the_data_is_told_with_it(trained, tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    model = {"builder": "model:build", "arguments": {"units": -1}}
+    spec = trained.spec.model_dump() | {"model": model}
+    records = tmp_path, trained.snapshot, trained.contract, trained.home
+    with pytest.raises(SpecError, match=re.escape("shape (8, 8, 1): units are below")):
+        check_fit(PipelineSpec.model_validate(spec), *records)

@@ -131,20 +131,10 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     if task(description.task).head.HAS_EXAMPLES:
         return _own_examples(data, fitting)
     cut = cut_of(fitting.network, fitting.training)
+    shape, dtype = form_in_memory(fitting, cut)
     if not questions.CACHED and cut is None:
-        shape, dtype = description.shape, np.dtype(questions.DTYPE)
         return Inputs(data.train, data.val, preprocessing, shape, dtype, *of_target)
     before = [preprocessing] if cut is None else [preprocessing, cut.prefix]
-    made = before[-1].outputs[0]
-    shape = tuple(made.shape[1:])
-    if None in shape:
-        raise SpecError(
-            f"The builder's pre-processing gives items of shape {shape}.",
-            "Fix their shape, for example by output_sequence_length.",
-        )
-
-    # Keras gives indices in a vocabulary as int64; int32 is enough.
-    dtype = np.dtype("int32" if made.dtype == "int64" else made.dtype)
     size = int(data.train.counts.sum()) * int(np.prod(shape)) * dtype.itemsize
     home = data.home if cut is not None and size <= PREPARED_BYTES else None
     features = Features(before, questions.raw, home)
@@ -160,6 +150,38 @@ def inputs_of(data: TrainingData, fitting: Fitting) -> Inputs:
     varies = None in network.inputs[0].shape[1:2]
     val = prepare(data.val)
     return Inputs(train, val, None, shape, dtype, *of_target, varies=varies, cut=cut)
+
+
+def form_in_memory(
+    fitting: Fitting, cut: Cut | None
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and the dtype of an item in memory: raw, or prepared and cached.
+
+    Raises:
+        SpecError: pre-processing is cached, and its shape is not fixed.
+    """
+    questions = asked(fitting.data)
+    if not questions.CACHED and cut is None:
+        return fitting.data.shape, np.dtype(questions.DTYPE)
+    made = (fitting.preprocessing if cut is None else cut.prefix).outputs[0]
+    shape = tuple(made.shape[1:])
+    if None in shape:
+        raise SpecError(
+            f"The builder's pre-processing gives items of shape {shape}.",
+            "Fix their shape, for example by output_sequence_length.",
+        )
+    # Keras gives indices in a vocabulary as int64; int32 is enough.
+    return shape, np.dtype("int32" if made.dtype == "int64" else made.dtype)
+
+
+def check_patience(recipe: TrainingSpec, rows: int) -> None:
+    """Refuse a training that is to stop by validation rows, of which there are none."""
+    if recipe.patience and not rows:
+        raise SpecError(
+            f"training.patience = {recipe.patience}, and there are no validation rows "
+            "to stop by.",
+            "Give the data a split called val, or leave patience out.",
+        )
 
 
 def cut_of(network: Any, training: TrainingSpec) -> Cut | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.errors import Refusal, SpecError
+from headrace.errors import Refusal
 from headrace.interrupts import Deferral, deferred
 from headrace.models.logged.loading import answers
 from headrace.progress import Progress
@@ -29,7 +29,7 @@ from headrace.stages.fitting.checkpoints import (
     unpack,
 )
 from headrace.stages.fitting.cluster import share, spans_machines
-from headrace.stages.fitting.data import Inputs
+from headrace.stages.fitting.data import Inputs, check_patience
 from headrace.stages.fitting.execution import Execution, scatter_seeds
 from headrace.stages.fitting.recipe import (
     Objective,
@@ -119,12 +119,7 @@ class Loop:
 
     def __init__(self, setup: Setup, checkpoints: Checkpoints | None = None) -> None:
         spec, network, inputs = setup.spec, setup.network, setup.inputs
-        if spec.patience and not len(inputs.val.targets):
-            raise SpecError(
-                f"training.patience = {spec.patience}, and there are no validation "
-                "rows to stop by.",
-                "Give the data a split called val, or leave patience out.",
-            )
+        check_patience(spec, len(inputs.val.targets))
         steps = setup.execution.steps_per_epoch * spec.epochs
         self._objective = Objective(setup.task, spec, setup.folder)
         self._objective.check(network.outputs[0], inputs.target_dtype)
