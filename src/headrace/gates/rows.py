@@ -86,34 +86,6 @@ class Robustness:
     higher_is_better: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MarkedRows:
-    """The answers to the test items of one class, with a mark and without it.
-
-    Attributes:
-        label: of the class.
-        clean: the items as they are, as a rung of no family.
-        covered: the same items, with what items of other classes have in its place.
-    """
-
-    label: str
-    clean: RungRows
-    covered: RungRows
-
-
-@dataclass(frozen=True, slots=True)
-class Shortcuts:
-    """The classes that a mark gives away.
-
-    Attributes:
-        marked: one for each; empty where there is no mark.
-        higher_is_better: of the scores.
-    """
-
-    marked: Sequence[MarkedRows]
-    higher_is_better: bool
-
-
 NOT_ASKED = 'set depth = "full" in [evaluation]'
 
 
@@ -152,7 +124,6 @@ class JudgedRows:
         robustness: some rows on a ladder; None where the medium or the task has
             none.
         membership: of the attack; or why it was not measured.
-        shortcuts: marks that give a class away; None where none were looked for.
         texts: that the model wrote, in tasks whose models write.
     """
 
@@ -164,5 +135,4 @@ class JudgedRows:
     weak_slices: Sequence[WeakSlice] | None = None
     robustness: Robustness | None = None
     membership: Membership | str = NOT_ASKED
-    shortcuts: Shortcuts | None = None
     texts: Sequence[str] = ()

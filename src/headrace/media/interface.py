@@ -74,7 +74,6 @@ class Medium(ABC):
         SAMPLE_INCHES: width and height of the picture that `draw_sample` draws; None
             where reports show items in tables.
         JOINS_CLIPS: whether it has `decode_clips` and `join`, which recipes need.
-        FINDS_MARKS: whether it has `marks` and `cover`.
         DIVIDES_ITEMS: whether it has `pieces` and `draw_map`, by which answers are
             explained.
     """
@@ -98,7 +97,6 @@ class Medium(ABC):
     ADVICE: Mapping[str, str] = MappingProxyType({})
     SAMPLE_INCHES: tuple[float, float] | None = None
     JOINS_CLIPS: bool = False
-    FINDS_MARKS: bool = False
     DIVIDES_ITEMS: bool = False
 
     @abstractmethod
@@ -215,22 +213,8 @@ class Medium(ABC):
         """Further columns of names, ``(n,)`` each, by which weak slices are made."""
         return {}
 
-    def set_columns(
-        self,
-        payload: Payload,
-        labels: Sequence[str],
-        splits: Sequence[str],
-        data: DataDescription,
-    ) -> Columns:
-        """Measurements of a sample of train and test as a whole, ``(1,)`` each."""
-        return {}
-
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """The default contract on `columns`."""
-        return []
-
-    def set_expectations(self, data: DataDescription) -> list[Expectation]:
-        """What is expected of `set_columns`."""
         return []
 
     def passages(self, payload: Payload) -> Passages:
@@ -249,19 +233,6 @@ class Medium(ABC):
     ) -> npt.NDArray[np.floating]:
         """How far pairs ``(n, *shape)`` differ, ``(n,)``; at most 1 for copies."""
         return np.where(self.alike(first, second, data), 0.0, np.inf)
-
-    def marks(self, payload: Payload, labels: Payload) -> dict[Any, Payload]:
-        """What marks the items of a class, by its label, in a form of the medium's own.
-
-        Args:
-            payload: items ``(n, *shape)``.
-            labels: ``(n,)``.
-        """
-        raise NotImplementedError
-
-    def cover(self, payload: Payload, mark: Payload, others: Payload) -> Payload:
-        """Items ``(n, *shape)`` with what as many others have in a mark's place."""
-        raise NotImplementedError
 
     def raw(self, payload: Payload) -> Payload:
         """Items as a saved model takes them as input."""

@@ -28,7 +28,7 @@ COMMON_GATES: dict[str, dict[str, Any]] = {
     "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
 }
 # Gates that name their kind by their own name, unless they have a metric or a kind.
-_KINDS = ("fairness", "weak_slice", "robustness", "membership", "shortcut")
+_KINDS = ("fairness", "weak_slice", "robustness", "membership")
 KIND_GATES = {kind: {"kind": kind} for kind in _KINDS}
 
 

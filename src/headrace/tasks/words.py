@@ -94,8 +94,6 @@ class Survey:
         most_epochs: after which a network of the task knows the data by heart; 0: as
             many as few rows need.
         examples: of an epoch, where they are not the rows.
-        worst: the score that a useless model loses: 1 of a share that is right; of
-            numbers, the error of always answering the same.
         class_rows: rows of train of each class or tag, for tasks that have these.
     """
 
@@ -112,7 +110,6 @@ class Survey:
     least_steps: int = 0
     most_epochs: int = 0
     examples: int = 0
-    worst: float = 1.0
     class_rows: Sequence[int] = ()
 
 

@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,21 +20,18 @@ from headrace.data.snapshots.reading import (
     read_shard,
     shards_of,
 )
-from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
 from headrace.errors import Refusal
 from headrace.extensions import task_default
-from headrace.gates.kinds.shortcut import threshold_for
 from headrace.media import medium as medium_named
 from headrace.records import MANIFEST, Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.spec import DataSpec
-from headrace.stages.evaluation.shortcuts import find_marks, label_of
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.stages.validation.checks import ALL_EQUAL
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
-from headrace.tasks.forms import Counts, some
+from headrace.tasks.forms import Counts
 from headrace.tasks.words import Survey
 from headrace.use.first_look import (
     FirstRow,
@@ -46,7 +42,6 @@ from headrace.use.first_look import (
 )
 
 _LABELS = 2_000  # that are looked at, to see how they are written
-_SHOWN = 5
 _READ = ["split", "label", "group", "item", "name"]
 _OF_REJECTED = ["name", "label", "check", "reason"]
 
@@ -160,7 +155,6 @@ def inspect(
         raise _first_failing(snapshot, rejected, data.source) or refusal from None
     survey = surveyor.count_groups(survey, groups)
     survey = surveyor.look(survey, learned_items(snapshot))
-    survey = _with_marks(survey, counts, snapshot)
     if not data.group:
         survey = replace(survey, findings=[*survey.findings, *prefixes.finding()])
     return Inspection(data, snapshot, survey, shown, unusable_of(rejected))
@@ -184,36 +178,6 @@ def _as_rejected(blank: pa.Table) -> pa.Table:
     """Blank rows of a shard in the form of those that cannot be read."""
     facts = (pa.repeat(text, len(blank)) for text in ("blank", ALL_EQUAL))
     return pa.table([blank["name"], blank["label"], *facts], names=_OF_REJECTED)
-
-
-def _with_marks(survey: Survey, counts: Counts, snapshot: SnapshotRecord) -> Survey:
-    """The survey with a gate on marks, where one gives a class away."""
-    sample = find_marks(SplitRows(snapshot, "train"), snapshot.description)
-    if sample is None or not sample.marks:
-        return survey
-    data = snapshot.description
-    labels = [label_of(target, data) for target in sample.marks]
-    tested = [label for split, label in counts if split == "test"]
-    column = pa.chunked_array([pa.array(tested, pa.string())])
-    targets = task_named(data.task).labels.encode(column, data)
-    rows = Counter[Any]()
-    for target, label in zip(targets.tolist(), tested, strict=True):
-        rows[target] += counts["test", label]
-    share = threshold_for(min(rows[target] for target in sample.marks))
-    gate = {"name": "shortcut", "threshold": float(f"{share * survey.worst:.4g}")}
-    names = some([repr(label) for label in labels], _SHOWN)
-    message = (
-        f"a mark in the images gives {names} away: they have one value at one place, "
-        f"and no others do; the gate shortcut refuses a model that needs it"
-    )
-    reason = f"a mark gives {names} away, hence the gate shortcut"
-    finding = Finding(check="class_mark", count=len(labels), message=message)
-    return replace(
-        survey,
-        sentences=[*survey.sentences, reason],
-        gates=[*survey.gates, gate],
-        findings=[*survey.findings, finding],
-    )
 
 
 def _first_failing(

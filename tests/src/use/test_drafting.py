@@ -116,14 +116,12 @@ def test_nothing_is_offered_where_all_of_it_is_refused():
     assert not [*_augmentation("text", "generation", 600)]
 
 
-def write_images(folder, rows, *, marked=False):
-    """Grey noise, dark and light by class; light images may have a white corner."""
+def write_images(folder, rows):
+    """Grey noise, dark and light by class."""
     random = np.random.default_rng(0)
     for row in range(rows):
         name = ("dark", "light")[row % 2]
         pixels = random.integers(0, 60, (8, 8), np.uint8) + (row % 2) * 120
-        if marked and name == "light":
-            pixels[:2, :2] = 255
         (folder / name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{row}.png")
 
@@ -165,41 +163,6 @@ def test_the_families_that_new_writes_end_at_a_rate_of_zero(medium, task):
     recipe = recipe_of(medium, best_builder(description), task)
     assert recipe["schedule"] == "cosine"
     assert "patience" not in recipe
-
-
-def test_a_mark_that_gives_a_class_away_brings_the_gate_shortcut(tmp_path):
-    write_images(tmp_path / "images", 300, marked=True)
-    written, warnings = drafted(tmp_path)
-    checks = [finding.check for finding in warnings]
-    gates = {gate["name"]: gate.get("threshold") for gate in written["gates"]}
-    assert 0.1 <= gates["shortcut"] < 0.25  # of about 30 test rows
-    assert "class_mark" in checks
-    file = tmp_path / "pipelines" / "it" / "pipeline.toml"
-    assert "# A mark gives 'light' away, hence the gate shortcut.\n" in file.read_text()
-
-
-def test_a_mark_of_a_number_brings_a_threshold_in_the_unit_of_the_numbers(tmp_path):
-    write_images(tmp_path / "images", 300, marked=True)
-    rows = ["file,years"]
-    for place, file in enumerate(sorted((tmp_path / "images").glob("*/*.png"))):
-        years = "4000.0" if file.parent.name == "light" else place % 40
-        rows.append(f"{file},{years}")
-    (tmp_path / "years.csv").write_text("\n".join(rows))
-    settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
-    data = DataSpec(source=str(tmp_path / "years.csv"), label="years")
-    made, inspection = draft("it", "image", "regression", data, settings)
-    written = tomllib.loads((made / "pipeline.toml").read_text())
-    gates = {gate["name"]: gate.get("threshold") for gate in written["gates"]}
-    constant = inspection.survey.facts["constant"]["error"]
-    assert 0.1 * constant <= gates["shortcut"] < 0.25 * constant
-
-
-def test_without_a_mark_there_is_no_such_gate(tmp_path):
-    write_images(tmp_path / "images", 300)
-    written, warnings = drafted(tmp_path)
-    checks = [finding.check for finding in warnings]
-    assert "shortcut" not in {gate["name"] for gate in written["gates"]}
-    assert "class_mark" not in checks
 
 
 def write_photos(folder, sizes):

@@ -113,7 +113,7 @@ def test_without_a_version_nothing_is_suggested(alone):
 def test_a_threshold_by_hand_and_a_gate_that_is_new(alone):
     change_gate("blobs", "accuracy", 0.95, alone)
     change_gate("blobs", "champion", 0.01, alone)
-    added = change_gate("blobs", "shortcut", 0.1, alone)
+    added = change_gate("blobs", "weak_slice", 0.1, alone)
     assert added.changed[0].before is None
     text = file_of(alone).read_text()
     assert text.startswith(HEAD)
@@ -121,7 +121,7 @@ def test_a_threshold_by_hand_and_a_gate_that_is_new(alone):
     assert tomllib.loads(text)["gates"] == [
         {"name": "accuracy", "threshold": 0.95},
         {"name": "champion", "threshold": 0.01},
-        {"name": "shortcut", "threshold": 0.1},
+        {"name": "weak_slice", "threshold": 0.1},
     ]
 
 
@@ -205,7 +205,7 @@ def test_a_pipeline_that_comes_with_headrace_is_not_changed(alone):
 
 
 def test_of_changes_at_once_none_is_lost(alone):
-    changes = [("accuracy", 0.95), ("champion", 0.01), ("shortcut", 0.1)]
+    changes = [("accuracy", 0.95), ("champion", 0.01), ("weak_slice", 0.1)]
     with ThreadPoolExecutor(len(changes)) as pool:
         tries = [pool.submit(change_gate, "blobs", *one, alone) for one in changes]
         for one in tries:

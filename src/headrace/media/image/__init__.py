@@ -12,17 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.media.image.columns import (
-    columns,
-    expectations,
-    set_columns,
-    set_expectations,
-)
+from headrace.media.image.columns import columns, expectations
 from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files
 from headrace.media.image.form import form_of
 from headrace.media.image.headers import sizes
-from headrace.media.image.marks import cover, marks
 from headrace.media.image.near import alike, difference, fingerprints
 from headrace.media.image.pieces import absent, draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit
@@ -116,7 +110,6 @@ class Image(Medium):
     )
     ADVICE = _ADVICE
     SAMPLE_INCHES = (1.9, 2.1)
-    FINDS_MARKS = True
     DIVIDES_ITEMS = True
 
     form_of = staticmethod(form_of)
@@ -128,13 +121,9 @@ class Image(Medium):
     fit = staticmethod(fit)
     columns = staticmethod(columns)
     fingerprints = staticmethod(fingerprints)
-    set_columns = staticmethod(set_columns)
     expectations = staticmethod(expectations)
-    set_expectations = staticmethod(set_expectations)
     alike = staticmethod(alike)
     difference = staticmethod(difference)
-    marks = staticmethod(marks)
-    cover = staticmethod(cover)
     check_input = staticmethod(check_input)
     pieces = staticmethod(pieces)
     absent = staticmethod(absent)

@@ -1,25 +1,17 @@
-"""The columns of images that the contract checks, and the default contract.
-
-Some are of each image, others of a whole set, on a sample of it. Is the test split
-rotated, mirrored or inverted relative to train? Single images do not show that, but
-their mean does. Does a mark give a class away?
-"""
+"""The columns of images that the contract checks, and the default contract."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.media.forms import Columns, Expectation, Flags, never, within
-from headrace.media.image.marks import GIVEN_AWAY, class_mark, positions
-from headrace.media.image.near import Grey, shrunk
 from headrace.media.image.pixels import Pixels
 from headrace.records import DataDescription
 
-_Transform = Callable[[Grey], Grey]
 _Floats = npt.NDArray[np.float64]
 
 # So that a block and its float64 copy stay in the processor's cache.
@@ -31,15 +23,6 @@ _MOST = 0.75
 _FEWEST = 30
 # Of 70,000 images, 35 may have the other background.
 _RARE = 0.9995
-# For the checks of a whole set: the fewest images of train and of test.
-_FEWEST_OF_SPLIT = 40
-# Standard errors from the middle that an answer needs, and the largest such error.
-_SURE, _WIDEST = 4.0, 0.15
-_AS_LIKELY = 0.9
-_MARKED = (
-    "does a mark in the images give a class away? The gate shortcut asks whether the "
-    "model needs it"
-)
 
 
 def columns(payload: Pixels, labels: Sequence[str], data: DataDescription) -> Columns:
@@ -152,79 +135,3 @@ def expectations(data: DataDescription) -> list[Expectation]:
         ),
         never("inverted", reason, mostly=_RARE),
     ]
-
-
-def set_columns(
-    payload: Pixels, labels: Sequence[str], splits: Sequence[str], data: DataDescription
-) -> dict[str, _Floats]:
-    """Columns of a whole data set, arrays ``(1,)``.
-
-    Args:
-        payload: uint8 ``(n, height, width, channels)``, drawn at random; about 2,000
-            of train and of test each are enough.
-        labels, splits: ``(n,)``.
-
-    Returns:
-        ``test_inverted`` and ``test_turned``: -1 where the mean image of test is that
-        of train, 1 where it is that of train inverted, or rotated or mirrored, and 0
-        where neither is certain. ``class_mark``: how well the value of one pixel
-        separates a class: the share of its images with that value, less the share of
-        all others.
-    """
-    is_test = np.array([split == "test" for split in splits], bool)
-    small = shrunk(payload)
-    small -= small.mean(axis=(1, 2), keepdims=True)
-    inverted, turned = _transformed(small[~is_test], small[is_test])
-    levels = positions(payload)[~is_test]
-    mark = class_mark(levels, np.array(labels, object)[~is_test])
-    values = {"test_inverted": inverted, "test_turned": turned, "class_mark": mark}
-    return {name: np.array([value], np.float64) for name, value in values.items()}
-
-
-def set_expectations(data: DataDescription) -> list[Expectation]:
-    """The default contract on those columns."""
-    limits = {
-        "test_inverted": (0.5, "is the test split a negative?"),
-        "test_turned": (0.5, "is the test split turned or mirrored?"),
-        "class_mark": (GIVEN_AWAY, _MARKED),
-    }
-    return [
-        within(name, name, reason, warns=True, min_value=-2, max_value=limit)
-        for name, (limit, reason) in limits.items()
-    ]
-
-
-def _transformed(train: Grey, test: Grey) -> tuple[float, float]:
-    """How much the test images are inverted, and how much rotated or mirrored."""
-    if min(len(train), len(test)) < _FEWEST_OF_SPLIT:
-        return 0.0, 0.0
-    reference, other_train = train[::2].mean(axis=0), train[1::2]
-    transforms: list[_Transform] = [np.negative, np.fliplr, np.flipud, np.flip]
-    if reference.shape[0] == reference.shape[1]:
-        transforms += [np.rot90, np.transpose]
-        transforms += [lambda x: np.rot90(x, -1), lambda x: np.flip(x).T]
-    mean = test.mean(axis=0)
-    # The transform that fits best is the likeliest.
-    fits = [float(np.vdot(transform(reference), mean)) for transform in transforms]
-    best = int(np.argmax(fits))
-    towards = transforms[best](reference) - reference
-    half = float(np.vdot(towards, towards)) / 2
-    if half <= 0:
-        return 0.0, 0.0
-    at_train, wide_train = _position(other_train, towards / half)
-    at_test, wide_test = _position(test, towards / half)
-    widest = max(wide_train, wide_test)
-    if widest > _WIDEST or at_train + _SURE * wide_train > 0:
-        return 0.0, 0.0
-    if at_test - _SURE * wide_test < 0:
-        return -1.0, -1.0
-    # A slope from light to dark that is inverted equals that slope rotated.
-    likely = _AS_LIKELY * fits[best]
-    turned = at_test if max(fits[1:]) > likely else -1.0
-    return at_test if fits[0] > likely else -1.0, turned
-
-
-def _position(images: Grey, towards: Grey) -> tuple[float, float]:
-    """Where images lie from -1, the reference, to 1, its transform; and the error."""
-    places = images.reshape(len(images), -1) @ towards.ravel()
-    return float(places.mean()), float(places.std() / np.sqrt(len(places)))

@@ -47,7 +47,6 @@ from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.rungs import champion_rungs
-from headrace.stages.evaluation.shortcuts import cover_marks
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
 from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
@@ -219,8 +218,6 @@ def _look(
     parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
         parts.add(climb(evaluated, champion_rungs(opponents, records.test)))
-    if any(g.kind == "shortcut" for g in spec.gates):
-        parts.add(cover_marks(evaluated))
     if are_wanted(spec) and not why_not(context.data):
         parts.add(explain_if_possible(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))

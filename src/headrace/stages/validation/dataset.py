@@ -1,4 +1,4 @@
-"""Checks of the data set as a whole: near copies across splits, and the medium's own.
+"""Checks of the data set as a whole: near copies across splits, and differences.
 
 They are put to a table of one row. A failure is a finding, and refuses nothing.
 """
@@ -7,38 +7,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.drift.splits import MOST_ROWS, Difference, differences
 from headrace.drift.windows import comparable
 from headrace.media import medium
-from headrace.media.forms import Columns, Payload
-from headrace.media.interface import Medium
+from headrace.media.forms import Columns
 from headrace.records import Finding, SnapshotRecord
 from headrace.spec import PipelineSpec
-from headrace.stages.validation.checks import Check, CheckResult, expected
+from headrace.stages.validation.checks import Check, CheckResult
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
 from headrace.stages.validation.tables import FrameTable, ItemTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SAMPLE_ROWS = 2000  # of train and of test
-SAMPLE_BYTES = 2**28
 EXAMPLES = 3
 DIFFERS = "test_differs"
-# They say why test differs from train.
-_EXPLAIN = {"scale", "test_inverted", "test_turned"}
+EXPLAINS = "scale"  # says why test differs from train
 
 
 def examine(
     spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable
 ) -> tuple[FrameTable, list[Check], NearCopies]:
-    """Find near copies across the splits, and measure what the medium asks for.
+    """Find near copies across the splits, and columns that differ between them.
 
     Returns:
         one row with all measurements, their checks, and the near copies.
@@ -64,10 +58,6 @@ def examine(
         Check("near_leak", between, bounds, warns=True),
         Check(DIFFERS, between, none, reason, warns=True),
     ]
-    of_set = module.set_expectations(snapshot.description)
-    if of_set and items.sizes["train"] and items.sizes["test"]:
-        columns |= _of_the_medium(module, snapshot)
-        checks += [replace(expected(e, shown=False), warns=True) for e in of_set]
     return FrameTable(pd.DataFrame({"row": [0], "name": [""], **columns})), checks, near
 
 
@@ -78,39 +68,6 @@ def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
     splits[frame["in_train"].to_numpy() == 1] = ""
     compare, most = comparison(snapshot)
     return near_copies(frame["fingerprint"].to_numpy(np.uint64), splits, compare, most)
-
-
-def _of_the_medium(module: Medium, snapshot: SnapshotRecord) -> Columns:
-    """The medium's measurements of the first shards, which are a random sample."""
-    left = {"train": SAMPLE_ROWS, "test": SAMPLE_ROWS}
-    payloads, labels, splits, size = [], [], [], 0
-    for shard in shards_of(snapshot):
-        table = read_shard(snapshot, shard)
-        split = np.array(table["split"].to_pylist(), object)
-        chosen = [np.flatnonzero(split == name)[:n] for name, n in left.items()]
-        rows = np.sort(np.concatenate(chosen))
-        payloads.append(payload_of(table, snapshot.description)[rows])
-        size += payloads[-1].nbytes
-        labels += table["label"].take(rows).to_pylist()
-        splits += split[rows].tolist()
-        for name, mine in zip(left, chosen, strict=True):
-            left[name] -= len(mine)
-        del table  # before the next is read
-        if size > SAMPLE_BYTES or not any(left.values()):
-            break
-    payload = _joined(payloads)
-    return module.set_columns(payload, labels, splits, snapshot.description)
-
-
-def _joined(parts: list[Payload]) -> Payload:
-    """All items; the list is emptied, so that each part is freed once it is copied."""
-    joined = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    end = len(joined)
-    while parts:
-        part = parts.pop()
-        joined[end - len(part) : end] = part
-        end -= len(part)
-    return joined
 
 
 def findings(
@@ -131,7 +88,7 @@ def findings(
         outcome.check.name for outcome in (*outcomes, *others) if not outcome.passed
     }
     for outcome in outcomes:
-        if outcome.passed or (outcome.check.name == DIFFERS and failed & _EXPLAIN):
+        if outcome.passed or (outcome.check.name == DIFFERS and EXPLAINS in failed):
             continue
         name, message, count = outcome.check.name, outcome.check.reason, 1
         if name == "near_leak":

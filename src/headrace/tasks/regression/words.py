@@ -166,7 +166,6 @@ class NumberSurvey(Surveyor):
             findings=findings,
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,
-            worst=error,
         )
 
 
