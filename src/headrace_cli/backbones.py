@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headrace.state.backbones import Backbone
     from headrace.use.backbones import AddedBackbone
 
-_COLUMNS = ("name", "digest", "medium", "architecture", "MB", "licence", "difference")
+_COLUMNS = ("name", "digest", "medium", "architecture", "MB", "licence")
 
 
 def backbone(
@@ -81,11 +81,6 @@ def _show(added: AddedBackbone) -> None:
             f"  the licence of {one.digest[:16]} is now {one.licence} (before: "
             f"{added.licence_before or 'unknown'})"
         )
-    if one.is_proved:
-        text = f"  largest difference from its reference: {one.difference:.1e}"
-        if one.converter_difference is not None:
-            text += f"; of KerasHub's own conversion: {one.converter_difference:.1e}"
-        show_text(text)
     if added.left_out:
         show_text(f"  left out: {', '.join(added.left_out[:8])}")
     show_warnings((each.check, each.message) for each in added.warnings)
@@ -115,16 +110,14 @@ def _list() -> None:
 def _row(name: str, one: Backbone) -> dict[str, Any]:
     return {
         "name": name,
-        **one.model_dump(mode="json", exclude={"files", "golden_digest"}),
-        "proved": one.is_proved,
+        **one.model_dump(mode="json", exclude={"files"}),
         "bytes": one.bytes,
     }
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if row["digest"] is None:
-        return row["name"], "its record is gone: add it again", *[""] * 5
-    difference = row["difference"]
+        return row["name"], "its record is gone: add it again", *[""] * 4
     return (
         row["name"],
         row["digest"][:16],
@@ -132,5 +125,4 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["architecture"],
         f"{row['bytes'] / 1e6:.1f}",
         row["licence"] or "unknown",
-        "unproved" if difference is None else f"{difference:.1e}",
     )

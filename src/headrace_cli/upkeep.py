@@ -126,8 +126,6 @@ def _show_verification(result: Verification) -> None:
         show_text(
             f"  forgotten by headrace forget: {number_of(count, f'{split} rows')}"
         )
-    for warning in result.warnings:
-        show_text(f"warning: {warning}.")
 
 
 def reproduce(

@@ -1,4 +1,4 @@
-"""A pretrained backbone by the command line: brought, trained on, proved, refused."""
+"""A pretrained backbone by the command line: brought, trained on, refused."""
 
 import itertools
 import json
@@ -107,12 +107,6 @@ def check_damage(texts, digest, bert):
     sound = texts.headrace("verify", "--json")
     assert sound.exit_code == 0, sound.out
     assert sound.json["checked"]["backbones"] == 1
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headrace.models.backbones._NEEDED", ("no_such_library",))
-        alone = texts.headrace("verify", "--json")
-    assert alone.exit_code == 0, alone.out
-    (told,) = alone.json["warnings"]
-    assert "was not compared with its reference: A pretrained backbone needs" in told
     weights = texts.path / "store" / "backbones" / digest / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -148,7 +142,6 @@ def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
     added = texts.headrace(*add)
     assert added.exit_code == 0, added.err
     assert added.json["status"] == "added"
-    assert added.json["proved"]
     assert [one["check"] for one in added.json["warnings"]] == ["licence"]
     digest = added.json["digest"]
 

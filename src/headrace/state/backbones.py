@@ -9,11 +9,8 @@ ledger has; the ledger has the names of backbones, too.
 from __future__ import annotations
 
 import hashlib
-import operator
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from pydantic import Field
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import BackboneRecord, Record
@@ -26,7 +23,7 @@ from headrace.state.remote import ask
 from headrace.state.store import Store
 
 FOLDER = "backbones"
-RECORD, GOLDEN = "record.json", "golden.npz"
+RECORD = "record.json"
 _NAMED = "backbone "
 
 
@@ -48,11 +45,6 @@ class Backbone(Record):
         architecture: such as ``bert``.
         source: where it came from.
         licence: an SPDX identifier; empty where none is known.
-        golden_digest: sha256 of the items and vectors of the reference; empty where
-            the architecture has none.
-        difference: the largest one from the reference's vectors, as a share of their
-            length; None where there is no reference.
-        converter_difference: the same of KerasHub's own conversion.
     """
 
     digest: str
@@ -61,19 +53,11 @@ class Backbone(Record):
     architecture: str
     source: str
     licence: str = ""
-    golden_digest: str = Field(default="", exclude_if=operator.not_)
-    difference: float | None = None
-    converter_difference: float | None = None
 
     @property
     def bytes(self) -> int:
         """The size of its files."""
         return sum(file.bytes for file in self.files)
-
-    @property
-    def is_proved(self) -> bool:
-        """Whether what it gives was compared with a reference."""
-        return self.difference is not None
 
 
 def files_of(paths: Mapping[str, Path]) -> tuple[BackboneFile, ...]:
@@ -132,7 +116,7 @@ def keep(backbone: Backbone, folder: Path, home: Home) -> None:
 
     Args:
         backbone: its record.
-        folder: inside a work folder of the store, with its files and the golden ones.
+        folder: inside a work folder of the store, with its files.
         home: with the store.
     """
     key = f"{FOLDER}/{backbone.digest}"

@@ -39,7 +39,6 @@ class Verification(Record):
         collected: how many of each kind `headrace gc` has deleted and recorded.
         forgotten: by split, how many rows `headrace forget` has taken out of snapshots
             that are still there.
-        warnings: what could not be compared.
         problem: the first mismatch; as JSON ``where`` it is, ``what`` is wrong, and the
             ``action`` to take.
         seconds: the duration.
@@ -53,7 +52,6 @@ class Verification(Record):
     missing: dict[str, int]
     collected: dict[str, int]
     forgotten: dict[str, int]
-    warnings: tuple[str, ...] = ()
     problem: Mismatch | None
     seconds: float
 
@@ -103,7 +101,6 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         missing=mismatches.missing,
         collected=mismatches.collected,
         forgotten=mismatches.forgotten,
-        warnings=tuple(mismatches.warnings),
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )

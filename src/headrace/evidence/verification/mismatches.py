@@ -57,7 +57,6 @@ class Mismatches:
         collected: how many of each kind ``headrace gc`` has deleted.
         forgotten: how many rows of each split ``headrace forget`` has taken out of the
             snapshots.
-        warnings: sentences on what could not be compared.
     """
 
     home: Home
@@ -65,7 +64,6 @@ class Mismatches:
     missing: Counter[str] = field(default_factory=Counter)
     collected: Counter[str] = field(default_factory=Counter)
     forgotten: Counter[str] = field(default_factory=Counter)
-    warnings: list[str] = field(default_factory=list)
 
     def find(self, problem: str, model: str) -> Iterator[Mismatch]:
         """What does not fit, the ledger itself first.
@@ -158,7 +156,7 @@ class Mismatches:
                 own = key.split("/")[1]
                 mismatches = [
                     one.model_copy(update={"action": MEND}) for one in mismatches
-                ] or [*backbone_mismatches(own, self.home, self.warnings)]
+                ] or [*backbone_mismatches(own, self.home)]
             yield from mismatches
             self.checked[kind] += not mismatches
 

@@ -49,15 +49,6 @@ def build(
     return preprocessing, _body(taken, network.outputs[0])
 
 
-def converted(data: DataDescription, preset: str, pixels: int) -> tuple[Any, Any]:
-    """As `build`, of the backbone as KerasHub has it."""
-    import keras
-
-    preprocessing = _preprocessing(data, preset, pixels)
-    taken = keras.Input(preprocessing.output_shape[1:], name="images")
-    return preprocessing, _body(taken, _backbone(preset)(taken))
-
-
 def _backbone(preset: str) -> Any:
     """That of a folder; refuses one that takes no images."""
     import keras_hub

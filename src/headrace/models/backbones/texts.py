@@ -40,10 +40,10 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
     for layer in backbone.layers:
         if layer.name == "pooled_dense":
             layer.trainable = False  # its output is not used
-    return joined(tokenizer, backbone)
+    return _joined(tokenizer, backbone)
 
 
-def joined(tokenizer: Any, backbone: Any) -> tuple[Any, Any]:
+def _joined(tokenizer: Any, backbone: Any) -> tuple[Any, Any]:
     """A tokenizer and an encoder of KerasHub, as `build` returns them."""
     import keras
 

@@ -1,9 +1,8 @@
-"""``headrace backbone``: pretrained backbones, brought into the store and proved."""
+"""``headrace backbone``: pretrained backbones, tried and brought into the store."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -52,8 +51,7 @@ def add(name: str, source: str, home: Home, licence: str = "") -> AddedBackbone:
 
     Raises:
         UsageError: it is no backbone, an extra is missing, or the name is no name.
-        Refusal: it holds what is not safe to read, or gives something else than its
-            reference.
+        Refusal: it holds what is not safe to read, or does not answer.
         DependencyError: a download failed.
     """
     if not NAME.fullmatch(name):
@@ -88,7 +86,7 @@ def _folder_of(source: str) -> Iterator[tuple[Path, str]]:
 def bring(
     name: str, admitted: Admitted, home: Home, source: str = "", licence: str = ""
 ) -> AddedBackbone:
-    """Prove what was checked, keep it, and give it a name.
+    """Try what was checked, keep it, and give it a name.
 
     Args:
         name: by which pipelines will name it.
@@ -143,9 +141,9 @@ def _is_there(source: str) -> bool:
 
 
 def _kept(paths: Mapping[str, Path], backbone: Backbone, home: Home) -> Backbone:
-    """A backbone whose files were copied into the store, and proved there."""
+    """A backbone whose files were copied into the store, and tried there."""
     from headrace.use.backbones.admission import admit
-    from headrace.use.backbones.proof import LARGEST_DIFFERENCE, prove
+    from headrace.use.backbones.trial import try_out
 
     with home.store.work_folder(backbones.FOLDER) as work:
         folder = work / "folder"
@@ -158,22 +156,7 @@ def _kept(paths: Mapping[str, Path], backbone: Backbone, home: Home) -> Backbone
             raise Refusal(
                 f"{backbone.source} was changed while it was read.", "Bring it again."
             )
-        proof = prove(folder, backbone.architecture)
-        if proof is not None:
-            if not proof.difference <= LARGEST_DIFFERENCE:
-                raise Refusal(
-                    f"{backbone.source} gives other vectors than its weights do: the "
-                    f"largest difference is {proof.difference:.2g}, and may be "
-                    f"{LARGEST_DIFFERENCE:g}.",
-                    "Its configuration or its vocabulary may not belong to it.",
-                )
-            (folder / backbones.GOLDEN).write_bytes(proof.golden)
-            values = {
-                "golden_digest": hashlib.sha256(proof.golden).hexdigest(),
-                "difference": proof.difference,
-                "converter_difference": proof.converter_difference,
-            }
-            backbone = backbone.model_copy(update=values)
+        try_out(folder, backbone.architecture)
         backbones.keep(backbone, folder, home)
     return backbone
 

@@ -78,12 +78,6 @@ def doubts(backbone: Backbone) -> Iterator[Finding]:
             message=f"the backbone {backbone.digest[:12]} states no licence; give it "
             "with `headrace backbone add ... --licence` if you know it",
         )
-    if not backbone.is_proved:
-        yield Finding(
-            check="backbone",
-            message=f"the backbone {backbone.digest[:12]} is unproved: there is no "
-            f"reference for {backbone.architecture} in this form",
-        )
 
 
 def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:

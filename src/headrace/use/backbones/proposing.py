@@ -18,7 +18,6 @@ from headrace.records import DataDescription
 from headrace.signs import number_of
 from headrace.spec.pipeline import COMMON_GATES, family_yields
 from headrace.state import backbones
-from headrace.state.backbones import Backbone
 from headrace.state.home import Home
 from headrace.tasks import task
 from headrace.use.backbones import listed
@@ -123,7 +122,7 @@ def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str
     if importlib.util.find_spec("keras_hub") is None:
         return None, []
     unfit, fitting = [], []
-    for name, _, folder in _folders(home, "text"):
+    for name, folder in _folders(home, "text"):
         fit = fit_of(folder, texts)
         size = _megabytes(folder)
         if fit.is_good:
@@ -140,7 +139,7 @@ def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str
 def propose_to_compare(
     data: DataDescription, home: Home, *, is_compared: bool
 ) -> Proposal | None:
-    """The registered backbone for images or sounds: a proved one, or the smallest.
+    """The registered backbone for images or sounds: the smallest.
 
     Args:
         data: of the items.
@@ -151,13 +150,13 @@ def propose_to_compare(
     if importlib.util.find_spec("keras_hub") is None:
         return None
     found = [
-        (not backbone.is_proved, _megabytes(folder), name)
-        for name, backbone, folder in _folders(home, data.medium)
+        (_megabytes(folder), name)
+        for name, folder in _folders(home, data.medium)
         if data.medium != "audio" or sounds.rate_of(folder) == data.sample_rate_hz
     ]
     if not found:
         return None
-    _, size, name = min(found)
+    size, name = min(found)
     verb = "hears these sounds" if data.medium == "audio" else "sees these images"
     sentence = f"the backbone {name} {verb}: its head is trained"
     if not is_compared:
@@ -183,13 +182,13 @@ def _limit(size: float) -> int:
     return 10 * math.ceil(size * _OF_A_SIZE / 10)
 
 
-def _folders(home: Home, medium: str) -> Iterator[tuple[str, Backbone, Path]]:
-    """The backbones of a medium that are whole: name, what is known, and files."""
+def _folders(home: Home, medium: str) -> Iterator[tuple[str, Path]]:
+    """The names and the files of a medium's backbones that are whole."""
     for name, backbone in listed(home).items():
         if backbone is None or backbone.medium != medium:
             continue
         try:
-            yield name, backbone, backbones.local_folder(backbone.digest, home)
+            yield name, backbones.local_folder(backbone.digest, home)
         except IntegrityError:
             continue  # a run that names it says so
 

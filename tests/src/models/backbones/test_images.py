@@ -1,4 +1,4 @@
-"""A pretrained backbone for images gives what its published weights give."""
+"""A pretrained backbone for images: what it takes, how it is trained and saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tests.src.stages.fitting.conftest import InShards
 from headrace.backend import layers_of
 from headrace.errors import SpecError
 from headrace.models import build
-from headrace.models.backbones.efficientnet import EfficientNet, _same
 from headrace.models.backbones.training import LAST
 from headrace.models.engines import onnx, openvino
 from headrace.models.engines.exporting import content
@@ -29,12 +28,9 @@ from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
-from headrace.use.backbones.proof import prove
 
 pytestmark = [pytest.mark.system, needs_keras_hub]
 
-B0 = {"activation": "swish", "stackwise_squeeze_and_excite_ratios": [0.25] * 3}
-TORCH = {"include_stem_padding": True, "stem_conv_padding": "valid"}
 PHOTOS = np.random.default_rng(1).integers(0, 256, (4, 64, 70, 3), np.uint8)
 DATA = DataDescription(medium="image", shape=(64, 70, 3), classes=("a", "b"))
 
@@ -56,67 +52,6 @@ def model(small):
 
 def body_of(folder, **arguments):
     return build("pretrained", DATA, {"preset": str(folder), **arguments})
-
-
-def unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def vectors_of(preprocessing, network, photos=PHOTOS):
-    """What the head takes."""
-    import keras
-
-    (last,) = (one for one in network.layers if "unit" in one.name)
-    body = keras.Model(network.inputs, last.output)
-    return np.asarray(body(preprocessing(photos)))
-
-
-@pytest.mark.parametrize(
-    ("change", "is_exact"),
-    [
-        pytest.param({}, False, id="Lite, of TensorFlow"),
-        pytest.param(B0, False, id="B0, of TensorFlow"),
-        pytest.param(TORCH, True, id="Lite, of PyTorch"),
-        pytest.param(B0 | TORCH, True, id="B0, of PyTorch"),
-    ],
-)
-def test_the_backbone_that_is_used_is_exact_and_the_converted_one_only_of_pytorch(
-    change, is_exact, tmp_path
-):
-    import keras_hub
-
-    folder, weights = lite0.small_preset(tmp_path, change)
-    pixels = (PHOTOS - 127.0) / 128
-    reference = EfficientNet(lite0.config_of(folder), weights)
-    expected = unit(reference(pixels).mean((1, 2)))
-    converted = keras_hub.models.Backbone.from_preset(str(folder))
-    given = unit(np.asarray(converted(pixels)).mean((1, 2)))
-    assert (np.abs(given - expected).max() < 1e-5) == is_exact
-    np.testing.assert_allclose(vectors_of(*body_of(folder)), expected, atol=1e-5)
-    proof = prove(folder, "efficientnet")
-    assert proof.difference < 1e-5
-    assert (proof.converter_difference < 1e-5) == is_exact
-
-
-@pytest.mark.parametrize(
-    ("size", "width", "stride", "sides"),
-    [(64, 3, 2, (0, 1)), (65, 3, 2, (1, 1)), (64, 5, 2, (1, 2)), (7, 5, 1, (2, 2))],
-)
-def test_the_odd_zero_comes_after_the_image(size, width, stride, sides):
-    assert _same(size, width, stride) == sides
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"stackwise_block_types": ["fused"] * 3}, "fused"),
-        ({"activation": "gelu"}, "gelu"),
-        ({"projection_activation": "relu"}, "after the projections"),
-    ],
-)
-def test_the_reference_refuses_other_architectures(change, message):
-    with pytest.raises(ValueError, match=message):
-        EfficientNet(lite0.SMALL | change, {})
 
 
 def test_images_are_as_large_as_the_backbone_was_trained_with(small):
@@ -272,31 +207,25 @@ def test_only_the_head_is_trained(small, training, taken):
             np.testing.assert_array_equal(array, weight)
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    """The folder of the published Lite0, and its tensors."""
-    tensors = lite0.read_tensors(lite0.package_file())
-    weights = lite0.layers_of(tensors)
-    folder = tmp_path_factory.mktemp("lite0")
-    lite0.write_preset(folder, lite0.CONFIG, weights, lite0.CONVERTER)
-    return folder, tensors, weights
-
-
-def test_lite0_knows_two_photos(real):
+def test_lite0_knows_two_photos(tmp_path):
+    """By the published weights, whose last layer is for the classes of ImageNet."""
+    import keras
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    folder, tensors, weights = real
+    tensors = lite0.read_tensors(lite0.package_file())
+    lite0.write_preset(
+        tmp_path, lite0.CONFIG, lite0.layers_of(tensors), lite0.CONVERTER
+    )
     resized = [
         Image.fromarray(one).resize((240, 160))
         for one in load_sample_images()["images"]
     ]
     photos = np.stack([np.asarray(one) for one in resized])
-    expected = EfficientNet(lite0.config_of(folder), weights)((photos - 127.0) / 128)
-    expected = expected.mean((1, 2))
     data = DATA.model_copy(update={"shape": photos.shape[1:]})
-    parts = build("pretrained", data, {"preset": str(folder), "pixels": 160})
-    vectors = vectors_of(*parts, photos)
-    np.testing.assert_allclose(vectors, unit(expected), atol=1e-5)
-    answers = expected @ tensors["_fc.weight"].T + tensors["_fc.bias"]
+    preset = {"preset": str(tmp_path), "pixels": 160}
+    preprocessing, network = build("pretrained", data, preset)
+    (pooled,) = (one for one in network.layers if "pooling" in one.name)
+    mean = keras.Model(network.inputs, pooled.output)(preprocessing(photos))
+    answers = np.asarray(mean) @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     assert answers.argmax(1).tolist() == [442, 985]  # of ImageNet: bell cote, daisy

@@ -1,15 +1,15 @@
-"""A backbone is brought once, proved, and named by pipelines that pin its digest."""
+"""A backbone is brought once, tried, and named by pipelines that pin its digest."""
 
 import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.extras import needs_keras_hub
 from tests.src.models.backbones import lite0
 from tests.src.models.backbones.conftest import (
-    CONFIG,
     WORDS,
     small_bert,  # noqa: F401 (a fixture)
 )
@@ -69,13 +69,10 @@ def spec_of(preset, medium="text", builder="pretrained", **model):
     )
 
 
-def test_a_backbone_is_proved_when_it_is_brought_and_kept_once(bert, home):
+def test_a_backbone_is_kept_once_under_all_of_its_names(bert, home):
     added = add("small", str(bert), home)
     one = added.backbone
     assert added.is_new
-    assert one.is_proved
-    assert one.difference < 1e-5
-    assert one.converter_difference > 1e-4
     assert [w.check for w in added.warnings] == ["licence"]
     again = add("other", str(bert), home, licence="MIT")
     assert not again.is_new
@@ -87,23 +84,7 @@ def test_a_backbone_is_proved_when_it_is_brought_and_kept_once(bert, home):
     assert add("small", str(bert), home).backbone.licence == "MIT"
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_an_efficientnet_is_proved_with_the_padding_of_its_weights(
-    home, tmp_path, padding
-):
-    """KerasHub pads as PyTorch does, also where TensorFlow trained the weights."""
-    changes = {"stem_conv_padding": padding}
-    changes["include_stem_padding"] = padding == "valid"
-    folder = tmp_path / "efficientnet"
-    folder.mkdir()
-    lite0.small_preset(folder, changes)
-    one = add("lite", str(folder), home).backbone
-    assert (one.medium, one.architecture) == ("image", "efficientnet")
-    assert one.difference < 1e-5
-    assert (one.converter_difference > 1e-3) == (padding == "same")
-
-
-def test_minilm_is_exact_and_its_vocabulary_comes_from_the_one_file(home, tmp_path):
+def test_the_vocabulary_of_minilm_comes_from_its_one_file(home, tmp_path):
     """The package of PyPI, in which a vocabulary of its own is missing."""
     folder = minilm(tmp_path / "minilm")
     if folder is None:
@@ -111,31 +92,19 @@ def test_minilm_is_exact_and_its_vocabulary_comes_from_the_one_file(home, tmp_pa
     assert not (folder / "vocab.txt").exists()
     one = add("minilm", str(folder), home).backbone
     assert "vocab.txt" in [file.name for file in one.files]
-    assert one.difference < 1e-5
-    assert one.converter_difference > 0.1
 
 
-def test_blocks_of_another_kind_are_taken_without_a_proof(home, tmp_path):
+def test_an_efficientnet_with_blocks_of_another_kind_is_taken(home, tmp_path):
     kinds = ["fused", "unfused", "unfused"]
     config = lite0.SMALL | {"stackwise_block_types": kinds}
     lite0.write_preset(tmp_path, config, None, lite0.CONVERTER)
     one = add("second", str(tmp_path), home, licence="MIT").backbone
-    assert (one.medium, one.is_proved) == ("image", False)
+    assert (one.medium, one.architecture) == ("image", "efficientnet")
 
 
-def test_a_whisper_is_taken_without_a_proof(home, whisper):  # noqa: F811
+def test_a_whisper_is_taken(home, whisper):  # noqa: F811
     one = add("whisper", str(whisper), home, licence="MIT").backbone
-    assert (one.medium, one.is_proved) == ("audio", False)
-
-
-def test_lite0_is_exact(home, tmp_path):
-    weights = lite0.layers_of(lite0.read_tensors(lite0.package_file()))
-    folder = tmp_path / "lite0"
-    folder.mkdir()
-    lite0.write_preset(folder, lite0.CONFIG, weights, lite0.CONVERTER)
-    one = add("lite0", str(folder), home, licence="Apache-2.0").backbone
-    assert one.difference < 1e-5
-    assert one.converter_difference > 1e-3
+    assert (one.medium, one.architecture) == ("audio", "whisper")
 
 
 def test_a_damaged_copy_is_replaced_by_bringing_it_again(bert, home):
@@ -150,12 +119,13 @@ def test_a_damaged_copy_is_replaced_by_bringing_it_again(bert, home):
     assert backbones.local_folder(one.digest, home)
 
 
-def test_vectors_other_than_those_of_the_weights_are_refused(bert, home):
-    """The reference reads an epsilon that KerasHub's converter does not."""
-    config = json.loads((bert / "config.json").read_text())
-    changed = config | {"layer_norm_eps": 0.5}
-    (bert / "config.json").write_text(json.dumps(changed))
-    with pytest.raises(Refusal, match="gives other vectors than its weights do"):
+def test_weights_that_give_no_finite_numbers_are_refused(bert, home):
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(bert / "model.safetensors")
+    weights["embeddings.LayerNorm.bias"] = np.full(16, np.nan, np.float32)
+    save_file(weights, bert / "model.safetensors")
+    with pytest.raises(Refusal, match="medium text are not finite"):
         add("small", str(bert), home)
     assert not listed(home)
     assert not home.store.names("backbones")
@@ -165,13 +135,6 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(bert, home):
     config = json.loads((bert / "config.json").read_text())
     (bert / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
     with pytest.raises(Refusal, match="No backbone can be made of it"):
-        add("small", str(bert), home)
-    assert not listed(home)
-
-
-def test_weights_of_more_layers_than_the_configuration_has_are_refused(bert, home):
-    (bert / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": 1}))
-    with pytest.raises(Refusal, match="have 2 layers, and num_hidden_layers is 1"):
         add("small", str(bert), home)
     assert not listed(home)
 
@@ -194,18 +157,13 @@ def test_another_name_leaves_what_is_known_of_a_backbone(bert, home, tmp_path):
     assert add("fourth", str(bert), home).backbone.source == str(bert)
 
 
-def test_a_backbone_without_a_reference_is_unproved_and_built_once(
-    bert, home, tmp_path
-):
+def test_a_backbone_of_kerashub_is_taken_unless_it_is_cut_off(bert, home, tmp_path):
     import keras_hub
 
     folder = str(tmp_path / "keras")
     keras_hub.models.Backbone.from_preset(str(bert)).save_to_preset(folder)
     keras_hub.models.Tokenizer.from_preset(str(bert)).save_to_preset(folder)
-    added = add("small", folder, home, licence="MIT")
-    assert not added.backbone.is_proved
-    assert [one.check for one in added.warnings] == ["backbone"]
-    assert "unproved: there is no reference for bert" in added.warnings[0].message
+    assert not add("small", folder, home, licence="MIT").warnings
     weights = tmp_path / "keras" / "model.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-2000])
     with pytest.raises(Refusal):

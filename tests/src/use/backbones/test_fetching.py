@@ -52,7 +52,6 @@ def test_of_a_hub_what_may_be_taken_is_downloaded_of_one_commit(hub, tmp_path):
     assert code == 0, answer
     assert answer["source"] == f"hf://a/b@{COMMIT}"
     assert answer["licence"] == "Apache-2.0"
-    assert answer["proved"]
     assert not [path for path in asked if "pytorch_model" in path]
     assert not [path for path in asked if "/a/b" not in path], "it reports home"
     code, answer = add("hf://a/nothing", hub.url, tmp_path)
