@@ -3,7 +3,7 @@
 >>> import headrace
 >>> outcome = headrace.run("digits", set={"training.epochs": 3})  # doctest: +SKIP
 >>> model = headrace.load_champion("digits")  # doctest: +SKIP
->>> model.predict(images)  # doctest: +SKIP
+>>> model.predict(["digit.png"])  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadedModel", "load", "load_champion", "run"]
 __version__ = "1.0.0"
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import headrace
 from headrace.imports import hidden, put_off
 
 
@@ -57,3 +58,14 @@ def test_a_grammar_of_uris_is_not_compiled_where_it_is_installed(tmp_path):
 
     assert printed(code) == ""
     assert printed("import jsonschema") == "compiled\n"  # so that it would be
+
+
+def test_what_the_package_offers_is_listed():
+    assert dir(headrace) == [
+        "LoadedModel",
+        "__version__",
+        "load",
+        "load_champion",
+        "run",
+    ]
+    assert all(hasattr(headrace, name) for name in dir(headrace))

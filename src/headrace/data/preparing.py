@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from headrace.media.forms import Payload, Problem
 from headrace.media.interface import Medium
 from headrace.records import DataDescription, Form
 from headrace.settings import Settings
+from headrace.tasks import task
 
 _ADVICE = {  # by the check that an item failed
     "size": "Resize it to that, or set data.resize in the pipeline file and run it "
@@ -24,7 +26,52 @@ _ADVICE = {  # by the check that an item failed
     "too_long": "Cut it into shorter ones.",
     "empty": "Give one with something in it.",
 }
+_CHANNELS = (1, 3, 4)
 _FREE_BYTES = 64 * 2**20  # that a file may decode to, however small it is
+
+
+def unprepared(x: Any, data: DataDescription) -> Sequence[Any] | None:
+    """What of a model's input `prepare` must bring to the form of the training data.
+
+    Args:
+        x: one item or several.
+        data: that the model was trained on.
+
+    Returns:
+        the items: files, and images of another size than the model's; None where the
+        input is arrays in its form, texts, or what is no item.
+    """
+    if medium(data.medium).IS_TEXT or task(data.task).asks:
+        return None
+    several = list(x) if isinstance(x, list | tuple) else []
+    if _is_file(x) or any(map(_is_file, several)):
+        return several or [x]
+    if len(data.shape) != 3:  # sounds of any length are taken
+        return None
+    images = several or _images_in(np.asarray(x), data.shape)
+    in_form = all(_is_in_form(np.shape(image), data.shape) for image in images)
+    return None if in_form else images
+
+
+def _images_in(array: Payload, shape: tuple[int, ...]) -> list[Payload]:
+    """The images of an array; nothing where it is no array of images."""
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in _CHANNELS):
+        is_several = array.ndim == 3 and _is_in_form(array.shape[1:], shape)
+        return [*array] if is_several else [array]
+    return [*array] if array.ndim in (3, 4) else []
+
+
+def _is_file(x: Any) -> bool:
+    """Whether it is a path, bytes, a file object, or an image that Pillow has."""
+    from PIL import Image
+
+    known = str | bytes | os.PathLike | Image.Image
+    return isinstance(x, known) or hasattr(x, "read")
+
+
+def _is_in_form(sides: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether sides are those of the model's images, one channel perhaps left out."""
+    return sides == shape or (shape[-1] == 1 and sides == shape[:2])
 
 
 def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
@@ -39,6 +86,8 @@ def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
     if isinstance(item, str | os.PathLike):
         with Path(item).open("rb") as file:
             item = file.read(settings.max_file_bytes + 1)
+    elif hasattr(item, "read"):
+        item = item.read(settings.max_file_bytes + 1)
     if isinstance(item, bytes) and len(item) > settings.max_file_bytes:
         reason = f"over {settings.max_file_bytes:,} bytes (HEADRACE_MAX_FILE_BYTES)"
         decoded = Problem("too_large", reason)

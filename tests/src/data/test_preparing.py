@@ -98,3 +98,49 @@ def test_the_limits_of_served_items_hold(tmp_path):
     for given in (file, file.read_bytes()):
         with pytest.raises(InputError, match="HEADRACE_MAX_FILE_BYTES"):
             model.prepare(given)
+
+
+def test_a_model_takes_files_and_images_of_any_size_as_training_had_them(tmp_path):
+    photos = [COLOURS, np.ascontiguousarray(COLOURS[:50, :, ::-1])]
+    files = [png(photo) for photo in photos]
+    paths = [tmp_path / f"{n}.png" for n in range(2)]
+    for path, file in zip(paths, files, strict=True):
+        path.write_bytes(file)
+    expected = np.stack(decode_files(files, PHOTOS).items)
+    forms = [
+        paths,
+        [str(path) for path in paths],
+        files,
+        tuple(map(io.BytesIO, files)),
+        [Image.fromarray(photo) for photo in photos],
+        photos,
+        [paths[0], photos[1]],
+    ]
+    for given in forms:
+        assert np.array_equal(loaded().check(given), expected)
+    with paths[0].open("rb") as file:
+        alone = [loaded().check(file)]
+    alone += [loaded().check(x) for x in (paths[0], Image.fromarray(COLOURS), COLOURS)]
+    for item in alone:
+        assert np.array_equal(item, expected[:1])
+    together = loaded().check(np.stack([COLOURS, COLOURS]))
+    assert np.array_equal(together, expected[[0, 0]])
+
+
+def test_grey_images_of_another_size_are_several_where_no_axis_is_of_channels():
+    grey = COLOURS[..., 0]
+    assert loaded().check(grey).shape == (1, 32, 48, 3)
+    assert loaded().check(np.stack([grey] * 5)).shape == (5, 32, 48, 3)
+
+
+def test_arrays_in_the_models_form_are_taken_as_they_are():
+    digits = DataDescription(medium="image", shape=(28, 28, 1), options=OPTIONS)
+    for given in ((28, 28), (3, 28, 28), (3, 28, 28, 1)):
+        zeros = np.zeros(given, np.float32)
+        assert loaded(digits).check(zeros).dtype == np.float32
+    assert loaded(digits).check([np.zeros((28, 28), np.uint8)] * 2).shape[0] == 2
+
+
+def test_a_string_is_a_text_where_the_model_reads_texts():
+    texts = DataDescription(medium="text", shape=(16,))
+    assert loaded(texts).check(["it.png"]).tolist() == ["it.png"]

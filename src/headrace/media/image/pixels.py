@@ -198,7 +198,7 @@ def check_input(x: Any, data: DataDescription) -> Payload:
         raise InputError(
             f"The input has shape {np.shape(x)}; expected (n, "
             f"{', '.join(map(str, shape))}) with n of at least 1.",
-            "Resize the images to the form that the model was trained on.",
+            "Give the files, or images prepared as the training data was.",
         )
     if array.dtype == np.float32:
         _check_range(array)

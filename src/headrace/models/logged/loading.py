@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.backend import compiled, load_backend
-from headrace.data.preparing import prepare
+from headrace.data.preparing import prepare, unprepared
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media.arrow import lengths
 from headrace.media.forms import Payload
@@ -162,6 +162,8 @@ class LoadedModel:
 
     def check(self, x: Any) -> Payload:
         """The input in the model's form; raises InputError if it does not fit."""
+        if (items := unprepared(x, self.description)) is not None:
+            x = np.array([self.prepare(item) for item in items])
         return asked(self.description).check_input(x, self.description)
 
     def prepare(self, item: Any) -> Payload:
@@ -174,8 +176,9 @@ class LoadedModel:
         the file. All other formats give the same either way.
 
         Args:
-            item: the path of a file, or the bytes of one; an image also as Pillow has
-                it, or as an array uint8 ``(height, width)`` or ``(..., channels)``.
+            item: the path of a file, or its bytes, or a file object open for them; an
+                image also as Pillow has it, or as an array uint8 ``(height, width)`` or
+                ``(..., channels)``.
 
         Returns:
             the item ``shape``; of an image uint8, of a sound float32.
@@ -193,18 +196,26 @@ class LoadedModel:
 
         Args:
             x: raw items: images ``(n, *shape)`` as uint8 or float32 0..255, texts as
-                a list of strings, sounds ``(n, samples)`` as float32 -1..1.
+                a list of strings, sounds ``(n, samples)`` as float32 -1..1. Or one
+                image or sound, or a list of them, each as `prepare` takes it: a path,
+                bytes, a file object, an image of Pillow, an array uint8 of any size.
 
         Returns:
             float32 ``(n, ...)``.
 
         Raises:
-            InputError: the dtype, shape or range is wrong or ambiguous.
+            InputError: the dtype, shape or range is wrong or ambiguous, or an item
+                cannot be decoded or is too large.
+            OSError: there is no such file.
         """
         return answers(self.model, self.check(x))
 
     def predict(self, x: Any) -> list[Any]:
-        """The answer to each item: for a classifier, the most probable label."""
+        """The answer to each item: for a classifier, the most probable label.
+
+        Args:
+            x: as `__call__` takes it: paths, images of Pillow, file objects, arrays.
+        """
         return task(self.description.task).answers.answers(self(x), self.description)
 
 

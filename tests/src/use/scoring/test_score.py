@@ -1,10 +1,12 @@
 """A batch is scored as the champion would, whole or not at all."""
 
 import hashlib
+import io
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.src.use.scoring.conftest import (
     CHANCES,
     COLUMNS,
@@ -206,3 +208,15 @@ def test_a_mean_is_by_the_sum_of_the_weights_also_where_it_is_below_1(
     weighted = score(tmp_path / "y.npz")[0].metrics["accuracy"]
     assert plain > 0
     assert weighted == pytest.approx(plain / 0.01)
+
+
+def test_a_model_in_python_answers_files_and_images_as_a_score(score, folder, champion):
+    _, frame = score(folder)
+    rows = frame[frame.label.notna()].head(5)
+    paths = [folder / name for name in rows.name]
+    pictures = [Image.open(path) for path in paths]
+    files = [io.BytesIO(path.read_bytes()) for path in paths]
+    for given in (paths, pictures, files, [np.asarray(one) for one in pictures]):
+        assert champion(given).max(axis=1).tolist() == rows.probability.tolist()
+    assert champion.predict(paths) == rows.label.tolist()
+    assert champion.predict(paths[0]) == [rows.label.iloc[0]]
