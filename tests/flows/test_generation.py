@@ -136,10 +136,6 @@ def test_samples_and_pictures_are_in_mlflow(home, ran):
         data = tracking.run_file(ran["run_id"], f"pictures/{name}.png")
         assert data[:4] == b"\x89PNG"
     assert b"<bdi>" in tracking.run_file(ran["run_id"], "samples/texts.html")
-    page = tracking.run_file(ran["run_id"], "samples/epochs.html").decode()
-    texts = re.findall(r"<bdi>(.*?)</bdi>", page, re.DOTALL)
-    assert len(texts) == 3 * EPOCHS  # temperatures
-    assert texts[1] != texts[-2]  # it has learned
 
 
 def test_its_training_is_repeated_to_the_same_weights(home, ran):

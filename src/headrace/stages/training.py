@@ -109,7 +109,6 @@ def train(  # noqa: PLR0913
     )
     title = _titled(spec, folder, builder, params, tracking)
     tags = {**tags, **source, PIPELINE_TAG: spec.name, TITLE_TAG: title}
-    shown = learned.head.shown(fit.model, snapshot.description)
     with tracking.run(spec.name, title, tags) as (run_id, experiment_id):
         tracking.log_params(run_id, params)
         tracking.log_snapshot(run_id, spec.name, snapshot)
@@ -121,8 +120,6 @@ def train(  # noqa: PLR0913
             before = checkpoints.resumed if checkpoints is not None else None
             if before is None or number > before.epoch:
                 progress.update(number, epoch_line(metrics, score))
-                if shown is not None:
-                    shown.after(number)
 
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
             fitted = fit.run(log_epoch)
@@ -147,8 +144,6 @@ def train(  # noqa: PLR0913
             }
             (place / GOLDEN_FILE).parent.mkdir()
             (place / GOLDEN_FILE).write_bytes(golden)
-            if shown is not None:
-                shown.write(place)
             drawn()
             tracking.log_files(run_id, place)
         if checkpoints is not None and checkpoints.resumed is not None:

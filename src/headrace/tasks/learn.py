@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.errors import SpecError
@@ -35,16 +34,6 @@ class Fitting:
     network: Any
     data: DataDescription
     training: TrainingSpec
-
-
-class Shown(Protocol):
-    """What a person sees of a model while it learns."""
-
-    def after(self, epoch: int) -> None:
-        """Ask the model, as it is after an epoch, which count from 1."""
-
-    def write(self, folder: Path) -> None:
-        """Write a page below a folder of the run's files."""
 
 
 class Head(Protocol):
@@ -129,15 +118,6 @@ class Head(Protocol):
 
     def training_scores(self, targets: Any, outputs: Any) -> Any:
         """The training score of each row of a batch, a float32 tensor ``(batch,)``."""
-
-    def shown(self, model: Any, data: DataDescription) -> Shown | None:
-        """What shows a model as it learns; None where its metrics say it all.
-
-        Args:
-            model: that is fitted, with its pre-processing.
-            data: of the snapshot.
-        """
-        return None
 
     def finish(
         self, network: Any, outputs: Lazy, targets: Targets, training: TrainingSpec

@@ -249,11 +249,6 @@ class Fit:
         )
 
     @property
-    def model(self) -> Any:
-        """The Keras model as it is fitted: pre-processing and network."""
-        return self._setup.model
-
-    @property
     def network(self) -> Any:
         """The Keras model that is fitted."""
         return self._setup.network

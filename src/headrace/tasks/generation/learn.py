@@ -26,8 +26,7 @@ from headrace.tasks.generation.documents import (
     documents_of,
 )
 from headrace.tasks.generation.following import find_next
-from headrace.tasks.generation.samples import ByEpoch
-from headrace.tasks.generation.writing import FIRST, Writer, vocabulary_of
+from headrace.tasks.generation.writing import FIRST, vocabulary_of
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Example, Shards
@@ -90,10 +89,6 @@ class NextCharacter(Head):
     ) -> list[Any]:
         """None: the family gives the whole network."""
         return []
-
-    def shown(self, model: Any, data: DataDescription) -> ByEpoch:
-        """Texts of the same seeds after each epoch."""
-        return ByEpoch(Writer(model), data.mask)
 
     def losses(
         self, network: Any, targets: Any, outputs: Any, training: TrainingSpec
