@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from headrace.errors import UsageError
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.spec import load_spec
+from headrace.spec.tables import FlowSpec
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
 from headrace_flows.deployments import WantedDeployment, owner_tags
@@ -27,6 +29,8 @@ _COMPARED = (
     *("description", "entrypoint", "parameters", "parameter_openapi_schema"),
     *("enforce_parameter_schema", "work_pool_name", "work_queue_name"),
 )
+
+log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,20 @@ def has_worker(client: Any, pool: str) -> bool:
     """Whether a worker of a pool is there, as far as the server knows."""
     status = client.read_work_pool(pool).status
     return status is None or status.value == "READY"
+
+
+def nightly(client: Any, owner: list[str]) -> list[WantedDeployment]:
+    """What verifies the home each night at three (UTC); empty if it cannot be made."""
+    about = "Restores what champions have lost, and verifies everything."
+    table = FlowSpec(cron="0 3 * * *")
+    wanted = WantedDeployment("verify", "nightly", about, table, (*owner,))
+    try:
+        _find(client, wanted, owner)
+    except UsageError as error:
+        text = "Schedule `headrace verify --repair` by other means."
+        log.warning("%s %s", error.message, text)
+        return []
+    return [wanted]
 
 
 def _find(client: Any, wanted: WantedDeployment, owner: list[str]) -> Any:

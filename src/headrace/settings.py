@@ -119,12 +119,6 @@ class Settings(BaseModel):
         "reaches MLflow. Prefect's own PREFECT_UI_URL is that of its pages",
         pattern=r"^(https?://[^@\s]+)?$",
     )
-    watch_seconds: float = option(
-        45,
-        "seconds between two checks of the champions by `headrace up` and the workers; "
-        "0: none. A check confirms what it finds after three seconds",
-        ge=0,
-    )
     worker_environment: str = option(
         "",
         "further environment variables that a worker passes to its flows: "

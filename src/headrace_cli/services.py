@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +40,6 @@ def up(
 ) -> None:
     """Run the pages, Prefect, MLflow and a worker for each pool."""
     from headrace.settings import Settings
-    from headrace_flows.champions import watching_champions
     from headrace_flows.recovery import keep_sweeping
     from headrace_ops import live, servers, supervisor
 
@@ -59,8 +57,7 @@ def up(
                 api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
                 settings = Settings()
-                sweep = nullcontext() if workers else keep_sweeping(settings, api_url)
-                with sweep, watching_champions(settings):
+                with nullcontext() if workers else keep_sweeping(settings, api_url):
                     supervised.watch()
         finally:
             supervised.stop()
@@ -97,14 +94,8 @@ def worker(
     ] = None,
 ) -> None:
     """Run the flows of a pool, each as a process, until Ctrl-C."""
-    from headrace_flows.champions import watching_champions
     from headrace_flows.recovery import keep_sweeping
     from headrace_ops.worker import work
-
-    @contextmanager
-    def meanwhile(settings: Settings) -> Iterator[None]:
-        with keep_sweeping(settings), watching_champions(settings):
-            yield
 
     def report(value: dict[str, Any]) -> None:
         text = (
@@ -113,7 +104,7 @@ def worker(
         )
         answer(value, text)
 
-    work(prepared(), pool, limit, report, meanwhile)
+    work(prepared(), pool, limit, report, keep_sweeping)
 
 
 def doctor() -> None:
@@ -145,11 +136,11 @@ def deploy(
         Argument(help="A pipeline; by default all, and stale deployments are deleted."),
     ] = None,
 ) -> None:
-    """Make the deployments that the [deploy] tables describe."""
+    """Make the deployments that the [deploy] tables describe, and a nightly verify."""
     from headrace.state.home import Home
     from headrace.use.backbones.pinning import pinned
     from headrace_flows.client import connect
-    from headrace_flows.deploying import apply
+    from headrace_flows.deploying import apply, nightly
     from headrace_flows.deployments import (
         owner_tags,
         recorded_of,
@@ -173,10 +164,12 @@ def deploy(
             for deployment in wanted_of(spec, spec.deploy, folder, settings)
         ]
         only = without or [w.pipeline for w in wanted] if pipeline else None
+        owner = owner_tags(settings)
+        wanted += [] if pipeline else nightly(client, owner)
         ledger = Home(settings).ledger
         # Recorded first: a worker may take a run at once.
         ledger.record(recorded_of(wanted), settings.user)
-        applied = apply(client, wanted, owner_tags(settings), only)
+        applied = apply(client, wanted, owner, only)
         removed = [a.name for a in applied if a.state == "removed"]
         ledger.record(withdrawn_of(removed), settings.user)
         notified = ensure_notifications(client, settings)
@@ -231,7 +224,7 @@ def _show_deployments(value: dict[str, Any]) -> None:
             starts.insert(0, f"{row['cron']} {row['timezone']}{paused}")
         show_text(f"  pool {row['pool']}, {', '.join(starts) or 'when asked'}")
         show_text(f"  {row['link']}")
-    if not value["deployments"]:
+    if not any(row["name"].startswith("train/") for row in value["deployments"]):
         show_text(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
     if value["notify"]:
         show_text(f"tells {value['notify']} of what needs a person")

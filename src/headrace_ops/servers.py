@@ -157,7 +157,6 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
     variables = environment.flow_environment(settings)
     api_url = variables["PREFECT_API_URL"] = f"{links['prefect']}/api"
     variables["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
-    variables["HEADRACE_WATCH_SECONDS"] = "0"  # the process that started it watches
     if variable(MLFLOW_DATABASE) or _artifact_root_is_configured():
         variables.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
     return Service(

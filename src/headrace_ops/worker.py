@@ -54,8 +54,7 @@ def work(
         limit: how many flows run concurrently; by default one on a GPU, otherwise one
             per core.
         report: called once the worker has started.
-        meanwhile: entered while the worker runs: ends runs whose process is gone, and
-            watches champions.
+        meanwhile: entered while the worker runs: ends runs whose process is gone.
 
     Raises:
         UsageError: there is no server, it needs another login, or the pool does not

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pytest
 from tests.attacks.conftest import headrace
 
 from headrace.errors import IntegrityError
-from headrace.evidence.repair import repair
+from headrace.evidence.repair import repair, repair_all
 from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.stages.promotion import conclude
@@ -27,7 +26,6 @@ from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger
 from headrace.state.regular import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
-from headrace_flows.champions import ChampionWatch
 from headrace_ops.doctor.checks import check_models
 
 Trained = Any
@@ -331,21 +329,18 @@ def test_the_doctor_asks_a_sound_champion_for_its_answers(lab):
 
 
 @attacks
-def test_the_watch_of_up_puts_back_what_is_lost(lab: Lab, attack: Attack) -> None:
-    watch = ChampionWatch(lab.settings)
-    assert watch.look() == []
+def test_the_nightly_repair_puts_back_what_is_lost(lab: Lab, attack: Attack) -> None:
+    assert repair_all(lab.settings) == []
     attack(lab, 1)
-    [done] = watch.look()
+    [done] = repair_all(lab.settings)
     assert done.status == "restored"
-    assert watch.look() == []
+    assert repair_all(lab.settings) == []
     assert list(file_mismatches(lab.version(1), Home(lab.settings))) == []
 
 
-def test_the_watch_of_up_says_once_what_it_cannot_put_back(lab, caplog):
+def test_the_nightly_repair_names_what_it_cannot_put_back(lab):
     shutil.rmtree(lab.copy(1))
     lab.model(1).unlink()
-    watch = ChampionWatch(lab.settings)
-    with caplog.at_level(logging.WARNING, "headrace"):
-        assert [done.status for done in watch.look()] == ["failed"]
-        assert watch.look() == []
-    assert caplog.text.count("Run `headrace verify blobs/1 --repair`") == 1
+    [done] = repair_all(lab.settings)
+    assert done.status == "failed"
+    assert "The store has no copy of it" in done.reason

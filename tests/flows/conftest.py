@@ -1,6 +1,23 @@
 """What tests of flows share: a client of their Prefect server."""
 
+import time
+
 import pytest
+
+
+def events_of(client, name, since):
+    """The payloads of the events about blobs; it takes a moment until one is stored."""
+    wanted = {"occurred": {"since": since.isoformat()}, "event": {"name": [name]}}
+    for _ in range(40):
+        answer = client.request("POST", "/events/filter", json={"filter": wanted})
+        if events := answer.json()["events"]:
+            break
+        time.sleep(0.25)
+    assert all(
+        event["resource"]["prefect.resource.id"] == "headrace.pipeline.blobs"
+        for event in events
+    )
+    return [event["payload"] for event in events]
 
 
 @pytest.fixture

@@ -43,7 +43,12 @@ def states(answer):
 def test_a_table_becomes_deployments_with_pools_and_a_schedule(place, client):
     answer = place.headrace("deploy", "--json")
     assert answer.exit_code == 0, answer.err
-    assert states(answer) == {"train/blobs": "created", "fit/blobs": "created"}
+    made = dict.fromkeys(("train/blobs", "fit/blobs", "verify/nightly"), "created")
+    assert states(answer) == made
+    verify = client.read_deployment_by_name("verify/nightly")
+    assert verify.schedules[0].schedule.cron == "0 3 * * *"
+    assert verify.entrypoint == "headrace_flows.verify.verify"
+    assert (verify.work_pool_name, verify.parameters) == ("cpu", {})
     train = client.read_deployment_by_name("train/blobs")
     assert train.entrypoint == "headrace_flows.train.train"
     assert not train.pull_steps
@@ -64,10 +69,7 @@ def test_a_pipelines_name_may_have_hyphens(place, client):
     folder = place.project / "pipelines"
     (folder / "blobs").rename(folder / "more-blobs")
     answer = place.headrace("deploy", "--json")
-    assert states(answer) == {
-        "train/more-blobs": "created",
-        "fit/more-blobs": "created",
-    }
+    assert {"train/more-blobs", "fit/more-blobs"} <= states(answer).keys()
     train = client.read_deployment_by_name("train/more-blobs")
     assert train.parameters["pipeline"]["name"] == "more-blobs"
 
@@ -107,8 +109,10 @@ def test_removing_the_table_removes_the_deployment(place, client, named):
     place.headrace("deploy", "--json")
     write(place.project, "")
     removed = {"train/blobs": "removed", "fit/blobs": "removed"}
-    assert states(place.headrace("deploy", *named, "--json")) == removed
-    assert client.read_deployments() == []
+    answer = states(place.headrace("deploy", *named, "--json"))
+    assert answer.pop("verify/nightly", "unchanged") == "unchanged"
+    assert answer == removed
+    assert [one.name for one in client.read_deployments()] == ["nightly"]
 
 
 def test_removing_the_folder_removes_the_deployment_and_no_other_project_s(
@@ -125,6 +129,8 @@ def test_removing_the_folder_removes_the_deployment_and_no_other_project_s(
     removed = {"train/blobs": "removed", "fit/blobs": "removed"}
     answer = place.headrace("deploy", "--json")
     assert removed.items() <= states(answer).items()
+    assert "verify/nightly" not in states(answer), "the other project has it"
+    assert "verify/nightly that is not of this project" in answer.err
     assert client.read_deployment_by_name("train/spots").name == "spots"
 
 
@@ -243,9 +249,8 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, cli
     write(place.project, FLOWS)
     answer = place.headrace("deploy", "--json")
     assert answer.exit_code == 0, answer.err
-    assert states(answer) == dict.fromkeys(
-        ("train/blobs", "score/blobs", "tune/blobs"), "created"
-    )
+    made = ("train/blobs", "score/blobs", "tune/blobs", "verify/nightly")
+    assert states(answer) == dict.fromkeys(made, "created")
     score = client.read_deployment_by_name("score/blobs")
     assert score.entrypoint == "headrace_flows.score.score"
     assert score.work_pool_name == "scoring"
@@ -274,6 +279,7 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, cli
         "train/blobs": "updated",
         "score/blobs": "removed",
         "tune/blobs": "removed",
+        "verify/nightly": "unchanged",
     }
 
 
@@ -282,11 +288,11 @@ def test_other_flows_are_deployed_and_triggered_with_their_parameters(place, cli
     [
         (
             "[deploy.flows.scores]",
-            "'scores' is not one of monitor, score, tune",
+            "'scores' is not one of monitor, score, tune, verify",
         ),
         (
             "[deploy.flows.train]",
-            "'train' is not one of monitor, score, tune",
+            "'train' is not one of monitor, score, tune, verify",
         ),
         (
             "[deploy.flows.score]\nparameters = { modell = 'x' }",

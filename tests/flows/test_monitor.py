@@ -1,7 +1,6 @@
 """``headrace monitor`` as a user has it, the flow, its deployment and its event."""
 
 import shutil
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.blobs import blobs
+from tests.flows.conftest import events_of
 
 Home = Any
 TABLES = """
@@ -37,23 +37,7 @@ def window(tmp_path):
 
 
 def drift_events(client, since):
-    """The payloads of the events of drift; it takes a moment until one is stored."""
-    body = {
-        "filter": {
-            "occurred": {"since": since.isoformat()},
-            "event": {"name": ["headrace.drift"]},
-        }
-    }
-    for _ in range(40):
-        events = client.request("POST", "/events/filter", json=body).json()["events"]
-        if events:
-            break
-        time.sleep(0.25)
-    assert all(
-        event["resource"]["prefect.resource.id"] == "headrace.pipeline.blobs"
-        for event in events
-    )
-    return [event["payload"] for event in events]
+    return events_of(client, "headrace.drift", since)
 
 
 def test_a_window_like_the_reference_is_ok(after_first, window):

@@ -2,13 +2,16 @@
 
 import re
 import shutil
+from datetime import UTC, datetime
 
 import pytest
+from tests.flows.conftest import events_of
 from tests.homes import execute, values_of
 from tests.src.state.ledger.conftest import setting
 
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
+from headrace.state.tracking import MODEL_FILE
 
 
 def settings_of(home):
@@ -147,3 +150,32 @@ def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first):
     (chain,) = [check for check in checks if check["name"] == "ledger chain"]
     assert chain["state"] == "wrong"
     assert "was changed" in chain["seen"]
+
+
+def test_the_flow_puts_a_lost_model_back_and_emits_what_it_found(
+    after_first, client, monkeypatch
+):
+    from prefect.events.worker import EventsWorker
+
+    from headrace_flows.verify import verify
+
+    after_first.enter(monkeypatch)
+    state = verify(return_state=True)
+    assert (state.is_completed(), state.name) == (True, "Ok"), state.message
+    began = datetime.now(UTC)
+    model = file_of(after_first, f"mlartifacts/**/{MODEL_FILE}")
+    model.unlink()
+    state = verify(return_state=True)
+    assert (state.name, model.is_file()) == ("Ok", True), state.message
+    shutil.rmtree(after_first.path / "store" / "models")
+    model.unlink()
+    state = verify("blobs", return_state=True)
+    assert (state.is_failed(), state.name) == (True, "Broken")
+    EventsWorker.drain_all(timeout=10)
+    lost = [p["message"] for p in events_of(client, "headrace.lost", began)]
+    assert len(lost) == 2
+    (failed,) = (text for text in lost if "The store has no copy of it" in text)
+    (restored,) = {*lost} - {failed}
+    assert "Put the model file back from the store's copy" in restored
+    (broken,) = events_of(client, "headrace.tampered", began)
+    assert broken["message"] == state.message

@@ -238,6 +238,7 @@ def server(loop):
     loop.add("lying", *pictures(240, 1, turned=False))
     assert loop.headrace("run", "turned")["status"] == "promoted"
     states = {d["name"]: d["state"] for d in loop.headrace("deploy")["deployments"]}
+    assert states.pop("verify/nightly") == "created"
     assert states == {"train/turned": "created", "monitor/turned": "created"}
     started = Server(loop.services)
     yield started

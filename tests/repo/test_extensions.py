@@ -269,7 +269,7 @@ def test_a_flow_of_a_wheel_is_deployed_and_triggered(
     text = WAVES.replace("waves", str(tmp_path / "waves"))
     write_pipeline(tmp_path, "waves", text)
     made = headrace("deploy", server=True)["deployments"]
-    assert {one["name"] for one in made} == {"train/waves", "audit/waves"}
+    assert {one["name"] for one in made} >= {"train/waves", "audit/waves"}
     started = headrace("trigger", "waves", "--flow", "audit", server=True)
     from prefect.client.orchestration import get_client
 

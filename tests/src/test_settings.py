@@ -64,7 +64,7 @@ def test_a_path_that_no_url_can_have_is_refused(tmp_path, name):
 
 
 def test_a_variable_without_a_value_is_not_set(tmp_path, monkeypatch):
-    for name in ("HOME", "STORE", "USER", "DATA", "WATCH_SECONDS"):
+    for name in ("HOME", "STORE", "USER", "DATA", "MAX_BYTES"):
         monkeypatch.setenv(f"HEADRACE_{name}", "")
     settings = Settings(project=tmp_path)
     assert settings.home == tmp_path / ".headrace"

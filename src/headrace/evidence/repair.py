@@ -11,12 +11,13 @@ import hashlib
 import logging
 import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from headrace.errors import IntegrityError, Refusal, UsageError
 from headrace.evidence.verification.backbones import backbone_problems
+from headrace.evidence.verification.champions import champion_mismatches
 from headrace.models.logged.soundness.checks import (
     ANSWERS,
     GOLDEN,
@@ -80,7 +81,7 @@ class Repair(Record):
         return f"{self.model} version {self.version}: {self.reason}"
 
 
-def repair(name: str, settings: Settings) -> Repair:
+def repair(name: str, settings: Settings, *, trains: bool = True) -> Repair:
     """Check a version's files, answers and records, and restore what is lost.
 
     The rows of the ledger come first, then what MLflow has of the version. MLflow's
@@ -89,6 +90,7 @@ def repair(name: str, settings: Settings) -> Repair:
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         settings: where things are.
+        trains: whether a version is trained again that cannot be restored.
 
     Raises:
         NotFoundError: there is no such version.
@@ -106,11 +108,11 @@ def repair(name: str, settings: Settings) -> Repair:
         restoring.restore(version)
         progress.update(2, "files and answers")
         mismatches = find_mismatches([version], home, anew=True)
-        outcome = _repair(version, mismatches, home)
+        outcome = _repair(version, mismatches, home, trains=trains)
         version = home.ledger.version(version.model, version.version)  # perhaps rebound
         progress.update(3, "aliases and tags")
         done = restoring.done + restore_registry(version, home)
-        restoring.finish(version.model)
+        restoring.finish(version)
         progress.update(_STEPS, "done")
     status = outcome.status
     if restoring.done and status == "sound":
@@ -129,27 +131,37 @@ def repair(name: str, settings: Settings) -> Repair:
     return outcome.model_copy(update=update)
 
 
-def restore_lost(home: Home, models: Iterable[str]) -> list[Repair]:
-    """Check champions and newest versions; restore their lost files from the store.
+def repair_all(settings: Settings, model: str = "") -> list[Repair]:
+    """Restore champions and newest versions that are not as recorded.
 
-    Nothing is trained, which would take too long for a watcher.
+    Nothing is trained.
 
     Args:
-        home: with the models.
-        models: those to check.
+        settings: where things are.
+        model: the only one to look at; empty for all.
 
     Returns:
-        what was done for each that was not sound.
+        what was done for each version that was not as recorded.
 
     Raises:
+        IntegrityError: the ledger cannot be restored.
         DependencyError: as above.
     """
+    home = Home(settings)
     return [
-        _restore(version, mismatches, home)
-        for model in models
-        for version in at_stake(model, home.ledger)
-        if (mismatches := find_mismatches([version], home))
+        repair(f"{version.model}/{version.version}", settings, trains=False)
+        for name in ([model] if model else home.ledger.models())
+        for version in at_stake(name, home.ledger)
+        if _is_damaged(version, home)
     ]
+
+
+def _is_damaged(version: Version, home: Home) -> bool:
+    champion = home.ledger.champion(version.model)
+    if champion is not None and champion.version.version == version.version:
+        if any(champion_mismatches(version, home)):
+            return True
+    return bool(find_mismatches([version], home))
 
 
 def _answer(
@@ -170,7 +182,9 @@ def _sentence(done: Sequence[str]) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def _repair(version: Version, mismatches: Sequence[Mismatch], home: Home) -> Repair:
+def _repair(
+    version: Version, mismatches: Sequence[Mismatch], home: Home, *, trains: bool
+) -> Repair:
     if not mismatches:
         reason = "its files are the ones that were registered, and it answers as it did"
         done = []
@@ -179,7 +193,7 @@ def _repair(version: Version, mismatches: Sequence[Mismatch], home: Home) -> Rep
             reason += f". {_sentence(done)}"
         return _answer(version, "sound", reason, done)
     restored = _restore(version, mismatches, home)
-    if restored.is_sound or mismatches[0].what == ANSWERS:
+    if restored.is_sound or mismatches[0].what == ANSWERS or not trains:
         return restored
     log.warning("%s: training it again from its record", version)
     try:

@@ -1,4 +1,4 @@
-"""Restores what a watch finds: MLflow's rows, a run's files, the data.
+"""Restores what a version has beside its model: its run's record, files and its data.
 
 All of it comes from the store's own copies, checked against the ledger. The data is
 read again from its source. What cannot be restored is said, with the reason:
@@ -18,19 +18,19 @@ from pathlib import Path
 
 from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
+from headrace.evidence.verification.champions import champion_mismatches
 from headrace.evidence.verification.versions import data_mismatch, manifest_digest
-from headrace.evidence.watch import Watch
 from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.stages import ingredients
 from headrace.state.home import Home
-from headrace.state.ledger import Tampering, Version
+from headrace.state.ledger import Version
 from headrace.state.store import Store
 from headrace.state.tracking.rows import database_of
 
 
 class Restoring:
-    """What was wrong before a repair, and what was done about it.
+    """What a repair restores beside the files of the model.
 
     Attributes:
         done: the steps, in words.
@@ -45,14 +45,11 @@ class Restoring:
         self.done: list[str] = []
         self.problems: list[str] = []
         self._home = home
-        self._watch = Watch(home.settings)
         if problem := home.ledger.walk_chain().problem:
             raise IntegrityError(
                 f"The ledger {home.settings.database_url} was changed: {problem}.",
                 "Restore it from a backup.",
             )
-        self._mismatches, _ = self._watch.see(home)
-        self._latest = home.ledger.last_tamperings()
 
     def restore(self, version: Version) -> None:
         """Restore MLflow's rows, the run's files and the data of a version."""
@@ -75,30 +72,12 @@ class Restoring:
             return []
         return ["undeleted its run"] if tracking.undelete(version.run_id) else []
 
-    def finish(self, model: str) -> None:
-        """Record what was found and what was restored, for a model and the ledger."""
-        left, _ = self._watch.see(self._home)
-        remaining, user = {one.subject for one in left}, self._home.settings.user
-        restored = {
-            "action": "restored",
-            "who": user,
-            "why": "by headrace verify --repair",
-        }
-        was_open = {k: s for k, s in self._latest.items() if s.action == "tampered"}
-        steps = {one.subject: one.as_step(user) for one in self._mismatches}
-        for subject, step in {**steps, **was_open}.items():
-            is_row = step.what.startswith(("row ", "chain "))
-            if step.model not in {model, ""} and not is_row:
-                continue
-            if subject not in was_open:
-                self._add(step)
-            if subject not in remaining:
-                self._add(step.model_copy(update=restored))
-        self.problems += [one.message for one in left if one.model in {model, ""}]
-
-    def _add(self, step: Tampering) -> None:
-        ledger = self._home.ledger
-        ledger.add_tampering(step, ledger.last_tamperings())
+    def finish(self, version: Version) -> None:
+        """Add what is still wrong with a champion to the problems."""
+        champion = self._home.ledger.champion(version.model)
+        if champion is not None and champion.version.version == version.version:
+            left = champion_mismatches(version, self._home)
+            self.problems += [one.message for one in left]
 
 
 def restore_data(version: Version, home: Home) -> list[str]:

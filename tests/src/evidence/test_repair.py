@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import NotFoundError
-from headrace.evidence.repair import repair, restore_lost
+from headrace.evidence.repair import repair, repair_all
 from headrace.evidence.restoring import restore_data
 from headrace.evidence.verification.versions import data_mismatch
 from headrace.models.logged.soundness.checks import at_stake
@@ -95,12 +95,12 @@ def test_a_run_goes_on_from_the_champion_and_the_newest_version(trained):
 
 
 def test_what_is_sound_is_not_restored(trained):
-    assert restore_lost(trained.home, trained.home.ledger.models()) == []
+    assert repair_all(trained.settings) == []
 
 
-def test_who_watches_trains_nothing(trained):
+def test_a_repair_of_all_trains_nothing(trained):
     lose_everything(trained)
-    [done] = restore_lost(trained.home, trained.home.ledger.models())
+    [done] = repair_all(trained.settings)
     assert done.status == "failed"
     assert "The store has no copy of it." in done.reason
     assert Ledger(trained.settings.database_url).bindings("blobs") == []

@@ -12,7 +12,6 @@ import pytest
 from headrace.errors import UsageError
 from headrace.evidence.repair import repair
 from headrace.evidence.verification import verify
-from headrace.evidence.watch import Watch
 from headrace.models.logged.soundness.tracked import MAX_BYTES, TrackedRecord
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import publish_head
@@ -48,7 +47,7 @@ EDITS = [
 def recorded(trained):
     """A home that has a record of what MLflow has of its champion."""
     Tracking(trained.settings)  # the home was moved: MLflow's paths follow
-    assert Watch(trained.settings).look() == []
+    assert TrackedRecord(trained.home.ledger.version("blobs", 1), trained.home).keep()
     assert verify(trained.settings).status == "ok"
     return trained
 
@@ -109,7 +108,6 @@ def test_an_interrupted_forgetting_is_named_and_no_repair_undoes_it(recorded):
     ledger = Ledger(recorded.settings.database_url)
     number = ledger.begin_forgetting("blobs", "item", "ada", ["f" * 64])
     file.unlink()
-    assert Watch(recorded.settings).look() == []
     assert repair("blobs", recorded.settings).status == "sound"
     assert not file.exists()
     found = verify(recorded.settings).problem

@@ -15,8 +15,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -42,7 +41,6 @@ _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
 _SHARED = re.compile(rb'"shared_object_id": \d+')
 _digests: dict[tuple[Any, ...], str] = {}  # by URI, size, times and the like
-_asked: ContextVar[set[Path] | None] = ContextVar("_asked", default=None)
 
 
 def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
@@ -238,11 +236,9 @@ def digest_at(uri: str, size: int = 0) -> str:
     Raises:
         DependencyError: a remote location does not answer.
     """
-    path, asked = local_path(uri), _asked.get()
+    path = local_path(uri)
     if path is None:
         return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri, size)
-    if asked is not None:
-        asked.add(path)
     try:
         stat = path.stat()
         key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
@@ -261,22 +257,6 @@ def how_changed(uri: str, digest: str, size: int = 0) -> str:
     if actual == digest:
         return ""
     return "was changed" if actual else "is gone"
-
-
-@contextlib.contextmanager
-def paths_asked() -> Iterator[set[Path]]:
-    """Collects the local files that `digest_at` is asked for in the block."""
-    paths: set[Path] = set()
-    token = _asked.set(paths)
-    try:
-        yield paths
-    finally:
-        _asked.reset(token)
-
-
-def forget_digests() -> None:
-    """Read every file again at its next check, whatever its size and times."""
-    _digests.clear()
 
 
 def network_digest(file: Path | io.BytesIO) -> str:
