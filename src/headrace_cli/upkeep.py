@@ -45,8 +45,8 @@ def verify(
         bool,
         Option(
             "--repair",
-            help="First restore or retrain what is lost of a version; without a "
-            "version, of champions.",
+            help="First restore what is lost of champions and newest versions; of a "
+            "model that is named, restore or retrain it.",
         ),
     ] = False,
     head: Annotated[
@@ -98,13 +98,13 @@ def verify(
 
 
 def _repair(name: str, settings: Settings) -> list[Repair]:
-    """Repair a version, or the champion of each model."""
-    from headrace.evidence.repair import repair
+    """Repair a version, or the champions and newest versions that need it."""
+    from headrace.evidence.repair import repair, repair_all
     from headrace.state.home import Home
 
-    home = Home.existing(settings, f"model {name!r}" if name else "ledger to verify")
-    names = [name] if name else sorted(home.ledger.champions())
-    return [repair(one, settings.prepare_home()) for one in names]
+    Home.existing(settings, f"model {name!r}" if name else "ledger to verify")
+    prepared = settings.prepare_home()
+    return [repair(name, prepared)] if name else repair_all(prepared)
 
 
 def _is_file(name: str) -> bool:
