@@ -13,7 +13,6 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.home import Home
-from headrace.state.ledger.files import folder_of
 from headrace.state.packing import pack_folder
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
 from headrace_flows.parameters import (
@@ -76,15 +75,12 @@ def recorded_of(wanted: Sequence[WantedDeployment]) -> dict[str, str]:
     """What the ledger records: the deployments, and the folders that they name."""
     owners = {one.parameters.get("folder", ""): one.pipeline for one in wanted}
     folders = {folder: pipeline for folder, pipeline in owners.items() if folder}
-    present = {folder_of(pipeline): folder for folder, pipeline in folders.items()}
-    return {one.name: one.entrypoint for one in wanted} | folders | present
+    return {one.name: one.entrypoint for one in wanted} | folders
 
 
 def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
     """What the ledger records of deployments that were removed, by full name."""
-    flows = (name.partition("/") for name in removed)
-    folders = [folder_of(pipeline) for flow, _, pipeline in flows if flow == "train"]
-    return dict.fromkeys([*removed, *folders], "")
+    return dict.fromkeys(removed, "")
 
 
 def record_folder(pipeline: str, folder: Path, home: Home) -> str:

@@ -197,6 +197,7 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
             *doubtful_gates(run.spec),
             *doubts_of(run.spec, run.plan.home),
             *findings,
+            *run.plan.other_law(),
             *run.plan.edited_law(),
         ),
         stages=(*run.reports, *skipped),

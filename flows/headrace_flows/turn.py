@@ -58,7 +58,8 @@ class Turn:
             DependencyError: another run has it, or has taken over.
         """
         self._flow_run_id, deploy = flow_run_id, self._plan.spec.deploy
-        _ = self._plan.law  # read now, as the file may be edited while this runs
+        # Read now: the file may be edited, and another may promote, while this runs.
+        _ = self._plan.law, self._plan.champion
         with self._lease:
             self._take(wait=deploy is None or deploy.when_busy == "wait")
             # Entries since the start of a killed run count as this run's.

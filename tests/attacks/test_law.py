@@ -181,45 +181,6 @@ def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
     assert champion_of(bent) == 1
 
 
-def test_a_folder_that_was_deployed_before_has_no_law_of_its_own(
-    bent, monkeypatch, tmp_path
-):
-    from headrace.state.ledger.files import folder_of
-    from headrace.state.packing import pack_folder
-    from headrace.state.store import Store
-    from headrace_flows.train import train
-
-    for name, value in bent.environment.items():
-        monkeypatch.setenv(name, value)
-    store = Store(f"{bent.path}/store")
-    ledger = Deployments(f"sqlite:///{bent.path}/headrace.db")
-    lax = write_law(bent.project, tmp_path / "lax", gates=EASY)
-    present = bent.project / "pipelines" / "blobs"
-    packed = [f"sha256:{pack_folder(folder, store)}" for folder in (lax, present)]
-    for folder in packed:  # as `headrace deploy` does
-        ledger.record({folder: "blobs", folder_of("blobs"): folder}, "ada@lab")
-    state = train(load_spec(lax, ("training.seed=2",)), packed[0], return_state=True)
-    assert state.name == "Registered"
-    assert "promotion.mode manual → auto" in state.message
-    assert champion_of(bent) == 1
-
-
-def test_the_file_of_another_project_is_not_the_law(bent, tmp_path):
-    mill = bent.with_law(tmp_path / "mill", gates=EASY, promotion='{ mode = "manual" }')
-    (tmp_path / "mill" / "headrace.toml").write_text("id = 'mill-1a2b'\n")
-    assert run(mill, *OTHER)["overrides"] == []
-    weaker = bent.with_law(tmp_path / "weaker", gates=EASY)
-    for _ in ("judged", "answered from what is there"):
-        answer = run(weaker, *OTHER)
-        assert (answer["exit"], answer["overrides"]) == (0, ["project"])
-        assert "project mill-1a2b → none. Only `headrace promote" in answer["reason"]
-    assert weaker.headrace("promote", "blobs", "2", "--json").exit_code == 1
-    assert champion_of(bent) == 1
-    forced = ("--force", "--reason", "the project was moved", "--json")
-    assert weaker.headrace("promote", "blobs", "2", *forced).exit_code == 0
-    assert run(weaker, *OTHER)["overrides"] == []
-
-
 def test_another_pipeline_under_this_name_is_no_way_round(bent, tmp_path):
     place = bent.project / "pipelines" / "lax"
     place.mkdir(exist_ok=True)
@@ -231,21 +192,6 @@ def test_another_pipeline_under_this_name_is_no_way_round(bent, tmp_path):
     finally:
         shutil.rmtree(place)
     assert (answer.json["status"], answer.json["overrides"]) == ("registered", ["name"])
-    assert champion_of(bent) == 1
-
-
-@pytest.mark.parametrize("called", ["blobs", "0" * 64], ids=["alike", "like a digest"])
-def test_a_copy_of_the_pipeline_elsewhere_has_no_law_of_its_own(bent, tmp_path, called):
-    own = bent.project / "pipelines" / "blobs" / "pipeline.toml"
-    place = tmp_path / called
-    place.mkdir()
-    text = own.read_text().replace('"manual"', '"auto"')
-    if called != "blobs" and 'name = "blobs"' not in text:
-        text = 'name = "blobs"\n' + text
-    (place / "pipeline.toml").write_text(text)
-    answer = bent.headrace("run", str(place), *OTHER, "--json").json
-    assert answer["status"] == "registered"
-    assert answer["overrides"] == ["promotion.mode"]
     assert champion_of(bent) == 1
 
 

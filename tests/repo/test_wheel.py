@@ -84,7 +84,7 @@ def test_the_installed_wheel_makes_a_project_runs_and_serves_it(wheel, tmp_path)
     headrace, ran, answered, verified = use(python, tmp_path)
     project = tmp_path / "project"
     assert {path.name for path in project.iterdir()} == {
-        *("headrace.toml", "pipelines", "README.md", ".gitignore", ".headrace")
+        *("pipelines", "README.md", ".gitignore", ".headrace")
     }
     assert ran["metrics"]["test_accuracy"] > 0.9
     assert 0 < answered["probability"] <= 1

@@ -14,7 +14,6 @@ from headrace.stages.promotion import (
     verdict,
 )
 from headrace.stages.registration import find_version
-from headrace.state.ledger.files import project_of
 
 
 class Finished(NamedTuple):
@@ -52,8 +51,6 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
     law = plan.law_on(plan.last.snapshot)
-    if law.project and plan.home.ledger.recorded(project_of(plan.spec.name)) is None:
-        return False  # the run records the project
     same = [
         row
         for row in plan.home.ledger.evidence_of(plan.spec.name, version)

@@ -13,7 +13,7 @@ from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
-from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.models import builder_name
 from headrace.planning.candidates import candidates_of
 from headrace.planning.results import Results, StageKey, ingredients_of
@@ -28,15 +28,14 @@ from headrace.records import (
 )
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
-from headrace.spec.law import Law, changes, is_unpacked, read_law
+from headrace.spec.law import Law, changes, read_law
 from headrace.spec.tables import SpecTable
 from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
 from headrace.state.home import Home
-from headrace.state.ledger.files import folder_of, project_of
+from headrace.state.ledger import Evidence
 from headrace.state.ledger.former import earlier_attempts, find_best_former
-from headrace.state.packing import unpack_folder
 from headrace.tasks import comparable, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
@@ -80,32 +79,33 @@ class Plan(Results):
 
         Raises:
             NotFoundError: the folder has no pipeline file.
-            SpecError: it, or the file with the project's id, cannot be read.
-            UsageError: the folder is a deployment's, which was removed.
+            SpecError: it cannot be read.
         """
         return self._read_law()
 
     def _read_law(self) -> Law:
-        settings, folder = self.settings, self.folder
-        if is_unpacked(folder, settings.folders):
-            folder = self._deployed(folder.resolve())
-        law = read_law(self.spec, folder, settings.project, settings.folders)
-        return law.against(self.home.ledger.recorded(project_of(self.spec.name)))
+        return read_law(self.spec, self.folder, self.settings.folders)
 
-    def _deployed(self, folder: Path) -> Path:
-        """The folder that the pipeline's deployment has now: it alone has the law."""
-        name = self.spec.name
-        present = self.home.ledger.recorded(folder_of(name))
-        if present is None:  # it is no deployment's, but for example a backfill's
-            present = f"sha256:{folder.name}"
-        if not present:
-            raise UsageError(
-                f"The deployment of {name} was removed, and its folder {folder.name} "
-                "has no law any more.",
-                f"Run `headrace deploy {name}`.",
-            )
-        digest = present.removeprefix("sha256:")
-        return unpack_folder(digest, self.home.store, self.settings.folders)
+    @cached_property
+    def champion(self) -> Evidence | None:
+        """The evidence of the champion, as it was at the first access."""
+        name, ledger = self.spec.name, self.home.ledger
+        champion = ledger.champion(name)
+        if champion is None:
+            return None
+        return ledger.standing_evidence(name, champion.version.version)
+
+    def other_law(self) -> list[Finding]:
+        """A line if the champion was judged by another law than the file has."""
+        champion = self.champion
+        if champion is None or champion.law_digest == self.law.digest:
+            return []
+        edits = changes(champion.law.get("committed", {}), self.law.committed)
+        message = (
+            f"the pipeline's file is not that of the champion, version "
+            f"{champion.version}: {'; '.join(map(str, edits))}"
+        )
+        return [Finding(check="law", message=message)]
 
     def edited_law(self) -> list[Finding]:
         """A warning if the file has another law by now, or this cannot be told."""

@@ -85,14 +85,14 @@ def load_spec(
     return _validate(raw, overrides, folder / FILE_NAME)
 
 
-def read_tables(folder: Path, name: str = FILE_NAME) -> dict[str, Any]:
-    """Read ``folder/pipeline.toml``, or a file of another name, without checks.
+def read_tables(folder: Path) -> dict[str, Any]:
+    """Read ``folder/pipeline.toml``, without checks.
 
     Raises:
         NotFoundError: there is no such file.
         SpecError: it is not TOML.
     """
-    path = folder / name
+    path = folder / FILE_NAME
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)

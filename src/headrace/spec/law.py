@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.records import DEFAULT_TASK
 from headrace.spec.files import FILE_NAME, fields_of, fields_of_file, load_spec
-from headrace.spec.project import project_file, project_id
 
 if TYPE_CHECKING:
     from headrace.spec.pipeline import PipelineSpec
@@ -28,8 +27,7 @@ _Path = tuple[str, ...]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLES = {"data", "evaluation", "promotion"}
 _LISTS = {"contract", "gates"}  # named without their rows
-# Another one is another model; a project is named where another one's file is applied.
-_NAMES = {"name", "medium", "task", "project"}
+_NAMES = {"name", "medium", "task"}  # another one is another model
 
 _FILLED_IN = "model.backbone"  # when a run begins, by what the pipeline's file names
 _WITHOUT_VALUE = {None, "{}"}
@@ -64,13 +62,11 @@ class Law:
         committed: that of the file, from `law_of`.
         applied: that of the run.
         file: the text of the pipeline file.
-        project: the id of the project that has the file; empty if it has none.
     """
 
     committed: Fields
     applied: Fields
     file: str
-    project: str = ""
 
     @property
     def digest(self) -> str:
@@ -89,19 +85,6 @@ class Law:
         """How the run's law differs from that of the file."""
         return changes(self.committed, self.applied)
 
-    def against(self, project: str | None) -> Law:
-        """The law of a run, where another project may have judged the model before.
-
-        Args:
-            project: the id of the project that did; empty if that one has none, None
-                if none did.
-        """
-        if project in (None, self.project):
-            return self
-        theirs, own = ({"project": p} if p else {} for p in (project, self.project))
-        committed, applied = {**self.committed, **theirs}, {**self.applied, **own}
-        return replace(self, committed=committed, applied=applied)
-
     def with_limits(self, limits: Mapping[str, int]) -> Law:
         """The law of a run whose settings decided which items are in its data.
 
@@ -114,36 +97,22 @@ class Law:
         return replace(self, applied={**self.applied, "data": data})
 
 
-def read_law(spec: PipelineSpec, folder: Path, project: Path, unpacked: Path) -> Law:
+def read_law(spec: PipelineSpec, folder: Path, unpacked: Path) -> Law:
     """The law of the pipeline's file, and the law that a spec applies.
 
     Args:
         spec: of the run.
-        folder: of the pipeline.
-        project: if ``folder`` is a copy elsewhere of a pipeline of this project, the
-            project's file has the law.
-        unpacked: holds folders from the store, each named by its digest. A deployed
-            folder has its own law.
+        folder: of the pipeline; its file has the law.
+        unpacked: holds folders from the store, each named by its digest.
 
     Raises:
         NotFoundError: there is no such file.
         SpecError: it cannot be read, or a field is unknown, missing or out of bounds.
     """
-    stored = is_unpacked(folder, unpacked)
-    committed = load_spec(folder, name=spec.name if stored else "")
-    project_at = project_file(folder, is_packed=stored)
-    places = [project, *([project_at.parent] if project_at else [])]
-    for own in () if stored else [place / "pipelines" / spec.name for place in places]:
-        is_copy = committed.name == spec.name and own.resolve() != folder.resolve()
-        if not is_copy or not (own / FILE_NAME).is_file():
-            continue
-        original = load_spec(own)
-        if original.name == spec.name:
-            folder, committed = own, original
-            break
+    name = spec.name if is_unpacked(folder, unpacked) else ""
+    committed = load_spec(folder, name=name)
     text = (folder / FILE_NAME).read_text(encoding="utf-8")
-    project_at = project_file(folder, is_packed=stored)
-    return Law(law_of(committed), law_of(spec), text, project_id(project_at))
+    return Law(law_of(committed), law_of(spec), text)
 
 
 def is_unpacked(folder: Path, unpacked: Path) -> bool:

@@ -41,7 +41,6 @@ from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Ledger, Version
-from headrace.state.ledger.files import project_of
 from headrace.state.tracking import version_tags
 from headrace.tasks import task
 
@@ -87,7 +86,7 @@ def register(  # noqa: PLR0913
         DependencyError: another run has taken over the lease.
         SpecError: ``law`` is not given, and the pipeline's file cannot be read.
     """
-    law = law or read_law(spec, folder, home.settings.project, home.settings.folders)
+    law = law or read_law(spec, folder, home.settings.folders)
     law = law.with_limits(snapshot.limits)
     serving = [g for g in evaluation.gates if g.kind == "serving"]
     if not serving or not all(gate.passed for gate in serving):
@@ -108,14 +107,11 @@ def register(  # noqa: PLR0913
             version=version.version,
             passed=bool(spec.gates) and all(g.passed for g in evaluation.gates),
             law={"committed": law.committed, "applied": law.applied, "file": law.file},
-            project=law.project,
             law_digest=law.digest,
             overrides=law.overrides,
             **{**evaluation.model_dump(include=shared), "run_id": training.run_id},
         )
     )
-    if law.project and not law.overrides:
-        ledger.record({project_of(spec.name): law.project}, home.settings.user)
     of_run.describe(version)
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         file = Path(place) / f"{law.digest[:16]}.toml"

@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path, PurePath
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.spec.project import PROJECT_FILE, project_file
 from headrace.state.store import Store
 
 _SUFFIXES = {".toml", ".py", ".md"}  # of the files of a pipeline
@@ -34,20 +33,11 @@ def pipeline_files(folder: Path) -> dict[str, bytes]:
 def pack_folder(folder: Path, store: Store) -> str:
     """Write a pipeline's files to the store; returns the sha256 of the packed files.
 
-    The file with the id of its project is among them. One in the folder itself counts
-    only if the folder is from the store, which its digest as its name proves.
-
     Raises:
         DependencyError: the store cannot be written.
     """
-    data = _pack(files := pipeline_files(folder))
+    data = _pack(pipeline_files(folder))
     digest = hashlib.sha256(data).hexdigest()
-    if digest != folder.name:
-        files.pop(PROJECT_FILE, None)
-        if project := project_file(folder):
-            files[PROJECT_FILE] = project.read_bytes()
-        data = _pack(files)
-        digest = hashlib.sha256(data).hexdigest()
     if not store.exists(_key(digest)):
         store.write(_key(digest), data)
     return digest

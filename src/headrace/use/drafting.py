@@ -91,7 +91,7 @@ def draft(
     head = [_comment(line) for line in (f"headrace run {name}", *sentences)]
     text = "\n".join([*head, "", *_tables(inspection, proposal), ""])
     files = {FILE_NAME: text, "README.md": _readme(name, inspection, sentences)}
-    write_pipeline(folder, files, settings)
+    write_pipeline(folder, files)
     return folder, inspection
 
 

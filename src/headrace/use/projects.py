@@ -11,7 +11,6 @@ from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.folders import find_pipeline
-from headrace.spec.project import PROJECT_FILE, write_project
 from headrace.state.disk import disk_errors
 
 _IGNORED = ".headrace/\n__pycache__/\n"
@@ -45,7 +44,7 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
         raise UsageError(
             f"{folder} cannot be made: {error.strerror}.", "Name another folder."
         ) from None
-    names = ("pipelines", "README.md", ".gitignore", PROJECT_FILE)
+    names = ("pipelines", "README.md", ".gitignore")
     if present := [name for name in names if (folder / name).exists()]:
         raise UsageError(
             f"{folder} already has {', '.join(present)}, which would be written.",
@@ -58,12 +57,11 @@ def create_project(folder: Path, name: str, settings: Settings) -> Path:
         text = _README.format(project=folder.absolute().name, name=source.name)
         (folder / "README.md").write_text(text, encoding="utf-8")
         (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")
-        write_project(folder)
     return target
 
 
-def write_pipeline(folder: Path, files: Mapping[str, str], settings: Settings) -> None:
-    """Write the folder of a pipeline, whose project gets an id if it is its first.
+def write_pipeline(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the folder of a pipeline.
 
     Args:
         folder: a new one in ``pipelines/``.
@@ -74,9 +72,7 @@ def write_pipeline(folder: Path, files: Mapping[str, str], settings: Settings) -
         DependencyError: the disk is full.
     """
     with disk_errors(str(folder)):
-        if not folder.parent.exists():
-            folder.parent.mkdir(parents=True)
-            write_project(settings.project)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
             made = Path(place) / folder.name
             made.mkdir()

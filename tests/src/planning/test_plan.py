@@ -113,3 +113,15 @@ def test_a_ledger_that_cannot_be_read_is_not_taken_for_the_file(trained, monkeyp
         "it was at its start",
         found.message,
     )
+
+
+def test_a_run_says_how_its_file_differs_from_that_of_the_champion(trained):
+    other = trained.with_law(promotion="{ approval_hours = 9 }")
+    (finding,) = Plan(other.spec, other.folder, other.home).other_law()
+    assert (finding.check, finding.message) == (
+        "law",
+        "the pipeline's file is not that of the champion, version 1: "
+        "promotion.approval_hours 24 → 9",
+    )
+    own = Plan(trained.spec, trained.folder, trained.home)
+    assert own.other_law() == []

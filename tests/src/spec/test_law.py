@@ -38,12 +38,12 @@ def folder(tmp_path):
 
 
 def changed(folder, *overrides):
-    law = read_law(load_spec(folder, overrides), folder, folder, folder)
+    law = read_law(load_spec(folder, overrides), folder, folder)
     return [str(change) for change in law.changes]
 
 
 def test_a_run_of_the_file_as_it_is_overrides_nothing(folder):
-    law = read_law(load_spec(folder), folder, folder, folder)
+    law = read_law(load_spec(folder), folder, folder)
     assert (law.overrides, law.changes) == ((), ())
     assert law.file == FILE
     assert law.digest == Law(law.committed, {}, "").digest
@@ -86,10 +86,10 @@ def test_a_run_of_the_file_as_it_is_overrides_nothing(folder):
 def test_an_override_of_the_law_is_named_with_what_was_and_is(
     folder, override, fields, words
 ):
-    law = read_law(load_spec(folder, (override,)), folder, folder, folder)
+    law = read_law(load_spec(folder, (override,)), folder, folder)
     assert list(law.overrides) == fields
     assert words is None or changed(folder, override) == words
-    assert law.digest == read_law(load_spec(folder), folder, folder, folder).digest
+    assert law.digest == read_law(load_spec(folder), folder, folder).digest
 
 
 @pytest.mark.parametrize(
@@ -111,48 +111,26 @@ def test_what_is_no_law_or_equal_overrides_nothing(folder, override):
 
 def test_a_spec_that_came_as_json_is_the_same_law(folder):
     sent = load_spec(folder).model_dump_json()
-    assert (
-        read_law(
-            PipelineSpec.model_validate_json(sent), folder, folder, folder
-        ).overrides
-        == ()
-    )
+    spec = PipelineSpec.model_validate_json(sent)
+    assert read_law(spec, folder, folder).overrides == ()
 
 
 def test_a_folder_from_the_store_is_called_by_its_digest(folder, tmp_path):
     spec = load_spec(folder)
     unpacked = tmp_path / ("0" * 64)
     folder.rename(unpacked)
-    assert read_law(spec, unpacked, tmp_path / "project", tmp_path).overrides == ()
-
-
-def test_a_copy_elsewhere_has_no_law_of_its_own_whatever_it_is_called(folder, tmp_path):
-    spec = load_spec(folder)
-    own = tmp_path / "project" / "pipelines" / spec.name
-    own.mkdir(parents=True)
-    (own / "pipeline.toml").write_text(FILE)
-    copy = tmp_path / ("0" * 64)
-    copy.mkdir()
-    (copy / "pipeline.toml").write_text(f"name = {spec.name!r}\n" + FILE)
-    lax = load_spec(copy, ("gates=[]",))
-    law = read_law(lax, copy, tmp_path / "project", tmp_path / "folders")
-    assert law.overrides == ("gates",)
-    (copy / "pipeline.toml").write_text(
-        f"name = {spec.name!r}\n" + FILE.replace("0.9", "0.1")
-    )
-    law = read_law(load_spec(copy), copy, tmp_path / "project", tmp_path / "folders")
-    assert law.overrides == ("gates",)
+    assert read_law(spec, unpacked, tmp_path).overrides == ()
 
 
 def test_the_digest_is_of_what_the_file_means(folder):
-    before = read_law(load_spec(folder), folder, folder, folder).digest
+    before = read_law(load_spec(folder), folder, folder).digest
     file = folder / "pipeline.toml"
     gates = FILE[FILE.index("[[gates]]") :]
     turned = '[[gates]]\nname = "finite"\n[[gates]]\nname = "accuracy"\nthreshold = 0.9'
     file.write_text("# a comment\n" + FILE.replace(gates, turned))
-    assert read_law(load_spec(folder), folder, folder, folder).digest == before
+    assert read_law(load_spec(folder), folder, folder).digest == before
     file.write_text(FILE.replace("0.9", "0.8"))
-    assert read_law(load_spec(folder), folder, folder, folder).digest != before
+    assert read_law(load_spec(folder), folder, folder).digest != before
 
 
 def test_two_files_differ_by_gate_and_field(folder):
@@ -176,42 +154,12 @@ def test_a_gate_without_a_threshold_is_told_by_its_kind(folder):
 
 def test_without_a_file_there_is_no_law(folder, tmp_path):
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
-        read_law(load_spec(folder), tmp_path, tmp_path, tmp_path)
-
-
-def test_the_file_of_another_project_overrides_the_law(folder):
-    law = read_law(load_spec(folder), folder, folder, folder)
-    assert law.against(None) is law
-    assert law.against("") is law
-    other = law.against("mill-1a2b")
-    assert other.overrides == ("project",)
-    assert [str(change) for change in other.changes] == ["project mill-1a2b → none"]
-    (folder.parent / "pipelines").mkdir()
-    (folder.parent / "headrace.toml").write_text("id = 'shed'\n")
-    law = read_law(load_spec(folder), folder, folder, folder)
-    assert (law.project, law.against("shed")) == ("shed", law)
-    assert str(law.against("mill").changes[0]) == "project mill → shed"
-    assert str(law.against("").changes[0]) == "project none → shed"
-    assert law.against(None) is law
+        read_law(load_spec(folder), tmp_path, tmp_path)
 
 
 def test_a_limit_that_chose_the_data_overrides_the_law(folder):
-    law = read_law(load_spec(folder), folder, folder, folder)
+    law = read_law(load_spec(folder), folder, folder)
     assert law.with_limits({}) is law
     limited = law.with_limits({"max_item_bytes": 200})
     assert limited.overrides == ("data.max_item_bytes",)
     assert limited.digest == law.digest
-
-
-def test_another_folder_of_a_project_has_no_law_of_its_own(tmp_path):
-    """Also where the command runs elsewhere and was given the folder's path."""
-    project = tmp_path / "mill"
-    own, other = project / "pipelines" / "shapes", project / "drafts" / "shapes"
-    for place, text in ((own, FILE), (other, FILE.replace("0.9", "0.1"))):
-        place.mkdir(parents=True)
-        (place / "pipeline.toml").write_text(text)
-    (project / "headrace.toml").write_text('id = "mill-1"\n')
-    law = read_law(load_spec(other), other, tmp_path / "else", tmp_path / "folders")
-    assert law.overrides == ("gates",)
-    law = read_law(load_spec(own), own, tmp_path / "else", tmp_path / "folders")
-    assert law.overrides == ()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
-from headrace.errors import NotFoundError, PromotionError
+from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import require_sound
-from headrace.spec.folders import find_pipeline
-from headrace.spec.project import project_file, project_id
 from headrace.stages.promotion import is_approved, keep_decision
 from headrace.stages.promotion.licensed import require_licensed
 from headrace.stages.promotion.signed import require_signed, sign_if_wanted
@@ -21,9 +18,6 @@ from headrace.state.ledger import (
     Version,
     check_reason,
 )
-from headrace.state.ledger.files import project_of
-
-log = logging.getLogger("headrace")
 
 Judge = Callable[[Version, Champion | None], Evidence]
 
@@ -39,9 +33,7 @@ def promote_by_hand(
 ) -> tuple[Entry, bool]:
     """Promote a version whose evidence passes, or any with ``force`` and a reason.
 
-    The evidence must be against today's champion and no experiment's. With ``force``,
-    the project from which it is promoted judges the model from then on, if it has
-    judged the version in an experiment; the champion can be promoted again for that.
+    The evidence must be against today's champion and no experiment's.
 
     Args:
         model: its name.
@@ -69,7 +61,7 @@ def promote_by_hand(
     if version is None:
         version = ledger.newest_version(model).version
     row = ledger.version(model, version)
-    number, taken = None, _take_over(row, home) if force else None
+    number = None
     is_champion = champion is not None and champion.version.version == row.version
     if not force and not is_champion:
         _check_approval(ledger, row)
@@ -88,31 +80,10 @@ def promote_by_hand(
         why=reason,
         expected_sequence=before,
         forced=force,
-        evidence_id=taken.id if taken else number,
-        judge=taken.project if taken else None,
+        evidence_id=number,
     )
-    if taken and is_new:
-        name = taken.project or "a project without an id"
-        log.warning("from now on, %s is judged by the file of %s", model, name)
     keep_decision(model, home)
     return entry, is_new
-
-
-def _take_over(row: Version, home: Home) -> Evidence | None:
-    """The last experiment with a version by this project, if another one judges it."""
-    try:
-        file = project_file(find_pipeline(row.model, home.settings))
-    except NotFoundError:
-        return None
-    project = project_id(file)
-    if project == home.ledger.recorded(project_of(row.model)):
-        return None
-    own = (
-        evidence
-        for evidence in reversed(home.ledger.evidence_of(row.model, row.version))
-        if "project" in evidence.overrides and evidence.project == project
-    )
-    return next(own, None)
 
 
 def _check_approval(ledger: Ledger, row: Version) -> None:

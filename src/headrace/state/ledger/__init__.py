@@ -15,7 +15,6 @@ from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger.database import ledger_exists
 from headrace.state.ledger.disposals import refuse_collected
 from headrace.state.ledger.events import EVENTS
-from headrace.state.ledger.files import Fact, project_of
 from headrace.state.ledger.former import rolled_back, standing_evidence
 from headrace.state.ledger.journal import about
 from headrace.state.ledger.leases import Lease
@@ -123,7 +122,6 @@ class Ledger(Steps):
         expected_sequence: int,
         forced: bool = False,
         evidence_id: int | None = None,
-        judge: str | None = None,
     ) -> tuple[Entry, bool]:
         """Make a version the champion.
 
@@ -133,9 +131,6 @@ class Ledger(Steps):
             evidence_id: the evidence of the decision; by default the latest against
                 the champion. Unless ``forced``, it must have passed, must not be of an
                 experiment, and must be against the present champion.
-            judge: the id of the project that judges the model from then on, in the
-                same transaction, also where the version is champion already; None
-                if none takes it over.
 
         Returns:
             The new entry, or the last one if the version is champion already, perhaps
@@ -150,7 +145,7 @@ class Ledger(Steps):
             check_reason(why)
         self.version(model, version)
         last = self._last_entry(model)
-        if last is not None and last.to_version == version and judge is None:
+        if last is not None and last.to_version == version:
             return last, False
         if expected_sequence != (last.sequence if last else 0):
             raise self._conflict("promote", model, expected_sequence)
@@ -166,10 +161,7 @@ class Ledger(Steps):
             evidence_id=evidence_id,
         )
         proof = {"evidence_id": self._proof(entry)}
-        fact = None
-        if judge is not None:
-            fact = Fact(name=project_of(model), value=judge, who=who)
-        return self._append(entry.model_copy(update=proof), fact)
+        return self._append(entry.model_copy(update=proof))
 
     def rollback(
         self, model: str, *, who: str, why: str, expected_sequence: int
@@ -213,15 +205,12 @@ class Ledger(Steps):
     def _last_entry(self, model: str) -> Entry | None:
         return self._last(Entry, about(model))
 
-    def _append(self, entry: Entry, fact: Fact | None = None) -> tuple[Entry, bool]:
+    def _append(self, entry: Entry) -> tuple[Entry, bool]:
         version = self.version(entry.model, entry.to_version)
         try:
             with self._adding() as rows:
                 refuse_collected(rows, version)
-                added = rows.add(entry)
-                if fact is not None:
-                    rows.add(fact)
-                return added, True
+                return rows.add(entry), True
         except sa.exc.IntegrityError:
             winner = self._last_entry(entry.model)
         is_promotion = entry.action == "promote"

@@ -47,7 +47,7 @@ class Fact(Event):
 
     A deployment has Prefect's name, ``<flow>/<deployment>``, and the entrypoint of its
     flow; a folder in the store ``sha256:`` and its digest, and its pipeline.
-    `folder_of`, `project_of` and `refusal_of` name more facts of a pipeline.
+    `refusal_of` names one more fact of a pipeline.
     """
 
     KIND: ClassVar = "fact"
@@ -58,16 +58,6 @@ class Fact(Event):
     value: str
     who: str
     when: str = Field(default_factory=utc_now)
-
-
-def folder_of(pipeline: str) -> str:
-    """The name under which the folder of a pipeline's deployment is recorded."""
-    return f"folder of {pipeline}"
-
-
-def project_of(model: str) -> str:
-    """The name under which the project that judges a model is recorded."""
-    return f"project of {model}"
 
 
 def refusal_of(pipeline: str) -> str:
@@ -209,8 +199,7 @@ class Files(Journal):
 class Deployments(Files):
     """The deployments that ``headrace deploy`` made: a worker starts only these.
 
-    The folders of pipelines that deployments may run are recorded as well, and which
-    of them is that of the present deployment.
+    The folders of pipelines that deployments may run are recorded as well.
     """
 
     def all(self) -> dict[str, str]:

@@ -147,7 +147,6 @@ class Evidence(Evaluated, Event):
         champion_sequence: the last entry of the ledger at the evaluation.
         law: the law of the pipeline's file (``committed``), the law that was applied
             (``applied``), and the text of the file (``file``).
-        project: the id of the project whose file it is; empty for one without.
         model_digest: sha256 of the model file that was judged.
         law_digest: sha256 of the law in the pipeline's committed file.
         overrides: fields of the law that the run overrode; with any, the run is an
@@ -164,7 +163,6 @@ class Evidence(Evaluated, Event):
     gates: tuple[GateResult, ...]
     champion_sequence: int
     law: Mapping[str, Any] = {}
-    project: str = ""
     model_digest: str = ""
     law_digest: str = ""
     overrides: tuple[str, ...] = ()

@@ -13,14 +13,11 @@ from tests.src.state.ledger.conftest import (
     fill,
     promote,
     roll_back,
-    run,
     some_evidence,
-    url_of,
 )
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.state.ledger import Entry, Ledger
-from headrace.state.ledger.files import project_of
 
 # Promotion
 
@@ -236,21 +233,6 @@ def test_a_promotion_decided_on_a_later_entry_leaves_no_gap(ledger):
     with pytest.raises(PromotionError, match="on entry 5, but the last entry is 0"):
         promote(ledger, 1, expected_sequence=5)
     assert ledger.history("digits") == []
-
-
-def test_a_forced_take_over_is_recorded_whole_or_not_at_all(ledger, tmp_path):
-    fill(ledger, 1, 2)
-    refuse = "BEGIN SELECT RAISE(ABORT, 'no facts'); END"
-    condition = "BEFORE INSERT ON events WHEN NEW.kind = 'fact'"
-    run(url_of(tmp_path), f"CREATE TRIGGER no_facts {condition} {refuse}")
-    force = {"forced": True, "why": "it is ours now", "judge": "the-shed"}
-    with pytest.raises(PromotionError):
-        promote(ledger, 1, **force)
-    assert ledger.history("digits") == []
-    run(url_of(tmp_path), "DROP TRIGGER no_facts")
-    promote(ledger, 1, **force)
-    assert ledger.recorded(project_of("digits")) == "the-shed"
-    assert promote(ledger, 1, **force).sequence == 2, "also the champion, once more"
 
 
 # Rollback
