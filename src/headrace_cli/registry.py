@@ -84,7 +84,7 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
 
 
 def history(model: ModelArgument) -> None:
-    """Promotions, rollbacks, repairs and tampering: who, when, why."""
+    """Promotions, rollbacks, approvals and repairs: who, when, why."""
     ledger = open_ledger(model)
     entries = _describe_history(model, ledger)
     value = {"model": model, "history": list(entries.values())}
@@ -93,8 +93,6 @@ def history(model: ModelArgument) -> None:
         ("bindings", ledger.bindings(model)),
     ):
         value[name] = [row.model_dump(exclude={"model"}) for row in rows]
-    tampered = ledger.tamperings(model)
-    value["tamperings"] = [row.model_dump(exclude={"step"}) for row in tampered]
 
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]
@@ -218,7 +216,7 @@ def _why(entry: dict[str, Any]) -> str:
 
 
 def _history_row(record: Any, entries: dict[int, dict[str, Any]]) -> list[Any]:
-    """A row of ``history``: promotion, rollback, approval, binding or tampering.
+    """A row of ``history``: promotion, rollback, approval or binding.
 
     Args:
         record: of the ledger.
@@ -231,6 +229,4 @@ def _history_row(record: Any, entries: dict[int, dict[str, Any]]) -> list[Any]:
     action = getattr(record, "action", "bind anew")
     expires = getattr(record, "expires", None)
     why = record.why or (expires and f"until {expires}")
-    if hasattr(record, "what"):
-        why = f"{record.what}: {record.why}"
     return [None, action, None, record.version, *who_and_when, why]

@@ -246,12 +246,6 @@ def _matters(
         if one.status != "ok":
             command = f"headrace verify {shlex.quote(model)}" if model else VERIFY
             yield Matter("bad", model or "verify", one.reason, (command,))
-    steps = Home(settings).ledger.last_tamperings() if settings.has_ledger else {}
-    for step in steps.values():
-        if step.action == "tampered":
-            command = f"headrace verify {shlex.quote(step.model)} --repair"
-            commands = (command if step.model else VERIFY,)
-            yield Matter("bad", step.model or "ledger", step.why, commands)
     for server in running.servers:
         if not server.answers:
             text = f"{server.link} does not answer."

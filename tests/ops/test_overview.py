@@ -16,7 +16,6 @@ from tests.ops import mill
 from headrace.evidence.verification.said import FILE, last_said, note
 from headrace.monitoring.history import History
 from headrace.state.home import Home
-from headrace.state.ledger import Tampering
 from headrace.state.ledger.events import utc_now
 from headrace.state.ledger.files import Refused, refusal_of
 from headrace.state.ledger.holding import hold
@@ -135,11 +134,9 @@ def test_a_pipeline_without_a_run_stands_below_those_that_have_one(busy):
 
 
 def test_what_waits_has_the_command_that_decides_and_what_is_broken_is_first(settings):
-    home = Home(settings)
-    found = Tampering(model="digits", what="alias champion", who="watch", why="moved")
-    home.ledger.add_tampering(found, {})
+    note(settings.home, "digits", "broken", "moved")
     first, drift, approval, schedule = matters(overview(settings))
-    assert first == "digits moved headrace verify digits --repair"
+    assert first == "digits moved headrace verify digits"
     assert drift.startswith("scans degraded: the mean accuracy")
     assert "version 4 waits for approval; it counts as rejected 20" in approval
     assert "headrace approve scans 4 --reason TEXT" in approval

@@ -18,9 +18,9 @@ from headrace.state.ledger.events import EVENTS
 from headrace.state.ledger.former import rolled_back, standing_evidence
 from headrace.state.ledger.journal import about
 from headrace.state.ledger.leases import Lease
+from headrace.state.ledger.mismatch import Mismatch
 from headrace.state.ledger.rows import Binding, Champion, Entry, Evidence, Version
 from headrace.state.ledger.steps import Approval, Steps
-from headrace.state.ledger.tamperings import Mismatch, Tampering
 
 __all__ = [
     "Approval",
@@ -30,13 +30,12 @@ __all__ = [
     "Lease",
     "Ledger",
     "Mismatch",
-    "Tampering",
     "Version",
     "check_reason",
     "ledger_exists",
 ]
 
-Decision = Entry | Approval | Binding | Tampering
+Decision = Entry | Approval | Binding
 
 
 class Ledger(Steps):
@@ -47,15 +46,12 @@ class Ledger(Steps):
         return self._all(Entry, about(model), EVENTS.c.step > after)
 
     def timeline(self, model: str) -> list[Decision]:
-        """Entries, approvals, bindings and tamperings, in the order of their addition.
-
-        Those of the ledger as a whole are part of every model's.
+        """Entries, approvals and bindings, in the order of their addition.
 
         The hash chain has the order. Timestamps do not, since a clock may be set back.
         """
         self.waiting(model)
-        kinds = Entry, Approval, Binding, Tampering
-        return self._read(kinds, EVENTS.c.model.in_([model, ""]))
+        return self._read((Entry, Approval, Binding), about(model))
 
     def sequence(self, model: str) -> int:
         """The number of the last entry; 0 if there is none."""

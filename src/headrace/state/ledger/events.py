@@ -19,9 +19,8 @@ import sqlalchemy as sa
 from headrace.records import Record
 
 FORMAT = 3
-# The kinds of rows on which decisions rest; with those that have a model.
+# The kinds of rows on which decisions rest.
 DECIDING = ("version", "evidence", "entry", "approval", "binding")
-OF_MODEL = (*DECIDING, "tampering", "map_check")
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"
 _CREATE_FUNCTION = (

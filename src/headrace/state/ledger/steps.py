@@ -1,23 +1,20 @@
-"""Requests for approval and their answers, and what checks have found: step by step.
+"""Requests for approval and their answers, and checks of explanations: step by step.
 
 The number of a step is unique in its subject. So of several processes that add the next
-one, one succeeds: what several checks of one ledger find is reported once.
+one, one succeeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
 
 from headrace.errors import PromotionError
-from headrace.state.ledger.database import Condition
 from headrace.state.ledger.events import EVENTS, Event, Key, utc_now
 from headrace.state.ledger.journal import about
 from headrace.state.ledger.rows import Evidence, MapCheck, key_of_version
-from headrace.state.ledger.tamperings import Subject, Tampering
 from headrace.state.ledger.versions import Versions, is_of
 
 MEASURED = "occlusion_random_weights"  # among the metrics of each check of maps
@@ -75,7 +72,7 @@ class Approval(Event):
 
 
 class Steps(Versions):
-    """The approvals and the tamperings in the ledger."""
+    """The approvals and the checks of explanations in the ledger."""
 
     def approvals(self, model: str) -> list[Approval]:
         """All requests and answers, oldest first."""
@@ -135,21 +132,6 @@ class Steps(Versions):
         except PromotionError:  # another process has expired or answered it just now
             return self._last(Approval, about(last.model, last.version)) or timeout
 
-    def tamperings(self, model: str | None = None) -> list[Tampering]:
-        """All steps, oldest first.
-
-        Args:
-            model: only its own and those of the whole ledger; None for all.
-        """
-        own: list[Condition] = []
-        if model is not None:
-            own = [EVENTS.c.model.in_([model, ""])]
-        return self._all(Tampering, *own)
-
-    def last_tamperings(self) -> dict[Subject, Tampering]:
-        """The last step of everything that was ever found, by its subject."""
-        return {step.subject: step for step in self.tamperings()}
-
     def map_checks(self, model: str, version: int) -> list[MapCheck]:
         """The checks of a version's explanations, oldest first.
 
@@ -166,26 +148,6 @@ class Steps(Versions):
     def add_map_check(self, check: MapCheck) -> MapCheck:
         """Add what a check of explanations has measured."""
         return self._add(check)
-
-    def add_tampering(
-        self, step: Tampering, latest: Mapping[Subject, Tampering]
-    ) -> bool:
-        """Add the next step of a subject.
-
-        Args:
-            step: its number and its time are set here.
-            latest: `last_tamperings`, read before the check.
-
-        Returns:
-            False if another process has added that step, and so reported it.
-        """
-        last = latest.get(step.subject)
-        now = {"step": last.step + 1 if last else 1, "when": utc_now()}
-        try:
-            self._add(step.model_copy(update=now))
-        except sa.exc.IntegrityError:
-            return False
-        return True
 
 
 def _as_check(evidence: Evidence) -> MapCheck:

@@ -18,8 +18,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from headrace.settings import Settings
+from headrace.state.ledger.mismatch import Mismatch
 from headrace.state.ledger.rows import Version
-from headrace.state.ledger.tamperings import Mismatch
 from headrace.state.logins import login_of
 from headrace.state.tracking.artifacts import HOME
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
