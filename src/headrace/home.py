@@ -15,7 +15,7 @@ from pathlib import Path
 
 from headrace.errors import DependencyError, UsageError
 
-HOME_FORMAT = "1"
+HOME_FORMAT = "2"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 _TRAVERSABLE, _READABLE = 0o711, 0o755
 _POSTGRES = "postgres"

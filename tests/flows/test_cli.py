@@ -206,7 +206,7 @@ def test_a_home_of_another_format_is_refused(home, command):
     (home.path / "format").write_text("0\n")
     answer = home.headrace(*command, "--json")
     assert answer.exit_code == 2
-    assert "has format '0'; this version reads format '1'" in answer.json["reason"]
+    assert "has format '0'; this version reads format '2'" in answer.json["reason"]
 
 
 def test_a_pipeline_file_with_a_mistake_is_named(home, tmp_path):

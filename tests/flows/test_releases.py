@@ -3,7 +3,6 @@
 import csv
 
 import numpy as np
-import pytest
 from tests.releases import kept
 
 HOMES = sorted(kept.FOLDER.glob(f"*{kept.SUFFIX}"))
@@ -49,9 +48,9 @@ def use(home):
     assert later["rows"] > chain["rows"]
 
 
-@pytest.mark.parametrize("packed", HOMES, ids=lambda path: path.name)
-def test_a_home_of_a_release_is_used_by_this_version(packed, tmp_path, prefect_server):
-    use(kept.unpack(packed, tmp_path / "project"))
+def test_the_homes_of_releases_are_used_by_this_version(tmp_path, prefect_server):
+    for packed in HOMES:
+        use(kept.unpack(packed, tmp_path / packed.name))
 
 
 def test_a_home_of_this_version_can_be_kept(tmp_path, prefect_server):

@@ -91,15 +91,15 @@ def test_preparing_a_home_twice_changes_nothing(tmp_path):
     settings = Settings(project=tmp_path)
     assert settings.prepare_home().home == tmp_path / ".headrace"
     assert settings.prepare_home() is settings
-    assert (tmp_path / ".headrace" / "format").read_text() == "1\n"
+    assert (tmp_path / ".headrace" / "format").read_text() == "2\n"
 
 
-@pytest.mark.parametrize("found", ["0", "2", "something else"])
+@pytest.mark.parametrize("found", ["0", "1", "something else"])
 def test_a_home_of_another_format_is_refused(tmp_path, found):
     settings = Settings(project=tmp_path)
     settings.prepare_home()
     (settings.home / "format").write_text(found)
-    with pytest.raises(UsageError, match=f"has format '{found}'.*reads format '1'"):
+    with pytest.raises(UsageError, match=f"has format '{found}'.*reads format '2'"):
         settings.prepare_home()
 
 

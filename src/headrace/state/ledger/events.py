@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from headrace.records import Record
 
-FORMAT = 3
+FORMAT = 4
 # The kinds of rows on which decisions rest.
 DECIDING = ("version", "evidence", "entry", "approval", "binding")
 REFUSAL = "rows of the ledger are never changed or removed"
