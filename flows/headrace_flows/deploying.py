@@ -244,8 +244,8 @@ def _apply_automation(client: Any, wanted: WantedDeployment, deployment: UUID) -
     )
 
 
-class Triggered(Record):
-    """A run that was started by hand.
+class Started(Record):
+    """A run of a deployment that was started by hand.
 
     Attributes:
         run: its name in Prefect.
@@ -254,7 +254,7 @@ class Triggered(Record):
     """
 
     pipeline: str
-    status: Literal["triggered"] = "triggered"
+    status: Literal["started"] = "started"
     reason: str
     run: str
     flow_run_id: str
@@ -263,41 +263,33 @@ class Triggered(Record):
     overrides: tuple[str, ...]
 
 
-def trigger(
+def start(
     server: tuple[Any, str],
     pipeline: str,
     overrides: tuple[str, ...],
     settings: Settings,
-    flow: str = "train",
-) -> Triggered:
-    """Start a run of a deployment, with the pipeline file as it was deployed.
+) -> Started:
+    """Start a run of the train flow, with the pipeline file as it was deployed.
 
     Args:
         server: a client of it, and the URL of its pages.
         pipeline: its name.
         overrides: as given with ``--set``.
         settings: where store and ledger are.
-        flow: that is deployed for the pipeline.
 
     Raises:
         UsageError: it is not deployed, or an override does not fit its file.
         DependencyError: the store or the ledger does not answer.
     """
     client, url = server
-    name = f"{flow}/{pipeline}"
+    name = f"train/{pipeline}"
     deployment = find_deployments(client, owner_tags(settings)).get(name)
     if deployment is None:
-        table = "" if flow == "train" else f" with a table [deploy.flows.{flow}]"
         raise UsageError(
-            f"{name}: the pipeline {pipeline} of this project is not deployed{table}.",
+            f"{name}: the pipeline {pipeline} of this project is not deployed.",
             f"Run `headrace deploy {pipeline}`.",
         )
     deployed = deployment.parameters
-    if overrides and "pipeline" not in deployed:
-        raise UsageError(
-            f"The flow {flow} does not take a pipeline, so --set changes nothing.",
-            f"Set its parameters in the table [deploy.flows.{flow}].",
-        )
     parameters: dict[str, Any] = {}
     fields: tuple[str, ...] = ()
     if overrides:
@@ -328,7 +320,7 @@ def trigger(
             f"no worker of pool {pool} is there: it waits for `headrace up` or "
             f"`headrace worker --pool {pool}`"
         )
-    return Triggered(
+    return Started(
         pipeline=pipeline,
         reason=reason,
         run=run.name,

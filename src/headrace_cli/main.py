@@ -41,7 +41,7 @@ from headrace_cli.relabeling import relabel
 from headrace_cli.retention import forget, gc_
 from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
-from headrace_cli.services import deploy, doctor, trigger, up, worker
+from headrace_cli.services import deploy, doctor, up, worker
 from headrace_cli.serving import export, serve
 from headrace_cli.upkeep import migrate, reproduce, verify
 
@@ -51,7 +51,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Decide": (gate, compare, promote, rollback, history, approve, list_),
     "Use": (open_report, score, explain, generate, monitor, export),
     "Prove and restore": (verify, reproduce, gc_, forget, migrate),
-    "Run as a service": (serve, up, status, logs, deploy, trigger, worker, doctor),
+    "Run as a service": (serve, up, status, logs, deploy, worker, doctor),
 }
 FUNCTIONS = {f.__name__: f for panel in PANELS.values() for f in panel}
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}

@@ -14,7 +14,7 @@ import typer
 from typer import Argument, Option
 from typer.core import TyperCommand
 
-from headrace.errors import Refusal
+from headrace.errors import Refusal, UsageError
 from headrace.progress import Progress
 from headrace.signs import as_score
 from headrace_cli import pipelines
@@ -39,8 +39,12 @@ def run(
         bool,
         Option("--register-only", help="Promote nothing: the champion stays as it is."),
     ] = False,
+    deployed: Annotated[
+        bool,
+        Option("--deployed", help="On a worker, with the file as it was deployed."),
+    ] = False,
 ) -> None:
-    """Run the train flow here and now: from data to a promoted model.
+    """Run the train flow: from data to a promoted model.
 
     A --set of gates, contract, evaluation, promotion or data (except its source) makes
     the run an experiment: everything is computed and logged, nothing is promoted.
@@ -48,9 +52,17 @@ def run(
     from headrace.settings import Settings
     from headrace.spec.folders import open_pipeline
 
+    if deployed and register_only:
+        raise UsageError(
+            "--deployed does not go with --register-only.",
+            'Set promotion.mode = "manual" in the file, and deploy it.',
+        )
     settings = Settings()
     spec, folder = open_pipeline(pipeline, settings, overrides, data)
     prepared(settings)
+    if deployed:
+        _start_deployed(spec.name, overrides, data, settings)
+        return
     log.info("%s: looking for what has changed since the last run", spec.name)
     from headrace_flows.calling import ended
     from headrace_flows.run import Run
@@ -59,6 +71,22 @@ def run(
     summary, exit_code = ended(run)
     value = summary.model_dump(mode="json")
     answer(value, lambda: show_summary(summary, settings), exit_code)
+
+
+def _start_deployed(
+    name: str, overrides: list[str] | None, data: str | None, settings: Settings
+) -> None:
+    """Start the deployed train flow of a pipeline on a worker."""
+    from headrace.spec.folders import all_overrides
+    from headrace_flows.client import connect
+    from headrace_flows.deploying import start
+
+    with connect(settings) as server:
+        started = start(server, name, all_overrides(overrides, data), settings)
+    lines = [f"{name}: started run {started.run}; {started.reason}"]
+    if started.experiment:
+        lines.append(f"  experiment: it overrides {', '.join(started.overrides)}")
+    answer(started.model_dump(mode="json"), "\n".join([*lines, f"  {started.link}"]))
 
 
 class DataOrDefault(TyperCommand):

@@ -1,4 +1,4 @@
-"""Headrace as a service: ``up``, ``deploy``, ``trigger``, ``worker`` and ``doctor``."""
+"""Headrace as a service: ``up``, ``deploy``, ``worker`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace_cli import pipelines
 from headrace_cli.answers import answer, begin, marked, prepared, show_text
 
 if TYPE_CHECKING:
@@ -229,31 +228,3 @@ def _show_deployments(value: dict[str, Any]) -> None:
     if value["notify"]:
         show_text(f"tells {value['notify']} of what needs a person")
     show_text(f"server: {value['server']}")
-
-
-def trigger(
-    pipeline: pipelines.PipelineArgument,
-    overrides: pipelines.SetOption = None,
-    data: pipelines.DataOption = None,
-    flow: Annotated[
-        str, Option(help="Which of the pipeline's deployed flows.")
-    ] = "train",
-) -> None:
-    """Start a run of a deployed pipeline on a worker, now.
-
-    It runs the file that was deployed. A --set of gates, contract, evaluation,
-    promotion or data (except its source) makes the run an experiment, as for run.
-    """
-    from headrace.spec.folders import all_overrides, open_pipeline
-    from headrace_flows.client import connect
-    from headrace_flows.deploying import trigger as start
-
-    settings = prepared()
-    name = open_pipeline(pipeline, settings, overrides, data)[0].name
-    with connect(settings) as server:
-        changes = all_overrides(overrides, data)
-        started = start(server, name, changes, settings, flow)
-    lines = [f"{name}: triggered run {started.run}; {started.reason}"]
-    if started.experiment:
-        lines.append(f"  experiment: it overrides {', '.join(started.overrides)}")
-    answer(started.model_dump(mode="json"), "\n".join([*lines, f"  {started.link}"]))

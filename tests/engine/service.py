@@ -116,7 +116,7 @@ class Service:
     def trigger(self, *overrides, pipeline="digits"):
         """Start a run on a worker; returns its id."""
         said = [word for one in overrides for word in ("--set", one)]
-        return self.headrace("trigger", pipeline, *said)["flow_run_id"]
+        return self.headrace("run", pipeline, "--deployed", *said)["flow_run_id"]
 
     def ended(self, run, seconds=300):
         """The name of the state in which a run ended."""

@@ -203,7 +203,9 @@ def test_a_run_goes_to_the_worker_machine(started, shell, tmp_path):
     shell("headrace deploy digits")
     log = tmp_path / "worker.log"
     process = shell("headrace worker --pool cpu", log=log)
-    run = shell("headrace trigger digits", "--set", "training.epochs=5")["flow_run_id"]
+    run = shell("headrace run digits --deployed", "--set", "training.epochs=5")[
+        "flow_run_id"
+    ]
     assert started.ended(run, 900) == "Promoted", log.read_text()[-4000:]
     assert process.poll() is None
     before = started.engine.docker("ps", "--quiet")

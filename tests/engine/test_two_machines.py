@@ -297,7 +297,7 @@ def test_a_training_goes_on_after_a_cut(machines, folder, project, shell, worker
         wait(lambda: text in log.read_text()[since:], f"no {text!r}")
 
     headrace("headrace deploy digits")
-    first = headrace("headrace trigger digits")["flow_run_id"]
+    first = headrace("headrace run digits --deployed")["flow_run_id"]
     wait_for(f"epoch {CUT_AT}/")
     control.cut()
     # Meanwhile, an uncut run in a home of its own.
@@ -308,7 +308,7 @@ def test_a_training_goes_on_after_a_cut(machines, folder, project, shell, worker
     assert "run the same command again" in log.read_text()
     control.mend()
     began = len(log.read_text())
-    second = headrace("headrace trigger digits")["flow_run_id"]
+    second = headrace("headrace run digits --deployed")["flow_run_id"]
     wait_for("train: goes on from", began)
 
     def state(run):

@@ -271,9 +271,9 @@ def test_a_deployment_has_the_digest_and_needs_the_folder_no_more(
 
     shutil.rmtree(texts.project / "backbones")
     changed = ["--set", "training.epochs=3", "--json"]
-    triggered = texts.headrace("trigger", "tiny", *changed)
-    assert triggered.exit_code == 0, triggered.err
-    started = client.read_flow_run(triggered.json["flow_run_id"]).parameters
+    started = texts.headrace("run", "tiny", "--deployed", *changed)
+    assert started.exit_code == 0, started.err
+    started = client.read_flow_run(started.json["flow_run_id"]).parameters
     texts.enter(monkeypatch)
     for one in (parameters, {**parameters, **started}):
         run = new_run(PipelineSpec.model_validate(one["pipeline"]), one["folder"])
@@ -294,13 +294,13 @@ def test_a_trigger_may_not_name_another_backbone_than_the_deployed_file_holds(
     deployed = texts.headrace("deploy", "tiny", "--json")
     assert deployed.exit_code == 0, deployed.err
     another = ["--set", "model.arguments.preset=other"]
-    refused = texts.headrace("trigger", "tiny", *another, "--json")
+    refused = texts.headrace("run", "tiny", "--deployed", *another, "--json")
     assert refused.exit_code == 2
     assert f"model.backbone says {held['digest'][:16]}" in refused.json["reason"]
     both = [*another, "--set", f"model.backbone={other['digest']}", "--json"]
-    triggered = texts.headrace("trigger", "tiny", *both)
-    assert triggered.exit_code == 0, triggered.err
-    started = client.read_flow_run(triggered.json["flow_run_id"]).parameters
+    started = texts.headrace("run", "tiny", "--deployed", *both)
+    assert started.exit_code == 0, started.err
+    started = client.read_flow_run(started.json["flow_run_id"]).parameters
     assert started["pipeline"]["model"]["backbone"] == other["digest"]
 
 

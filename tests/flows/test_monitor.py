@@ -140,8 +140,3 @@ def test_the_flow_is_deployed_with_a_schedule_and_starts_retraining(
     (automation,) = client.read_automations_by_name("train/blobs on events")
     assert automation.trigger.expect == {"headrace.drift"}
     assert automation.trigger.within == timedelta(days=1)
-
-    started = place.headrace("trigger", "blobs", "--flow", "monitor", "--json")
-    run = client.read_flow_run(started.json["flow_run_id"])
-    assert run.deployment_id == deployment.id
-    assert run.parameters == deployment.parameters
