@@ -32,7 +32,6 @@ from headrace_cli.answers import (
 from headrace_cli.asking import explain, generate
 from headrace_cli.backbones import backbone
 from headrace_cli.gating import gate
-from headrace_cli.looking import logs, status
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
@@ -51,7 +50,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Decide": (gate, compare, promote, rollback, history, approve, list_),
     "Use": (open_report, score, explain, generate, monitor, export),
     "Prove and restore": (verify, reproduce, gc_, forget, migrate),
-    "Run as a service": (serve, up, status, logs, deploy, worker, doctor),
+    "Run as a service": (serve, up, deploy, worker, doctor),
 }
 FUNCTIONS = {f.__name__: f for panel in PANELS.values() for f in panel}
 _LEVELS = {"quiet": logging.WARNING, "verbose": logging.DEBUG}

@@ -11,13 +11,21 @@ from typer import Argument, Option
 from headrace.errors import UsageError
 from headrace.signs import as_score
 from headrace_cli import pipelines
-from headrace_cli.answers import answer, minutes, opened, show_table, show_text
+from headrace_cli.answers import (
+    answer,
+    minutes,
+    one_line,
+    opened,
+    show_table,
+    show_text,
+)
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger, Version
     from headrace.tasks import Task
     from headrace.use.comparison import ModelComparison
+    from headrace_ops.running import Running
 
 _COLUMNS = (
     *("pipeline", "champion", "result", "versions", "last run (UTC)"),
@@ -28,13 +36,20 @@ _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
 def list_() -> None:
-    """The pipelines, each with its champion and its last run."""
+    """The pipelines with champion and last run, and what runs and serves now."""
     from headrace.settings import Settings
     from headrace_ops.listing import listed
+    from headrace_ops.running import look
 
     settings = Settings()
-    value = listed(settings)
-    answer(value, lambda: _show_pipelines(value, settings))
+    value, running = listed(settings), look(settings)
+    value |= running.model_dump(mode="json")
+
+    def show() -> None:
+        _show_pipelines(value, settings)
+        _show_running(running)
+
+    answer(value, show)
 
 
 def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
@@ -62,6 +77,20 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
         if rows:
             show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
     show_text(value["notice"] or f"home: {value['home']}")
+
+
+def _show_running(running: Running) -> None:
+    """Show what is under way, a line for each."""
+    for run in running.runs:
+        where = f"{run.who}, process {run.process} on {run.host}"
+        name = f"{run.pipeline} {run.flow_run_id}".strip()
+        show_text(f"run: {one_line(name)} by {where}, since {minutes(run.since)} UTC")
+    for one in running.serving:
+        since = f"process {one.pid}, since {minutes(one.since)} UTC"
+        show_text(f"serving: {', '.join(one.models)} at {one.url}, {since}")
+    for worker in running.workers:
+        heard = f", heard of at {minutes(worker.seen)} UTC" if worker.seen else ""
+        show_text(f"worker: pool {worker.pool}: {one_line(worker.name)}{heard}")
 
 
 list_.__name__ = "list"

@@ -73,8 +73,6 @@ def show_summary(summary: Summary, settings: Settings) -> None:
         show_text(f"  {name}: {link}")
     if summary.has_report:
         show_text(f"  report: headrace open {one_line(summary.pipeline)}")
-    if summary.flow_run_id:
-        show_text(f"  log: headrace logs {one_line(summary.flow_run_id)}")
     ids = {"mlflow": summary.run_id, "prefect": summary.flow_run_id}
     show_where_pages_open(ids, summary.links)
     show_text(f"  home: {settings.home.absolute()}")

@@ -88,12 +88,12 @@ def overview(settings: Settings, host: str = "") -> str:
         now=datetime.now(UTC).isoformat(timespec="seconds"),
         home=facts["home"],
         notice=facts["notice"],
-        matters=sorted(_matters(settings, rows, running), key=_severity),
+        matters=sorted(_matters(settings, rows), key=_severity),
         pipelines=shown,
         others=[row["name"] for row in rows if row not in shown],
         running=running,
         serving=[(one, _reached(one.url, host)) for one in running.serving],
-        pages=_pages(settings, running, host),
+        pages=_pages(settings, host),
         said=last_said(settings.home).get(""),
     )
 
@@ -213,15 +213,14 @@ def _stored(key: str, home: Home, served_at: str) -> str:
     return (served_at or path.as_uri()) if path.is_file() else ""
 
 
-def _pages(settings: Settings, running: Running, host: str) -> dict[str, str]:
-    """The pages of servers that answer, and the Data Docs."""
-    places = {"prefect": ("Prefect", live.FLOW_RUNS), "mlflow": ("MLflow", "")}
-    pages = {
-        name: _reached(f"{server.link}{place}", host)
-        for server in running.servers
-        if server.answers and server.name in places
-        for name, place in [places[server.name]]
+def _pages(settings: Settings, host: str) -> dict[str, str]:
+    """The pages of the servers that run or are configured, and the Data Docs."""
+    prefect = live.pages_url(live.lasting_api_url(settings))
+    links = {
+        "Prefect": prefect and f"{prefect}{live.FLOW_RUNS}",
+        "MLflow": live.mlflow_url(settings),
     }
+    pages = {name: _reached(link, host) for name, link in links.items() if link}
     served_at = live.DATA_DOCS if host else ""
     docs = _stored("data_docs/index.html", Home(settings), served_at)
     return {**pages, "Data Docs": docs} if docs else pages
@@ -236,20 +235,12 @@ def _reached(link: str, host: str) -> str:
     return parts._replace(netloc=f"{url_host(host)}{port}").geturl()
 
 
-def _matters(
-    settings: Settings,
-    rows: Sequence[dict[str, Any]],
-    running: Running,
-) -> Iterator[Matter]:
+def _matters(settings: Settings, rows: Sequence[dict[str, Any]]) -> Iterator[Matter]:
     """What waits for a person."""
     for model, one in last_said(settings.home).items():
         if one.status != "ok":
             command = f"headrace verify {shlex.quote(model)}" if model else VERIFY
             yield Matter("bad", model or "verify", one.reason, (command,))
-    for server in running.servers:
-        if not server.answers:
-            text = f"{server.link} does not answer."
-            yield Matter("bad", server.name, text, ("headrace doctor",))
     for row in rows:
         yield from _matters_of(row)
 
@@ -275,13 +266,11 @@ def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
         yield Matter(SEVERE[drift.status], row["name"], text, (f"headrace run {name}",))
     if row["was_killed"]:
         text = "its last run was killed; the same command goes on where it stopped"
-        commands = (f"headrace logs {name}", f"headrace run {name}")
-        yield Matter("warn", row["name"], text, commands)
+        yield Matter("warn", row["name"], text, (f"headrace run {name}",))
     if refused := row["refused"]:
         text = f"its last run was refused: {refused['reason']}"
         opens = (f"headrace open {name}",) if refused["run_id"] else ()
-        commands = (*opens, f"headrace logs {row['run']}")
-        yield Matter("warn", row["name"], text, commands)
+        yield Matter("warn", row["name"], text, opens)
     if row["schedule"] and not row["deployed"] and (row["is_own"] or row["has_run"]):
         text = f"its schedule, {row['schedule']}, is not deployed"
         yield Matter("warn", row["name"], text, (f"headrace deploy {name}",))

@@ -1,33 +1,19 @@
-"""What is running where: servers, workers, processes that serve, runs under way."""
+"""What runs and serves for a home: runs under way, workers, processes that serve."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-import httpx
 from pydantic import field_serializer
 
-from headrace.credentials import hide_credentials
 from headrace.records import Record
 from headrace.serving.announced import Serving, servings
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.state.ledger import ledger_exists
 from headrace.state.ledger.holding import pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
-from headrace_ops import environment, live
-from headrace_ops.doctor.services import online_workers, prefect_headers
-from headrace_ops.servers import HEALTH
-
-ANSWER_SECONDS = 3.0
-
-
-class Server(Record):
-    """A server that is configured, or that ``up`` of this home has started."""
-
-    name: str
-    link: str
-    answers: bool
+from headrace_ops import live
 
 
 class Worker(Record):
@@ -57,20 +43,11 @@ class UnderWay(Record):
 
 
 class Running(Record):
-    """All that runs for a home.
+    """All that runs and serves for a home; ``runs`` begin with the oldest."""
 
-    Attributes:
-        status: ``unreachable`` if a server does not answer.
-        up: the id of the process of ``headrace up``; None if it is not running.
-    """
-
-    status: Literal["ok", "unreachable"]
-    home: str
-    up: int | None
-    servers: tuple[Server, ...]
-    workers: tuple[Worker, ...]
-    serving: tuple[Serving, ...]
     runs: tuple[UnderWay, ...]
+    serving: tuple[Serving, ...]
+    workers: tuple[Worker, ...]
 
     @field_serializer("serving")
     def _by_number(self, serving: tuple[Serving, ...]) -> list[dict[str, Any]]:
@@ -84,86 +61,45 @@ def look(settings: Settings) -> Running:
     Raises:
         DependencyError: the ledger does not answer.
     """
-    links = live.live_links(settings)
-    workers = _workers(settings)
-    servers = tuple(_servers(settings, links, speaks=workers is not None))
-    silent = [server.name for server in servers if not server.answers]
-    up, leases = links.get("process", ""), _alive(settings)
-    return Running(
-        status="unreachable" if silent else "ok",
-        home=str(settings.home.absolute()),
-        up=int(up) if up.isdigit() else None,
-        servers=servers,
-        workers=tuple(workers or ()),
-        serving=tuple(servings(settings.home)),
-        runs=tuple(_runs(leases)),
-    )
-
-
-def _runs(leases: list[Lease]) -> list[UnderWay]:
-    """The runs of leases, the first one first."""
     of_runs: dict[str, list[Lease]] = {}
-    for lease in leases:
-        of_runs.setdefault(lease.flow_run_id, []).append(lease)
-    return [_of_run(run, own) for run, own in of_runs.items()]
-
-
-def _alive(settings: Settings) -> list[Lease]:
-    """The leases of what is alive, on any machine; none without a ledger."""
-    if not ledger_exists(settings.database_url):
-        return []
-    leases, now = Leases(settings.database_url).all()
-    return [lease for lease in leases if lease.is_alive(now)]
-
-
-def _begun(lease: Lease) -> str:
-    return datetime.fromtimestamp(lease.acquired, UTC).isoformat(timespec="seconds")
+    if ledger_exists(settings.database_url):
+        leases, now = Leases(settings.database_url).all()
+        for lease in leases:
+            if lease.is_alive(now):
+                of_runs.setdefault(lease.flow_run_id, []).append(lease)
+    return Running(
+        runs=tuple(_of_run(run, own) for run, own in of_runs.items()),
+        serving=tuple(servings(settings.home)),
+        workers=tuple(_workers(settings)),
+    )
 
 
 def _of_run(flow_run_id: str, leases: list[Lease]) -> UnderWay:
     first = leases[0]
+    since = datetime.fromtimestamp(first.acquired, UTC)
     return UnderWay(
         pipeline=next(filter(None, map(pipeline_of, leases)), ""),
         flow_run_id=flow_run_id,
         who=first.holder,
         host=first.host.partition("#")[0],
         process=first.pid,
-        since=_begun(first),
+        since=since.isoformat(timespec="seconds"),
     )
 
 
-def _servers(
-    settings: Settings, links: dict[str, str], *, speaks: bool
-) -> list[Server]:
-    """Prefect and MLflow, where they are configured or started, and the pages.
-
-    Args:
-        speaks: whether Prefect says which workers it has.
-    """
-    found = []
-    for name in HEALTH:
-        link = variable(environment.CONFIGURED.get(name, ""))
-        link = link.rstrip("/").removesuffix("/api")
-        link = link if link.startswith("http") else links.get(name, "")
-        if link:
-            answers = (name != "prefect" or speaks) and live.answers(
-                link + HEALTH[name], ANSWER_SECONDS
-            )
-            found.append(
-                Server(name=name, link=hide_credentials(link), answers=answers)
-            )
-    return found
-
-
-def _workers(settings: Settings) -> list[Worker] | None:
-    """The workers that Prefect's server has heard of; None if it does not say."""
+def _workers(settings: Settings) -> list[Worker]:
+    """The workers that Prefect's server has heard of; none if it does not say."""
     url = live.lasting_api_url(settings)
     if not url:
         return []
+    import httpx
+
+    from headrace_ops.doctor.services import online_workers, prefect_headers
+
     try:
         online = online_workers(url, prefect_headers(settings, url))
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
-        return None  # it is down, or does not accept the login
+        return []  # it is down, or does not accept the login: `headrace doctor` says so
     return [
         Worker(name=one["name"], pool=pool, seen=one.get("last_heartbeat_time"))
         for pool, some in sorted(online.items())
