@@ -65,7 +65,7 @@ def _is_file(x: Any) -> bool:
     """Whether it is a path, bytes, a file object, or an image that Pillow has."""
     from PIL import Image
 
-    known = str | bytes | os.PathLike | Image.Image
+    known = (str, bytes, os.PathLike, Image.Image)
     return isinstance(x, known) or hasattr(x, "read")
 
 
