@@ -1,5 +1,6 @@
 """Fitting: sameness by seed, which epoch is kept, and when it must stop."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from headrace.records import DataDescription
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting import Fit, weights_digest
 from headrace.stages.fitting.recipe import make_optimizer
+from headrace.stages.fitting.shards import Examples
 
 pytestmark = pytest.mark.system
 
@@ -110,6 +112,17 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(fit, make_data):
     given = answers(fitted.model, data.val.items)
     true = given[np.arange(10), data.val.targets]
     assert -np.log(true).mean() == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_of_a_schedule_that_ends_at_zero_the_last_epoch_is_kept(fit, make_data):
+    data = make_data()
+    wrong = Examples(data.val.items, 1 - data.val.targets)  # their loss rises
+    fitted, epochs = fit("mlp", replace(data, val=wrong), epochs=4, schedule="cosine")
+    losses = [epoch["val_loss"] for epoch in epochs]
+    assert (fitted.best_epoch, int(np.argmin(losses))) == (4, 0)
+    given = answers(fitted.model, wrong.items)
+    true = given[np.arange(10), wrong.targets]
+    assert -np.log(true).mean() == pytest.approx(losses[-1], rel=1e-5)
 
 
 def test_without_validation_rows_the_last_epoch_is_kept(fit, make_data):
