@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,7 +146,6 @@ class Source(contextlib.AbstractContextManager["Source"]):
         findings: its faults; complete when all chunks are read.
         notes: facts that are no faults, such as ``spam.csv: GBK, tab-separated, no
             header``; complete when all chunks are read.
-        open_other: opens a source that this one names, by its URI and how to read it.
     """
 
     kind: str
@@ -158,7 +157,6 @@ class Source(contextlib.AbstractContextManager["Source"]):
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    open_other: Callable[[str, Reading], Source] | None = None
 
     def __exit__(self, *_: object) -> None:
         """Close the files that were opened to read it."""

@@ -73,7 +73,6 @@ class Medium(ABC):
             `Problem`.
         SAMPLE_INCHES: width and height of the picture that `draw_sample` draws; None
             where reports show items in tables.
-        JOINS_CLIPS: whether it has `decode_clips` and `join`, which recipes need.
         DIVIDES_ITEMS: whether it has `pieces` and `draw_map`, by which answers are
             explained.
     """
@@ -96,7 +95,6 @@ class Medium(ABC):
     SOURCES: str
     ADVICE: Mapping[str, str] = MappingProxyType({})
     SAMPLE_INCHES: tuple[float, float] | None = None
-    JOINS_CLIPS: bool = False
     DIVIDES_ITEMS: bool = False
 
     @abstractmethod
@@ -161,23 +159,6 @@ class Medium(ABC):
     def parts(self, item: Payload, data: DataDescription) -> Payload | Problem:
         """An item in parts ``(parts, *shape)``; or why it is not taken."""
         return item[np.newaxis]
-
-    def decode_clips(
-        self, files: Sequence[bytes], rate: int
-    ) -> Sequence[Payload | Problem]:
-        """Items without final zeros; `Problem` for what cannot be decoded."""
-        raise NotImplementedError
-
-    def join(
-        self,
-        clips: Sequence[Payload],
-        rate: int,
-        gap_seconds: tuple[float, float],
-        noise_db: tuple[float, float] | None,
-        random: np.random.Generator,
-    ) -> Payload:
-        """One item of several, with pauses and noise."""
-        raise NotImplementedError
 
     def as_column(self, payload: Payload) -> pa.Array:
         """Items ``(n, *shape)`` as a column of a snapshot: little-endian bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from headrace.data.sources.places import uris as places
-from headrace.data.sources.places.trees import folder_of, is_recipe
+from headrace.data.sources.places.trees import folder_of
 from headrace.settings import Settings
 
 
@@ -14,8 +14,7 @@ def source_identity(
 ) -> str:
     """A digest that changes when the data may have changed; content is not read.
 
-    That of a recipe contains those of the sources that it names, and that of a table of
-    files contains that of their folder.
+    That of a table of files contains that of their folder.
 
     Args:
         uri: of a source.
@@ -28,21 +27,11 @@ def source_identity(
     """
     settings = settings or Settings()
     own = _identity(uri, settings)
-    beside = [folder] if (folder := folder_of(uri, medium)) else []
-    named = [*_named_by(uri, settings), *beside]
-    others = [_identity(other, settings) for other in named]
-    if not others:
+    folder = folder_of(uri, medium)
+    if not folder:
         return own
-    return hashlib.sha256("\n".join([own, *others]).encode()).hexdigest()
-
-
-def _named_by(uri: str, settings: Settings) -> list[str]:
-    """What a recipe names; the code of recipes is loaded for them alone."""
-    if not is_recipe(uri):
-        return []
-    from headrace.data.sources.recipes import sources_of
-
-    return sources_of(uri, settings)
+    both = f"{own}\n{_identity(folder, settings)}"
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def _identity(uri: str, settings: Settings) -> str:

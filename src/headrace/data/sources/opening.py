@@ -64,7 +64,6 @@ def open_source(uri: str, settings: Settings, reading: Reading = _DEFAULT) -> So
         raise NotFoundError("The path of the data is empty.", "Give a path or a URI.")
     uri = hub.pinned(uri)
     source = Source(kind="", uri=uri, reading=reading)
-    source.open_other = lambda other, how: open_source(other, settings, how)
     with contextlib.ExitStack() as on_failure:
         on_failure.push(source.files)
         with places.translate_remote_errors(uri):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.arrow import lengths
-from headrace.media.audio.clips import decode_clips, join, long_form, parts
+from headrace.media.audio.clips import long_form, parts
 from headrace.media.audio.columns import columns, expectations, fingerprints
 from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
@@ -110,7 +110,6 @@ class Audio(Medium):
         "table that names files beside it, the folder of such a table, or Parquet."
     )
     SAMPLE_INCHES = (3.2, 2.4)
-    JOINS_CLIPS = True
     DIVIDES_ITEMS = True
 
     form_of = staticmethod(form_of)
@@ -122,8 +121,6 @@ class Audio(Medium):
     fit = staticmethod(fit)
     long_form = staticmethod(long_form)
     parts = staticmethod(parts)
-    decode_clips = staticmethod(decode_clips)
-    join = staticmethod(join)
     columns = staticmethod(columns)
     fingerprints = staticmethod(fingerprints)
     expectations = staticmethod(expectations)

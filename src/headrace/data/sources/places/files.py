@@ -53,10 +53,7 @@ def translate_errors(where: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if _is_unreachable(error.__cause__):
             raise failed(where, error.__cause__) from None
-        login = f", or set {OPTIONS} if it asks for a login" * ("://" in where)
-        raise NotFoundError(
-            f"There is no data at {where}.", f"Check the path, or give another{login}."
-        ) from None
+        raise NotFoundError(f"There is no data at {where}.", _remedy(where)) from None
     except PermissionError as error:
         raise UsageError(
             f"{where} may not be read: {error.strerror or error}.", "Allow reading it."
@@ -74,6 +71,17 @@ def translate_errors(where: str) -> Iterator[None]:
             f"Reading {where} failed: {error.strerror or error}.",
             "Check the disk or the connection, and run the same command again.",
         ) from error
+
+
+def _remedy(where: str) -> str:
+    """What to do where there is no data: run the script beside it that makes it."""
+    if "://" in where:
+        login = f"set {OPTIONS} if it asks for a login"
+        return f"Check the path, or give another, or {login}."
+    script = Path(where).with_name(f"make_{Path(where).name}.py")
+    if script.is_file():
+        return f"Make it: python {script} {where}"
+    return "Check the path, or give another."
 
 
 def first_line(error: Exception) -> str:

@@ -152,11 +152,6 @@ def name_findings(
     return [Finding(check=check, count=len(names), message=message)]
 
 
-def is_recipe(uri: str) -> bool:
-    """Whether a source is the file of a recipe."""
-    return uri.lower().endswith(".toml")
-
-
 def table_suffix(name: str) -> str:
     """The suffix of a table's format in a name; empty for other names."""
     match = _TABLE.search(name)
