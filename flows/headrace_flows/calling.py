@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal, UsageError
 from headrace.settings import Settings, restore_variables
-from headrace.spec.editing import as_toml
 from headrace.spec.folders import open_pipeline
+from headrace.spec.toml import as_toml
 from headrace_flows.run import Run
 from headrace_flows.summary import (
     INTERRUPTED,

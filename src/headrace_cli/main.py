@@ -31,7 +31,6 @@ from headrace_cli.answers import (
 )
 from headrace_cli.asking import explain, generate
 from headrace_cli.backbones import backbone
-from headrace_cli.gating import gate
 from headrace_cli.monitoring import monitor
 from headrace_cli.overview import compare, list_
 from headrace_cli.projects import init, new
@@ -47,7 +46,7 @@ from headrace_cli.upkeep import migrate, reproduce, verify
 HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, backbone, tune, backfill, relabel),
-    "Decide": (gate, compare, promote, rollback, history, approve, list_),
+    "Decide": (compare, promote, rollback, history, approve, list_),
     "Use": (open_report, score, explain, generate, monitor, export),
     "Prove and restore": (verify, reproduce, gc_, forget, migrate),
     "Run as a service": (serve, up, deploy, worker, doctor),

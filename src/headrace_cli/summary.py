@@ -147,8 +147,8 @@ def _show_supported(summary: Summary) -> None:
     ]
     if gates:
         show_text(
-            f"  its intervals support stricter gates: {', '.join(gates)}; write them: "
-            f"headrace gate {summary.pipeline} --suggested"
+            f"  its intervals support stricter gates: {', '.join(gates)}; write them "
+            "into the pipeline's file"
         )
 
 

@@ -165,10 +165,8 @@ def test_the_last_epoch_and_that_of_an_early_stop_are_not_said_twice(
     assert ("stopped_early" in found) == ("stopped_epoch" in metrics)
 
 
-def test_the_gates_that_a_first_run_supports_are_said_with_the_command(
-    tmp_path, capsys
-):
+def test_the_thresholds_that_a_first_run_supports_are_printed(tmp_path, capsys):
     gate = {"gate": "accuracy", "threshold": 0.9692, "now": 0.225, "value": 1.0}
     printed = "\n".join(_printed(tmp_path, capsys, supported_gates=[gate]))
     assert "accuracy 0.9692 (now 0.225)" in printed
-    assert "headrace gate pets --suggested" in printed
+    assert "write them into the pipeline's file" in printed

@@ -91,7 +91,7 @@ def doubtful_gates(spec: PipelineSpec) -> list[Finding]:
     for gate in spec.gates:
         if gate.threshold is None:
             continue
-        if problem := threshold_problem(spec, gate.name, gate.threshold):
+        if problem := threshold_problem(gate, gate.threshold):
             message = f"the gate {gate.name!r} has the threshold {gate.threshold:g}"
             findings.append(Finding(check="gates", message=f"{message}: {problem}"))
     return findings

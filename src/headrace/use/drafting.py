@@ -24,7 +24,6 @@ from headrace.signs import visible
 from headrace.spec import DataSpec, TrainingSpec
 from headrace.spec.augment import suggested, used_by_new
 from headrace.spec.checks import shorten
-from headrace.spec.editing import as_toml
 from headrace.spec.files import FILE_NAME
 from headrace.spec.pipeline import (
     least_steps,
@@ -33,6 +32,7 @@ from headrace.spec.pipeline import (
     task_names,
 )
 from headrace.spec.tables import fields_of
+from headrace.spec.toml import as_toml
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.use.backbones.proposing import (
