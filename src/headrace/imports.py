@@ -24,11 +24,6 @@ def hidden(names: Iterable[str]) -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
-def block(name: str) -> None:
-    """Make a module appear to be missing from now on, unless it is imported."""
-    sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-
-
 def put_off(name: str) -> None:
     """Have a package imported when something of it is used, not by ``import``."""
     if name not in sys.modules:

@@ -95,7 +95,7 @@ def export(
         ),
     ],
     format_: Annotated[
-        Literal["onnx", "openvino", "savedmodel"] | None,
+        Literal["onnx", "savedmodel"] | None,
         Option("--format", help="The format to export to."),
     ] = None,
     evidence: Annotated[
@@ -114,7 +114,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a model to ONNX, OpenVINO or TensorFlow, or with its proofs.
+    """Export a model to ONNX or TensorFlow, or with its proofs.
 
     Its golden answers come with it, and a script that replays them. It is refused where
     the exported model does not give the same answers. With --evidence: model, engines,

@@ -19,7 +19,7 @@ from headrace.evidence.bundling import bundle
 from headrace.evidence.bundling.checking import check_bundle
 from headrace.evidence.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
 from headrace.evidence.verification import verify
-from headrace.models.engines.stored import EngineRecord, keep
+from headrace.models.engines.stored import BuildAttempt, EngineRecord, keep
 from headrace.settings import Settings, variable
 from headrace.state.home import Home
 from headrace.state.signing import sign_folder
@@ -65,7 +65,9 @@ def signed(first, copy_of, tmp_path_factory):
         home = Home(settings)
         version = home.ledger.find("blobs/1")
         files = {"model.onnx": bytes(range(256)) * 9, "golden.npz": b"answers"}
-        engine = EngineRecord(model_digest=version.model_digest, engine="onnx")
+        engine = EngineRecord(
+            model_digest=version.model_digest, attempt=BuildAttempt(engine="onnx")
+        )
         keep(engine, files, settings)
         signature = sign_folder(place / "keys", settings)
         home.anchored.write(f"signatures/{version.model_digest}.sig", signature)

@@ -1,4 +1,4 @@
-"""What computes the answers of a version: ONNX Runtime, OpenVINO or Keras itself.
+"""What computes the answers of a version: ONNX Runtime, or Keras itself.
 
 An engine other than Keras is a file that a version's Keras model was exported to. It
 is admitted only if it gives the golden answers. Keras has a process of its own, so a

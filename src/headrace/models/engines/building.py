@@ -40,10 +40,10 @@ log = logging.getLogger("headrace")
 
 def build(version: Version, settings: Settings) -> str:
     """Build the engine of a version, unless it is kept; see `build_engine`."""
-    possible = [name for name in formats.ENGINES if not formats.missing(name)]
-    if settings.engines == "none" or not possible:
-        if settings.engines != "none":
-            log.info("%s is served by Keras: %s for more", version, formats.EXTRA)
+    if settings.engines == "none":
+        return "keras"
+    if formats.missing(formats.SERVES):
+        log.info("%s is served by Keras: %s for more", version, formats.EXTRA)
         return "keras"
     with background.one_at_a_time(settings, "engines.lock"):
         record = read_record(version, settings)
@@ -53,27 +53,24 @@ def build(version: Version, settings: Settings) -> str:
             if (engine := open_stored(version, settings)) is not None:
                 engine.close()
                 return record.engine
-        return _build(version, settings, possible)
+        return _build(version, settings)
 
 
-def _build(version: Version, settings: Settings, possible: list[str]) -> str:
-    record = EngineRecord(model_digest=version.model_digest, engine="keras")
-    for name in possible:
-        with attempt(version, settings, name) as (tried, files):
-            record = record.model_copy(update={"attempts": (*record.attempts, tried)})
-            if tried.reason:
-                log.info("%s: no engine %s: %s", version, name, tried.reason)
-                continue
-            record = record.model_copy(update={"engine": name})
+def _build(version: Version, settings: Settings) -> str:
+    name = formats.SERVES
+    with attempt(version, settings, name) as (tried, files):
+        record = EngineRecord(model_digest=version.model_digest, attempt=tried)
+        if tried.reason:
+            log.info("%s: no engine %s: %s", version, name, tried.reason)
+            keep(record, {}, settings)
+        else:
             golden = {GOLDEN: (files.parent / GOLDEN).read_bytes()}
             keep(record, content(files) | golden, settings)
             log.info(
                 "%s: engine %s, %.2g ms, differs by %.1g",
                 *(version, name, tried.latency_ms, tried.difference),
             )
-            return name
-    keep(record, {}, settings)
-    return "keras"
+    return record.engine
 
 
 @contextlib.contextmanager
@@ -138,7 +135,7 @@ def prepare_in_background(version: Version, settings: Settings) -> None:
     try:
         if (
             settings.engines == "none"
-            or all(map(formats.missing, formats.ENGINES))
+            or formats.missing(formats.SERVES)
             or is_recorded(version, settings)
         ):
             return

@@ -12,8 +12,7 @@ from typing import Any, Protocol, cast
 from headrace.models.engines.forms import Engine, TextEngine
 from headrace.models.engines.pieces import WordPieces
 
-ENGINES = ("onnx", "openvino")  # those that serve, in the order in which they are tried
-FORMATS = (*ENGINES, "savedmodel")
+SERVES = "onnx"  # the one that answers in place of Keras; the other is for export
 PIECES = "pieces.json"  # of a model of texts by way of ids: how these are made
 EXTRA = "pip install 'headrace[serve]'"
 

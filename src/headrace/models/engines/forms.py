@@ -19,7 +19,7 @@ class Engine(Protocol):
     """What computes the answers of one version of a model.
 
     Attributes:
-        name: ``keras``, ``onnx`` or ``openvino``.
+        name: ``keras`` or ``onnx``.
     """
 
     name: str

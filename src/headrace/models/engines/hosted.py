@@ -35,8 +35,8 @@ class EngineProcess:
     Args:
         version: its row in the ledger.
         settings: where its files are.
-        engine: what answers there: ``keras``, ``onnx`` or ``openvino``; empty: the one
-            that is kept, which the process itself finds, else ``keras``.
+        engine: what answers there: ``keras`` or ``onnx``; empty: the one that is kept,
+            which the process itself finds, else ``keras``.
         niceness: of the process, from its start on; above 0 where nobody waits for it.
         start_seconds: until it must be ready.
         answer_seconds: until `rows_at_once` items must be answered.
@@ -138,7 +138,7 @@ class EngineProcess:
     def _start(self, header: Header, seconds: float) -> Header:
         figures, _ = self._converse(header, b"", seconds, [0])
         with self._process.reasons(seconds):
-            names = {self.name} if self.name else {"keras", *formats.ENGINES}
+            names = {self.name} if self.name else {"keras", formats.SERVES}
             is_start = set(figures) == {"ready", "shape", "difference", "latency_ms"}
             if not is_start or figures["ready"] not in names:
                 raise BrokenFrameError(f"{str(figures)[:80]} is no start")

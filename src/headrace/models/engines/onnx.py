@@ -30,7 +30,10 @@ def export(model: Any, folder: Path) -> None:
     What ONNX cannot express, such as operations on strings, tf2onnx writes all the
     same; see https://github.com/onnx/tensorflow-onnx/issues/1886.
     """
-    importlib.import_module("tf2onnx.handler").tf_op("Erfc")(_Erfc)
+    importlib.import_module("tf2onnx.onnx_opset")  # ours replace what it knows
+    handles = importlib.import_module("tf2onnx.handler").tf_op
+    for name, operation in _OPERATIONS.items():
+        handles(name)(operation)
     model.export(str(folder / FILE), format="onnx", verbose=False)
 
 
@@ -44,6 +47,40 @@ class _Erfc:
         one = graph.make_const(f"{node.name}_one", np.array(1, np.float32))
         added = graph.insert_new_node_on_output("Sub", output, name=f"{node.name}_sub")
         graph.replace_inputs(added, [*one.output, output])
+
+
+class _Rfft:
+    """Nothing for TensorFlow's rfft, whose parts its consumers compute."""
+
+    @classmethod
+    def version_13(cls, graph: Any, node: Any, **_: Any) -> None:
+        """Leave a node to them; it is dropped with its last consumer."""
+
+
+class _Real:
+    """A matrix product for a part of a real Fourier transform, as ONNX has no rfft."""
+
+    part: Callable[[Any], Any] = staticmethod(np.real)
+
+    @classmethod
+    def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
+        """Change a node of the graph; of ONNX's operations from their version 9 on."""
+        (rfft,) = node.inputs
+        (length,) = rfft.inputs[1].get_tensor_value()
+        turns = np.outer(np.arange(length), np.arange(length // 2 + 1)) % length
+        matrix = cls.part(np.exp(-2j * np.pi * turns / length)).astype(np.float32)
+        by = graph.make_const(f"{node.name}_matrix", matrix).output[0]
+        node.type = "MatMul"
+        graph.replace_inputs(node, [rfft.input[0], by])
+
+
+class _Imag(_Real):
+    """The other part."""
+
+    part = staticmethod(np.imag)
+
+
+_OPERATIONS = {"Erfc": _Erfc, "RFFT": _Rfft, "Real": _Real, "Imag": _Imag}
 
 
 class OnnxEngine:

@@ -67,24 +67,24 @@ class EngineRecord(Record):
 
     Attributes:
         model_digest: sha256 of its Keras file.
-        engine: the admitted one; ``keras`` if there is none.
+        attempt: the export, which was admitted if it has no reason against it.
         files: sha256 of the engine's files and of the golden file, by name.
-        attempts: one for each format that was tried, in order.
     """
 
     model_digest: str
-    engine: str
+    attempt: BuildAttempt
     files: Mapping[str, str] = {}
-    attempts: tuple[BuildAttempt, ...] = ()
+
+    @property
+    def engine(self) -> str:
+        """The admitted one; ``keras`` if there is none."""
+        return "keras" if self.attempt.reason else self.attempt.engine
 
     @property
     def is_current(self) -> bool:
         """Whether another build can find nothing else with the present libraries."""
-        if self.engine != "keras":
-            return True
-        tried = {attempt.engine: attempt.libraries for attempt in self.attempts}
-        possible = [name for name in formats.ENGINES if not formats.missing(name)]
-        return all(tried.get(name) == formats.libraries(name) for name in possible)
+        known = formats.libraries(formats.SERVES)
+        return not self.attempt.reason or self.attempt.libraries == known
 
 
 class StoredEngine(NamedTuple):
@@ -124,7 +124,7 @@ def is_recorded(version: Version, settings: Settings) -> bool:
 def read_stored(version: Version, settings: Settings) -> StoredEngine | None:
     """The admitted engine of a version; None if a file is absent, or was changed."""
     record = read_record(version, settings)
-    if record is None or record.engine not in formats.ENGINES:
+    if record is None or record.engine != formats.SERVES:
         return None
     return read_files(version, record, settings)
 

@@ -76,7 +76,7 @@ def export(name: str, format_name: str, output: Path, settings: Settings) -> Exp
 
     Args:
         name: ``MODEL`` or ``MODEL@champion`` for its champion, or ``MODEL/VERSION``.
-        format_name: one of `formats.FORMATS`.
+        format_name: ``onnx`` or ``savedmodel``.
         output: the folder; it must not exist, or be empty.
 
     Raises:
@@ -138,12 +138,10 @@ def check_script() -> bytes:
 def kept_engine(version: Version, settings: Settings) -> Admitted | None:
     """The admitted engine of a version that is kept in the store, if there is one."""
     stored = read_stored(version, settings)
-    results = stored.record.attempts if stored else ()
-    for result in results:
-        if stored and result.engine == stored.record.engine and result.input:
-            files = {n: data for n, data in stored.files.items() if n != GOLDEN}
-            return Admitted(result, files, stored.golden)
-    return None
+    if stored is None or stored.record.attempt.input is None:
+        return None
+    files = {n: data for n, data in stored.files.items() if n != GOLDEN}
+    return Admitted(stored.record.attempt, files, stored.golden)
 
 
 def _find(name: str, settings: Settings) -> Version:
@@ -161,10 +159,8 @@ def _check_output(output: Path) -> None:
 def _admitted(version: Version, name: str, settings: Settings) -> Admitted:
     """The kept engine, if it is of this format; else a new export of this version."""
     record = read_record(version, settings)
-    attempts = {tried.engine: tried for tried in record.attempts} if record else {}
-    result = attempts.get(name)
-    if result and result.reason and result.libraries == formats.libraries(name):
-        raise _refusal(version, result)
+    if record and record.engine != name == record.attempt.engine and record.is_current:
+        raise _refusal(version, record.attempt)
     stored = kept_engine(version, settings)
     if stored and stored.result.engine == name:
         return stored

@@ -27,16 +27,6 @@ def onnx(inputs: Any) -> Any:
     return session.run(None, {session.get_inputs()[0].name: inputs})[0]
 
 
-def openvino(inputs: Any) -> Any:
-    """The answers of OpenVINO; by default it may compute in bfloat16."""
-    # It would report that it is imported.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    runtime = importlib.import_module("openvino")
-    precise = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}
-    model = runtime.Core().compile_model(HERE / "model.xml", "CPU", precise)
-    return model([inputs])[0]
-
-
 def savedmodel(inputs: Any) -> Any:
     """The answers of TensorFlow."""
     tensorflow = importlib.import_module("tensorflow")
@@ -76,12 +66,7 @@ def problem(facts: dict[str, Any]) -> str:
         return "pieces.py makes other ids of the texts"
     if inputs.dtype.kind == "U":
         inputs = inputs.astype(object)
-    compute = {
-        "keras": keras,
-        "onnx": onnx,
-        "openvino": openvino,
-        "savedmodel": savedmodel,
-    }
+    compute = {"keras": keras, "onnx": onnx, "savedmodel": savedmodel}
     given = np.asarray(compute[facts["format"]](inputs))
     if given.shape != expected.shape:
         return f"the answers have shape {given.shape}, not {expected.shape}"

@@ -11,16 +11,6 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
 answers = session.run(None, {{"{name}": x}})[0]""",
-    "openvino": """\
-import sys
-
-sys.modules["openvino_telemetry"] = None  # OpenVINO reports its use home otherwise
-import openvino
-
-# By default, OpenVINO computes in bfloat16 where the processor can.
-precise = {{"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}}
-model = openvino.Core().compile_model("model.xml", "CPU", precise)
-answers = model([x])[0]""",
     "savedmodel": """\
 import tensorflow
 

@@ -299,8 +299,8 @@ def test_a_kept_engine_can_have_a_process_too(built):
         assert "tensorflow" not in _loaded(engine.pid)
     finally:
         engine.close()
-    with pytest.raises(DependencyError, match="has no engine openvino"):
-        EngineProcess(version, built, "openvino")
+    with pytest.raises(DependencyError, match="has no engine savedmodel"):
+        EngineProcess(version, built, "savedmodel")
 
 
 @pytest.mark.parametrize(("engines", "name"), [("auto", "onnx"), ("none", "keras")])
