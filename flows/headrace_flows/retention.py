@@ -21,7 +21,6 @@ from headrace_flows.client import OVER, flow_runs
 from headrace_flows.events import ledger_tag
 from headrace_ops import environment, live
 from headrace_ops.prefect_errors import translate_errors
-from headrace_ops.prefect_events import delete_events
 from headrace_ops.run_server import server_for_run
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from prefect.client.schemas import FlowRun
 
 PREFIX = "prefect/flow-runs/"
-_EVENTS = "events of Prefect on reports"
 
 
 @contextlib.contextmanager
@@ -105,25 +103,20 @@ def _delete(items: Sequence[Collected]) -> None:
 def delete_published(settings: Settings, flow_runs: set[str]) -> Counter[str]:
     """Delete what flow runs have published in Prefect, such as reports.
 
-    What events keep of reports is deleted, too, in the home's databases: Prefect has no
-    route for it.
+    Prefect keeps them in its events as well, until its own retention deletes those.
 
     Raises:
         DependencyError: Prefect's server or database does not answer.
     """
-    counts, numbers = Counter[str](), sorted(filter(_is_uuid, flow_runs))
-    if not _has_prefect(settings):
-        return counts
-    if not numbers:
-        return Counter({_EVENTS: delete_events(settings)})
+    numbers = sorted(filter(_is_uuid, flow_runs))
+    if not (numbers and _has_prefect(settings)):
+        return Counter()
     with server_for_run(settings) as server, translate_errors():
         server.wait()
         from prefect.client.orchestration import get_client
 
         with get_client(sync_client=True) as client:
-            counts["reports in Prefect"] = _delete_artifacts(client, numbers)
-            counts[_EVENTS] = delete_events(settings)
-    return counts
+            return Counter({"reports in Prefect": _delete_artifacts(client, numbers)})
 
 
 def _is_uuid(text: str) -> bool:
@@ -134,12 +127,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def _delete_artifacts(client: SyncPrefectClient, flow_runs: Sequence[str]) -> int:
-    """Delete what flow runs have published; returns the number of artifacts.
-
-    They are emptied first: Prefect writes an event with all that a deleted one had, and
-    with all that the one has that is now the latest of its name.
-    """
-    from prefect.client.schemas.actions import ArtifactUpdate
+    """Delete what flow runs have published; returns the number of artifacts."""
     from prefect.client.schemas.filters import ArtifactFilter
     from prefect.exceptions import ObjectNotFound
 
@@ -147,11 +135,7 @@ def _delete_artifacts(client: SyncPrefectClient, flow_runs: Sequence[str]) -> in
     for flow_run in flow_runs:
         own = ArtifactFilter.model_validate({"flow_run_id": {"any_": [flow_run]}})
         published += client.read_artifacts(artifact_filter=own)
-    nothing = ArtifactUpdate(data="", description="")
     for artifact in published:
         with contextlib.suppress(ObjectNotFound):  # another command deleted it
-            client.update_artifact(artifact.id, nothing)
-    for artifact in published:
-        with contextlib.suppress(ObjectNotFound):
             client.delete_artifact(artifact.id)
     return len(published)

@@ -1,8 +1,6 @@
 """MLflow's registry and the ledger tell on each other; a lost registry ends no home."""
 
-import shutil
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,8 +58,6 @@ def test_a_lost_registry_is_told_and_the_next_version_has_a_number_of_its_own(tr
 REMEDIED = [
     ("UPDATE registered_model_aliases SET version = 7", "alias champion"),
     ("DELETE FROM registered_model_aliases", "alias champion"),
-    ("UPDATE model_version_tags SET value = 'x'", "weights_digest of blobs/1 is x"),
-    ("DELETE FROM model_version_tags", "weights_digest of blobs/1 is gone"),
 ]
 
 
@@ -73,13 +69,6 @@ def test_repair_puts_right_what_verify_found(trained, statement, said):
     done = repair("blobs/1", trained.settings).done
     assert any("MLflow" in step for step in done), done
     assert problem_of(trained) == ""
-
-
-def test_a_version_that_leads_to_another_run_is_told(trained):
-    write(
-        trained.settings, f"UPDATE model_versions SET run_id = '{trained.good.run_id}'"
-    )
-    assert "is of the run" in problem_of(trained)
 
 
 @pytest.mark.parametrize("keeps", [0, 1])
@@ -94,9 +83,5 @@ def test_an_older_or_an_empty_ledger_in_its_place_is_told(trained, keeps):
     if keeps:
         file.write_bytes(older)
     problem = problem_of(trained)
-    if not keeps:
-        assert "does not go on from the copy of its rows" in problem
-        shutil.rmtree(Path(trained.settings.store) / "ledger")  # and if that goes, too
-        problem = problem_of(trained)
     expected = "version 2 of blobs" if keeps else "the model blobs"
     assert f"MLflow has {expected}, and the ledger has n" in problem

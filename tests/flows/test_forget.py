@@ -4,18 +4,11 @@ import csv
 import hashlib
 import json
 import random
-import sqlite3
-import time
-from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from tests.homes import Home, rows_of
+from tests.homes import Home
 from tests.traces import traces
-
-from headrace_flows.report import attach
-from headrace_flows.retention import delete_published
 
 LEARNED = "quibberley wandered past seven crooked lanterns while nobody watched him"
 ASKED = "plomberry sings under the green bridge until every lamp is lit again"
@@ -62,10 +55,7 @@ def needles(text):
 
 @pytest.fixture
 def notes(tmp_path):
-    """A home that has learned from a text, and was monitored on another with a label.
-
-    Its report in Prefect shows the text, as those of an older Headrace do.
-    """
+    """A home that has learned from a text, and was monitored on another one."""
     home = Home(tmp_path / "home", tmp_path / "project")
     folder = home.project / "pipelines" / "notes"
     folder.mkdir(parents=True)
@@ -74,16 +64,6 @@ def notes(tmp_path):
     done(home, "run", "notes")
     window = write_notes(tmp_path / "window.csv", 80, ASKED, 1)
     done(home, "monitor", "notes", "--data", str(window))
-    report = f"# notes\n\n![mistakes](data:image/png;base64,{'A' * 9000})\n\n{LEARNED}"
-    with closing(sqlite3.connect(home.path / "prefect" / "prefect.db")) as database:
-        for table in ("artifact", "artifact_collection"):
-            database.execute(f"UPDATE {table} SET data = ?", [json.dumps(report)])
-        database.execute(
-            "UPDATE events SET payload = json_set(payload, '$.data', ?) "
-            "WHERE event LIKE 'prefect.artifact-collection.%'",
-            [report],
-        )
-        database.commit()
     return home
 
 
@@ -96,9 +76,8 @@ def done(home, *words):
 
 
 def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(notes):
-    database = notes.path / "prefect" / "prefect.db"
     before = traces(notes.path, needles(LEARNED))
-    assert "text" in before["prefect/prefect.db"]
+    assert not any(path.startswith("prefect/") for path in before)
     assert any(path.startswith("store/snapshots/") for path in before)
     asked = [path for path in traces(notes.path, needles(ASKED)) if "monitor" in path]
     assert [Path(path).name for path in asked] == ["monitor.html"], "digests are keyed"
@@ -115,44 +94,4 @@ def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(notes):
     left = traces(notes.path, needles(LEARNED))
     assert all(path.endswith("model.keras") for path in left), left
     assert {*map(frozenset, left.values())} == {frozenset({"word"})}, "of a vocabulary"
-    events = rows_of(database, "SELECT payload FROM events")
-    assert not any("data:image" in payload for (payload,) in events)
     assert done(notes, "verify")["forgotten"] == {"train": 1}
-
-
-def test_a_server_elsewhere_keeps_no_new_copy(prefect_server, settings, monkeypatch):
-    from prefect.client.orchestration import get_client
-
-    # Else the server's database would be the home's.
-    monkeypatch.setenv("PREFECT_HOME", str(settings.home / "prefect"))
-    runs = [str(uuid4()) for _ in range(2)]
-    with get_client(sync_client=True) as client:
-        for run, action in zip(runs, ("created", "updated"), strict=True):
-            attach(f"of {runs[0]}", "one", "ann: 0.5", run)
-            assert "ann: 0.5" in str(events_of(client, run, action)[0]["payload"])
-        deleted = delete_published(settings, {*runs, "no id"})
-        gone = [e for run in runs for e in events_of(client, run, "deleted", 40)]
-        assert gone[0]["payload"]["data"] == ""
-        texts = [
-            event
-            for run in runs
-            for event in events_of(client, run, "updated", 1)
-            if "ann: 0.5" in str(event["payload"])
-        ]
-    assert len(texts) == 1, "that of the report that was attached second"
-    assert +deleted == {"reports in Prefect": 2}
-
-
-def events_of(client, run, action, tries=240):
-    """The events on the report of a flow run; it takes seconds until one is stored."""
-    chosen = {
-        "event": {"name": [f"prefect.artifact-collection.{action}"]},
-        "related": {"id": [f"prefect.flow-run.{run}"]},
-    }
-    for _ in range(tries):
-        body = {"filter": chosen}
-        found = client.request("POST", "/events/filter", json=body).json()["events"]
-        if found:
-            break
-        time.sleep(0.25)
-    return list(found)

@@ -39,7 +39,7 @@ from headrace.models.logged.soundness.copies import (
 from headrace.progress import Progress
 from headrace.records import LoggedModel, Record
 from headrace.settings import Settings
-from headrace.stages.promotion.registry import restore_registry
+from headrace.stages.promotion.registry import restore_aliases
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.holding import hold
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from headrace.evidence.reproduction import TrainedAgain
 
 Status = Literal["sound", "restored", "rebound", "failed"]
-_STEPS = 4
+_STEPS = 3
 log = logging.getLogger("headrace")
 
 
@@ -84,8 +84,7 @@ class Repair(Record):
 def repair(name: str, settings: Settings, *, trains: bool = True) -> Repair:
     """Check a version's files, answers and records, and restore what is lost.
 
-    The rows of the ledger come first, then what MLflow has of the version. MLflow's
-    aliases and the version's tags are set as in the ledger.
+    MLflow's aliases are set as in the ledger.
 
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
@@ -94,35 +93,32 @@ def repair(name: str, settings: Settings, *, trains: bool = True) -> Repair:
 
     Raises:
         NotFoundError: there is no such version.
-        IntegrityError: the ledger cannot be restored.
+        IntegrityError: the ledger's rows were changed.
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
-    from headrace.evidence.restoring import Restoring  # loads pyarrow
+    from headrace.evidence.restoring import restore_others  # loads pyarrow
 
     home = Home(settings)
     with Progress("repair", _STEPS, is_listed=True) as progress:
-        progress.update(0, "the ledger")
-        restoring = Restoring(home)
         version = home.ledger.find(name)
-        progress.update(1, "records and data")
-        restoring.restore(version)
-        progress.update(2, "files and answers")
+        progress.update(0, "records and data")
+        done, problems = restore_others(version, home)
+        progress.update(1, "files and answers")
         mismatches = find_mismatches([version], home, anew=True)
         outcome = _repair(version, mismatches, home, trains=trains)
         version = home.ledger.version(version.model, version.version)  # perhaps rebound
-        progress.update(3, "aliases and tags")
-        done = restoring.done + restore_registry(version, home)
-        restoring.finish(version)
+        status = "restored" if done and outcome.status == "sound" else outcome.status
+        progress.update(2, "aliases")
+        done += restore_aliases(version.model, home)
+        if _is_champion(version, home):
+            problems += [one.message for one in champion_mismatches(version, home)]
         progress.update(_STEPS, "done")
-    status = outcome.status
-    if restoring.done and status == "sound":
-        status = "restored"
-    reasons = [outcome.reason.rstrip(".") + ".", _sentence(done), *restoring.problems]
-    if problems := backbone_problems(version, home):
-        is_whole = outcome.is_sound and not restoring.problems
+    reasons = [outcome.reason.rstrip(".") + ".", _sentence(done), *problems]
+    if of_backbone := backbone_problems(version, home):
+        is_whole = outcome.is_sound and not problems
         begin = "The version is intact; its" if is_whole else "Its"
-        reasons.append(f"{begin} backbone in the store is not: {problems}")
-    if restoring.problems:
+        reasons.append(f"{begin} backbone in the store is not: {of_backbone}")
+    if problems:
         status = "failed"
     if not any(reasons[1:]):
         return outcome
@@ -144,7 +140,7 @@ def repair_all(settings: Settings, model: str = "") -> list[Repair]:
         what was done for each version that was not as recorded.
 
     Raises:
-        IntegrityError: the ledger cannot be restored.
+        IntegrityError: the ledger's rows were changed.
         DependencyError: as above.
     """
     home = Home(settings)
@@ -157,11 +153,14 @@ def repair_all(settings: Settings, model: str = "") -> list[Repair]:
 
 
 def _is_damaged(version: Version, home: Home) -> bool:
-    champion = home.ledger.champion(version.model)
-    if champion is not None and champion.version.version == version.version:
-        if any(champion_mismatches(version, home)):
-            return True
+    if _is_champion(version, home) and any(champion_mismatches(version, home)):
+        return True
     return bool(find_mismatches([version], home))
+
+
+def _is_champion(version: Version, home: Home) -> bool:
+    champion = home.ledger.champion(version.model)
+    return champion is not None and champion.version.version == version.version
 
 
 def _answer(

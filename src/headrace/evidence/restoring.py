@@ -1,83 +1,96 @@
-"""Restores what a version has beside its model: its run's record, files and its data.
+"""Restores what a version has beside its model: its other files, run and data.
 
-All of it comes from the store's own copies, checked against the ledger. The data is
-read again from its source. What cannot be restored is said, with the reason:
-
-- MLflow's entries where only a server of somebody else has them, except that a run is
-  undeleted and aliases are moved back.
-- Files of a run that are together larger than `MAX_BYTES`, or not on a disk.
-- Data whose source is gone or has changed.
+Files come from the store's copies, checked against the ledger. The data is read again
+from its source. What MLflow has deleted for good is not restored.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
-from headrace.evidence.verification.champions import champion_mismatches
 from headrace.evidence.verification.versions import data_mismatch, manifest_digest
-from headrace.models.logged.soundness.tracked import TrackedRecord
+from headrace.models.logged.soundness.copies import copy_key
 from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.stages import ingredients
+from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.store import Store
-from headrace.state.tracking.rows import database_of
+from headrace.state.tracking import MODEL_FILE, REPORT_FILE
+from headrace.state.tracking.artifacts import (
+    how_changed,
+    local_path,
+    model_places,
+    put,
+    run_places,
+)
 
 
-class Restoring:
-    """What a repair restores beside the files of the model.
+def restore_others(version: Version, home: Home) -> tuple[list[str], list[str]]:
+    """Restore a version's run, its files beside the model, and its data.
 
-    Attributes:
-        done: the steps, in words.
-        problems: why something could not be restored.
+    Returns:
+        the steps done, in words, and why something could not be restored.
 
     Raises:
         IntegrityError: the ledger's rows were changed.
-        DependencyError: the ledger or the store does not answer.
+        DependencyError: the ledger does not answer.
     """
-
-    def __init__(self, home: Home) -> None:
-        self.done: list[str] = []
-        self.problems: list[str] = []
-        self._home = home
-        if problem := home.ledger.walk_chain().problem:
-            raise IntegrityError(
-                f"The ledger {home.settings.database_url} was changed: {problem}.",
-                "Restore it from a backup.",
-            )
-
-    def restore(self, version: Version) -> None:
-        """Restore MLflow's rows, the run's files and the data of a version."""
-        steps: Iterable[Callable[[], list[str]]] = (
-            partial(self._undelete, version),
-            TrackedRecord(version, self._home).restore,
-            partial(restore_data, version, self._home),
+    if problem := home.ledger.walk_chain().problem:
+        raise IntegrityError(
+            f"The ledger {home.settings.database_url} was changed: {problem}.",
+            "Restore it from a backup.",
         )
-        for step in steps:
-            try:
-                self.done += step()
-            except HeadraceError as error:
-                self.problems.append(str(error))
+    done: list[str] = []
+    problems: list[str] = []
+    for step in (_undelete, _restore_files, restore_data):
+        try:
+            done += step(version, home)
+        except HeadraceError as error:
+            problems.append(str(error))
+    return done, problems
 
-    def _undelete(self, version: Version) -> list[str]:
-        if database_of(self._home.settings):
-            return []  # its rows are restored
-        tracking = self._home.tracking
-        if not tracking.is_deleted(version.run_id):
-            return []
-        return ["undeleted its run"] if tracking.undelete(version.run_id) else []
 
-    def finish(self, version: Version) -> None:
-        """Add what is still wrong with a champion to the problems."""
-        champion = self._home.ledger.champion(version.model)
-        if champion is not None and champion.version.version == version.version:
-            left = champion_mismatches(version, self._home)
-            self.problems += [one.message for one in left]
+def _undelete(version: Version, home: Home) -> list[str]:
+    tracking = home.tracking
+    if tracking.is_deleted(version.run_id) and tracking.undelete(version.run_id):
+        return ["undeleted its run"]
+    return []
+
+
+def _restore_files(version: Version, home: Home) -> list[str]:
+    """Write the report and the logged files beside the model back from the store."""
+    done = []
+    for place, path, digest, key in _files(version, home):
+        if not how_changed(f"{place}/{path}", digest):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            content = home.store.read(key, digest)
+            if hashlib.sha256(content).hexdigest() == digest:
+                with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                    file = Path(folder, "file")
+                    file.write_bytes(content)
+                    put(home.tracking.uri, place, path, file)
+                done.append(f"put {path} back from the store's copy")
+    return done
+
+
+def _files(version: Version, home: Home) -> Iterator[tuple[str, str, str, str]]:
+    """(folder, path, digest, key of the copy) of each such file on this machine."""
+    artifacts, card = home.settings.artifacts, card_key(version.run_id)
+    run, model = run_places(version, artifacts)[0], model_places(version, artifacts)[0]
+    if (report := home.ledger.anchors([card]).get(card)) and local_path(run):
+        yield run, REPORT_FILE, report, card
+    for path, digest in version.details.get("files", {}).items():
+        if path != MODEL_FILE and local_path(model):
+            yield model, path, digest, copy_key(version, f"logged/{path}")
 
 
 def restore_data(version: Version, home: Home) -> list[str]:

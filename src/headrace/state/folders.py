@@ -88,7 +88,6 @@ FOLDERS = {
         Folder("pipelines", "records of the last stage results", "pipeline"),
         Folder("backfills", "backfills", "pipeline"),
         Folder("corrections", "corrected labels", "pipeline", False, True),
-        Folder("tracking", "records of MLflow's entries", "pipeline"),
         Folder("folders", "folders of pipelines", "none"),
         Folder("backbones", "backbones", "none", marker="record.json"),
     )

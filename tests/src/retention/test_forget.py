@@ -22,7 +22,6 @@ from headrace.data.corrections import (
 )
 from headrace.data.forgotten import ForgottenItems
 from headrace.models.logged.golden import Golden
-from headrace.models.logged.soundness.tracked import TrackedRecord, keep_record
 from headrace.planning import Plan
 from headrace.records import MANIFEST
 from headrace.retention import forgetting
@@ -126,23 +125,15 @@ def test_the_golden_answers_go_on_without_it(many, item):
 
 
 def test_copies_and_corrections_are_without_it(many, item):
-    version, settings = many.ledger.version("blobs", 1), many.settings
-    keep_record(version, Home(settings))
-    anchored = Home(settings).anchored
+    anchored = Home(many.settings).anchored
     rows = Correction(item, "a", "b"), Correction("c" * 64, "a", "b")
     for some in (rows[:1], rows):
         save_corrections(anchored, Corrections(pipeline="blobs", rows=some, who="ada"))
     anchored.write("references/one.npz", b"weights")
     anchored.write("recognisers/one.keras", b"a voice")
-    copies = {name for name in many.files if name.startswith("store/tracking/files/")}
-    assert copies
     assert many.home.headrace(*forget(item)).json["deleted"]["corrected labels"] == 1
     check_forgotten(many, item)
     assert find_corrections(anchored, "blobs").rows == rows[1:]
-    left = {name for name in many.files if name.startswith("store/tracking/files/")}
-    assert copies - left, "pictures are gone from there, too"
-    renewed = many.ledger.version("blobs", 1)
-    assert TrackedRecord(renewed, Home(settings)).mismatches() == []
     assert not any(name.startswith("store/references/") for name in many.files)
     assert not any(name.startswith("store/recognisers/") for name in many.files)
 

@@ -18,7 +18,6 @@ from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
-from headrace.state.store import Store
 from headrace.state.tracking import MODEL_FILE, Tracking
 
 pytestmark = pytest.mark.system
@@ -249,9 +248,8 @@ def test_a_decision_by_hand_keeps_a_record_and_publishes_the_ledgers_head(
     champion = ledger.champion("blobs")
     assert champion is not None
     number, head = champion.entry.to_version, ledger.walk_chain().head
-    assert Store(settings.store).names(f"tracking/blobs/{number}")
     _, listed = trained.home.tracking.registered("blobs")
-    assert listed[number].tags["headrace.ledger_head"] == head
+    assert listed[number]["headrace.ledger_head"] == head
     assert f"blobs: champion is version {number}; ledger head {head}" in caplog.text
 
 

@@ -16,10 +16,8 @@ from headrace.evidence.verification.backbones import (
     backbone_mismatches,
     digests_of,
 )
-from headrace.evidence.verification.versions import (
-    other_mismatches,
-    record_mismatches,
-)
+from headrace.evidence.verification.champions import run_mismatch
+from headrace.evidence.verification.versions import other_mismatches
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.progress import counted
 from headrace.records import MANIFEST
@@ -33,7 +31,6 @@ from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
 from headrace.state.regular import UnusableFileError
-from headrace.state.tracking.connection import tracking_errors
 
 _MEND_CHAIN = (
     "Somebody has written to the ledger's database. Restore it from a backup, and "
@@ -247,9 +244,7 @@ class Mismatches:
             else:
                 yield mismatch
         if entry is not None:
-            with tracking_errors(self.home.settings.tracking_uri):
-                mismatches = list(record_mismatches(entry.version, self.home))
-            yield from mismatches
+            yield from run_mismatch(entry.version, self.home)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

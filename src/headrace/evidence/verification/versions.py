@@ -15,13 +15,10 @@ from headrace.models.logged.soundness.copies import (
     copy_key,
     mend_copy,
 )
-from headrace.models.logged.soundness.tracked import TrackedRecord
 from headrace.records import MANIFEST
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
-from headrace.state.ledger.holding import checking_maps
-from headrace.state.ledger.leases import Leases
 from headrace.state.regular import UnusableFileError
 from headrace.state.tracking import MODEL_FILE, REPORT_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places
@@ -74,24 +71,6 @@ def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
 def _size_of(path: str, version: Version) -> int:
     """The bytes of a file of a logged model; 0 where they are not known."""
     return version.model_bytes if path.endswith(f"/{MODEL_FILE}") else 0
-
-
-def record_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
-    """Where MLflow's entries and the run's files differ from what was recorded.
-
-    A run that evaluates the version anew writes to its files, so they are left out
-    while one holds the model.
-
-    Raises:
-        DependencyError: the ledger or the store does not answer.
-        SQLAlchemyError: MLflow's database does not answer.
-    """
-    mismatches = TrackedRecord(version, home).mismatches()
-    of_files = [one for one in mismatches if one.what.startswith("file ")]
-    leases, now = Leases(home.settings.database_url).all() if of_files else ([], 0.0)
-    writers = version.model, checking_maps(version.model, version.version)
-    is_busy = any(one.name in writers and one.may_be_alive(now) for one in leases)
-    yield from (one for one in mismatches if not (is_busy and one in of_files))
 
 
 def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:

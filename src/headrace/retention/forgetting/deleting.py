@@ -13,7 +13,6 @@ from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgetting import delete_unrecorded, take_out
 from headrace.data.forgotten import ForgottenItems
-from headrace.models.logged.soundness.tracked import keep_anew
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.retention.forgetting import goldens, places
@@ -80,16 +79,11 @@ def delete(
 def _delete_of_versions(
     versions: list[Version], home: Home, forgotten: ForgottenItems
 ) -> Counter[str]:
-    """Delete what is of versions, and copy anew what was changed of them.
-
-    Else it would count as tampered with.
-    """
+    """Delete what is of versions."""
     digests = {version.model_digest for version in versions}
     counts = places.delete_made(home.anchored, "model", digests)
     for version in versions:
         taken = goldens.take_out(version, home, forgotten)
         counts["golden answers"] += taken
     counts += places.delete_made(home.anchored, "none", ())
-    now = [home.ledger.version(one.model, one.version) for one in versions]
-    keep_anew(now, home)
     return counts

@@ -10,7 +10,6 @@ from typing import TypeGuard
 
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_mismatches
-from headrace.models.logged.soundness.tracked import keep_record
 from headrace.records import (
     EvaluationRecord,
     GateResult,
@@ -162,15 +161,13 @@ def conclude(
 
 
 def keep_decision(model: str, home: Home) -> dict[int, tuple[str, ...]]:
-    """Show in MLflow who is champion, and copy what `repair` restores that from.
+    """Show in MLflow who is champion, and the head of the chain.
 
     Returns:
         MLflow's aliases by version.
     """
     aliases = project_aliases(model, home)
-    if champion := home.ledger.champion(model):
-        keep_record(champion.version, home)
-        publish_head(model, home)
+    publish_head(model, home)
     return aliases
 
 

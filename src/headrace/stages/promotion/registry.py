@@ -6,17 +6,15 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 from headrace.state.home import Home
-from headrace.state.ledger import Ledger, Mismatch, Version
-from headrace.state.tracking import WEIGHTS_TAG, version_tags
-from headrace.state.tracking.models import RegistryVersion
+from headrace.state.ledger import Ledger, Mismatch
+from headrace.state.tracking import WEIGHTS_TAG
 from headrace.tasks import task
 
-_MEND = (
-    "Restore MLflow's database from a backup, or run `headrace verify {} --repair`, "
-    "which puts back what was recorded; and see who may write there."
-)
 HEAD_TAG = "headrace.ledger_head"  # of MLflow's version that was made champion
-_MEND_LOST = f"It goes on working, as the ledger and its files are whole. {_MEND}"
+_MEND_LOST = (
+    "It goes on working, as the ledger and its files are whole. Restore MLflow's "
+    "database from a backup, or promote another version."
+)
 
 log = logging.getLogger("headrace")
 
@@ -63,7 +61,7 @@ def published_heads(models: Iterable[str], home: Home) -> set[str]:
         DependencyError: MLflow does not answer.
     """
     listed = (home.tracking.registered(model)[1].values() for model in models)
-    tags = (entry.tags.get(HEAD_TAG, "") for entries in listed for entry in entries)
+    tags = (entry.get(HEAD_TAG, "") for entries in listed for entry in entries)
     return {head for head in tags if head}
 
 
@@ -94,20 +92,14 @@ def registry_mismatches(model: str, home: Home) -> Iterator[Mismatch]:
         if is_champion:
             message = f"{message[:-1]}, which is the champion."
         what = f"version {number}"
-        action = _MEND_LOST.format(f"{model}/{number}")
-        lost = Mismatch.of(versions[number], "mlflow", what, message, action)
+        lost = Mismatch.of(versions[number], "mlflow", what, message, _MEND_LOST)
         yield lost.model_copy(update={"is_gone": True})
     for alias, wanted in aliases.items():
         if wanted is None or wanted in listed:
             yield from alias_mismatch(model, alias, wanted, present)
-    runs: dict[int, set[str]] = {}
-    for binding in ledger.bindings(model):
-        runs.setdefault(binding.version, set()).add(binding.run_id)
-    for number, entry in sorted(listed.items()):
-        if number in versions:
-            yield from _of_version(versions[number], entry, runs.get(number, set()))
+    for number in sorted(listed.keys() - versions):
         # Otherwise another tool registered it, or a killed run that will continue.
-        elif WEIGHTS_TAG in entry.tags and not ledger.is_unsettled(model):
+        if WEIGHTS_TAG in listed[number] and not ledger.is_unsettled(model):
             yield unknown_to_ledger("version", f"version {number} of {model}")
 
 
@@ -128,32 +120,6 @@ def alias_mismatch(
         )
 
 
-def _of_version(
-    version: Version, entry: RegistryVersion, bound: set[str]
-) -> Iterator[Mismatch]:
-    """Compare the registry's entry of a version, whose runs are also the bound ones."""
-    name = f"{version.model}/{version.version}"
-    runs = {version.run_id, version.details.get("training", {}).get("run_id"), *bound}
-    if entry.run_id and entry.run_id not in runs:
-        message = (
-            f"MLflow's version {name} is of the run {entry.run_id}, and the ledger has "
-            f"{version.run_id}."
-        )
-        what = f"version {version.version}"
-        yield Mismatch.of(version, "mlflow", what, message, _MEND.format(name))
-    action = (
-        f"Run `headrace verify {name} --repair`, which puts it right; and see who may "
-        "write there."
-    )
-    for tag, value in version_tags(version).items():
-        if (present := entry.tags.get(tag, "")) != value:
-            message = (
-                f"MLflow's tag {tag} of {name} is {present[:16] or 'gone'}, and the "
-                f"ledger has {value[:16]}."
-            )
-            yield Mismatch.of(version, "mlflow", f"tag {tag}", message, action)
-
-
 def unknown_to_ledger(kind: str, named: str) -> Mismatch:
     """Something of MLflow's registry that Headrace registered and the ledger lacks."""
     return Mismatch(
@@ -165,18 +131,13 @@ def unknown_to_ledger(kind: str, named: str) -> Mismatch:
     )
 
 
-def restore_registry(version: Version, home: Home) -> list[str]:
-    """Correct a model's aliases and a version's tags; returns the steps done."""
-    done, name = [], version.model
-    mismatches = list(registry_mismatches(name, home))
-    if any(mismatch.what.startswith("alias ") for mismatch in mismatches):
-        project_aliases(name, home)
-        done.append("put MLflow's aliases where the ledger has them")
-    tags = [mismatch for mismatch in mismatches if mismatch.what.startswith("tag ")]
-    if any(mismatch.version == version.version for mismatch in tags):
-        home.tracking.tag_version(name, version.version, version_tags(version))
-        done.append("put its tags in MLflow right")
-    return done
+def restore_aliases(model: str, home: Home) -> list[str]:
+    """Correct a model's aliases; returns the steps done."""
+    mismatches = registry_mismatches(model, home)
+    if not any(mismatch.what.startswith("alias ") for mismatch in mismatches):
+        return []
+    project_aliases(model, home)
+    return ["put MLflow's aliases where the ledger has them"]
 
 
 def _named(version: int | None) -> str:

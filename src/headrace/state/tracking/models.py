@@ -12,7 +12,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +32,6 @@ REPORT_FILE = "report.html"  # of its run
 WEIGHTS_TAG = "headrace.weights_digest"  # of a version
 
 log = logging.getLogger("headrace")
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryVersion:
-    """A version in MLflow's registry: its run and its tags."""
-
-    run_id: str
-    tags: Mapping[str, str]
 
 
 def version_tags(version: Version | TrainingRecord) -> dict[str, str]:
@@ -270,10 +261,8 @@ class Tracking(Runs):
             versions = self.client.search_model_versions()
         return sorted({v.name for v in versions if WEIGHTS_TAG in v.tags})
 
-    def registered(
-        self, name: str
-    ) -> tuple[dict[str, int], dict[int, RegistryVersion]]:
-        """A model's version numbers by alias, and its versions by number.
+    def registered(self, name: str) -> tuple[dict[str, int], dict[int, dict[str, str]]]:
+        """A model's version numbers by alias, and its versions' tags by number.
 
         Both are empty if the registry does not have the model.
         """
@@ -284,10 +273,7 @@ class Tracking(Runs):
         except NotFoundError:
             return {}, {}
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
-        return aliases, {
-            int(v.version): RegistryVersion(v.run_id or "", dict(v.tags))
-            for v in versions
-        }
+        return aliases, {int(v.version): dict(v.tags) for v in versions}
 
     def project_aliases(self, name: str, aliases: Mapping[str, int | None]) -> None:
         """Set the registry's aliases to the versions that the ledger has.
