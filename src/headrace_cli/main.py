@@ -41,14 +41,14 @@ from headrace_cli.runs import DataOrDefault, check, open_report, run, score
 from headrace_cli.series import backfill, tune
 from headrace_cli.services import deploy, doctor, up, worker
 from headrace_cli.serving import export, serve
-from headrace_cli.upkeep import migrate, reproduce, verify
+from headrace_cli.upkeep import reproduce, verify
 
 HELP = ("-h", "--help")
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train": (init, run, check, new, backbone, tune, backfill, relabel),
     "Decide": (compare, promote, rollback, history, approve, list_),
     "Use": (open_report, score, explain, generate, monitor, export),
-    "Prove and restore": (verify, reproduce, gc_, forget, migrate),
+    "Prove and restore": (verify, reproduce, gc_, forget),
     "Run as a service": (serve, up, deploy, worker, doctor),
 }
 FUNCTIONS = {f.__name__: f for panel in PANELS.values() for f in panel}

@@ -1,10 +1,7 @@
-"""``headrace verify``, ``reproduce`` and ``migrate``."""
+"""``headrace verify`` and ``reproduce``."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +13,6 @@ from headrace_cli.answers import (
     answer,
     begin,
     marked,
-    prepared,
     show_rows,
     show_text,
 )
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
     from headrace.evidence.repair import Repair
     from headrace.evidence.reproduction import Reproduction
     from headrace.evidence.verification import Verification
-    from headrace.retention.migration import Destination, Migration
     from headrace.settings import Settings
 
 DIFFERENCES_SHOWN = 12
@@ -167,92 +162,3 @@ def _show_reproduction(result: Reproduction) -> None:
 
 def _shorten(value: str) -> str:
     return (value or "none") if len(value) <= WIDTH else f"{value[:WIDTH]}..."
-
-
-def migrate(
-    to: Annotated[
-        Path | None, Option(metavar="DIR", help="A new folder for the home.")
-    ] = None,
-    postgres: Annotated[
-        bool,
-        Option(
-            "--postgres", help="From SQLite files to a PostgreSQL in the home itself."
-        ),
-    ] = False,
-    database_url: Annotated[
-        str, Option(metavar="URL", help="Another database for the ledger.")
-    ] = "",
-    tracking_uri: Annotated[
-        str, Option(metavar="URL", help="Another database for MLflow.")
-    ] = "",
-    store: Annotated[
-        str,
-        Option(
-            metavar="URI",
-            help="Another store, such as s3://bucket/folder, or a folder.",
-        ),
-    ] = "",
-    check: Annotated[
-        bool, Option("--check", help="Say what would be moved; change nothing.")
-    ] = False,
-) -> None:
-    """Move the home's state to other databases or places, verified."""
-    from headrace.retention.migration import Destination, migrate
-    from headrace_ops.live import only_one
-
-    if ":/" in str(to or ""):
-        raise UsageError(
-            f"--to is a folder of this machine, not {str(to)!r}.",
-            "Name an object store with --store.",
-        )
-    if postgres and (to or database_url or tracking_uri):
-        raise UsageError(
-            "--postgres leaves the home where it is, and its databases in it.",
-            "Leave --to, --database-url and --tracking-uri out, or migrate twice.",
-        )
-    settings = prepared()
-    place = Destination(
-        home=to.expanduser().absolute() if to else None,
-        store=store if "://" in store or not store else str(Path(store).absolute()),
-        database_url=database_url,
-        tracking_uri=tracking_uri,
-    )
-    with only_one(settings), _filled(settings, place, postgres, check) as destination:
-        migration = migrate(settings, destination, only_check=check)
-    answer(migration.model_dump(mode="json"), lambda: _show_migration(migration))
-
-
-@contextlib.contextmanager
-def _filled(
-    settings: Settings, place: Destination, postgres: bool, check: bool
-) -> Iterator[Destination]:
-    """The destination, with the databases of the home's own PostgreSQL if asked for."""
-    from headrace.databases import POSTGRES_FOLDER, postgres_url
-    from headrace_ops.postgres import migration_target
-
-    if not postgres:
-        yield place
-        return
-    socket = contextlib.nullcontext(str(settings.home.absolute() / POSTGRES_FOLDER))
-    with socket if check else migration_target(settings) as folder:
-        yield replace(
-            place,
-            database_url=postgres_url(folder, "headrace"),
-            tracking_uri=postgres_url(folder, "mlflow"),
-            in_home=True,
-        )
-
-
-def _show_migration(migration: Migration) -> None:
-    verb = "would go" if migration.status == "ready" else "went"
-    for part in migration.parts:
-        show_text(f"{part.name:<10}{part.source} {verb} to {part.target}")
-    show_text(migration.reason)
-    if migration.status == "ready":
-        return
-    if not migration.environment:
-        show_text("From now on start it with `headrace up`.")
-        return
-    show_text("The old places are as they were. Set these from now on:")
-    for name, value in migration.environment.items():
-        show_text(f"  export {name}={value}")

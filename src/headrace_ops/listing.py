@@ -85,7 +85,7 @@ def _refused(fact: str | None, lease: Lease | None) -> dict[str, str] | None:
 
 
 def _last_run(lease: Lease | None, standing: Standing | None) -> str | None:
-    """ISO 8601, UTC; None if there was none. A migrated home has versions only."""
+    """ISO 8601, UTC; None if there was none. Leases of ended runs go."""
     times = [datetime.fromtimestamp(lease.acquired, UTC)] if lease else []
     times += [datetime.fromisoformat(standing.newest)] if standing else []
     return max(times).isoformat(timespec="milliseconds") if times else None

@@ -284,3 +284,12 @@ def test_what_cannot_be_read_is_told_by_kind_with_examples(
     )
     assert (aside in answer.out) != is_refused
     assert ("a run refuses over 5%. Set data.shape" in answer.out) == is_refused
+
+
+def test_a_project_is_begun(home, tmp_path):
+    answer = home.headrace("init", str(tmp_path / "mill"))
+    assert answer.exit_code == 0
+    assert f"next: cd {tmp_path / 'mill'} && headrace run digits" in answer.out
+    refused = home.headrace("init", str(tmp_path / "mill"), "--json")
+    assert refused.exit_code == 2
+    assert "already has pipelines" in refused.json["reason"]

@@ -3,8 +3,12 @@
 import hashlib
 import io
 import os
+import re
 import shutil
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.faults.proxy import Request, every, never
@@ -12,7 +16,6 @@ from tests.faults.storage import BUCKET
 
 from headrace.errors import DependencyError, UsageError
 from headrace.evidence.verification import verify
-from headrace.retention.migration import Destination, migrate
 from headrace.settings import Settings
 from headrace.state import objects, remote
 from headrace.state.regular import UnusableFileError
@@ -20,6 +23,7 @@ from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.artifacts import UNUSABLE, digest_at
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "migrate.md"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
@@ -55,18 +59,21 @@ def test_all_commands_work_on_it_as_on_a_disk(place, storage, run_on_a_disk):
     assert repeated["status"] == "same", repeated["told"]
 
 
-def test_a_home_goes_there(trained, storage):
-    store = f"s3://{BUCKET}/{storage.prefix}"
-    storage.client.put_object(Bucket=BUCKET, Key="team/theirs", Body=b"x")
-    with pytest.raises(UsageError, match="team/theirs is there, and is not"):
-        migrate(trained.settings, Destination(store=store))
-    storage.client.delete_object(Bucket=BUCKET, Key="team/theirs")
-    before = verify(trained.settings)
-    migration = migrate(trained.settings, Destination(store=store))
-    assert [part.name for part in migration.parts] == ["store", "artifacts"]
-    moved = Settings(
-        project=trained.settings.project, home=trained.settings.home, store=store
-    )
+def test_a_home_goes_there_as_the_guide_says(trained, storage):
+    settings, store = trained.settings, f"s3://{BUCKET}/{storage.prefix}"
+    before = verify(settings)
+    for folder, below in (("store", ""), ("mlartifacts", "mlartifacts/")):
+        for file in (settings.home / folder).rglob("*"):
+            if file.is_file():
+                name = file.relative_to(settings.home / folder).as_posix()
+                key = f"{storage.prefix}/{below}{name}"
+                storage.client.upload_file(str(file), BUCKET, key)
+    [statements] = re.findall(r"```sql\n(.*?)```", GUIDE.read_text("utf-8"), re.S)
+    for old, new in (("OLD", settings.artifacts), ("NEW", f"{store}/mlartifacts")):
+        statements = statements.replace(old, new)
+    with closing(sqlite3.connect(settings.home / "mlflow.db")) as database:
+        database.executescript(statements)
+    moved = Settings(project=settings.project, home=settings.home, store=store)
     shutil.rmtree(moved.home / "store")
     shutil.rmtree(moved.home / "mlartifacts")
     after = verify(moved)

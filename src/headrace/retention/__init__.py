@@ -1,4 +1,4 @@
-"""What may go, and what must: ``gc``, ``forget``; and what moves: ``migrate``."""
+"""What may go, and what must: ``gc`` and ``forget``."""
 
 from __future__ import annotations
 

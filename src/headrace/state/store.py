@@ -165,19 +165,6 @@ class Store:
                 )
                 yield key, int(facts.get("size") or 0), float(moment or 0.0)
 
-    def copy_all(self, target: Store) -> None:
-        """Copy every key to another store, those of large files one by one."""
-
-        def copy(key: str, sha256: str = "") -> None:
-            target.write(key, self.read(key, sha256))
-
-        most = regular.READ_AT_MOST
-        sizes = {key: size for key, size, _ in self.sizes()}
-        with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
-            list(pool.map(copy, (key for key, size in sizes.items() if size <= most)))
-        for key in (key for key, size in sizes.items() if size > most):
-            copy(key, self.digest(key))
-
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
         if self.is_local and not os.path.lexists(self.path(key)):

@@ -377,15 +377,3 @@ def test_a_remote_file_beyond_its_limit_is_not_read(monkeypatch):
         with pytest.raises(UnusableFileError, match=r"store/(large|huge) (has|is not)"):
             refused()
     assert max(taken) <= 40
-
-
-def test_all_is_copied_also_what_is_too_large_to_be_read_unknown(
-    store, tmp_path, monkeypatch
-):
-    store.write("a/weights", bytes(range(200)))
-    store.write("b", b"small")
-    monkeypatch.setattr(regular, "READ_AT_MOST", 100)
-    other = Store(str(tmp_path / "other"))
-    store.copy_all(other)
-    assert other.keys() == ["a/weights", "b"]
-    assert (Path(other.root) / "a" / "weights").read_bytes() == bytes(range(200))
