@@ -4,8 +4,8 @@ It checks four things on every route. The headers must not be long. The ``Host``
 host of an absolute target, must be a name of this server, against DNS rebinding. The
 ``Origin`` must be the server's own or an allowed one, against cross-site requests. The
 login is sent by ``Authorization: Basic``, or by the session cookie that a link with the
-token sets; only this user's own browser may use the cookie. Only the health paths need
-no login. The gate knows neither Prefect nor MLflow.
+token sets. Only the health paths need no login. The gate knows neither Prefect nor
+MLflow.
 
 The gate sees the connection itself. What a reverse proxy says of the one behind it,
 ``X-Forwarded-For`` and ``X-Forwarded-Proto``, is for the application only.
@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from headrace.settings import variable
-from headrace.state.hosts import is_own_host, is_own_page, is_same_user, is_visit
+from headrace.state.hosts import is_own_host, is_own_page, is_visit
 from headrace.state.logins import Login
 
 HEADER_BYTES = 64 * 2**10
@@ -176,8 +176,7 @@ class Gate:
         cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
         session = cookies.get(self._cookie)
         if session and _same(session, self._session):
-            if is_same_user(request.client, request.get("server")):
-                return
+            return
         if login is not None and self._is_user is not None:
             if await asyncio.to_thread(self._is_user, login):
                 return

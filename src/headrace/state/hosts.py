@@ -1,27 +1,14 @@
-"""Host names and addresses: their form in URLs, loopback, and who connects from there.
-
-A browser sends a cookie to every port of a host. Another user of this machine who gets
-someone to open a page on their port receives the cookie, but must not use it. So Linux
-is asked who owns the client's end of a loopback connection.
-"""
+"""Host names and addresses: their form in URLs, loopback, and whose a request is."""
 
 from __future__ import annotations
 
-import errno
 import ipaddress
-import os
 import re
 import socket
-import struct
 from collections.abc import Collection
-from pathlib import Path
 from urllib.parse import urlsplit
 
-Address = tuple[str, int]
-
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_MAPPED = "::ffff:"
 _HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^][\s@:/?#\\]+))(?::[0-9]*)?")
 
 
@@ -112,66 +99,3 @@ def is_own_page(host: str, origin: str, site: str, *, is_visit: bool) -> bool:
 def split_list(text: str) -> set[str]:
     """The parts of a comma-separated list, as in Prefect's and MLflow's variables."""
     return {part.strip() for part in text.split(",")} - {""}
-
-
-def is_same_user(client: Address | None, server: Address | None) -> bool:
-    """Whether a client is a process of this user or of root.
-
-    Clients on other machines, and systems without Linux's table of connections, count
-    as the same user: the owner is unknown there.
-
-    Args:
-        client, server: the ends of the connection itself, not of one behind a proxy.
-    """
-    if client is None or server is None or not _TABLES[0].exists():
-        return True
-    try:
-        own = plain_address(client[0])
-        if not is_loopback(own) and _is_elsewhere(client[0]):
-            return True  # the table, which takes milliseconds, does not have it
-        owner = owner_of(client, server)
-    except ValueError:  # not a connection over TCP
-        return True
-    if owner is None:
-        return not (is_loopback(own) or own in _own_addresses())
-    return owner in {0, os.geteuid()}
-
-
-def _is_elsewhere(host: str) -> bool:
-    """Whether no socket of this machine can have the address."""
-    host = host if "%" in host else plain_address(host)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except socket.gaierror:  # no such zone
-            return True
-        except OSError as error:
-            return error.errno == errno.EADDRNOTAVAIL
-    return False
-
-
-def owner_of(client: Address, server: Address) -> int | None:
-    """The user id of the client's end; None if that is closed or not on this machine.
-
-    The table names root as the owner of an end whose process has closed it, so what was
-    sent before counts as nobody's. Such an end has no inode.
-    """
-    plain = [(plain_address(host), port) for host, port in (client, server)]
-    mapped = [(host if ":" in host else _MAPPED + host, port) for host, port in plain]
-    forms = [[_to_hex(end) for end in ends] for ends in (plain, mapped)]
-    for table in filter(Path.exists, _TABLES):
-        for line in table.read_text(encoding="ascii").splitlines()[1:]:
-            fields = line.split()
-            if fields[1:3] in forms:
-                return int(fields[7]) if fields[9] != "0" else None
-    return None
-
-
-def _to_hex(address: Address) -> str:
-    """An address as in the table: 32-bit words in native byte order, in hex."""
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    packed = socket.inet_pton(family, host)
-    words = struct.unpack(f"={len(packed) // 4}I", packed)
-    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
