@@ -8,7 +8,6 @@ users of its own, MLflow's pages stay as they are.
 
 from __future__ import annotations
 
-import functools
 import os
 import runpy
 import sys
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
@@ -47,7 +45,6 @@ def create_app() -> Gate:
         "origins": hosts.split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
         "health": ("/health",),
     }
-    _keep_artifacts_below_the_root()
     if environment.mlflow_has_users():
         from mlflow.server import auth
 
@@ -85,44 +82,6 @@ def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:
         return key in accepted
 
     return is_user
-
-
-def _keep_artifacts_below_the_root() -> None:
-    """Patch MLflow to refuse an experiment with artifacts outside the artifact root.
-
-    MLflow writes uploaded files to the artifact location of the run's experiment.
-    """
-    from mlflow.exceptions import MlflowException
-    from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    root = variable(ARTIFACT_ROOT_ENV_VAR)
-    create: Callable[..., Any] = SqlAlchemyStore.create_experiment
-
-    @functools.wraps(create)
-    def create_below(store: Any, name: str, *rest: Any, **named: Any) -> Any:
-        location = named.get("artifact_location") or next(iter(rest), None)
-        if location and not is_below(location, root):
-            raise MlflowException.invalid_parameter_value(
-                f"artifact_location must be below {root}, or left out."
-            )
-        return create(store, name, *rest, **named)
-
-    setattr(SqlAlchemyStore, "create_experiment", create_below)  # noqa: B010
-
-
-def is_below(location: str, root: str) -> bool:
-    """Whether a location is below a root, or served by MLflow, which keeps it there."""
-    parts = urlsplit(location)
-    path = unquote(parts.path)
-    if ".." in path.split("/") or parts.query or parts.fragment:
-        return False
-    if parts.scheme == "mlflow-artifacts":
-        return True
-    top = urlsplit(root)
-    if (parts.scheme or "file", parts.netloc) != (top.scheme or "file", top.netloc):
-        return False
-    return f"{path}/".startswith(unquote(top.path).rstrip("/") + "/")
 
 
 def main() -> None:
