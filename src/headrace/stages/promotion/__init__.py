@@ -148,8 +148,6 @@ def conclude(
         decided = _refuse_unsound(row, home) or decided
         if decided is None and spec.promotion.licence:
             decided = _refuse_unlicensed(row, spec.promotion.licence, home)
-        if decided is None or decided.status != "refused":
-            sign_if_wanted(row, home)
     if decided is None:
         why = passing_gates(evaluation.gates)
         decided = _promote(spec, version, why, evidence, home, champion)
@@ -257,6 +255,7 @@ def _promote(
         if not is_approved(approval, evidence):
             return _registered(f"it waits for `headrace approve {spec.name} {version}`")
         who, why = approval.who, f"{approval}; {why}"
+    sign_if_wanted(ledger.version(spec.name, version), home)
     try:
         entry, is_new = ledger.promote(
             spec.name,
