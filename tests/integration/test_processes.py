@@ -10,7 +10,7 @@ import pytest
 from tests.blobs import write_law
 from tests.waiting import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 SECONDS = 10  # in which all must have ended
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
@@ -35,7 +35,10 @@ def assert_none_left(mark):
 
 def test_a_run_leaves_no_process(start_command, tmp_path):
     run = start_command(tmp_path / "home", tmp_path, "run", "digits", "--json")
-    out, err = run.communicate(timeout=500)
+    try:
+        out, err = run.communicate(timeout=1000)
+    finally:
+        run.kill()
     assert json.loads(out)["status"] == "promoted", err
     assert_none_left(str(tmp_path / "home"))
 
