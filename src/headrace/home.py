@@ -25,9 +25,6 @@ _OTHERS = 0o077
 # Of a folder that is a disk of its own, and of one that is to be a home.
 _EXPECTED = {"lost+found", "mlflow.db"}
 
-_BLOCKING = (stat.S_ISFIFO, stat.S_ISCHR, stat.S_ISBLK)
-DELETE_PIPE = "Delete it, if the home is yours."
-
 log = logging.getLogger("headrace")
 
 
@@ -40,8 +37,8 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
 
     Raises:
         UsageError: it was made by another version, belongs to another user and was
-            not named, cannot be created, has a path that no URL can have, is a folder
-            of other files that others can access, or has a pipe or a device in it.
+            not named, cannot be created, has a path that no URL can have, or is a
+            folder of other files that others can access.
         DependencyError: its disk is full.
     """
     marker = home / _MARKER
@@ -54,13 +51,9 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
     try:
         if home.exists():
             _check_owner(home, is_chosen=is_chosen)
-            if pipe := find_pipe(home):
-                raise UsageError(f"{pipe} is not a regular file.", DELETE_PIPE)
         if marker.is_file():
             with marker.open("rb") as file:
                 version = file.read(_MOST).decode("utf-8", "replace").strip()
-        elif os.path.lexists(marker):
-            raise UsageError(f"{marker} is not a regular file.", DELETE_PIPE)
         elif (ledger := home / "headrace.db").exists() and ledger.stat().st_size:
             version = "0"
         else:
@@ -83,21 +76,6 @@ def prepare(home: Path, *, is_chosen: bool) -> None:
             "Use the Headrace that made it, or set HEADRACE_HOME to a new folder.",
         )
     _restrict_access(home)
-
-
-def find_pipe(home: Path) -> Path | None:
-    """A pipe or a device in the place of a database, a log or a lock of a home.
-
-    Opening it could block, and reading it never end. A socket's does neither.
-    """
-    for folder in (home, home / "prefect"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for path in folder.iterdir():
-                with contextlib.suppress(OSError):  # such as a link to nothing
-                    mode = path.stat().st_mode
-                    if any(kind(mode) for kind in _BLOCKING):
-                        return path
-    return None
 
 
 def _check_unused(home: Path) -> None:

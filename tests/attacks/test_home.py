@@ -8,7 +8,6 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from headrace.state.regular import open_log
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import guard
 
 NOBODY = 65534
 _CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
@@ -83,49 +81,6 @@ def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(tmp_path):
     assert [mode(tmp_path / name) for name in made] == [0o755, 0o755, 0o700]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_what_is_no_file_in_the_place_of_the_homes_format_is_named(home, kind):
-    home.path.mkdir(mode=0o700)
-    marker = home.path / "format"
-    if kind == "pipe":
-        os.mkfifo(marker)
-    elif kind == "device":
-        marker.symlink_to("/dev/zero")
-    else:
-        marker.mkdir()
-    answer = home.headrace("verify", "--json")
-    assert answer.exit_code == 2
-    assert f"{marker} is not a regular file" in answer.json["reason"]
-
-
-@pytest.mark.parametrize("command", ["list", "verify", "doctor"])
-@pytest.mark.parametrize("name", ["mlflow.db", "up.lock", "prefect/prefect.db"])
-def test_a_pipe_in_a_home_is_named_and_not_opened(home, name, command):
-    settings = Settings(project=home.project, home=home.path).prepare_home()
-    Ledger(settings.database_url)
-    (home.path / "prefect").mkdir()
-    os.mkfifo(home.path / name)
-    started = time.monotonic()
-    answer = home.headrace(command, "--json")
-    assert time.monotonic() - started < 30
-    assert answer.exit_code == 2
-    assert f"{home.path / name} is not a regular file" in answer.out
-
-
-@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
-def test_what_is_no_file_in_the_place_of_a_log_is_not_opened(tmp_path, kind):
-    log = tmp_path / "engines.log"
-    if kind == "pipe":
-        os.mkfifo(log)
-    elif kind == "folder":
-        log.mkdir()
-    else:
-        log.symlink_to(tmp_path / "other.txt")
-    with pytest.raises(UsageError, match=r"engines\.log is not a regular file"):
-        guard.start([sys.executable, "-c", ""], {}, str(log))
-    assert [path.name for path in tmp_path.iterdir()] == ["engines.log"]
-
-
 def test_a_log_is_written_on_or_begun_anew(tmp_path):
     for is_new, text in ((False, "ab"), (False, "abab"), (True, "ab")):
         with open_log(tmp_path / "x.log", is_new=is_new) as log:
@@ -159,19 +114,6 @@ def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(home):
     assert mode(home.path / "headrace.db") == 0o600
     again = home.start("list", "--json")
     assert "other users" not in again.communicate(timeout=120)[1]
-
-
-@needs_root
-def test_another_user_reads_nothing_of_a_home(after_first: Home, public: Path) -> None:
-    reading = ("find", str(after_first.path), "-type", "f")
-    after_first.path.chmod(0o755)
-    assert as_nobody(*reading).stdout, "which is what it was like"
-    assert after_first.headrace("history", "blobs").exit_code == 0
-    ran = as_nobody(*reading)
-    assert ran.stdout == ""
-    assert "Permission denied" in ran.stderr
-    database = after_first.path / "headrace.db"
-    assert as_nobody("cat", str(database)).returncode != 0
 
 
 @needs_root

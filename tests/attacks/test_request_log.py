@@ -1,6 +1,5 @@
 """Foreign files in the folder of the request log delay, end and answer nothing."""
 
-import os
 from datetime import timedelta
 
 import numpy as np
@@ -44,8 +43,6 @@ def _stream(day, table):
 
 OTHER = pa.table({"item": [1], "version": ["a"], "time": ["now"]})
 OF_NO_LOG = {
-    "pipe of a stream": lambda day: os.mkfifo(day / "11-x.arrows"),
-    "pipe of Parquet": lambda day: os.mkfifo(day / "11-x.parquet"),
     "folder": lambda day: (day / "11-x.arrows").mkdir(),
     "link to nothing": lambda day: (day / "11-x.arrows").symlink_to("nothing"),
     "link to itself": lambda day: (day / "11-x.parquet").symlink_to("11-x.parquet"),

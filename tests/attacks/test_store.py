@@ -6,7 +6,6 @@ refused, and the same command is run again.
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -33,7 +32,6 @@ from headrace.stages.fitting.checkpoints import (
 )
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
-from headrace.state.store import Store
 
 WEAK = ("training.epochs=1", "training.learning_rate=0.002")
 COMMAND = ("run", "digits", *(f"--set={text}" for text in WEAK), "--json")
@@ -352,11 +350,3 @@ def test_a_run_mends_a_store_whose_files_are_all_damaged(attacked, refused):
     assert set(states(answer.json).values()) == {"completed"}
     again = attacked.headrace(*COMMAND)
     assert_nothing_was_gained(again, refused[1])
-
-
-def test_a_pipe_in_the_place_of_a_record_is_absence(attacked):
-    for file in (attacked.path / "store").glob("**/*.json"):
-        file.unlink()
-        os.mkfifo(file)
-    assert plan_of(attacked).last.snapshot is None
-    assert Store(settings_of(attacked).store).names("stages")

@@ -1,4 +1,4 @@
-"""Regular files: read whole, hashed and opened, and never a pipe or an endless file."""
+"""Files that are read whole or hashed, and no larger than what belongs there."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import contextlib
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
-from headrace.errors import UsageError
-from headrace.home import DELETE_PIPE, PRIVATE_FILE
+from headrace.home import PRIVATE_FILE
 
 LARGEST = 2**34  # bytes; no file of Headrace's is larger
 _PART = 2**20  # bytes that are hashed at a time
@@ -21,16 +19,15 @@ READ_AT_MOST = 2**28  # bytes of a file of which no digest is known before it is
 
 
 class UnusableFileError(FileNotFoundError):
-    """What is at a path is no regular file, or larger than the file that belongs there.
+    """What is at a path is a folder, or larger than the file that belongs there.
 
-    Reading it could block, or never end. Where a missing file counts as absent, so does
-    this one.
+    Where a missing file counts as absent, so does this one.
     """
 
 
 @contextlib.contextmanager
 def open_regular(path: str | Path, size: int = 0) -> Iterator[BufferedReader]:
-    """A regular file that is not too large, opened for reading.
+    """A file that is not too large, opened for reading.
 
     Args:
         path: of the file.
@@ -38,24 +35,18 @@ def open_regular(path: str | Path, size: int = 0) -> Iterator[BufferedReader]:
 
     Raises:
         FileNotFoundError: there is nothing.
-        UnusableFileError: it is a pipe, a device or a folder, or larger.
+        UnusableFileError: it is a folder, or larger.
     """
     try:
-        mode = os.stat(path).st_mode
+        file = open(path, "rb")
     except NotADirectoryError as error:  # a file is where a folder above it was
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise UnusableFileError(f"{path} is a link to itself") from error
-        raise
-    if not stat.S_ISREG(mode):
-        raise UnusableFileError(f"{path} is not a regular file")
-    with open(path, "rb", opener=_open_at_once) as file:
+    except IsADirectoryError as error:
+        raise UnusableFileError(f"{path} is a folder") from error
+    with file:
         check_size(str(path), os.fstat(file.fileno()).st_size, size)
         try:
             yield file
-            if file.read(1) and file.tell() > os.fstat(file.fileno()).st_size:
-                raise UnusableFileError(f"{path} has more bytes than its size says")
         except OSError as error:
             if error.errno == errno.EIO:
                 raise UnusableFileError(f"{path} cannot be read: {error}") from error
@@ -81,35 +72,19 @@ def check_size(name: str, actual: int, size: int = 0) -> None:
         )
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe may have taken its place
-
-
 def open_log(path: str | Path, *, is_new: bool = False) -> IO[bytes]:
     """A file to write on at its end, made unless it exists.
 
     Args:
         path: of the log.
         is_new: whether what it has so far goes.
-
-    Raises:
-        UsageError: a pipe, which would block, a folder or a link is in its place.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
-    flags |= os.O_TRUNC if is_new else os.O_APPEND
-    try:
-        descriptor = os.open(path, flags, PRIVATE_FILE)
-        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            return os.fdopen(descriptor, "wb")
-        os.close(descriptor)
-    except OSError as error:
-        if error.errno not in {errno.ENXIO, errno.ELOOP, errno.EISDIR}:
-            raise
-    raise UsageError(f"{path} is not a regular file.", DELETE_PIPE)
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if is_new else os.O_APPEND)
+    return os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb")
 
 
 def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
-    """The bytes of a regular file; its digest is left to the caller to compare.
+    """The bytes of a file; its digest is left to the caller to compare.
 
     Args:
         path: of the file.
@@ -119,7 +94,7 @@ def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
 
     Raises:
         FileNotFoundError: there is nothing.
-        UnusableFileError: it is no regular file, or too large.
+        UnusableFileError: it is a folder, or too large.
     """
     with open_regular(path, size or (0 if sha256 else READ_AT_MOST)) as file:
         length = os.fstat(file.fileno()).st_size
@@ -131,7 +106,7 @@ def read_file(path: str | Path, sha256: str = "", size: int = 0) -> bytes:
 
 
 def file_digest(path: str | Path, size: int = 0) -> str:
-    """sha256 of a regular file, hex; it is read in parts.
+    """sha256 of a file, hex; it is read in parts.
 
     Args:
         path: of the file.
@@ -139,7 +114,7 @@ def file_digest(path: str | Path, size: int = 0) -> str:
 
     Raises:
         FileNotFoundError: there is nothing.
-        UnusableFileError: it is no regular file, or too large.
+        UnusableFileError: it is a folder, or too large.
     """
     with open_regular(path, size) as file:
         return digest_of(file, os.fstat(file.fileno()).st_size)

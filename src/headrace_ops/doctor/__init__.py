@@ -9,7 +9,6 @@ from threading import Thread
 import httpx
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.home import DELETE_PIPE, find_pipe
 from headrace.progress import counted
 from headrace.settings import Settings
 from headrace_ops.doctor import checks
@@ -43,8 +42,6 @@ def examine(settings: Settings) -> list[DoctorCheck]:
     A remote store is checked by writing one small object, which is deleted again. A
     check that takes longer than its limit counts as unreachable.
     """
-    if pipe := find_pipe(settings.home):  # other checks would wait for it
-        return [wrong("home", f"{pipe} is not a regular file", DELETE_PIPE)]
     results: dict[str, list[DoctorCheck]] = {}
 
     def run_check(name: str) -> None:

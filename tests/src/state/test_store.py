@@ -322,16 +322,6 @@ def test_an_unknown_protocol_is_told():
         Store("nowhere://x/y")
 
 
-def test_a_file_that_has_no_end_is_not_read(tmp_path):
-    store = Store(str(tmp_path))
-    (tmp_path / "loop").symlink_to("loop")
-    (tmp_path / "endless").symlink_to("/proc/self/pagemap")
-    for key, reason in (("loop", "a link to itself"), ("endless", "more bytes than")):
-        for read in (store.read, store.digest):
-            with pytest.raises(UnusableFileError, match=reason):
-                read(key)
-
-
 @pytest.mark.parametrize("place", ["a disk", "memory://records/store"])
 def test_a_record_beyond_its_limit_is_not_even_hashed(tmp_path, monkeypatch, place):
     for module in (regular, objects):

@@ -348,7 +348,6 @@ def test_the_files_of_a_folder_are_read_at_once(trained):
     place = Path(tracking.run_place(run_id).removeprefix("file://")) / "golden"
     (place / "below").mkdir()
     (place / "note.txt").write_text("seven")
-    os.mkfifo(place / "pipe")
 
     files = tracking.run_files(run_id, "golden")
 
