@@ -1,17 +1,14 @@
-"""``headrace serve`` in ``infra/``: compose, Kubernetes and KServe run the same."""
+"""``headrace serve`` in ``infra/``: compose and Kubernetes run the same."""
 
-import copy
 import shlex
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 from typer.main import get_command
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
 FOLDER = INFRA / "kubernetes"
-KSERVE = FOLDER / "kserve"
 PORT = 8080
 
 
@@ -29,12 +26,9 @@ POLICIES = {
 }
 POD = MANIFESTS["Deployment"]["spec"]["template"]
 (CONTAINER,) = POD["spec"]["containers"]
-INFERENCE = documents(KSERVE / "inferenceservice.yaml")["InferenceService"]
-(KSERVE_CONTAINER,) = INFERENCE["spec"]["predictor"]["containers"]
 COMMANDS = {
     "compose": shlex.split(SERVICE["command"].replace("${SERVE_MODELS:-digits}", "m")),
     "kubernetes": CONTAINER["command"],
-    "kserve": KSERVE_CONTAINER["command"],
 }
 
 
@@ -102,11 +96,7 @@ def test_what_is_selected_is_there():
     assert "replicas" not in MANIFESTS["Deployment"]["spec"]
     labels = POD["metadata"]["labels"]
     assert MANIFESTS["Service"]["spec"]["selector"].items() <= labels.items()
-    # KServe's pods are under the same policies, and not behind this Service.
-    theirs = INFERENCE["spec"]["predictor"]["labels"]
-    assert POLICIES["serve"]["podSelector"]["matchLabels"] == theirs
-    assert theirs.items() <= labels.items()
-    assert not MANIFESTS["Service"]["spec"]["selector"].items() <= theirs.items()
+    assert POLICIES["serve"]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
 def test_it_has_no_login_of_prefect():
@@ -121,34 +111,3 @@ def test_it_has_no_login_of_prefect():
     assert not any("secretRef" in source for source in CONTAINER["envFrom"])
     (rule,) = POLICIES["serve"]["egress"]
     assert rule["ports"] == [{"protocol": "TCP", "port": 5000}]
-
-
-def test_kserve_runs_the_container_of_the_deployment():
-    theirs, ours = copy.deepcopy(KSERVE_CONTAINER), copy.deepcopy(CONTAINER)
-    # The name and the variable that KServe looks for, and the name of its Service.
-    assert theirs.pop("name") == "kserve-container"
-    assert theirs["env"].pop(0) == {"name": "PROTOCOL", "value": "v2"}
-    service = f"{INFERENCE['metadata']['name']}-predictor.headrace"
-    assert theirs["env"].pop(0)["value"].split(",")[1] == service
-    del ours["name"]
-    assert theirs == ours
-    predictor = INFERENCE["spec"]["predictor"]
-    for name in ("serviceAccountName", "securityContext", "volumes"):
-        assert predictor[name] == POD["spec"][name]
-    kustomization = documents(KSERVE / "kustomization.yaml")["Kustomization"]
-    main = documents(FOLDER / "kustomization.yaml")["Kustomization"]
-    assert kustomization["resources"] == ["inferenceservice.yaml"]
-    assert all(row in main["images"] for row in kustomization["images"])
-
-
-@pytest.mark.parametrize("release", ["1.31", "1.34", "1.37"])
-def test_the_pod_that_kserve_makes_is_one_that_kubernetes_knows(release):
-    own = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "labels"}
-    predictor = INFERENCE["spec"]["predictor"]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "digits", "labels": predictor["labels"]},
-        "spec": {k: v for k, v in predictor.items() if k not in own},
-    }
-    kubernetes_validate.validate(pod, release, strict=True)
