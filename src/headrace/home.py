@@ -17,8 +17,7 @@ from headrace.errors import DependencyError, UsageError
 
 HOME_FORMAT = "2"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-_TRAVERSABLE, _READABLE = 0o711, 0o755
-_POSTGRES = "postgres"
+_READABLE = 0o755
 _MARKER = "format"
 _MOST = 100  # bytes of it
 _OTHERS = 0o077
@@ -147,14 +146,6 @@ def _restrict_access(home: Path) -> None:
     if not mode & _OTHERS:
         return
     private = mode & ~_OTHERS
-    # If root starts PostgreSQL, it runs as another user, who must traverse the home.
-    if any((home / name).is_dir() for name in (_POSTGRES, f"{_POSTGRES}.new")):
-        private |= _TRAVERSABLE
-        for path in home.iterdir():
-            if not path.name.startswith(_POSTGRES) and not path.is_symlink():
-                _revoke_others(path)
-    if mode == private:
-        return
     where = f"the home {home} (mode {mode:03o}), which has your data"
     try:
         if status.st_uid != os.geteuid():
@@ -166,10 +157,3 @@ def _restrict_access(home: Path) -> None:
         return
     now = f"now only you can (mode {private:03o})"
     log.warning("other users could access %s; %s", where, now)
-
-
-def _revoke_others(path: Path) -> None:
-    with contextlib.suppress(OSError):  # it may be gone, or another user's
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHERS:
-            path.chmod(mode & ~_OTHERS)

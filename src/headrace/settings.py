@@ -26,12 +26,7 @@ from pydantic import (
 )
 
 from headrace.credentials import fingerprint
-from headrace.databases import (
-    check_running,
-    home_database,
-    postgres_socket,
-    postgres_url,
-)
+from headrace.databases import home_database
 from headrace.errors import UsageError, did_you_mean
 from headrace.home import prepare
 from headrace.records import Finding
@@ -272,7 +267,7 @@ class Settings(BaseModel):
 
     @property
     def home_tracking_uri(self) -> str:
-        """The database in the home: a SQLite file, or one of its PostgreSQL."""
+        """MLflow's database in the home."""
         return home_database(self.home, "mlflow")
 
     @property
@@ -297,11 +292,6 @@ class Settings(BaseModel):
         return self.model_copy(update={"max_item_bytes": max_item_bytes})
 
     @property
-    def postgres_socket(self) -> str:
-        """The socket folder of the home's own PostgreSQL; empty if it has none."""
-        return postgres_socket(self.home)
-
-    @property
     def folders(self) -> Path:
         """The folder for pipeline folders that are unpacked from the store."""
         return self.home.absolute() / "folders"
@@ -311,11 +301,8 @@ class Settings(BaseModel):
         """Whether the home is there, or the ledger is configured to be elsewhere."""
         return self.home.is_dir() or "database_url" in self.model_fields_set
 
-    def prepare_home(self, *, to_start_servers: bool = False) -> Self:
-        """Create the home, restrict access to it, and check that its PostgreSQL runs.
-
-        Args:
-            to_start_servers: whether its PostgreSQL may be down.
+    def prepare_home(self) -> Self:
+        """Create the home, and restrict access to it.
 
         Returns:
             these settings.
@@ -323,19 +310,7 @@ class Settings(BaseModel):
         Raises:
             UsageError: the home was made by another version, belongs to another user
                 and was not named, or cannot be created.
-            DependencyError: its disk is full, or its PostgreSQL is down.
+            DependencyError: its disk is full.
         """
         prepare(self.home, is_chosen="home" in self.model_fields_set)
-        if not to_start_servers:
-            self._check_postgres()
         return self
-
-    def _check_postgres(self) -> None:
-        folder = self.postgres_socket
-        uses_it = folder and (
-            self.database_url == postgres_url(folder, "headrace")
-            or self.tracking_uri == self.home_tracking_uri
-        )
-        if not uses_it:
-            return
-        check_running(self.home, folder)

@@ -44,15 +44,14 @@ def begin() -> Settings:
     return Settings()
 
 
-def prepared(settings: Settings | None = None, **options: bool) -> Settings:
+def prepared(settings: Settings | None = None) -> Settings:
     """Show progress from now on, prepare the home, and return the settings.
 
     Args:
         settings: by default those of the environment.
-        options: of ``prepare_home``.
     """
     show_progress()
-    return (settings or begin()).prepare_home(**options)
+    return (settings or begin()).prepare_home()
 
 
 def opened() -> Home:

@@ -23,13 +23,6 @@ EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
 
 def up(
-    postgres: Annotated[
-        bool,
-        Option(
-            "--postgres",
-            help="Keep the home's state in a PostgreSQL of this machine, and start it.",
-        ),
-    ] = False,
     workers: Annotated[
         bool, Option("--workers/--no-workers", help="A worker for each pool, or none.")
     ] = True,
@@ -38,24 +31,20 @@ def up(
     ] = "127.0.0.1",
 ) -> None:
     """Run the pages, Prefect, MLflow and a worker for each pool."""
-    from headrace.settings import Settings
     from headrace_flows.recovery import keep_sweeping
     from headrace_ops import live, servers, supervisor
 
-    settings = prepared(to_start_servers=True)
+    settings = prepared()
     with live.only_one(settings) as lock:
         supervised = supervisor.Supervisor(lock)
         try:
             pools = servers.POOLS if workers else ()
-            started = supervisor.start_all(
-                supervised, settings, postgres, pools=pools, host=host
-            )
+            started = supervisor.start_all(supervised, settings, pools=pools, host=host)
             with suppress(KeyboardInterrupt):
                 pages = supervisor.page_links(settings, started["links"])
                 answer(started, lambda: show_servers(started, pages))
                 api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
-                settings = Settings()
                 with nullcontext() if workers else keep_sweeping(settings, api_url):
                     supervised.watch()
         finally:
@@ -64,11 +53,6 @@ def up(
 
 def show_servers(servers: dict[str, Any], pages: dict[str, str]) -> None:
     """Show what ``up`` has started and, last, where its pages are."""
-    if "host=/" in pages.get("postgres", ""):  # a socket
-        show_text(
-            "This PostgreSQL has no port and no TLS: it serves this machine only. "
-            "Workers of other machines need another one, in HEADRACE_DATABASE_URL."
-        )
     for pool in servers["workers"]:
         show_text(f"{'worker':<10}pool {pool}")
     show_text(f"{'home':<10}{servers['home']}")

@@ -2,6 +2,6 @@
 
 `servers` describes how each server is started. `supervisor` starts them in order and
 restarts those that end. `live` records their addresses for other commands.
-`postgres` runs a PostgreSQL in the home. `environment` decides which variables and
-logins a process gets. `gate` authenticates requests to the servers.
+`environment` decides which variables and logins a process gets. `gate` authenticates
+requests to the servers.
 """

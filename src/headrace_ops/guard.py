@@ -23,7 +23,6 @@ from headrace.state import children
 
 Guard: TypeAlias = subprocess.Popen[Any] | children.Forked
 GRACE_SECONDS = 10
-LONGEST_GRACE_SECONDS = 60
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -32,19 +31,17 @@ def start(
     environment: dict[str, str],
     log_path: str,
     keep_open: Sequence[int] = (),
-    grace_seconds: int = GRACE_SECONDS,
 ) -> subprocess.Popen[bytes]:
     """Start a guarded command in its own session, which Ctrl-C does not reach.
 
     Args:
         keep_open: descriptors that the guard holds until the command has ended.
-        grace_seconds: how long the command may take to end after SIGTERM.
     """
     from headrace.state.regular import open_log
 
     with open_log(log_path) as log:
         return subprocess.Popen(  # noqa: S603
-            [sys.executable, "-Pm", "headrace_ops.guard", str(grace_seconds), *command],
+            [sys.executable, "-Pm", "headrace_ops.guard", *command],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -82,7 +79,7 @@ def _guard_fork(name: str, work: Callable[[], None]) -> NoReturn:
         work()
 
     nothing = os.open(os.devnull, os.O_RDONLY)
-    _watch(children.Forked(name, guarded, (nothing, 1, 2)), GRACE_SECONDS)
+    _watch(children.Forked(name, guarded, (nothing, 1, 2)))
 
 
 def stop(*guards: Guard) -> None:
@@ -93,7 +90,7 @@ def stop(*guards: Guard) -> None:
                 guard.stdin.close()
     for guard in guards:
         try:
-            guard.wait(timeout=GRACE_SECONDS + LONGEST_GRACE_SECONDS)
+            guard.wait(timeout=2 * GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(guard.pid, signal.SIGKILL)
@@ -103,16 +100,15 @@ def stop(*guards: Guard) -> None:
 def main() -> None:
     """Run the command in the arguments; end when it ends, or when the parent does."""
     child = subprocess.Popen(  # noqa: S603
-        sys.argv[2:],
+        sys.argv[1:],
         stdin=subprocess.DEVNULL,
         preexec_fn=_end_with_guard if sys.platform == "linux" else None,  # noqa: PLW1509
     )
-    _watch(child, int(sys.argv[1]))
+    _watch(child)
 
 
-def _watch(child: Guard, grace_seconds: int) -> NoReturn:
-    watch = (child, grace_seconds)
-    threading.Thread(target=_end_with_parent, args=watch, daemon=True).start()
+def _watch(child: Guard) -> NoReturn:
+    threading.Thread(target=_end_with_parent, args=[child], daemon=True).start()
     code = child.wait()
     # End the command's children too, which may hold the port of a restarted server.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -126,12 +122,12 @@ def _end_with_guard() -> None:
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 
-def _end_with_parent(child: Guard, grace_seconds: int) -> None:
+def _end_with_parent(child: Guard) -> None:
     while os.read(0, 4096):
         pass
     child.terminate()
     try:
-        child.wait(timeout=grace_seconds)
+        child.wait(timeout=GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(0, signal.SIGKILL)
 

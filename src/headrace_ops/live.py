@@ -40,8 +40,8 @@ def live_links(settings: Settings) -> dict[str, str]:
     """The addresses that ``headrace up`` recorded; empty if no server is running.
 
     Returns:
-        ``headrace``, for its own pages, ``prefect``, ``mlflow``, ``postgres`` if there
-        is one, and ``process``, the process id of ``headrace up``.
+        ``headrace``, for its own pages, ``prefect``, ``mlflow``, ``postgres`` if the
+        ledger is in one, and ``process``, the process id of ``headrace up``.
     """
     return {n: v for n, v in live_servers(settings.home).items() if n != OWN}
 

@@ -2,9 +2,7 @@
 
 ``serve`` runs Prefect's application behind the gate, for ``headrace up`` and for the
 temporary server of a run. As a module with a host and a port, it is the server of
-``headrace up``. The option ``without-trigrams`` is for a PostgreSQL without the
-extension ``pg_trgm``, such as the one in a home. Prefect uses the extension only for
-indexes that speed up substring search.
+``headrace up``.
 """
 
 from __future__ import annotations
@@ -35,23 +33,10 @@ from headrace_ops import live
 from headrace_ops.environment import own_prefect_database
 from headrace_ops.gate import UVICORN, Gate
 
-WITHOUT_TRIGRAMS = "without-trigrams"
-_NO_OP = "SELECT 1"
 _LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 _ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"  # the other name is older
 _DATABASES = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
-
-
-def leave_out_trigrams(
-    _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
-) -> tuple[str, Any]:
-    """Skip statements that create or drop the extension or an index that needs it."""
-    verb, kind = (*statement[:200].split(maxsplit=2), "", "")[:2]
-    if verb in {"CREATE", "DROP"} and kind in {"EXTENSION", "INDEX"}:
-        if "trgm" in statement:
-            return _NO_OP, ()
-    return statement, parameters
 
 
 def create_database(path: Path) -> None:
@@ -182,11 +167,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
 
 def main() -> None:
     """Serve Prefect at the host and port of the arguments."""
-    host, port, *options = sys.argv[1:]
-    if WITHOUT_TRIGRAMS in options:
-        from sqlalchemy import Engine, event
-
-        event.listen(Engine, "before_cursor_execute", leave_out_trigrams, retval=True)
+    host, port = sys.argv[1:]
     serve(host, int(port), is_lasting=True)
 
 

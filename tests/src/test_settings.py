@@ -1,8 +1,6 @@
 """Where things are: the environment and the home."""
 
-import json
 import os
-import shutil
 import stat
 import subprocess
 
@@ -42,17 +40,6 @@ def test_each_place_follows_its_variable(tmp_path, monkeypatch):
     assert settings.database_url == "postgresql://db/headrace"
     assert settings.user == "ada"
     assert settings.tracking_uri == "http://mlflow:5000"
-
-
-def test_a_copied_home_does_not_use_the_postgresql_of_the_other(tmp_path):
-    home, copy = tmp_path / "home", tmp_path / "copy"
-    home.mkdir()
-    recorded = {"socket": "/tmp/sockets", "home": str(home)}
-    (home / "postgres.json").write_text(json.dumps(recorded))
-    shutil.copytree(home, copy)
-    urls = [Settings(project=tmp_path, home=h).database_url for h in (home, copy)]
-    assert urls[0].endswith("/headrace?host=/tmp/sockets")
-    assert urls[1].endswith(f"/headrace?host={copy}/postgres")  # which does not run
 
 
 @pytest.mark.parametrize("name", ["job%2Fx", "what?"])

@@ -35,7 +35,7 @@ SECONDS = 2.0
 def check_ledger(settings: Settings) -> Iterator[DoctorCheck]:
     """The ledger's database, and the chain over its rows."""
     url = re.sub("^postgresql:", "postgresql+psycopg2:", settings.database_url)
-    rows = list(check_database("ledger", url, settings))
+    rows = list(check_database("ledger", url))
     yield from rows
     if all(row.state == "ok" for row in rows):
         yield from _check_chain(url)
@@ -63,7 +63,7 @@ def _check_chain(url: str) -> Iterator[DoctorCheck]:
         )
 
 
-def check_database(name: str, url: str, settings: Settings) -> Iterator[DoctorCheck]:
+def check_database(name: str, url: str) -> Iterator[DoctorCheck]:
     """The database at a SQLAlchemy URL. Creates nothing in it."""
     import sqlalchemy as sa
 
@@ -76,7 +76,7 @@ def check_database(name: str, url: str, settings: Settings) -> Iterator[DoctorCh
     if parsed.get_backend_name() == "sqlite":
         yield _check_file(name, Path(parsed.database or ""))
     else:
-        yield from _check_server(name, parsed, settings)
+        yield from _check_server(name, parsed)
 
 
 def _check_file(name: str, path: Path) -> DoctorCheck:
@@ -93,7 +93,7 @@ def _check_file(name: str, path: Path) -> DoctorCheck:
         with closing(sqlite3.connect(uri, uri=True, timeout=1)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
-        fix = "End the process that locks it, or use `headrace up --postgres`."
+        fix = "End the process that locks it, or use PostgreSQL."
         if is_out_of_room(str(path), str(error)):
             fix = "Its disk is full: make room."
         return unreachable(name, f"{message}: {error}", fix)
@@ -103,11 +103,10 @@ def _check_file(name: str, path: Path) -> DoctorCheck:
     return ok(name, message)
 
 
-def _check_server(name: str, url: Any, settings: Settings) -> Iterator[DoctorCheck]:
+def _check_server(name: str, url: Any) -> Iterator[DoctorCheck]:
     import sqlalchemy as sa
 
     shown = url.render_as_string(hide_password=True)
-    own = settings.postgres_socket
     try:
         limit = {"connect_timeout": 2}
         engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=limit)
@@ -119,8 +118,7 @@ def _check_server(name: str, url: Any, settings: Settings) -> Iterator[DoctorChe
         yield wrong(name, f"{shown} needs the package {error.name!r}", fix)
     except sa.exc.SQLAlchemyError as error:
         why = (str(getattr(error, "orig", error)).strip().splitlines() or ["?"])[0]
-        is_own = bool(own) and url.query.get("host") == own
-        fix = "headrace up --postgres" if is_own else "Start it, or correct its URL."
+        fix = "Start it, or correct its URL."
         yield unreachable(name, f"{shown} does not answer: {why}", fix)
     else:
         yield ok(name, f"{' '.join(str(version).split()[:2])}, {shown}")
@@ -273,7 +271,7 @@ def _workers(settings: Settings, url: str, headers: dict[str, str]) -> DoctorChe
     in_files = [name for name, uri in places.items() if uri.startswith("sqlite")]
     if sum(online.values()) > 1 and in_files:
         message += f"; {' and '.join(in_files)} in SQLite, which allows one writer"
-        fix = "Use PostgreSQL: `headrace up --postgres` in a new home."
+        fix = "Use PostgreSQL, as infra/compose.yaml does."
         return hint("workers", message, fix)
     return ok("workers", message)
 
@@ -284,7 +282,7 @@ def check_mlflow(settings: Settings) -> Iterator[DoctorCheck]:
     if uri.startswith("http"):
         yield from _check_mlflow(uri.rstrip("/"), "mlflow", settings)
     elif uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
-        yield from check_database("mlflow", uri, settings)
+        yield from check_database("mlflow", uri)
         if page := live.live_links(settings).get("mlflow"):
             yield from _check_mlflow(page, "mlflow page", settings)
     else:

