@@ -36,7 +36,7 @@ _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
 
 
 def list_() -> None:
-    """The pipelines with champion and last run, and what runs and serves now."""
+    """The pipelines with their champions, and what runs and serves now."""
     from headrace.settings import Settings
     from headrace_ops.listing import listed
     from headrace_ops.running import look
