@@ -119,7 +119,7 @@ def deploy(
         Argument(help="A pipeline; by default all, and stale deployments are deleted."),
     ] = None,
 ) -> None:
-    """Make the deployments that the [deploy] tables describe, and a nightly verify."""
+    """Make the deployments of the [deploy] tables, and a nightly verify."""
     from headrace.state.home import Home
     from headrace.use.backbones.pinning import pinned
     from headrace_flows.client import connect
