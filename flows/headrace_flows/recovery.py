@@ -3,8 +3,7 @@
 A killed run cannot report its end, so Prefect and MLflow show it as running. Its lease
 shows the end: the process that holds the lease is gone, or has not renewed it for too
 long. A run that died before it had a lease is recognised by its age, unless its flow is
-of another package: those have a lease only where a worker of Headrace runs them. A run
-with a live lease is never touched.
+of another package: those need not have one. A run with a live lease is never touched.
 
 All of this is done in the background. Importing this module does not import Prefect.
 """

@@ -150,7 +150,6 @@ def deploy(
         owner = owner_tags(settings)
         wanted += [] if pipeline else nightly(client, owner)
         ledger = Home(settings).ledger
-        # Recorded first: a worker may take a run at once.
         ledger.record(recorded_of(wanted), settings.user)
         applied = apply(client, wanted, owner, only)
         removed = [a.name for a in applied if a.state == "removed"]

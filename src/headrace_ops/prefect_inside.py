@@ -8,9 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from headrace.errors import IntegrityError
 
 DRAIN_SECONDS = 10
 _NAME = "_has_connected"  # of an HTTP client
@@ -38,21 +35,6 @@ def retrying_clients() -> Iterator[None]:
     finally:
         for client in clients:
             delattr(client, _NAME)
-
-
-def read_no_results() -> None:
-    """Have Prefect refuse stored results, in this process: it would unpickle them."""
-    from prefect.results import ResultStore
-
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise IntegrityError(
-            "The state of this run on Prefect's server names a stored result. Headrace "
-            "stores none, so it was not read.",
-            "Find out who set the state, and start a new run.",
-        )
-
-    for name in ("read", "aread"):
-        setattr(ResultStore, name, refuse)
 
 
 def drain() -> None:

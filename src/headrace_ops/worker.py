@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,11 +19,10 @@ import psutil
 from headrace.errors import DependencyError, UsageError
 from headrace.interrupts import DOUBLED_SECONDS
 from headrace.settings import Settings, variable
-from headrace.state.ledger.files import Deployments
 from headrace_ops import environment, live, pools, run_server
 
 if TYPE_CHECKING:
-    from prefect.workers.process import ProcessWorker, ProcessWorkerResult
+    from prefect.workers.process import ProcessWorker
 
 # Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
@@ -83,11 +80,11 @@ def work(
     pools.check_pool(pool)
     limit = limit or (1 if pool == "gpu" else os.cpu_count() or 1)
     with meanwhile(settings):
-        asyncio.run(_work(settings, pool, limit, report))
+        asyncio.run(_work(pool, limit, report))
 
 
 async def _work(
-    settings: Settings, pool: str, limit: int, report: Callable[[dict[str, Any]], None]
+    pool: str, limit: int, report: Callable[[dict[str, Any]], None]
 ) -> None:
     from prefect.workers.process import ProcessWorker
 
@@ -95,7 +92,6 @@ async def _work(
     name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
     is_ending = _handle_signals(worker)
-    _patch_admission(worker, settings)
 
     def started(_text: str) -> None:
         if not is_ending.is_set():
@@ -107,74 +103,6 @@ async def _work(
     except asyncio.CancelledError:
         if not is_ending.is_set():
             raise
-
-
-def _patch_admission(worker: ProcessWorker, settings: Settings) -> None:
-    """Monkeypatch a worker to start only admitted flow runs, each in one process.
-
-    Prefect would start another process to fetch the flow's code, which is installed
-    here. The command, the folder and the environment do not come from the pool, which
-    may have changed since it was checked.
-    """
-    from prefect.flows import load_flow_from_entrypoint
-    from prefect.workers import process
-
-    run = worker.run
-    admitted: dict[UUID, str] = {}
-
-    async def run_admitted(
-        flow_run: Any, configuration: Any, task_status: Any = None
-    ) -> Any:
-        try:
-            entrypoint = await _admit(worker, settings, flow_run)
-        except pools.NotAdmitted as refused:
-            return await _refuse(worker, flow_run, refused, task_status)
-        own = {n: v for n, v in configuration.env.items() if n.startswith("PREFECT__")}
-        own["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
-        engine = [sys.executable, "-m", "headrace_ops.engine"]
-        job = process.ProcessJobConfiguration(command=shlex.join(engine))
-        job.prepare_for_flow_run(flow_run)
-        job.env = {**os.environ, **own}
-        admitted[flow_run.id] = entrypoint
-        try:
-            return await run(flow_run, job, task_status)
-        finally:
-            admitted.pop(flow_run.id, None)
-
-    async def load(flow_run: Any) -> Any:
-        """The flow, for its hooks; Prefect would request it from the server again."""
-        return load_flow_from_entrypoint(admitted[flow_run.id])
-
-    worker.run = run_admitted  # type: ignore[method-assign]
-    setattr(process, "load_flow_from_flow_run", load)  # noqa: B010
-
-
-async def _admit(worker: ProcessWorker, settings: Settings, flow_run: Any) -> str:
-    """The entrypoint for a flow run, from the server's and the ledger's records."""
-    deployment = None
-    if flow_run.deployment_id is not None:
-        deployment = await worker.client.read_deployment(flow_run.deployment_id)
-    flow = await worker.client.read_flow(flow_run.flow_id)
-    recorded = await asyncio.to_thread(lambda: Deployments(settings.database_url).all())
-    template = worker.work_pool.base_job_template
-    return pools.admit(flow_run, deployment, flow.name, template, recorded)
-
-
-async def _refuse(
-    worker: ProcessWorker, flow_run: Any, refused: pools.NotAdmitted, task_status: Any
-) -> ProcessWorkerResult:
-    """End a flow run that is not admitted, with the reason in its state."""
-    from prefect.client.schemas.objects import State
-    from prefect.states import Failed
-    from prefect.workers.process import ProcessWorkerResult
-
-    message = " ".join(str(refused).split())
-    worker.get_flow_run_logger(flow_run).error(message)
-    state: State[Any] = Failed(name="Refused", message=message)
-    await worker.client.set_flow_run_state(flow_run.id, state, force=True)
-    if task_status is not None:
-        task_status.started(refused)  # else it counts as running
-    return ProcessWorkerResult(status_code=0, identifier="refused")
 
 
 def _handle_signals(worker: ProcessWorker) -> asyncio.Event:

@@ -31,31 +31,6 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def as_nobody(*command):
-    return subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        text=True,
-        user=NOBODY,
-        group=NOBODY,
-        extra_groups=[],
-        cwd="/",
-    )
-
-
-@pytest.fixture
-def public(tmp_path):
-    """A folder that every user can get to."""
-    above = [path for path in tmp_path.parents if path.stat().st_uid == os.geteuid()]
-    before = {path: mode(path) for path in (tmp_path, *above)}
-    for path, found in before.items():
-        path.chmod(found | 0o055)
-    yield tmp_path
-    for path, found in before.items():
-        path.chmod(found)
-
-
 def test_a_new_home_is_its_owners_alone(home):
     old = os.umask(0)
     try:

@@ -12,7 +12,6 @@ from headrace.state.ledger import Lease
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import Tracking
-from headrace_ops.engine import alive
 
 GONE = {"started": "an earlier boot-17"}
 ELSEWHERE = {"host": "elsewhere"}
@@ -148,22 +147,6 @@ def test_a_flow_of_another_package_that_died_is_ended(world, at_once, extend):
         assert world.sweep() == [dead]
     assert world.state(dead)[0] == "CRASHED"
     assert {world.state(run)[0] for run in (alive, unknown)} == {"RUNNING"}
-
-
-def test_a_worker_records_that_a_flow_of_another_package_is_alive(
-    world, extend, monkeypatch
-):
-    extend("flows", "audit", AUDIT)
-    monkeypatch.setenv("HEADRACE_HOME", str(world.settings.home))
-    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "one")
-    for entrypoint, names in (
-        ("tidepool.audit.audit", ["flow-run/one/(engine)"]),
-        ("headrace_flows.train.train", []),
-    ):
-        monkeypatch.setenv("PREFECT__FLOW_ENTRYPOINT", entrypoint)
-        with alive(), heartbeat(world.settings, "one"):
-            held = [x for x in world.leases.all()[0] if x.state == "held"]
-        assert sorted(x.name for x in held) == sorted([*names, "flow-run/one"])
 
 
 def test_a_healthy_run_is_never_touched(world, at_once):

@@ -96,7 +96,6 @@ def test_a_flow_is_given_places_and_no_secret_and_ends_with_its_worker(
     assert given["HEADRACE_HOME"] == str(services.home)
     assert given["HEADRACE_PROJECT"] == str(services.project)
     assert given["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
-    assert given["PREFECT__FLOW_ENTRYPOINT"] == "headrace_flows.train.train"
 
     worker.send_signal(signal.SIGTERM)
     out, err = worker.communicate(timeout=30)

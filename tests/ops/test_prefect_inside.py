@@ -13,11 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
-from prefect.results import ResultRecordMetadata, ResultStore
-from prefect.states import Completed, Failed, get_state_exception
 
-from headrace.errors import IntegrityError
-from headrace_ops.prefect_inside import read_no_results, retrying_clients
+from headrace_ops.prefect_inside import retrying_clients
 
 SECONDS_AWAY = 0.5
 
@@ -105,28 +102,6 @@ def test_outside_it_is_told_at_once(
         pass
     with pytest.raises(httpx.ConnectError):
         get(silent)
-
-
-@pytest.fixture
-def _guarded(monkeypatch):
-    for name in ("read", "aread"):
-        monkeypatch.setattr(ResultStore, name, getattr(ResultStore, name))
-    read_no_results()
-
-
-@pytest.mark.parametrize("kind", [Completed, Failed])
-@pytest.mark.usefixtures("_guarded")
-def test_no_stored_result_of_a_state_is_read(kind, tmp_path):
-    (tmp_path / "result").write_text("{}")
-    stored = {"storage_key": str(tmp_path / "result"), "serializer": {"type": "pickle"}}
-    state = kind(data=ResultRecordMetadata.model_validate(stored))
-    with pytest.raises(IntegrityError, match="it was not read"):
-        state.result()
-    with pytest.raises(IntegrityError, match="it was not read"):
-        if state.is_failed():
-            get_state_exception(state)
-        else:
-            asyncio.run(state.aresult())
 
 
 STUCK = """

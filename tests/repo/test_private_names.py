@@ -99,7 +99,6 @@ def test_what_is_replaced_is_there():
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from prefect._internal.concurrency import services
     from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
-    from prefect.results import ResultStore
 
     assert callable(mlflow.server._build_uvicorn_command)
     assert callable(SqlAlchemyStore._hard_delete_run)
@@ -108,7 +107,6 @@ def test_what_is_replaced_is_there():
     by_place = ["self", "configurations", "runtime_configuration"]
     assert [*inspect.signature(Validator.graph_validate).parameters] == by_place
     assert callable(SGD._get_variable_index)
-    assert callable(ResultStore.read) and callable(ResultStore.aread)
     assert hasattr(services, "_active_services")
     for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
         assert "self._has_connected" in inspect.getsource(client)

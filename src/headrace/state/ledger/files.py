@@ -1,7 +1,7 @@
 """The digests of the store's files and the deployments, as the ledger recorded them.
 
 The last row of a file or a name is valid. The ledger's database has a login of its own,
-so write access to the store or to Prefect's server is not enough to change either.
+so write access to the store is not enough to change either.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class Files(Journal):
 
 
 class Deployments(Files):
-    """The deployments that ``headrace deploy`` made: a worker starts only these.
+    """The deployments that ``headrace deploy`` made.
 
     The folders of pipelines that deployments may run are recorded as well.
     """
