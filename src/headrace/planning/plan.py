@@ -13,7 +13,7 @@ from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
-from headrace.errors import DependencyError, HeadraceError
+from headrace.errors import HeadraceError
 from headrace.models import builder_name
 from headrace.planning.candidates import candidates_of
 from headrace.planning.results import Results, StageKey, ingredients_of
@@ -108,13 +108,10 @@ class Plan(Results):
         return [Finding(check="law", message=message)]
 
     def edited_law(self) -> list[Finding]:
-        """A warning if the file has another law by now, or this cannot be told."""
+        """A warning if the file has another law by now, or cannot be read."""
         begun = self.law
         try:
             edits = changes(begun.committed, self._read_law().committed)
-        except DependencyError as error:
-            reason = error.message.rstrip(".")
-            message = f"whether the pipeline's file was edited is not known: {reason}"
         except HeadraceError as error:
             reason = error.message.rstrip(".")
             message = f"the pipeline's file cannot be read any more: {reason}"
