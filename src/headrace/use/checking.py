@@ -13,7 +13,6 @@ from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
 from headrace.media import check_form, form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
-from headrace.planning.candidates import candidates_of
 from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
 from headrace.spec import GateSpec, PipelineSpec
 from headrace.spec.thresholds import threshold_problem
@@ -186,6 +185,7 @@ def check_fit(
         SpecError: a builder or the training does not suit the data.
         Refusal: a private training has too many rows for their size.
     """
+    from headrace.planning.candidates import candidates_of  # loads the ledger
     from headrace.stages.fitting.data import open_data
 
     load_backend()
