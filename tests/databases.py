@@ -37,7 +37,7 @@ def postgresql(folder):
 
 def new_databases(server):
     """Variables that name two new databases, of a ledger and of MLflow."""
-    names = {"HEADRACE_DATABASE_URL": "ledger", "MLFLOW_BACKEND_STORE_URI": "mlflow"}
+    names = {"HEADRACE_DATABASE_URL": "ledger", "MLFLOW_TRACKING_URI": "mlflow"}
     variables = {}
     for variable, kind in names.items():
         name = f"{kind}_{uuid.uuid4().hex}"
