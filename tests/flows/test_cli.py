@@ -144,6 +144,8 @@ def test_a_check_with_data_says_what_a_run_would_refuse_before_it_trains(
 ):
     monkeypatch.setattr(refusals, "MOST_BYTES", 1000)
     private = ["--set", "training.privacy={ epsilon = 8 }"]
+    private += ["--set", "data.classes=['0', '1', '2']"]
+    private += ["--set", "data.shape=[8, 8, 1]"]
     answer = home.headrace("check", "blobs", "--data", "default", *private, "--json")
     assert (answer.exit_code, answer.json["status"]) == (1, "refused")
     assert "each step samples from all of it" in answer.json["reason"]
