@@ -79,10 +79,6 @@ def force(ledger, version, why, who="ada"):
     )
 
 
-def lines_with(answer, text):
-    return [line for line in answer.out.splitlines() if text in line]
-
-
 @pytest.mark.parametrize("words", MARKS)
 def test_a_reason_drives_no_command_that_shows_it(words, home, ledger):
     force(ledger, 1, f"why{words}", who=f"who{words}")

@@ -24,7 +24,6 @@ from tests.faults.storage import (  # noqa: F401
 )
 
 OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
-UP_SECONDS = 180
 
 
 def inherited():

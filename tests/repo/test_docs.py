@@ -33,7 +33,7 @@ from headrace_cli.main import app
 
 COMMANDS = typer.main.get_command(app).commands
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-LANGUAGES = {"bash", "json", "python", "text", "toml"}
+LANGUAGES = {"bash", "json", "python", "sql", "text", "toml"}
 # What stands for a value in a sentence or a command.
 PLACEHOLDERS = {"VERSION": "1", "N": "1", "MODEL/VERSION": "digits/1"}
 
