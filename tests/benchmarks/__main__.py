@@ -20,11 +20,7 @@ from . import machine, report
 from .bench import ROOT, Bench, Options, Unavailable
 from .commands import commands, tests
 from .data import find_data
-from .encoder import encoder
 from .epochs import epochs
-from .kills import kills
-from .monitoring import monitoring
-from .private import private
 from .reading import ingest
 from .report import Row, missing_row
 from .runs import Repetition, repetitions
@@ -33,7 +29,6 @@ from .scale import scale
 from .serving import serving
 from .tuning import tuning
 from .whole import first, second, step, whole
-from .writing import writing
 
 OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
     "whole": whole,
@@ -44,20 +39,15 @@ OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
 ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "sample": sample,
     "epochs": epochs,
-    "private": private,
     "ingest": ingest,
     "serving": serving,
-    "encoder": encoder,
-    "writing": writing,
-    "drift": monitoring,
     "tune": tuning,
     "scale": scale,
-    "kills": kills,
     "commands": commands,
     "tests": tests,
 }
 NAMES = (*OF_REPETITIONS, *ALONE)
-QUICK = {"repeats": 1, "rows": 200_000, "kills": 1, "trials": 4}
+QUICK = {"repeats": 1, "rows": 200_000, "trials": 4}
 
 
 def main(
@@ -77,10 +67,6 @@ def main(
     rows: Annotated[
         int, typer.Option(min=20_000, help="Of the large data set.")
     ] = 4_000_000,
-    memory: Annotated[
-        float, typer.Option(min=1, help="GiB that a run on it may use.")
-    ] = 3,
-    kills: Annotated[int, typer.Option(min=1, help="How often to kill.")] = 20,
     trials: Annotated[int, typer.Option(min=1, help="Of one tuning.")] = 8,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few minutes, for an overview.")
@@ -91,14 +77,14 @@ def main(
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise typer.BadParameter(f"{unknown[0]}: rows are {', '.join(NAMES)}")
-    amounts = {"repeats": repeats, "rows": rows, "kills": kills, "trials": trials}
+    amounts = {"repeats": repeats, "rows": rows, "trials": trials}
     amounts |= QUICK if quick else {}
     for folder in ("src", "flows"):
         compileall.compile_dir(ROOT / folder, quiet=1)
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         place = Path(folder)
         path, note = find_data(data, place)
-        options = Options(path, note, memory_bytes=int(memory * 2**30), **amounts)
+        options = Options(path, note, **amounts)
         bench = Bench(options, place, Console(stderr=True))
         bench.say(f"rows {', '.join(names)}; data {path}  {note}".rstrip())
         started, described = time.perf_counter(), machine.describe(ROOT)
@@ -110,7 +96,7 @@ def main(
         answer = {
             "machine": described,
             "data": note or path.name,
-            "amounts": {**amounts, "memory_gib": memory},
+            "amounts": amounts,
             "seconds": round(time.perf_counter() - started, 1),
             "rows": [row.as_json() for row in measured],
             "commands": [seen.as_json() for seen in bench.seen],

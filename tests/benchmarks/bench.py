@@ -17,11 +17,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from headrace.settings import Settings
-from headrace_ops import run_server as server
-from headrace_ops.environment import CLIENT_VARIABLES
-
-from .measure import Measured, await_engines, measure, role
+from .measure import Measured, await_engines, measure
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -42,8 +38,6 @@ class Options:
         data_note: what is to be known of it.
         repeats: of each pair.
         rows: of the large data set; a tenth of them is the small one.
-        memory_bytes: what all processes of a run on them may use together.
-        kills: how often training is killed.
         trials: of one tuning.
     """
 
@@ -51,8 +45,6 @@ class Options:
     data_note: str
     repeats: int = 5
     rows: int = 4_000_000
-    memory_bytes: int = 3 << 30
-    kills: int = 20
     trials: int = 8
 
 
@@ -88,42 +80,32 @@ class Bench:
         self._homes += 1
         return self.place / f"home-{self._homes}"
 
-    def environment_of(self, home: Path, prefect: Prefect | None) -> dict[str, str]:
+    def environment_of(self, home: Path) -> dict[str, str]:
         """The environment of a command of Headrace."""
-        variables = {"HEADRACE_HOME": str(home)}
-        if prefect is not None:
-            variables["PREFECT_API_URL"] = prefect.api_url
-            variables |= {n: os.environ[n] for n in CLIENT_VARIABLES}
-        return {**self.environment, **variables}
+        return {**self.environment, "HEADRACE_HOME": str(home)}
 
     def headrace(
         self,
         *arguments: str,
         home: Path,
-        prefect: Prefect | None = None,
         beside: Sequence[psutil.Process] = (),
-        limits: Sequence[str] = (),
     ) -> Measured:
         """Measure a command of Headrace.
 
         Args:
             arguments: as on its command line.
             home: where its state lives.
-            prefect: a server that is up; none: that of the home, or it starts its own.
             beside: the processes of `up` in this home.
-            limits: a command that runs it under limits.
         """
         return self.run(
-            [*limits, HEADRACE, *arguments],
-            self.environment_of(home, prefect),
-            prefect.processes() if prefect else beside,
+            [HEADRACE, *arguments],
+            self.environment_of(home),
+            beside,
         )
 
-    def python(
-        self, script: str, *arguments: str, limits: Sequence[str] = ()
-    ) -> Measured:
-        """Measure a script of this folder, perhaps under limits."""
-        command = [*limits, sys.executable, str(HERE / script), *arguments]
+    def python(self, script: str, *arguments: str) -> Measured:
+        """Measure a script of this folder."""
+        command = [sys.executable, str(HERE / script), *arguments]
         return self.run(command, self.environment, [])
 
     def code(self, text: str) -> Measured:
@@ -143,26 +125,12 @@ class Bench:
         return measured
 
     @contextlib.contextmanager
-    def prefect(self) -> Iterator[Prefect]:
-        """A Prefect server that is up and idle."""
-        settings = Settings(project=ROOT, home=self.place / "server")
-        settings.prepare_home()
-        server.configure(settings)  # of this process; a command has its own
-        running = server.TemporaryServer(settings)
-        try:
-            running.wait()
-            time.sleep(SETTLE_SECONDS)
-            yield Prefect(running)
-        finally:
-            running.stop()
-
-    @contextlib.contextmanager
     def up(self, home: Path) -> Iterator[list[psutil.Process]]:
         """The processes of an idle ``headrace up`` without workers."""
         process = psutil.Popen(
             [HEADRACE, "up", "--no-workers", "--json"],
             cwd=ROOT,
-            env=self.environment_of(home, None),
+            env=self.environment_of(home),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
@@ -174,26 +142,6 @@ class Bench:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Prefect:
-    """A Prefect server beside the runs."""
-
-    server: server.TemporaryServer
-
-    @property
-    def api_url(self) -> str:
-        """Its API."""
-        return self.server.api_url
-
-    def processes(self) -> list[psutil.Process]:
-        """Its processes."""
-        return [
-            process
-            for process in psutil.Process().children(recursive=True)
-            if role(process.cmdline()) == "server"
-        ]
 
 
 def answer_of(measured: Measured) -> dict[str, Any]:

@@ -1,11 +1,9 @@
-"""An epoch of our loop against Keras's own, and PyTorch's, on the same inputs."""
+"""An epoch of our loop against Keras's own on the same inputs."""
 
 from __future__ import annotations
 
 import json
 from statistics import median
-
-from tests.weights import MISSING, minilm
 
 from .bench import Bench, Unavailable
 from .machine import doubt
@@ -13,7 +11,6 @@ from .media import Write, write_pictures, write_sounds, write_texts
 from .report import Row, median_row, ratios
 
 FITS: dict[str, tuple[str, int, Write]] = {
-    "pretrained": ("messages", 10_000, write_texts),
     "cnn": ("digits", 10_000, write_pictures),
     "bag_of_ngrams": ("messages", 120_000, write_texts),
     "audio_cnn": ("few_spoken_digits", 2_700, write_sounds),
@@ -32,11 +29,6 @@ def _family(bench: Bench, family: str) -> Row:
     bench.say(f"epochs: {rows:,} rows for {family} made")
     home, times = str(bench.new_home()), str(bench.options.repeats)
     command = ["fits.py", pipeline, family, str(path), times, home]
-    if family == "pretrained":
-        preset = minilm(bench.place / "minilm")
-        if preset is None:
-            raise Unavailable(MISSING)
-        command.append(str(preset))
     measured = bench.python(*command)
     if measured.exit_code:
         raise Unavailable(f"the fits failed: {measured.stderr[-300:]}")
@@ -44,8 +36,6 @@ def _family(bench: Bench, family: str) -> Row:
     at_least, aim = BOUNDS.get(family, (1.5, 1.0))
     ours = found.pop("ours")
     best = min(found, key=lambda kind: median(found[kind]))
-    missing = family == "cnn" and "PyTorch" not in found
-    notes = doubt([measured.surroundings]), "PyTorch is not installed" * missing
     return median_row(
         "epochs",
         f"{family}, {rows:,} rows: an epoch ÷ the best of {', '.join(found)}",
@@ -56,5 +46,5 @@ def _family(bench: Bench, family: str) -> Row:
             "ours, s": median(ours),
             **{f"{kind}, s": median(seconds) for kind, seconds in found.items()},
         },
-        note="; ".join(filter(None, notes)),
+        note=doubt([measured.surroundings]),
     )

@@ -1,16 +1,13 @@
 """Prints what an epoch takes in our loop, and in Keras's on the same cached inputs.
 
 Each is fitted several times, in turn, in this process: JSON with seconds of all epochs
-but the first of each fit, which has the tracing in it. Pictures also by XLA, and `cnn`
-in PyTorch where that is installed.
-Usage: ``python fits.py PIPELINE FAMILY DATA TIMES FOLDER [PRESET]``.
+but the first of each fit, which has the tracing in it. Pictures also by XLA.
+Usage: ``python fits.py PIPELINE FAMILY DATA TIMES FOLDER``.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,14 +22,12 @@ from headrace.settings import Settings
 from headrace.spec import PipelineSpec, load_spec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import Inputs, TrainingData, inputs_of, open_data
-from headrace.stages.fitting.frozen import frozen_prefix
 from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.tasks.learn import Fitting
-from headrace.use.backbones import add
 from headrace.use.backbones.pinning import pinned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +70,6 @@ def bare(
     preprocessing, network = build(
         builder_name(spec), data.description, arguments, folder, targets_of
     )
-    if cut := frozen_prefix(network):
-        network = cut.rest
     if inputs.preprocessing is not None:
         network = keras.Sequential([preprocessing, network])
     steps = -(-len(items) // spec.training.batch_size) * EPOCHS
@@ -104,29 +97,15 @@ def arrays_of(inputs: Inputs) -> tuple[Any, Any]:
     return items, np.concatenate([shard.targets for shard in shards])
 
 
-def in_torch(spec: PipelineSpec, inputs: Inputs, place: Path) -> list[float]:
-    """Seconds of PyTorch's epochs, in a process of its own."""
-    items, targets = arrays_of(inputs)
-    np.savez(place / "arrays.npz", items=items, targets=targets)
-    command = [sys.executable, str(Path(__file__).with_name("torch_fit.py"))]
-    command += [str(place / "arrays.npz"), str(spec.training.batch_size), str(EPOCHS)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    seconds: list[float] = json.loads(done.stdout)
-    return seconds[1:]
-
-
 def main() -> None:
     """Measure."""
-    name, family, source, times, home, *preset = sys.argv[1:]
+    name, family, source, times, home = sys.argv[1:]
     load_backend()
     folder = ROOT / "pipelines" / name
     fields = [f"data.source={json.dumps(source)}", f"model.builder={family}"]
     fields += [f"training.epochs={EPOCHS}", "training.patience=0"]
     settings = Settings(project=ROOT, home=Path(home)).prepare_home()
     opened, store = Home(settings), Store(settings.store)
-    for source in preset:
-        add("encoder", source, opened)
-        fields.append("model.arguments.preset=encoder")
     spec = pinned(load_spec(folder, tuple(fields)), folder, opened)
     snapshot = ingest(spec.data, spec.medium, store, settings, spec.task)
     contract = validate(spec, snapshot, store, settings)
@@ -140,16 +119,13 @@ def main() -> None:
     )
     fitting = Fitting(preprocessing, network, data.description, spec.training)
     inputs = inputs_of(data, fitting)
-    kinds = "ours", "Keras's fit", "fit with XLA", "PyTorch"
+    kinds = "ours", "Keras's fit", "fit with XLA"
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
-    has_torch = importlib.util.find_spec("torch") is not None
     for _ in range(int(times)):
         found["ours"] += ours(spec, folder, data)
         found["Keras's fit"] += bare(spec, folder, data, inputs, xla=False)
         if spec.medium == "image":
             found["fit with XLA"] += bare(spec, folder, data, inputs, xla=True)
-        if family == "cnn" and has_torch:
-            found["PyTorch"] += in_torch(spec, inputs, settings.home)
     measured = {kind: seconds for kind, seconds in found.items() if seconds}
     sys.stdout.write(json.dumps(measured) + "\n")
 

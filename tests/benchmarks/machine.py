@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Collection, Sequence
@@ -77,12 +76,6 @@ def seconds_of(process: psutil.Process) -> float:
     """CPU seconds of one process so far, its children's not included."""
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def children_seconds() -> float:
-    """CPU seconds of all children that this process has waited for, and of theirs."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass(frozen=True, slots=True)

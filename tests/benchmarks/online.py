@@ -19,10 +19,10 @@ import numpy as np
 import psutil
 
 from headrace.media import medium
-from headrace.models.engines import build_engine, open_engine
+from headrace.models.engines import build_engine
 from headrace.models.engines.stored import read_stored
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Ledger
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 
 from .bench import HEADRACE, HERE, ROOT, Bench, Unavailable, answer_of
@@ -108,7 +108,6 @@ class Online:
 
     def __init__(self, bench: Bench) -> None:
         self._bench, self.home = bench, bench.new_home()
-        self.environment = bench.environment
         self.place = place = bench.place / "online"
         place.mkdir()
         texts = write_texts(place / "texts.parquet", 4000)
@@ -134,23 +133,11 @@ class Online:
         promote = ("promote", pipeline, version, *reason)
         answer_of(self._bench.headrace(*promote, home=self.home))
 
-    def answer(self, name: str, number: int) -> list[float]:
-        """What a version answers to the request of its model."""
-        engine = open_engine(self.ledger.version(name, number), self.settings)
-        items, _ = self.golden(self.ledger.find(name))
-        answer: list[float] = engine(items[:1])[0].tolist()
-        engine.close()
-        return answer
-
-    def golden(self, version: Version) -> tuple[Any, Any]:
-        """The golden items of a version in stored form, and its answers."""
-        content = Tracking(self.settings).version_golden(version, GOLDEN_FILE)
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return file["items"], file["outputs"]
-
     def _asked(self, name: str, media_type: str, limit_ms: float) -> Asked:
         version = self.ledger.find(name)
-        items, _ = self.golden(version)
+        content = Tracking(self.settings).version_golden(version, GOLDEN_FILE)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            items = file["items"]
         data = version.description
         if medium(data.medium).IS_TEXT:
             content = str(medium(data.medium).raw(items[:1])[0]).encode()
@@ -161,11 +148,20 @@ class Online:
         path = f"/models/{name}/predict"
         return Asked(name, body, media_type, limit_ms, path)
 
+    @contextlib.contextmanager
     def serve(
         self, *arguments: str, variables: Mapping[str, str] = {}
-    ) -> contextlib.AbstractContextManager[Server]:
+    ) -> Iterator[Server]:
         """``headrace serve``, on the server's core."""
-        return serving(self._bench, self.home, *arguments, variables=variables)
+        command = [HEADRACE, "serve", *arguments, "--port", "0", "--json"]
+        environment = self._bench.environment_of(self.home) | variables
+        with started(command, environment) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise Unavailable("the server did not start")
+            port = int(json.loads(line)["url"].rpartition(":")[2])
+            yield Server(psutil.Process(process.pid), port)
 
     @contextlib.contextmanager
     def bare(self) -> Iterator[Server]:
@@ -176,21 +172,6 @@ class Online:
         with started(command, self._bench.environment) as process:
             wait_for(port)
             yield Server(psutil.Process(process.pid), port)
-
-
-@contextlib.contextmanager
-def serving(
-    bench: Bench, home: Path, *arguments: str, variables: Mapping[str, str] = {}
-) -> Iterator[Server]:
-    """``headrace serve`` of a home, on the server's core."""
-    command = [HEADRACE, "serve", *arguments, "--port", "0", "--json"]
-    with started(command, bench.environment_of(home, None) | variables) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise Unavailable("the server did not start")
-        port = int(json.loads(line)["url"].rpartition(":")[2])
-        yield Server(psutil.Process(process.pid), port)
 
 
 def bare_model(online: Online) -> Path:

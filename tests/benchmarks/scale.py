@@ -1,4 +1,4 @@
-"""Large data under a limit on memory: is the time linear, is the memory bounded?"""
+"""Large data: is the time linear, is the memory bounded?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from .bench import Bench, answer_of
 from .images import Digits, packaged, write_images
-from .limits import Limit, limited
 from .machine import doubt
 from .measure import Measured
 from .report import Row
@@ -31,7 +30,6 @@ class Sized:
     Attributes:
         rates: rows a second, by stage, of the rows that the stage works on.
         stages: seconds of each.
-        most: bytes of the whole group, cached files included.
     """
 
     rows: int
@@ -39,23 +37,20 @@ class Sized:
     answer: dict[str, Any]
     rates: dict[str, float]
     stages: dict[str, float]
-    most: int | None
 
 
 def scale(bench: Bench) -> list[Row]:
     """A large run between two small ones: each stage's rates, each process's peak."""
     large = bench.options.rows
     digits = packaged()
-    with limited(bench.options.memory_bytes) as limit:
-        few = [_sized(bench, large // 10, 2, digits, limit)]
-        many = _sized(bench, large, 1, digits, limit)
-        few.append(_sized(bench, large // 10, 2, digits, limit))
-        enforced = limit.enforced
+    few = [_sized(bench, large // 10, 2, digits)]
+    many = _sized(bench, large, 1, digits)
+    few.append(_sized(bench, large // 10, 2, digits))
     imports = bench.code(IMPORTS)
-    return [_memory(few, many, imports, enforced), _linear(few, many)]
+    return [_memory(few, many, imports), _linear(few, many)]
 
 
-def _sized(bench: Bench, rows: int, epochs: int, digits: Digits, limit: Limit) -> Sized:
+def _sized(bench: Bench, rows: int, epochs: int, digits: Digits) -> Sized:
     """A run; where it has two epochs, the second tells the rate, without tracing."""
     # No gate may refuse what so few epochs teach.
     settings = ("--set", f"training.epochs={epochs}", "--set", "gates=[]")
@@ -64,13 +59,13 @@ def _sized(bench: Bench, rows: int, epochs: int, digits: Digits, limit: Limit) -
         bench.say(f"scale: {rows:,} images made, {data.stat().st_size >> 20:,} MiB")
         home = Path(folder) / "home"
         command = ("run", "digits", "--data", str(data), "--json", *settings)
-        measured = bench.headrace(*command, home=home, limits=limit.command)
+        measured = bench.headrace(*command, home=home)
         answer = answer_of(measured)
         seconds = epochs_of(home, answer["run_id"])["epoch_seconds"][-1]
     stages = {stage["name"]: stage["seconds"] for stage in answer["stages"]}
     bench.say(f"scale: {rows:,} rows: {measured.wall_seconds:.0f} s, {stages}")
     rates = stage_rates(stages, answer["snapshot"]["rows"], seconds)
-    return Sized(rows, measured, answer, rates, stages, limit.most_bytes())
+    return Sized(rows, measured, answer, rates, stages)
 
 
 def stage_rates(
@@ -85,7 +80,7 @@ def stage_rates(
     }
 
 
-def _memory(few: Sequence[Sized], many: Sized, imports: Measured, enforced: str) -> Row:
+def _memory(few: Sequence[Sized], many: Sized, imports: Measured) -> Row:
     baseline = imports.peak_bytes >> 20
     return Row(
         "scale",
@@ -95,11 +90,9 @@ def _memory(few: Sequence[Sized], many: Sized, imports: Measured, enforced: str)
         at_least=BOUND_MEBIBYTES,
         aim=baseline + ABOVE_IMPORTS_MEBIBYTES,
         parts={
-            "limit": enforced,
             "by process, MiB": many.measured.peaks(),
             f"at {few[0].rows:,}, MiB": few[0].measured.peaks(),
             "imports alone, MiB": baseline,
-            "all with cached files, MiB": (many.most or 0) >> 20,
         },
     )
 

@@ -13,8 +13,6 @@ from . import machine
 from .bench import Unavailable, read_answer
 from .data import find_data
 from .images import vary, write_images
-from .killing import Moment
-from .kills import Killed, Whole, rows_of
 from .measure import Measured, measure, role
 from .reading import BOUNDS, KINDS
 from .report import Row, median_row, missing_row, ratios
@@ -90,24 +88,6 @@ def test_rates_are_of_the_rows_that_a_stage_reads() -> None:
 
 def test_what_a_trial_adds_is_not_fitting() -> None:
     assert overheads([{"seconds": 3.0, "fit_seconds": 2.5}]) == [0.5]
-
-
-def test_kills_are_counted_and_the_most_lost_is_judged() -> None:
-    done = [
-        Killed("cnn", 0.25, True, "resumed", lost=1.5, start_up=2, interval=1),
-        Killed("cnn", 0.5, False, "completed", lost=6, start_up=2, interval=1),
-    ]
-    same, lost = rows_of(done, "")
-    assert (same.value, same.verdict) == (1, "missed")
-    assert same.parts["not the same"] == ["cnn at 0.500"]
-    assert (lost.value, lost.verdict) == (2.0, "missed")
-
-
-def test_a_moment_of_training_is_in_an_epoch() -> None:
-    whole = Whole("d", 9, epochs=[3, 1, 2, 2], interval=1)
-    assert whole.tracing == 1
-    assert whole.moment(0.125) == Moment(epochs=0, seconds=1.5)
-    assert whole.moment(0.625) == Moment(epochs=2, seconds=1.0)
 
 
 def test_others_are_what_neither_idle_nor_measured() -> None:

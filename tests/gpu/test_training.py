@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from tests.benchmarks.killing import Moment, run_until
 from tests.gpu.conftest import environment_of
+from tests.gpu.killing import Moment, run_until
 
 from headrace.stages.fitting.precision import FLOAT32, MIXED
 

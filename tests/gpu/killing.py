@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from .bench import HEADRACE, ROOT, read_answer
-from .measure import end_group
+from tests.benchmarks.bench import HEADRACE, ROOT, read_answer
+from tests.benchmarks.measure import end_group
 
 BEGINS = re.compile(r"  train: |  epoch \d+/\d+ ")
 LIMIT_SECONDS = 900
