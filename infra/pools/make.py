@@ -77,13 +77,6 @@ def fix(template: dict[str, Any], values: dict[str, Any]) -> None:
         template["job_configuration"][name] = value
 
 
-def process() -> dict[str, Any]:
-    """A process for each run: ``headrace worker``."""
-    from headrace_ops.pools import PROCESS_TEMPLATE
-
-    return PROCESS_TEMPLATE
-
-
 def docker(gpu: bool) -> dict[str, Any]:
     """A container for each run, on the networks of compose.yaml."""
     template = default("prefect-docker", "docker", gpu)
@@ -197,7 +190,6 @@ def pod(container: dict[str, Any], gpu: bool) -> dict[str, Any]:
 
 
 TEMPLATES = {
-    "process": process,
     "docker": partial(docker, gpu=False),
     "gpu-docker": partial(docker, gpu=True),
     "kubernetes": partial(kubernetes, gpu=False),

@@ -180,8 +180,9 @@ def test_a_pool_is_made_from_its_template_and_follows_it(services, tmp_path):
         done = prepare(file)
         assert done.returncode == 0, done.stderr
         assert kept() == ("docker", wanted)
-    refused = prepare(INFRA / "pools" / "process.json")
+    refused = prepare(INFRA / "pools" / "kubernetes.json")
     assert refused.returncode == 1
-    assert "'containers' has the type 'docker' instead of 'process'" in refused.stderr
+    problem = "'containers' has the type 'docker' instead of 'kubernetes'"
+    assert problem in refused.stderr
     assert "prefect work-pool delete containers" in refused.stderr
     assert kept() == ("docker", template)

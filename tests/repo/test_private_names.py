@@ -61,7 +61,6 @@ DOORS = {
     "_active_services": "src/headrace_ops/prefect_inside.py",
     "f_locals": "src/headrace/interrupts.py",
     r"sys\.modules\[\w+\] = None": "src/headrace/imports.py",
-    r"sys\.modules\.setdefault": "src/headrace/imports.py",
 }
 
 

@@ -48,7 +48,6 @@ def test_what_was_kept_is_found_by_its_digest(home):
     folder = backbones.local_folder(kept.digest, home)
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
     assert kept.bytes == 6
-    assert not kept.is_proved
 
 
 def test_the_digest_is_of_names_and_bytes_alone(home):

@@ -25,7 +25,7 @@ def test_what_is_of_a_model_is_named_by_its_file():
 
 def test_what_is_of_a_pipeline_stays():
     kept = {folder.name for folder in FOLDERS.values() if not folder.is_collected}
-    assert {"pipelines", "backfills", "tracking", "corrections", "judged"} < kept
+    assert {"pipelines", "backfills", "corrections", "judged"} < kept
     assert FOLDERS["pipelines"].prefixes_of(["blobs"]) == {"pipelines/blobs/"}
 
 
