@@ -179,7 +179,7 @@ Runner: TypeAlias = Here | There
 
 def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:
     status, error = _status(ended.state), error_in(ended.state)
-    overrides = list(plan.law_on(plan.last.snapshot).overrides)
+    overrides = list(plan.law.overrides)
     outcome = {
         "status": status,
         "reason": ended.state.message,

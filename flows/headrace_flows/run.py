@@ -149,7 +149,7 @@ class Run:
     @property
     def overrides(self) -> tuple[str, ...]:
         """The fields of the law that it overrides."""
-        return self.plan.law_on(self.snapshot).overrides
+        return self.plan.law.overrides
 
     @cached_property
     def beside(self) -> OtherProcess:
@@ -196,11 +196,10 @@ class Run:
         from headrace.stages.ingestion import reading_of
 
         data = self.spec.data
-        settings = self.plan.settings.limited(data.max_item_bytes)
         reading = reading_of(data, self.spec.medium, self.spec.task)
         try:
             with contextlib.suppress(DependencyError):  # the stage tries again
-                check_source(data.source, settings, reading)
+                check_source(data.source, self.plan.settings, reading)
         except Refusal as error:
             self._report("ingest", "failed", str(error), 0.0)
             raise

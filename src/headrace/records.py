@@ -128,9 +128,6 @@ class SnapshotRecord(Record):
         notes: how the data was read and converted, without warnings.
         corrections: digest of the corrected labels in it; empty if there are none.
         item_column: of the texts in its source, where a table names it; else empty.
-        limits: those of the settings that decided which items are in it, and that are
-            neither the defaults nor stated in the pipeline's file, by their field of
-            ``[data]``.
     """
 
     uri: str
@@ -145,7 +142,6 @@ class SnapshotRecord(Record):
     notes: tuple[str, ...] = ()
     corrections: str = ""
     item_column: str = Field(default="", exclude_if=operator.not_)
-    limits: dict[str, int] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 class ExpectationResult(Record):

@@ -33,7 +33,6 @@ from headrace.records import Finding
 from headrace.spec.fields import option
 
 LEAST_SECRET = 32
-DEFAULT_ITEM_BYTES = 32 * 2**20
 _SECRETS = {"storage_options", "privacy_seed"}
 _PREFIX = "HEADRACE_"
 _OF_COMPOSE = "DB_PASSWORD"  # in the .env file of infra/compose.yaml
@@ -155,13 +154,6 @@ class Settings(BaseModel):
     )
     max_bytes: int = option(64 * 2**30, "bytes of one data set, decoded", gt=0)
     max_members: int = option(5_000_000, "files in one archive or folder", gt=0)
-    max_item_bytes: int = option(
-        DEFAULT_ITEM_BYTES,
-        "bytes of one item, decoded and, where the pipeline resizes, as it is kept: a "
-        "colour image of 3,840 x 2,160 has 25 MB, and a batch of 32 of them takes 3 GB "
-        "in training",
-        gt=0,
-    )
     max_file_bytes: int = option(
         128 * 2**20,
         "bytes of one encoded item, and of one row of a Parquet file: both are held "
@@ -187,19 +179,10 @@ class Settings(BaseModel):
         gt=0,
         le=1,
     )
-    max_columns: int = option(
-        4096, "columns of one table: each is examined to find items and labels", gt=0
-    )
     max_ratio: int = option(
         100,
         "ratio of unpacked to packed bytes, beyond 16 MiB: texts and arrays reach 3 "
         "to 10, a decompression bomb 1,000",
-        gt=1,
-    )
-    max_media_ratio: int = option(
-        500,
-        "ratio of decoded images or sounds to their files, beyond 2 GiB in all: a "
-        "drawing reaches 300, an empty image or silence 1,000",
         gt=1,
     )
     max_processes: int = option(
@@ -284,12 +267,6 @@ class Settings(BaseModel):
             "privacy_seed": self.privacy_seed.get_secret_value(),
         }
         return self.model_dump(mode="json") | secrets
-
-    def limited(self, max_item_bytes: int | None) -> Self:
-        """The settings with the limit of a pipeline's file, if it states one."""
-        if max_item_bytes is None:
-            return self
-        return self.model_copy(update={"max_item_bytes": max_item_bytes})
 
     @property
     def folders(self) -> Path:

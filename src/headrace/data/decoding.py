@@ -9,8 +9,8 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, cast
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from headrace.media.chunks import UNREAD, Chunk, Source
 from headrace.media.forms import FileCounts, Payload, Problem, Rejected, Sizes, bytes_of
 from headrace.media.interface import Medium
 from headrace.records import Form
-from headrace.settings import DEFAULT_ITEM_BYTES, Settings
 
 # The first files show how large others decode to.
 _FILES_AT_FIRST = 8
@@ -30,46 +29,21 @@ SMALL_AT_ONCE = 4096
 PART_BYTES = 16 * 2**20
 _UNREAD = Problem(UNREAD, "its row could not be read")
 _FREE_BYTES = 2 * 2**30
+MEDIA_RATIO = 500  # a drawing reaches 300, an empty image or silence 1,000
 MISFIT = Problem("form", "it cannot take the form")
 
 
-class Limits(NamedTuple):
-    """Limits of decoding; see the settings of these names.
-
-    Attributes:
-        item_bytes: of one item.
-        media_ratio: of decoded to encoded bytes.
-        lawful_item_bytes: of one item by the pipeline's file, or by default.
-    """
-
-    item_bytes: int
-    media_ratio: int
-    lawful_item_bytes: int = DEFAULT_ITEM_BYTES
-
-    @classmethod
-    def of(cls, settings: Settings, lawful: int | None = None) -> Limits:
-        """The limits of the settings, and of one item that of the pipeline's file."""
-        item_bytes = lawful or settings.max_item_bytes
-        return cls(item_bytes, settings.max_media_ratio, lawful or DEFAULT_ITEM_BYTES)
-
-    def disputed(self, item_bytes: npt.NDArray[np.float64]) -> int:
-        """The number of items on which the limit and the lawful one differ."""
-        differ = (item_bytes > self.item_bytes) != (item_bytes > self.lawful_item_bytes)
-        return int(np.count_nonzero(differ))
-
-
-def check_media_ratio(where: str, unpacked: int, encoded: int, limits: Limits) -> None:
+def check_media_ratio(where: str, unpacked: int, encoded: int) -> None:
     """Refuse files that decode to over 2 GiB in all and to many times their size.
 
     Raises:
         SourceError: they are decompression bombs.
     """
-    if unpacked > _FREE_BYTES and unpacked > limits.media_ratio * encoded:
+    if unpacked > _FREE_BYTES and unpacked > MEDIA_RATIO * encoded:
         raise SourceError(
             f"{where} decodes from {encoded:,} bytes to {unpacked:,} or more: over "
-            f"{limits.media_ratio} times its size, as decompression bombs do.",
-            "Take out images that are empty and sounds that are silent, or raise "
-            "HEADRACE_MAX_MEDIA_RATIO, if that is intended.",
+            f"{MEDIA_RATIO} times its size, as decompression bombs do.",
+            "Take out images that are empty and sounds that are silent.",
         )
 
 
@@ -137,8 +111,6 @@ class DecodedRows:
         notes: counts of changes.
         encoded, unpacked: bytes of the decoded files, and of all that they decode to.
         file_counts: what else is counted of the files.
-        disputed: number of files that are taken or rejected by a limit of the settings
-            alone.
     """
 
     count: int
@@ -150,30 +122,31 @@ class DecodedRows:
     encoded: int = 0
     unpacked: int = 0
     file_counts: FileCounts = field(default_factory=FileCounts)
-    disputed: int = 0
 
 
-def decode(
-    source: Source, module: Medium, form: Form, limits: Limits
-) -> Iterator[DecodedRows]:
+def decode(source: Source, module: Medium, form: Form) -> Iterator[DecodedRows]:
     """Decode a source part by part, in its order.
+
+    An item that is larger than its reading allows is rejected by its header.
 
     Args:
         form: what the pipeline declares of all items.
-        limits: a larger item is rejected by its header.
 
     Raises:
         SourceError: the source is damaged, or an array does not fit the medium.
         DependencyError: it cannot be reached.
     """
     for chunk in source.chunks:
-        yield from decode_chunk(chunk, module, form, source.uri, limits)
+        largest = source.reading.max_item_bytes
+        yield from decode_chunk(chunk, module, form, source.uri, largest)
 
 
 def decode_chunk(
-    chunk: Chunk, module: Medium, form: Form, where: str, limits: Limits
+    chunk: Chunk, module: Medium, form: Form, where: str, item_bytes: int
 ) -> Iterator[DecodedRows]:
     """Decode some rows of a source; ``where`` names it in messages.
+
+    Items of more bytes are rejected.
 
     Raises:
         SourceError: an array does not fit the medium, or files are bombs.
@@ -188,12 +161,12 @@ def decode_chunk(
             )
         return
     sizes = module.sizes(chunk.items, form)
-    fitting = sizes.item <= limits.item_bytes
+    fitting = sizes.item <= item_bytes
     encoded = int(bytes_of(chunk.items)[fitting].sum())
     unpacked = int(sizes.unpacked[fitting].sum())
-    check_media_ratio(where, unpacked, encoded, limits)
+    check_media_ratio(where, unpacked, encoded)
     # If a form is declared, larger items are rejected for their size anyway.
-    limit = 0 if form.shape else limits.item_bytes
+    limit = 0 if form.shape else item_bytes
     of_form = math.prod(form.shape or (1,)) * module.DTYPE.itemsize
     # Of an image that is resized, more is held than what is kept of it.
     held = np.maximum(sizes.item, sizes.unpacked) if form.options else sizes.item
@@ -205,7 +178,7 @@ def decode_chunk(
         end = start + max(1, int(np.count_nonzero(totals <= PART_BYTES)))
         own = Sizes(*(of[start:end] for of in sizes))
         part = _decode_files(chunk.cut(start, end), own, module, form, limit)
-        yield replace(part, disputed=limits.disputed(own.item) if limit else 0)
+        yield part
         start = end
         largest = max((block.payload[0].nbytes for block in part.blocks), default=1)
         # Small items, such as texts, are decoded faster in larger parts.
@@ -240,7 +213,7 @@ def _decode_files(
     problems = dict.fromkeys(chunk.unread, _UNREAD)
     for row in np.flatnonzero(sizes.item > limit).tolist() if limit else ():
         reason = f"{sizes.item[row]:,.0f} bytes decoded; at most {limit:,} are taken "
-        reason += "(HEADRACE_MAX_ITEM_BYTES)"
+        reason += "(data.max_item_bytes)"
         problems.setdefault(row, Problem("too_large", reason))
     usable = [row for row in range(len(files)) if row not in problems]
     fitting = [files[row] for row in usable]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.decoding import MISFIT, Limits
+from headrace.data.decoding import MEDIA_RATIO, MISFIT
 from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.forms import Payload, Problem
@@ -74,8 +74,12 @@ def _is_in_form(sides: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return sides == shape or (shape[-1] == 1 and sides == shape[:2])
 
 
-def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
-    """One item as a model takes it; see `LoadedModel.prepare`.
+def prepare(
+    item: Any, data: DataDescription, settings: Settings, item_bytes: int
+) -> Payload:
+    """One item of so many bytes at most as a model takes it.
+
+    See `LoadedModel.prepare`.
 
     Raises:
         InputError: it cannot be decoded, has another form, or is too large.
@@ -92,7 +96,7 @@ def prepare(item: Any, data: DataDescription, settings: Settings) -> Payload:
         reason = f"over {settings.max_file_bytes:,} bytes (HEADRACE_MAX_FILE_BYTES)"
         decoded = Problem("too_large", reason)
     elif isinstance(item, bytes):
-        decoded = decode_one(item, module, data, Limits.of(settings))
+        decoded = decode_one(item, module, data, item_bytes)
     else:
         decoded = module.decode_object(item, data)
     if not isinstance(decoded, Problem):
@@ -113,16 +117,23 @@ def advice_on(problem: Problem) -> str:
 
 
 def decode_one(
-    item: bytes, module: Medium, form: Form, limits: Limits
+    item: bytes, module: Medium, form: Form, item_bytes: int
 ) -> Payload | Problem:
-    """Decode one file that comes by itself, under the limits of a source's files."""
+    """Decode one file that comes by itself, under the limits of a source's files.
+
+    Args:
+        item: the file.
+        module: the medium.
+        form: of the item.
+        item_bytes: that it may decode to.
+    """
     sizes = module.sizes([item], form)
     largest = max(sizes.item[0], sizes.unpacked[0])
-    is_bomb = sizes.unpacked[0] > max(_FREE_BYTES, limits.media_ratio * len(item))
-    if sizes.item[0] > limits.item_bytes or is_bomb:
+    is_bomb = sizes.unpacked[0] > max(_FREE_BYTES, MEDIA_RATIO * len(item))
+    if sizes.item[0] > item_bytes or is_bomb:
         reason = (
             f"{largest:,.0f} bytes, decoded from {len(item):,}; at most "
-            f"{limits.item_bytes:,} are taken"
+            f"{item_bytes:,} are taken"
         )
         return Problem("too_large", reason)
     (decoded,) = module.decode_files([item], form).items

@@ -17,7 +17,6 @@ from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.evidence.verification.versions import data_mismatch, manifest_digest
 from headrace.models.logged.soundness.copies import copy_key
-from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.stages import ingredients
 from headrace.state.folders import card_key
 from headrace.state.home import Home
@@ -122,10 +121,8 @@ def restore_data(version: Version, home: Home) -> list[str]:
         recorded = version.details.get("snapshot", {})
         used = recorded.get("corrections", "")
         corrected = corrections_of(home.anchored, spec.name, used)
-        limits = recorded.get("limits", {})  # the default's are not recorded
-        limit = limits.get("max_item_bytes", DEFAULT_ITEM_BYTES)
-        data, settings = (spec.data, spec.medium), home.settings.limited(limit)
-        snapshot = ingest(*data, made, settings, spec.task, corrected)
+        data = spec.data, spec.medium
+        snapshot = ingest(*data, made, home.settings, spec.task, corrected)
         now = snapshot.digest, snapshot.manifest_sha256
         if now != (version.snapshot_digest, manifest_digest(version, home.ledger)):
             raise IntegrityError(

@@ -19,6 +19,7 @@ SPLITS: tuple[SourceSplit, ...] = ("train", "val", "test")
 
 CHUNK_ROWS = 65_536
 CHUNK_BYTES = 24 * 2**20
+ITEM_BYTES = 32 * 2**20  # of one decoded item, where a pipeline's file states no limit
 UNREAD = "ragged_rows"  # the check that a row of a table fails which cannot be read
 
 _NAMES: dict[SourceSplit, tuple[str, ...]] = {
@@ -110,6 +111,7 @@ class Reading:
         separator: what parts one text into several; None: a text is one item.
         label_separator: what parts a label into several; None: a label is one, or a
             list in JSON.
+        max_item_bytes: of one decoded item; larger ones are rejected.
         advice: what to give in place of an unknown format; empty: what the medium says.
     """
 
@@ -127,6 +129,7 @@ class Reading:
     header: int | None = None
     separator: str | None = None
     label_separator: str | None = None
+    max_item_bytes: int = ITEM_BYTES
     advice: str = ""
 
     @property

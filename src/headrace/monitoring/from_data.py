@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.decoding import Limits, none_usable
+from headrace.data.decoding import none_usable
 from headrace.data.sources.opening import open_source
 from headrace.drift.windows import item_columns
 from headrace.media import medium
@@ -60,7 +60,6 @@ def batch_from_data(
         DependencyError: it cannot be reached.
     """
     data, notes = loaded.description, list[str]()
-    settings = settings.limited(loaded.max_item_bytes)
     reading = Reading(
         medium=data.medium,
         task=data.task,
@@ -68,10 +67,11 @@ def batch_from_data(
         item=asked.item,
         label=asked.label,
         learned=loaded.item_column,
+        max_item_bytes=loaded.max_item_bytes,
     )
     tail = _Tail(most_rows)
     with open_source(asked.source, settings, reading) as opened:
-        for rows in decoded_rows(opened, data, Limits.of(settings), _ROWS_AT_ONCE):
+        for rows in decoded_rows(opened, data, _ROWS_AT_ONCE):
             tail.add(rows)
         notes += [*opened.notes, *(finding.message for finding in opened.findings)]
     if tail.total and tail.total == tail.failed.total():

@@ -50,7 +50,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
-    law = plan.law_on(plan.last.snapshot)
+    law = plan.law
     same = [
         row
         for row in plan.home.ledger.evidence_of(plan.spec.name, version)
@@ -70,7 +70,7 @@ def _outcome(
     if decided is not None and decided.status == "refused":
         return decided.status, decided.reason
     number = champion.version.version if champion else None
-    law = plan.law_on(plan.last.snapshot)
+    law = plan.law
     if law.overrides:
         return "unchanged", experiment_reason(name, version, law.changes, number)
     if number == version:

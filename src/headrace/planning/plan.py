@@ -26,7 +26,6 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
 from headrace.spec.law import Law, changes, read_law
 from headrace.spec.tables import SpecTable
@@ -122,10 +121,6 @@ class Plan(Results):
         message += "; this run is judged by the law as it was at its start"
         return [Finding(check="law", message=message)]
 
-    def law_on(self, snapshot: SnapshotRecord | None) -> Law:
-        """The law of a run on a snapshot, with the limits that chose its items."""
-        return self.law.with_limits(snapshot.limits if snapshot else {})
-
     @cached_property
     def last(self) -> LastResults:
         """The last results, as they were at the first access."""
@@ -169,12 +164,9 @@ class Plan(Results):
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
         sources = extensions.modules("sources").values()
         task = {} if self.spec.task == DEFAULT_TASK else {"task": self.spec.task}
-        limit = self.settings.max_item_bytes
-        is_lawful = limit == DEFAULT_ITEM_BYTES or self.spec.data.max_item_bytes
         changed = {
             "corrections": self.corrections.digest,
             "forgotten": self.forgotten.digest,
-            "HEADRACE_MAX_ITEM_BYTES": "" if is_lawful else str(limit),
         }
         return self._key(
             "ingest",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.data.decoding import Limits
 from headrace.data.preparing import advice_on, decode_one, fit_one
 from headrace.media.forms import Problem
 from headrace.serving.long_json import SHORT_BYTES, check_values
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from headrace.media.interface import Medium
     from headrace.records import DataDescription, Form
     from headrace.serving.served import Served
-    from headrace.settings import Settings
     from headrace.tasks.forms import Outputs
 
 Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
@@ -42,7 +40,7 @@ class PlainReader:
     Args:
         module: the medium.
         data: of the version that answers.
-        settings: for their limits of decoded items.
+        item_bytes: of a decoded item at most.
 
     Attributes:
         types: the media types that it takes.
@@ -51,12 +49,10 @@ class PlainReader:
             most values; 0 where none is.
     """
 
-    def __init__(
-        self, module: Medium, data: DataDescription, settings: Settings
-    ) -> None:
+    def __init__(self, module: Medium, data: DataDescription, item_bytes: int) -> None:
         self._data, self._medium = data, module
         self._questions = asked(data)
-        self._limits = Limits.of(settings)
+        self._item_bytes = item_bytes
         self._dtype = module.DTYPE.newbyteorder("<")
         self._shape = (1, *data.shape)
         self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
@@ -151,7 +147,7 @@ class PlainReader:
 
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
-        item = decode_one(body, self._medium, self._form, self._limits)
+        item = decode_one(body, self._medium, self._form, self._item_bytes)
         if isinstance(item, Problem):
             raise _refused(item)
         return item

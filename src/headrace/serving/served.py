@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import DependencyError, HeadraceError
 from headrace.explanations.verdict import sanity_of, unchecked
 from headrace.media import medium
+from headrace.media.chunks import ITEM_BYTES
 from headrace.models.engines import EngineProcess
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving.gradients import GradientsProcess
@@ -75,8 +76,8 @@ class Served:
         self.medium = medium(self.description.medium)
         self.task = task(self.description.task)
         self.write = self.task.answers.json_writer(self.description)
-        limited = settings.limited(row.max_item_bytes)
-        self.reader = PlainReader(self.medium, self.description, limited)
+        largest = row.max_item_bytes or ITEM_BYTES
+        self.reader = PlainReader(self.medium, self.description, largest)
         self.tensors = Tensors(self.medium, self.description, self.task)
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,17 +84,6 @@ class Law:
     def changes(self) -> tuple[Change, ...]:
         """How the run's law differs from that of the file."""
         return changes(self.committed, self.applied)
-
-    def with_limits(self, limits: Mapping[str, int]) -> Law:
-        """The law of a run whose settings decided which items are in its data.
-
-        Args:
-            limits: of a snapshot, by their field of ``[data]``.
-        """
-        if not limits:
-            return self
-        data = {**self.applied["data"], **limits}
-        return replace(self, applied={**self.applied, "data": data})
 
 
 def read_law(spec: PipelineSpec, folder: Path, unpacked: Path) -> Law:

@@ -87,7 +87,6 @@ def register(  # noqa: PLR0913
         SpecError: ``law`` is not given, and the pipeline's file cannot be read.
     """
     law = law or read_law(spec, folder, home.settings.folders)
-    law = law.with_limits(snapshot.limits)
     serving = [g for g in evaluation.gates if g.kind == "serving"]
     if not serving or not all(gate.passed for gate in serving):
         reason = serving[0].reason if serving else "the serving gate was not run"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.data.decoding import Limits
 from headrace.data.snapshots.reading import recorded_snapshot
 from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
@@ -296,7 +295,7 @@ def _read_items(
     most: int,
 ) -> tuple[Payload, list[str]]:
     """The item, or the first ``most`` of a source, ``(n, *shape)``; and their names."""
-    data, settings = loaded.description, settings.limited(loaded.max_item_bytes)
+    data = loaded.description
     module = medium(data.medium)
     if is_text:
         if not module.IS_TEXT:
@@ -327,13 +326,14 @@ def _first_items(
         labelled=False,
         in_turn=True,
         learned=loaded.item_column,
+        max_item_bytes=loaded.max_item_bytes,
         advice=wanted,
     )
     parts, names, problems = list[Payload](), list[str](), list[str]()
     count = 0
     try:
         with open_source(uri, settings, reading) as source:
-            for rows in decoded_rows(source, data, Limits.of(settings), most + 1):
+            for rows in decoded_rows(source, data, most + 1):
                 good = [n for n in range(len(rows.names)) if n not in rows.rejected]
                 parts.append(rows.payload[good])
                 names += [rows.names[place] for place in good]

@@ -7,15 +7,14 @@ from pathlib import Path
 from tests.attacks.fuzz.seeds import Seed
 
 from headrace import media
-from headrace.data.decoding import Limits, decode_chunk
+from headrace.data.decoding import decode_chunk
 from headrace.data.sources.opening import open_source
 from headrace.errors import HeadraceError
-from headrace.media.chunks import Chunk, Reading
+from headrace.media.chunks import ITEM_BYTES, Chunk, Reading
 from headrace.records import Form
 from headrace.settings import Settings
 
 _RATE_HZ = 8000
-_LIMITS = Limits(32 * 2**20, 500)
 _FORMS = {
     "image": Form(),
     "audio": Form(sample_rate_hz=_RATE_HZ),
@@ -54,7 +53,7 @@ def _decoded(chunk: Chunk, seed: Seed) -> str:
     form = _FORMS[seed.medium].model_copy(update={"shape": seed.shape})
     module = media.medium(seed.medium)
     try:
-        for part in decode_chunk(chunk, module, form, "mutant", _LIMITS):
+        for part in decode_chunk(chunk, module, form, "mutant", ITEM_BYTES):
             outcomes |= {row.check for row in part.rejected.values()}
             outcomes |= (
                 {"read"} if any(block.labels for block in part.blocks) else set()

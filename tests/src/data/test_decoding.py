@@ -14,7 +14,6 @@ from PIL import Image
 from headrace.data import decoding
 from headrace.data.decoding import (
     FILES_AT_ONCE,
-    Limits,
     decode,
     decode_chunk,
     fit,
@@ -23,13 +22,12 @@ from headrace.data.decoding import (
 from headrace.data.sources.opening import open_source
 from headrace.media import chunks, medium
 from headrace.media.arrow import digests
-from headrace.media.chunks import Chunk, Reading
+from headrace.media.chunks import ITEM_BYTES, Chunk, Reading
 from headrace.media.forms import Rejected
 from headrace.records import Form
 from headrace.settings import Settings
 
 SHAPE = (2, 3, 1)
-LIMITS = Limits(32 * 2**20, 500)
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 RED = np.full((2, 3, 3), (255, 0, 0), np.uint8)
 
@@ -42,7 +40,7 @@ def png(array):
 
 def parts_of(place, *, labelled=False):
     with open_source(str(place), Settings(), Reading(labelled=labelled)) as source:
-        return list(decode(source, medium("image"), Form(shape=SHAPE), LIMITS))
+        return list(decode(source, medium("image"), Form(shape=SHAPE)))
 
 
 def test_files_keep_their_rows_whatever_becomes_of_them(tmp_path):
@@ -92,7 +90,9 @@ def test_rows_that_could_not_be_read_are_not_called_empty(monkeypatch):
     monkeypatch.setattr(decoding, "_FILES_AT_FIRST", 2)
     items = [b"hi", b"", b"", b"ho"]
     chunk = Chunk(None, items, [""] * 4, list("abcd"), unread=[2])
-    parts = list(decode_chunk(chunk, medium("text"), Form(shape=(4,)), "here", LIMITS))
+    parts = list(
+        decode_chunk(chunk, medium("text"), Form(shape=(4,)), "here", ITEM_BYTES)
+    )
     reasons = {r.name: (r.check, r.reason) for p in parts for r in p.rejected.values()}
     assert reasons == {
         "b": ("empty", "it is empty"),
@@ -162,7 +162,7 @@ def test_a_sound_that_claims_too_many_samples_is_set_aside_by_itself(shape):
     lying = data[:21] + most + data[26:]
     chunk = Chunk(None, [data, lying], ["a", "a"], ["0", "1"])
     form = Form(shape=shape, sample_rate_hz=8_000)
-    (part,) = decode_chunk(chunk, medium("audio"), form, "here", LIMITS)
+    (part,) = decode_chunk(chunk, medium("audio"), form, "here", ITEM_BYTES)
     assert list(part.rejected) == [1]
     assert part.rejected[1].check == "too_long"
 
@@ -175,6 +175,6 @@ def test_an_image_that_claims_too_many_pixels_is_set_aside_by_itself(tmp_path):
     chunk = Chunk(None, [data, lying], ["a", "a"], ["0", "1"])
     options = {"resize": "pad", "filter": "bicubic"}
     form = Form(shape=SHAPE, options=options)
-    (part,) = decode_chunk(chunk, medium("image"), form, "here", LIMITS)
+    (part,) = decode_chunk(chunk, medium("image"), form, "here", ITEM_BYTES)
     assert list(part.rejected) == [1]
     assert part.rejected[1].check == "too_large"

@@ -89,7 +89,7 @@ def test_the_limits_of_served_items_hold(tmp_path):
     file = tmp_path / "it.png"
     file.write_bytes(png(COLOURS))
     model = loaded(plain)
-    model.settings = Settings(max_item_bytes=18_899)
+    model.max_item_bytes = 18_899
     with pytest.raises(InputError, match="too_large: 18,900 bytes, decoded from"):
         model.prepare(file)
     model.max_item_bytes = 18_900

@@ -8,10 +8,7 @@ import pytest
 
 from headrace.errors import NotFoundError
 from headrace.evidence.repair import repair, repair_all
-from headrace.evidence.restoring import restore_data
-from headrace.evidence.verification.versions import data_mismatch
 from headrace.models.logged.soundness.checks import at_stake
-from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 
@@ -104,14 +101,3 @@ def test_a_repair_of_all_trains_nothing(trained):
     assert done.status == "failed"
     assert "The store has no copy of it." in done.reason
     assert Ledger(trained.settings.database_url).bindings("blobs") == []
-
-
-def test_data_is_read_again_under_the_limit_that_its_run_had(trained):
-    """And not under this machine's, which would set every item aside."""
-    ledger = Ledger(trained.settings.database_url)
-    version = ledger.version("blobs", 1)
-    settings = trained.settings.model_copy(update={"max_item_bytes": 10})
-    shutil.rmtree(Path(trained.snapshot.uri))
-    (step,) = restore_data(version, Home(settings))
-    assert step.endswith("it is the same")
-    assert not list(data_mismatch(version, Home(settings)))

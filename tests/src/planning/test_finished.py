@@ -1,7 +1,5 @@
 """A run that has come to its end is not begun again."""
 
-from dataclasses import replace
-
 from tests.src.planning.conftest import end, keys_of
 
 from headrace.planning import find_finished
@@ -48,17 +46,3 @@ def test_a_version_that_others_overtook_meanwhile_is_judged_again(trained, done)
     end(trained, champion_version=7)
     assert find_finished(done) is None
     assert find_finished(done, register_only=True) is None
-
-
-def test_a_run_whose_data_a_limit_of_the_settings_chose_promotes_nothing(trained, done):
-    snapshot = trained.snapshot.model_copy(update={"limits": {"max_item_bytes": 200}})
-    done.save(keys_of(trained)["ingest"], snapshot, 1)
-    ended = end(replace(trained, snapshot=snapshot))
-    assert ended.status == "registered"
-    why = "overrides the pipeline file: data.max_item_bytes none → 200."
-    assert why in ended.reason
-    finished = find_finished(done)
-    assert finished is not None
-    assert (finished.status, why in finished.reason) == ("unchanged", True)
-    evidence = done.home.ledger.evidence_of("blobs", 2)[-1]
-    assert evidence.overrides == ("data.max_item_bytes",)

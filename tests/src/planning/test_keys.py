@@ -8,7 +8,6 @@ from tests.src.planning.conftest import keys_of
 from headrace.planning import Plan
 from headrace.planning.results import StageKey, ingredients_of
 from headrace.records import DataDescription, Record, SnapshotRecord
-from headrace.settings import DEFAULT_ITEM_BYTES
 from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
 from headrace.state.anchored import as_json
@@ -246,15 +245,11 @@ def test_a_private_training_is_done_again_with_another_secret(trained):
 
 
 def test_another_limit_of_an_item_ingests_again(trained):
-    def ingest(limit, stated=None):
+    def ingest(stated):
         data = trained.spec.data.model_copy(update={"max_item_bytes": stated})
         spec = trained.spec.model_copy(update={"data": data})
-        return Plan(
-            spec, trained.folder, Home(trained.settings.limited(limit))
-        ).ingest()
+        return Plan(spec, trained.folder, trained.home).ingest()
 
     usual, small = ingest(None), ingest(200)
-    assert ingest(DEFAULT_ITEM_BYTES) == usual
-    assert small.why(usual.ingredients) == "HEADRACE_MAX_ITEM_BYTES changed"
+    assert small.why(usual.ingredients) == "data.max_item_bytes None → 200"
     assert ingest(300) not in (usual, small)
-    assert ingest(200, stated=100) == ingest(None, stated=100) != usual

@@ -155,11 +155,3 @@ def test_a_gate_without_a_threshold_is_told_by_its_kind(folder):
 def test_without_a_file_there_is_no_law(folder, tmp_path):
     with pytest.raises(NotFoundError, match=r"holds no pipeline\.toml"):
         read_law(load_spec(folder), tmp_path, tmp_path)
-
-
-def test_a_limit_that_chose_the_data_overrides_the_law(folder):
-    law = read_law(load_spec(folder), folder, folder)
-    assert law.with_limits({}) is law
-    limited = law.with_limits({"max_item_bytes": 200})
-    assert limited.overrides == ("data.max_item_bytes",)
-    assert limited.digest == law.digest

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, SourceSplit, rows_at_once
-from headrace.settings import Settings
 
 _READ_AT_ONCE = 2**20
 # The shape of an array, its type, and whether it is in Fortran order.
@@ -139,7 +138,7 @@ def array_chunks(
     labels: Array | None,
     names: tuple[str, str],
     where: str,
-    settings: Settings,
+    item_bytes: int,
 ) -> Iterator[Chunk]:
     """The rows of an array of items and its labels.
 
@@ -149,21 +148,20 @@ def array_chunks(
         labels: ``(n,)``, or one-hot; None if there are none.
         names: of the two arrays.
         where: the source, for messages.
-        settings: with the limit on the bytes of an item.
+        item_bytes: of a row at most.
 
     Raises:
-        SourceError: the arrays do not fit together, or a row is over
-            ``max_item_bytes`` of the settings.
+        SourceError: the arrays do not fit together, or a row has more bytes.
     """
     arrays = [array for array in (items, labels) if array]
     for array, name in zip(arrays, names, strict=False):
-        if array.row_bytes > settings.max_item_bytes:
+        if array.row_bytes > item_bytes:
             raise SourceError(
                 f"{where}: {name} has shape {array.shape} of {array.dtype}: "
                 f"{array.row_bytes:,} bytes a row; the limit is "
-                f"{settings.max_item_bytes:,}.",
-                "Make the items smaller or store them as uint8, or raise "
-                "HEADRACE_MAX_ITEM_BYTES.",
+                f"{item_bytes:,}.",
+                "Make the items smaller, store them as uint8, or state "
+                "data.max_item_bytes in the pipeline's file.",
             )
     _check_pair(items, labels, names, where)
     rows = min(rows_at_once(array.row_bytes) for array in arrays)

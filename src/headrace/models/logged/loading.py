@@ -20,6 +20,7 @@ from headrace.backend import compiled, load_backend
 from headrace.data.preparing import prepare, unprepared
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media.arrow import lengths
+from headrace.media.chunks import ITEM_BYTES
 from headrace.media.forms import Payload
 from headrace.models.backbones import check_installed
 from headrace.models.logged.halves import halves
@@ -131,7 +132,7 @@ class LoadedModel:
         version: in the registry, if it has one.
 
     Attributes:
-        max_item_bytes: that its pipeline's file states; None if it states none.
+        max_item_bytes: of a decoded item at most.
         item_column: of the texts that it has learned from; None if none was named.
         settings: for the other limits; None: those of the environment.
     """
@@ -145,7 +146,7 @@ class LoadedModel:
         self._open_network = open_network
         self.description = description
         self.version = version
-        self.max_item_bytes: int | None = None
+        self.max_item_bytes = ITEM_BYTES
         self.item_column: str | None = None
         self.settings: Settings | None = None
 
@@ -188,8 +189,8 @@ class LoadedModel:
                 settings or the pipeline's file allow.
             OSError: there is no such file.
         """
-        settings = (self.settings or Settings()).limited(self.max_item_bytes)
-        return prepare(item, self.description, settings)
+        settings = self.settings or Settings()
+        return prepare(item, self.description, settings, self.max_item_bytes)
 
     def __call__(self, x: Any) -> Outputs:
         """The network's output: for a classifier, class probabilities.
@@ -289,7 +290,8 @@ def load(
             raise
 
     loaded = LoadedModel(open_network, version.description, version.version)
-    loaded.max_item_bytes, loaded.settings = version.max_item_bytes, settings
+    loaded.max_item_bytes = version.max_item_bytes or ITEM_BYTES
+    loaded.settings = settings
     loaded.item_column = version.item_column
     if not at_first_use or home.ledger.is_collected(version):
         _ = loaded.model
@@ -310,7 +312,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
     with version_file(tracking, version) as path:
         uri, description = version.model_uri, version.description
         loaded = open_model(path, uri, description, version.version)
-    loaded.max_item_bytes = version.max_item_bytes
+    loaded.max_item_bytes = version.max_item_bytes or ITEM_BYTES
     loaded.item_column = version.item_column
     return loaded
 

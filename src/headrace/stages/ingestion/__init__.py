@@ -17,21 +17,20 @@ from pathlib import Path
 
 from headrace import media, tasks
 from headrace.data.corrections import Corrections
-from headrace.data.decoding import Limits, check_media_ratio, none_usable
+from headrace.data.decoding import check_media_ratio, none_usable
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.writing import prefix_bits, publish_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
-from headrace.media.chunks import Reading, Source
+from headrace.media.chunks import ITEM_BYTES, Reading, Source
 from headrace.progress import Progress
 from headrace.records import (
     DEFAULT_TASK,
     DataDescription,
-    Finding,
     Form,
     SnapshotRecord,
 )
-from headrace.settings import DEFAULT_ITEM_BYTES, Settings
+from headrace.settings import Settings
 from headrace.signs import number_of
 from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
@@ -127,25 +126,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             notes=[*source.notes, *splits.notes(keys), *notes],
             corrections=corrections.digest if corrections else "",
         )
-        record = record.model_copy(update={"item_column": source.item_column})
-        return _limited(record, decoded.disputed, workers.settings)
-
-
-def _limited(record: SnapshotRecord, count: int, settings: Settings) -> SnapshotRecord:
-    """The record, which names a limit of the settings that has decided on items."""
-    if not count:
-        return record
-    limit, default = settings.max_item_bytes, DEFAULT_ITEM_BYTES
-    message = (
-        f"HEADRACE_MAX_ITEM_BYTES is {limit:,}, which decides on "
-        f"{number_of(count, 'items')}: by default, those of up to {default:,} bytes "
-        "are taken. Runs on this data are experiments, unless the pipeline's file "
-        "states the limit as data.max_item_bytes."
-    )
-    finding = Finding(check="limit", count=count, message=message)
-    findings = *record.findings, finding
-    limits = {"max_item_bytes": limit}
-    return record.model_copy(update={"findings": findings, "limits": limits})
+        return record.model_copy(update={"item_column": source.item_column})
 
 
 def _corrected(corrections: Corrections, count: int) -> str:
@@ -168,18 +149,17 @@ def _decode(
 ) -> tuple[Source, Form, DecodedChunk]:
     """Decode the items of a source to runs in a folder, all in one form."""
     module, decoded = media.medium(medium), DecodedChunk()
-    settings = workers.settings.limited(data.max_item_bytes)
-    limits = Limits.of(settings, data.max_item_bytes)
-    form = media.form_of(data, medium)
-    plan = IngestionPlan(medium, task, form, data.source, limits, changes)
+    settings, reading = workers.settings, reading_of(data, medium, task)
+    form, largest = media.form_of(data, medium), reading.max_item_bytes
+    plan = IngestionPlan(medium, task, form, data.source, largest, changes)
     decode = partial(decode_to_runs, plan)
     with (
-        open_source(data.source, settings, reading_of(data, medium, task)) as source,
+        open_source(data.source, settings, reading) as source,
         Progress(data.source, unit="items decoded") as progress,
     ):
         for part in workers.spread(decode, raws(source.chunks, work), spill):
             decoded.add(part)
-            check_media_ratio(data.source, decoded.unpacked, decoded.encoded, limits)
+            check_media_ratio(data.source, decoded.unpacked, decoded.encoded)
             if decoded.bytes > settings.max_bytes:
                 raise SourceError(
                     f"{data.source} decodes to over {settings.max_bytes:,} bytes.",
@@ -203,5 +183,6 @@ def reading_of(data: DataSpec, medium: str, task: str) -> Reading:
     fields = {"item", "label", "group", "where", "encoding", "header"}
     fields |= {"separator", "label_separator"}
     given = data.model_dump(include=fields)
+    given["max_item_bytes"] = data.max_item_bytes or ITEM_BYTES
     labelled = tasks.task(task).labelled
     return Reading(medium, task, labelled=labelled, splits=True, **given)

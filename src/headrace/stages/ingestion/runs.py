@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
-from headrace.data.decoding import Block, DecodedRows, Limits, decode_chunk, fit
+from headrace.data.decoding import Block, DecodedRows, decode_chunk, fit
 from headrace.data.forgotten import ForgottenItems
 from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
 from headrace.media.forms import FileCounts, Rejected
@@ -53,7 +53,7 @@ class IngestionPlan:
         medium, task: packages in ``headrace.media`` and ``headrace.tasks``.
         form: of all items, as far as it is known.
         where: the source, for messages.
-        limits: larger items are rejected.
+        item_bytes: larger items are rejected.
         changes: by people.
     """
 
@@ -61,7 +61,7 @@ class IngestionPlan:
     task: str
     form: Form
     where: str
-    limits: Limits
+    item_bytes: int
     changes: Changes
 
 
@@ -107,7 +107,6 @@ class DecodedChunk:
         encoded, unpacked: bytes of files, before and after decoding.
         corrected: number of rows whose label was corrected.
         file_counts: what else is counted of files.
-        disputed: number of files that a limit of the settings alone takes or rejects.
     """
 
     runs: list[SortedFile] = field(default_factory=list)
@@ -121,7 +120,6 @@ class DecodedChunk:
     unpacked: int = 0
     corrected: int = 0
     file_counts: FileCounts = field(default_factory=FileCounts)
-    disputed: int = 0
 
     def add(self, other: DecodedChunk) -> None:
         """Add the result of the next part."""
@@ -133,7 +131,6 @@ class DecodedChunk:
         self.notes += other.notes
         self.corrected += other.corrected
         self.file_counts += other.file_counts
-        self.disputed += other.disputed
         self.encoded += other.encoded
         self.unpacked += other.unpacked
         for array, scale in other.scales.items():
@@ -221,7 +218,7 @@ def decode_to_runs(plan: IngestionPlan, raw: Raw) -> DecodedChunk:
     """
     decoded = DecodedChunk()
     module = media.medium(plan.medium)
-    parts = decode_chunk(rows_of(raw), module, plan.form, plan.where, plan.limits)
+    parts = decode_chunk(rows_of(raw), module, plan.form, plan.where, plan.item_bytes)
     for number, blocks in enumerate(_gathered(_counted(parts, decoded))):
         path = raw.path.with_suffix(f".{number}")
         decoded.add_run(path, _joined(blocks), plan)
@@ -240,7 +237,6 @@ def _counted(
         decoded.encoded += part.encoded
         decoded.unpacked += part.unpacked
         decoded.file_counts += part.file_counts
-        decoded.disputed += part.disputed
         for block in part.blocks:
             decoded.bytes += block.payload.nbytes
             decoded.shapes[block.payload.shape[1:]] += len(block.labels)

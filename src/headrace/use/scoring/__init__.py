@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from headrace.data.decoding import Limits, none_usable
+from headrace.data.decoding import none_usable
 from headrace.data.snapshots.reading import DIGEST, recorded_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import IntegrityError, UsageError
@@ -106,12 +106,11 @@ def score(  # noqa: PLR0913, what is scored, and how
         raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     place = check_output(output, source, settings)
     loaded = load(model, settings, at_first_use=True)
-    settings = settings.limited(loaded.max_item_bytes)
     data = loaded.description
     check_asks_items(model, data)
     answering = Answering(loaded, columns)
     answering.check_columns()
-    scoring, limits = _Scoring(), Limits.of(settings)
+    scoring = _Scoring()
     reading = Reading(
         medium=data.medium,
         task=data.task,
@@ -121,17 +120,18 @@ def score(  # noqa: PLR0913, what is scored, and how
         learned=loaded.item_column,
         group=columns.id,
         encoding=columns.encoding,
+        max_item_bytes=loaded.max_item_bytes,
     )
     name = model_of(model)
     with open_source(source, settings, reading) as opened:
         for note in opened.notes:
             log.info("score: %s", note)
         with contextlib.ExitStack() as work:
-            answered = answering.answered(opened, limits)
+            answered = answering.answered(opened)
             if workers or settings.dask_address:
                 from headrace.use.scoring.parts import in_parts
 
-                parts = in_parts(opened, answering, limits, name, settings, workers)
+                parts = in_parts(opened, answering, name, settings, workers)
                 answered = work.enter_context(parts)
             target = work.enter_context(written_whole(place))
             spool = target.with_name("rows.arrow")

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.data.decoding import Limits
 from headrace.errors import UsageError
 from headrace.media.arrow import as_hex
 from headrace.media.chunks import Source
@@ -94,7 +93,7 @@ class Answering:
                 "Leave it out; the columns `name` and `item` identify each row's item.",
             )
 
-    def answered(self, source: Source, limits: Limits) -> Answered:
+    def answered(self, source: Source) -> Answered:
         """The rows of a source in their order, some together, and what is counted.
 
         Raises:
@@ -102,7 +101,7 @@ class Answering:
             DependencyError: it cannot be reached.
         """
         data = self.loaded.description
-        parts = decoded_rows(source, data, limits, ROWS_AT_ONCE, in_parts=True)
+        parts = decoded_rows(source, data, ROWS_AT_ONCE, in_parts=True)
         for rows, outputs in self._with_outputs(parts):
             yield self._batch(rows, outputs)
 

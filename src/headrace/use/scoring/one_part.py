@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headrace import extensions
-from headrace.data.decoding import Limits
 from headrace.errors import DependencyError, UsageError
-from headrace.media.chunks import Source
+from headrace.media.chunks import Reading, Source
 from headrace.models.logged.loading import open_model
 from headrace.records import DataDescription, Record
 from headrace.stages.ingredients.closure import code_state
@@ -46,7 +45,7 @@ class ScoringPlan(Record):
     model_digest: str
     description: DataDescription
     columns: ScoredColumns
-    limits: Limits
+    max_item_bytes: int
     code: Mapping[str, str]
 
 
@@ -88,8 +87,9 @@ def score_part(part: Part) -> str:
         plan, answering = _opened(part.store, part.folder)
     data = fetch(store, part.chunks, part.digest)
     chunks = unpacked(data, store.uri(part.chunks))
-    source = Source(plan.kind, plan.source, chunks=chunks)
-    answered = answering.answered(source, plan.limits)
+    reading = Reading(max_item_bytes=plan.max_item_bytes)
+    source = Source(plan.kind, plan.source, reading, chunks)
+    answered = answering.answered(source)
     rows = as_stream((rows, asdict(tally)) for rows, tally in answered)
     store.write(part.rows, rows)
     return hashlib.sha256(rows).hexdigest()

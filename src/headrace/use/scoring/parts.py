@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrace.data.decoding import Limits, check_media_ratio
+from headrace.data.decoding import check_media_ratio
 from headrace.errors import Refusal
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Rejected
@@ -49,7 +49,6 @@ log = logging.getLogger("headrace")
 def in_parts(
     source: Source,
     answering: Answering,
-    limits: Limits,
     model: str,
     settings: Settings,
     workers: int,
@@ -59,7 +58,6 @@ def in_parts(
     Args:
         source: opened.
         answering: by a model that need not be loaded here.
-        limits: a larger item is rejected.
         model: its name.
         settings: where it is, and where the parts are done.
         workers: how many parts at once, on the cluster of the settings, else in
@@ -77,7 +75,7 @@ def in_parts(
         model_digest=version.model_digest,
         description=loaded.description,
         columns=answering.columns,
-        limits=limits,
+        max_item_bytes=source.reading.max_item_bytes,
         code=code_of(loaded.description),
     )
     data, store, is_over = plan.model_dump_json().encode(), home.store, False
@@ -92,7 +90,7 @@ def in_parts(
                     store.write(f"{folder}/{MODEL}", path.read_bytes())
             store.write(f"{folder}/{PLAN}", data)
             with _opened_workers(settings, workers) as several:
-                yield parts.answered(source, limits, several)
+                yield parts.answered(source, several)
             is_over = True
         except Refusal:
             is_over = True
@@ -147,7 +145,7 @@ class _Parts:
         keeps = known and not is_over
         store.delete_folder(f"{self._folder}/{READ}" if keeps else self._folder)
 
-    def answered(self, source: Source, limits: Limits, workers: Workers) -> Answered:
+    def answered(self, source: Source, workers: Workers) -> Answered:
         """The rows of all parts, and what is counted; see `Answering.answered`.
 
         Raises:
@@ -161,7 +159,7 @@ class _Parts:
                 first = facts.pop("first_failed")
                 tally = Tally(first_failed=first and Rejected(**first), **facts)
                 encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
-                check_media_ratio(source.uri, unpacked, encoded, limits)
+                check_media_ratio(source.uri, unpacked, encoded)
                 yield rows, tally
             store.delete(part.chunks)
         if self.earlier:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from headrace.data.decoding import DecodedRows, Limits, check_media_ratio, decode, fit
+from headrace.data.decoding import DecodedRows, check_media_ratio, decode, fit
 from headrace.media import medium
 from headrace.media.arrow import digests
 from headrace.media.chunks import Source
@@ -95,7 +95,6 @@ class ScoredRows:
 def decoded_rows(
     source: Source,
     data: DataDescription,
-    limits: Limits,
     size: int,
     *,
     in_parts: bool = False,
@@ -105,7 +104,6 @@ def decoded_rows(
     Args:
         source: opened.
         data: of the model.
-        limits: a larger item is rejected.
         size: the most rows.
         in_parts: whether items that are longer than the model's shape are given in
             parts, where its task joins their answers; else they are cut.
@@ -118,9 +116,9 @@ def decoded_rows(
     long = module.long_form(data) if in_parts and learned.joins_parts else None
     form: Form = long or data
     encoded = unpacked = 0
-    for part in decode(source, module, form, limits):
+    for part in decode(source, module, form):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
-        check_media_ratio(source.uri, unpacked, encoded, limits)
+        check_media_ratio(source.uri, unpacked, encoded)
         files = part.encoded, part.unpacked
         for some in rows_of(part, module, form.shape or data.shape).cut(size):
             rows = with_parts(some, module.parts, data) if long else some

@@ -80,12 +80,13 @@ def test_arrays_are_resized_in_small_parts(run, tmp_path, monkeypatch):
 
 def test_the_limit_of_an_item_counts_what_is_kept(tmp_path):
     folder = write_photos(tmp_path / "photos", [(200, 150)] * 12)
-    settings = Settings(project=tmp_path, max_item_bytes=32 * 32 * 3)
+    settings, limit = Settings(project=tmp_path), 32 * 32 * 3
     store = Store(str(tmp_path / "store"))
-    data = DataSpec(source=str(folder), shape=SHAPE, resize="crop")
+    source = {"source": str(folder), "max_item_bytes": limit}
+    data = DataSpec(**source, shape=SHAPE, resize="crop")
     assert ingest(data, "image", store, settings).rejected == 0
     with pytest.raises(SourceError, match="at most 3,072 are taken"):
-        ingest(DataSpec(source=str(folder)), "image", store, settings)
+        ingest(DataSpec(**source), "image", store, settings)
 
 
 def test_an_image_of_nothing_is_still_a_bomb(tmp_path):

@@ -218,10 +218,10 @@ def test_files_that_unpack_to_too_much_are_refused_over_all_parts(
     for row in range(12):
         (folder / f"{row}.png").write_bytes(png(np.zeros((200, 200), np.uint8)))
     monkeypatch.setattr(decoding, "_FREE_BYTES", 300_000)  # more than a part has
-    settings = trained.settings.model_copy(update={"max_media_ratio": 1})
+    monkeypatch.setattr(decoding, "MEDIA_RATIO", 1)
     for count in (0, 2):
         with pytest.raises(SourceError, match=r"decodes from .* bytes to [34]\d\d,"):
-            in_parts(folder, settings=settings, workers=count)
+            in_parts(folder, workers=count)
 
 
 @pytest.mark.usefixtures("small")

@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.use.scoring.conftest import CHANCES, COLUMNS, X, png, sha
 
-from headrace.data.decoding import Limits
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
@@ -102,7 +101,7 @@ def test_images_of_any_size_are_what_training_made_of_them(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(file)
     reading = Reading("image", labelled=False)
     with open_source(str(tmp_path), Settings(), reading) as source:
-        (rows,) = decoded_rows(source, data, Limits.of(Settings()), 10)
+        (rows,) = decoded_rows(source, data, 10)
     assert {row: why.check for row, why in rows.rejected.items()} == {4: "decode"}
     expected = [*decode_files(files, data).items, np.zeros((8, 12, 3), np.uint8)]
     assert np.array_equal(rows.payload, np.stack(expected))
@@ -111,8 +110,7 @@ def test_images_of_any_size_are_what_training_made_of_them(tmp_path):
 def test_a_source_is_scored_under_the_limit_that_the_models_file_states(
     trained, arrays, out
 ):
-    small = trained.settings.model_copy(update={"max_item_bytes": 10})
-    data = trained.spec.data.model_copy(update={"max_item_bytes": 64})
+    data = trained.spec.data.model_copy(update={"max_item_bytes": 10})
     register(
         trained.spec.model_copy(update={"data": data}),
         trained.folder,
@@ -122,7 +120,7 @@ def test_a_source_is_scored_under_the_limit_that_the_models_file_states(
         trained.home,
     )
     place = str(out / "scores.parquet")
-    record = scoring.score("blobs/2", str(arrays), place, small)
+    record = scoring.score("blobs/1", str(arrays), place, trained.settings)
     assert record.scored == len(X)
     with pytest.raises(SourceError, match="the limit is 10"):
-        scoring.score("blobs/1", str(arrays), place, small)
+        scoring.score("blobs/2", str(arrays), place, trained.settings)

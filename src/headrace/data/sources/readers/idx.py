@@ -45,7 +45,9 @@ def read(
             "Give the folder that holds both.",
         )
     items = _open(data, settings)
-    return array_chunks(None, items, None, (data.name, ""), data.where, settings)
+    return array_chunks(
+        None, items, None, (data.name, ""), data.where, source.reading.max_item_bytes
+    )
 
 
 def _is_idx(head: bytes) -> bool:
@@ -97,7 +99,9 @@ def _read_pairs(
     for split, (image, label) in pairs.items():
         images = _open(members[image], settings, "images")
         labels = _open(members[label], settings, "labels") if label else None
-        yield from array_chunks(split, images, labels, (image, label), where, settings)
+        yield from array_chunks(
+            split, images, labels, (image, label), where, source.reading.max_item_bytes
+        )
 
 
 def _pairs_of(

@@ -46,7 +46,9 @@ def read(
         )
     source.kind = "npy"
     items = open_array(data, read_header)
-    return array_chunks(None, items, None, (data.name, ""), data.where, settings)
+    return array_chunks(
+        None, items, None, (data.name, ""), data.where, source.reading.max_item_bytes
+    )
 
 
 def _read_npz(tree: FileTree, source: Source, settings: Settings) -> Iterator[Chunk]:
@@ -68,7 +70,9 @@ def _read_npz(tree: FileTree, source: Source, settings: Settings) -> Iterator[Ch
     for items, labels, split in pairs:
         x = open_array(arrays[items], read_header)
         y = open_array(arrays[labels], read_header) if labels in arrays else None
-        yield from array_chunks(split, x, y, (items, labels), tree.where, settings)
+        yield from array_chunks(
+            split, x, y, (items, labels), tree.where, source.reading.max_item_bytes
+        )
 
 
 def _pairs_of(arrays: Mapping[str, File], where: str) -> list[_Pair]:

@@ -213,7 +213,7 @@ class DelimitedTable:
 
 
 def open_delimited(
-    file: File, encoding: Encoding, reading: Reading, max_columns: int
+    file: File, encoding: Encoding, reading: Reading
 ) -> DelimitedTable | None:
     """A table of text; None where a file is text and no table.
 
@@ -248,7 +248,7 @@ def open_delimited(
     if detected is None:
         return _one_column(file, encoding, sample, above, reading)
     dialect, rows = detected
-    check_width(file.where, dialect.width, max_columns)
+    check_width(file.where, dialect.width)
     header = bool(reading.header)
     if reading.header is None:
         named = {reading.item, reading.label, reading.group, reading.learned}

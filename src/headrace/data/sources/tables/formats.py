@@ -65,8 +65,8 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
     plain = unpacked(file, settings)
     refuse_others(plain.head(HEAD), file.where)
     encoding = find_encoding(plain, reading.encoding)
-    table = open_json(plain, encoding, settings.max_columns)
-    return table or open_delimited(plain, encoding, reading, settings.max_columns)
+    table = open_json(plain, encoding)
+    return table or open_delimited(plain, encoding, reading)
 
 
 def refuse_others(head: bytes, where: str) -> None:

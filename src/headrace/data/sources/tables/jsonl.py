@@ -61,7 +61,6 @@ class JsonTable:
 
     Args:
         file: unpacked.
-        max_columns: more keys are refused.
         begin: the place of the array in the file; None: each line is an object.
         form: of the file, in words.
 
@@ -74,7 +73,6 @@ class JsonTable:
         self,
         file: File,
         encoding: Encoding,
-        max_columns: int,
         begin: int | None = None,
         form: str = "lines of objects",
     ) -> None:
@@ -96,7 +94,7 @@ class JsonTable:
                 cells = row.cells.items()
                 flat = {k: v for k, v in cells if not isinstance(v, (dict, list))}
             survey.add(flat, row.size)
-            check_width(self.where, len(kinds), max_columns)
+            check_width(self.where, len(kinds))
         self.findings: list[Finding] = survey.check(self.where, _ACTION)
         self._sample: list[dict[str, Any]] = survey.sample
         check_names(kinds, self.where)
@@ -137,7 +135,7 @@ class JsonTable:
                 yield from _array(text, self.where, self._begin)
 
 
-def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | None:
+def open_json(file: File, encoding: Encoding) -> JsonTable | None:
     """A table of JSON objects; None where a file does not begin as one.
 
     Raises:
@@ -151,7 +149,7 @@ def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | N
     head += rest
     begins = head[:1] + head[1:].lstrip(_SPACES)[:1]
     if begins in ("[{", "[[", "[]"):
-        return JsonTable(file, encoding, max_columns, 0, "an array of objects")
+        return JsonTable(file, encoding, 0, "an array of objects")
     if begins not in ('{"', "{}"):
         return None
     line, _, more = head.partition("\n")
@@ -159,14 +157,14 @@ def open_json(file: File, encoding: Encoding, max_columns: int) -> JsonTable | N
     wrapped = _WRAPPED.match(head)
     if wrapped and not (is_row and (more.strip() or not _CLOSED.search(line))):
         form = f"an array of objects under {wrapped[1]!r}"
-        return JsonTable(file, encoding, max_columns, wrapped.end(), form)
+        return JsonTable(file, encoding, wrapped.end(), form)
     if not is_row:
         raise SourceError(
             f"{file.where} is JSON, but neither one object a line nor an array of "
             "objects.",
             _ACTION,
         )
-    return JsonTable(file, encoding, max_columns)
+    return JsonTable(file, encoding)
 
 
 def _lines(lines: Iterator[str]) -> Iterator[_JsonRow]:

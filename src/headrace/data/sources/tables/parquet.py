@@ -172,7 +172,7 @@ def read_facts(file: File, settings: Settings) -> ParquetFacts:
     try:
         with _opened(file, settings) as ask:
             facts, body = ask({})
-            check_width(file.where, facts["leaves"], settings.max_columns)
+            check_width(file.where, facts["leaves"])
             schema = pa.ipc.read_schema(pa.py_buffer(body))
             return ParquetFacts(schema, facts["rows"], facts["bytes"])
     except _TooLargeError:

@@ -17,6 +17,7 @@ ROWS_AT_ONCE = 16_384
 SAMPLE_ROWS = 2000
 SAMPLE_CHARACTERS = 2**24
 MAX_BAD = 0.01
+MAX_COLUMNS = 4096  # each is examined to find items and labels
 # Usual names of columns.
 ITEMS = (
     *("text", "sentence", "message", "content", "review", "body", "comment", "title"),
@@ -220,17 +221,16 @@ def plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def check_width(where: str, columns: int, limit: int) -> None:
+def check_width(where: str, columns: int) -> None:
     """Refuse a table with too many columns.
 
     Raises:
-        LimitError: it has more than ``max_columns`` of the settings.
+        LimitError: it has more than `MAX_COLUMNS`.
     """
-    if columns > limit:
+    if columns > MAX_COLUMNS:
         raise LimitError(
-            f"{where} has {columns:,} columns or more; the limit is {limit:,}.",
-            "Drop those that are neither items nor labels, or raise "
-            "HEADRACE_MAX_COLUMNS.",
+            f"{where} has {columns:,} columns or more; the limit is {MAX_COLUMNS:,}.",
+            "Drop those that are neither items nor labels.",
         )
 
 

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.data.sources.identity import source_identity
+from headrace.data.sources.tables import tabular
 from headrace.errors import LimitError, SourceError, SpecError
 
 CLIPS = {f"clips/{row}.wav": b"RIFF%d" % row for row in range(6)}
@@ -269,7 +270,7 @@ def test_a_first_row_that_names_a_file_is_no_header(make, sounds):
 
 
 @pytest.mark.parametrize("classes", ["", "a/"])
-def test_a_limit_chooses_no_table(make, sounds, classes):
+def test_a_limit_chooses_no_table(make, sounds, classes, monkeypatch):
     clips = {f"{classes}{row}.wav": b"RIFF%d" % row for row in range(8)}
     other = {"b/9.wav": b"RIFF"} if classes else {}
     rows = [f"{name},{'ab'[n % 2]},{n}" for n, name in enumerate(clips)]
@@ -278,8 +279,10 @@ def test_a_limit_chooses_no_table(make, sounds, classes):
     tables = {"test_easy.csv": easy.encode(), "test_hard.csv": hard.encode()}
     for names in (tables, ["test_hard.csv"]):
         folder = make.tree({**clips, **other, **{name: tables[name] for name in names}})
-        with pytest.raises(LimitError, match=r"test_hard\.csv.* HEADRACE_MAX_COLUMNS"):
-            sounds(folder, max_columns=3)
+        with monkeypatch.context() as patch:
+            patch.setattr(tabular, "MAX_COLUMNS", 3)
+            with pytest.raises(LimitError, match=r"test_hard\.csv.* limit is 3"):
+                sounds(folder)
         _, chunks = sounds(folder)
         assert len(_rows(chunks)) == 4 * len(names)
         shutil.rmtree(folder)

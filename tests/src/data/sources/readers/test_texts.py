@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.data.sources.tables import tabular
 from headrace.errors import LimitError, SourceError, SpecError
 
 CLASSES = {f"{label}/{row}.txt": b"%d" % row for row, label in enumerate("abab")}
@@ -293,15 +294,16 @@ def test_tables_of_images_have_groups_and_conditions(make, read):
         read(path, label="kind", where="who == 'dan'")
 
 
-def test_a_limit_chooses_no_table(make, read):
+def test_a_limit_chooses_no_table(make, read, monkeypatch):
     wide = "text;label;x;y\n" + "some words;a;1;2\nother words;b;3;4\n" * 3
     folder = make.tree(
         {"easy": b"text;label\nwords;a\nmore;b\n", "hard": wide.encode()}
     )
     _, chunks = read(folder, medium="text")
     assert sum(len(chunk.items) for chunk in chunks) == 8
-    with pytest.raises(LimitError, match=r"hard has 4 columns .* HEADRACE_MAX_COLUMNS"):
-        read(folder, medium="text", max_columns=3)
+    monkeypatch.setattr(tabular, "MAX_COLUMNS", 3)
+    with pytest.raises(LimitError, match=r"hard has 4 columns .* the limit is 3"):
+        read(folder, medium="text")
 
 
 def _rows(head, rows):
