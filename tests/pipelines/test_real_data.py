@@ -1,9 +1,12 @@
 """What the shipped pipelines and ``headrace new`` reach on whole, real data sets."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.faults.storage import Place
+from tests.pipelines.test_dictation import FOLDER
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIB = "text/sib200-zh-en/sib200-zh-en.parquet"
@@ -42,6 +45,14 @@ def test_a_shipped_pipeline_makes_a_champion_of_its_data(tmp_path, name, floor):
     reached(answer, floor)
     checks = {warning["check"] for warning in answer["warnings"]}
     assert checks <= {"leak"}, answer["warnings"]  # two messages in both splits
+
+
+def test_the_recordings_of_dictation_are_always_the_same(tmp_path):
+    script = [sys.executable, FOLDER / "make_recordings.py", tmp_path / "recordings"]
+    subprocess.run(script, check=True, env={"HEADRACE_DATA": str(DATA)})
+    data = f"--data={tmp_path / 'recordings'}"
+    snapshot = headrace(tmp_path, "check", "dictation", data)["snapshot"]
+    assert snapshot["digest"].startswith("dad24f71f5cd3219")
 
 
 @pytest.mark.parametrize(
