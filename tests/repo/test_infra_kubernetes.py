@@ -230,7 +230,7 @@ def test_a_deployment_cannot_set_what_is_not_listed(path, values):
     from prefect.utilities.schema_tools import validate
 
     schema = json.loads(path.read_text(encoding="utf-8"))["variables"]
-    allowed = {} if path.stem == "process" else {"stream_output": False}
+    allowed = {"stream_output": False}
     if path.stem.startswith("gpu-"):
         allowed["gpus"] = 2
     assert validate(allowed, schema, raise_on_error=False) == []
