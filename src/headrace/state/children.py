@@ -14,7 +14,6 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
 _SET_NAME = 15  # PR_SET_NAME
@@ -41,17 +40,9 @@ def start(
     own = os.getpriority(os.PRIO_PROCESS, 0)
     if niceness > own:
         os.setpriority(os.PRIO_PROCESS, child.pid, niceness)
-    if niceness and options.get("start_new_session"):
-        _set_back(child.pid, max(niceness, own))
     with _ONE_AT_A_TIME:
         _STARTED[child] = module
     return child
-
-
-def _set_back(leader: int, niceness: int) -> None:
-    """Lower the priority of a session: Linux may share a core out by session first."""
-    with contextlib.suppress(OSError):  # there is no such file, or another was just set
-        Path(f"/proc/{leader}/autogroup").write_text(str(niceness))
 
 
 def started() -> list[tuple[str, int]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,30 +34,6 @@ def test_a_process_has_at_least_its_niceness(tmp_path):
     assert printed(tmp_path, "one", "two") == f"{own} one two\n"
     assert printed(tmp_path, niceness=own + 1) == f"{own + 1}\n"
     assert printed(tmp_path, niceness=own - 1) == f"{own}\n"
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/autogroup").exists(), reason="sessions have no priority here"
-)
-def test_a_session_has_the_niceness_too(tmp_path):
-    (tmp_path / "lasting.py").write_text("import sys; sys.stdin.read()\n")
-    path = os.pathsep.join([str(tmp_path), *sys.path])
-    ours = Path("/proc/self/autogroup").read_text()
-    for _ in range(20):  # Linux allows it to others than root ten times a second
-        child = children.start(
-            "lasting",
-            niceness=19,
-            start_new_session=True,
-            stdin=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        theirs = Path(f"/proc/{child.pid}/autogroup").read_text()
-        child.communicate()
-        if theirs.endswith("nice 19\n"):
-            break
-        time.sleep(0.2)
-    assert theirs.endswith("nice 19\n")
-    assert Path("/proc/self/autogroup").read_text() == ours
 
 
 def test_processes_that_run_are_listed_by_their_modules(tmp_path):
