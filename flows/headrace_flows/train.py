@@ -20,8 +20,6 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal, UsageError
-from headrace.models.engines import prepare_in_background
-from headrace.records import RegistrationRecord
 from headrace.settings import Settings
 from headrace.settings import variable as setting
 from headrace.spec import PipelineSpec, load_spec
@@ -78,7 +76,6 @@ def train(
             wait_for_approval(run)
             promotion = stages.promote(run, evaluation, registration)
             publish_report(run)
-            prepare_serving(run, registration)
     except Refusal as error:
         publish_report(run)
         note_refusal(run, error.message)
@@ -93,13 +90,6 @@ def train(
         note_refusal(run, promotion.reason)
         return Failed(name="Refused", message=promotion.reason)
     return Completed(name=promotion.status.capitalize(), message=promotion.reason)
-
-
-def prepare_serving(run: Run, registration: RegistrationRecord) -> None:
-    """Have the engine of the version built in the background, for servers."""
-    if registration.version is not None:
-        version = run.plan.home.ledger.version(registration.model, registration.version)
-        prepare_in_background(version, run.plan.settings)
 
 
 def new_run(

@@ -120,8 +120,8 @@ class Settings(BaseModel):
     )
     engines: Literal["auto", "none"] = option(
         "auto",
-        "auto: models are exported to faster engines after a run and at first use, "
-        "where the extra `serve` is installed; none: Keras answers",
+        "auto: `headrace serve` exports models to faster engines before it answers "
+        "with them, where the extra `serve` is installed; none: Keras answers",
     )
     serve_hosts: str = option(
         "",

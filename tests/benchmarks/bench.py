@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from .measure import Measured, await_engines, measure
+from .measure import Measured, measure
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -118,8 +118,7 @@ class Bench:
         environment: dict[str, str],
         beside: Sequence[psutil.Process],
     ) -> Measured:
-        """Measure any command, once the engine of an earlier run is built."""
-        await_engines()
+        """Measure any command."""
         measured = measure(command, environment, folder=ROOT, beside=beside)
         self.seen.append(measured)
         return measured

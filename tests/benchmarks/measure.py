@@ -25,7 +25,6 @@ from .machine import Surroundings
 
 SAMPLE_SECONDS = 0.1
 LEAVE_SECONDS = 5
-ENGINES_SECONDS = 120
 
 
 @dataclass(slots=True)
@@ -133,8 +132,8 @@ def measure(
             tree = sampler.stop()
         left = _left_behind(tree)
         beside_cpu = _seconds(beside) - beside_before
-        # A fork of a process beside belongs to the command; an engine is built later.
-        more = [p for p in tree if p.role != "engines" and (p in left or p.is_forked)]
+        # A fork of a process beside belongs to the command.
+        more = [p for p in tree if p in left or p.is_forked]
         cpu += sum(p.cpu_seconds for p in more)
         own = {p.pid for p in tree} | {p.pid for p in beside}
         return Measured(
@@ -161,16 +160,6 @@ def end_group(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
-def await_engines() -> None:
-    """Wait for builds of engines: a run leaves one behind, which takes some seconds."""
-    building = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if role(process.info["cmdline"] or ()) == "engines"
-    ]
-    psutil.wait_procs(building, timeout=ENGINES_SECONDS)
-
-
 def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float]:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -187,9 +176,9 @@ def _text(file: Any) -> str:
 
 
 def _left_behind(tree: list[Sampled]) -> list[Sampled]:
-    """What still runs a moment after the command has ended, but for engines' builds."""
+    """What still runs a moment after the command has ended."""
     alive = []
-    for sampled in (p for p in tree if p.role != "engines"):
+    for sampled in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             alive.append(psutil.Process(sampled.pid))
     _, left = psutil.wait_procs(alive, timeout=LEAVE_SECONDS)
@@ -250,8 +239,6 @@ def role(command: Sequence[str], name: str = "") -> str:
     text = " ".join(command)
     if name == "prefect-server" or "headrace_ops.run_server" in text:
         return "server"
-    if "headrace.models.engines." in text:
-        return "engines"
     if "multiprocessing.resource_tracker" in text:
         return "tracker"
     if "multiprocessing.spawn" in text:

@@ -15,7 +15,6 @@ from tests.src.serving.conftest import Site
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import DependencyError, IntegrityError
 from headrace.explanations import Verdict, verdict
-from headrace.models.engines import open_engine
 from headrace.serving.gradients import GradientsProcess
 from headrace.serving.served import open_served
 from headrace.settings import Settings
@@ -204,7 +203,7 @@ def test_a_server_explains_by_what_has_passed(explained, picture, passed):
     home, _ = explained
     settings = Settings(project=home.project, home=home.path)
     row = Ledger(settings.database_url).version("blobs", 1)
-    served = open_served(row, settings, open_engine, "champion")
+    served = open_served(row, settings, "champion")
     other = "gradients" if passed == "occlusion" else "occlusion"
     served.sanity |= {other: Verdict(status="failed", reason="for a test")}
     try:

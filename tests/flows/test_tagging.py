@@ -14,7 +14,6 @@ from PIL import Image
 from tests.homes import Home
 from tests.src.serving.conftest import Site
 
-from headrace.models.engines import open_engine
 from headrace.serving.served import open_served
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
@@ -86,7 +85,7 @@ def test_tags_are_learned_scored_served_and_explained(ran):
     (home.project / "one.png").write_bytes(picture)
     settings = Settings(project=home.project, home=home.path)
     row = Ledger(settings.database_url).version("pairs", 1)
-    served = open_served(row, settings, open_engine, "champion")
+    served = open_served(row, settings, "champion")
     try:
         site, kind = Site(served), {"content-type": "image/png"}
         given = site.ask("POST", "/models/pairs/predict", picture, kind)

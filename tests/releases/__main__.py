@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.releases.bill import bill_of_release
 from tests.releases.building import build_twice, check, seconds_of_commit
-from tests.releases.trying import install, use, wait_for_what_runs_on
+from tests.releases.trying import install, use
 from typer import echo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,6 @@ def main():
         echo(f"Ran digits: {ran['status']}, test accuracy {accuracy:.4f}.")
         echo(f"Served it: an empty image is {answered['label']}.")
         echo(f"Verified it: {verified['reason']}.")
-        wait_for_what_runs_on(python)
         shutil.rmtree(DIST, ignore_errors=True)
         DIST.mkdir()
         for path in (sdist, wheel, bill):

@@ -16,7 +16,7 @@ from tests.homes import Home
 from typer import echo
 
 from headrace import __version__, pictures
-from headrace.models.engines import build
+from headrace.models.engines import build_engine
 from headrace.settings import Settings
 from headrace.state import processes
 from headrace.state.ledger import Ledger
@@ -64,7 +64,7 @@ def _make(home):
             assert done.exit_code == 0, done.err
     settings = Settings(project=home.project, home=home.path, engines="auto")
     version = Ledger(settings.database_url).version("blobs", 1)
-    assert build(version, settings) == "onnx"
+    assert build_engine(version, settings) is not None
 
 
 def _check_nothing_of_this_machine_is_in(folder):

@@ -8,9 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
-import psutil
 from tests.blobs import png
-from tests.waiting import until
 
 OURS = ("HEADRACE_", "PREFECT_", "MLFLOW_", "PYTHONPATH")
 SECONDS = 600
@@ -75,16 +73,6 @@ def use(python, place):
     assert answered["version"] == 1
     verified = headrace("verify")
     return headrace, ran, answered, verified
-
-
-def wait_for_what_runs_on(python):
-    """Wait for what runs have left to be done: engines, and checks of maps."""
-    until(lambda: not _processes_of(python), "a process of the installation runs on")
-
-
-def _processes_of(python):
-    started = (process.info["cmdline"] for process in psutil.process_iter(["cmdline"]))
-    return [words for words in started if words and words[0] == str(python)]
 
 
 def _ask(headrace):

@@ -129,7 +129,7 @@ class Models:
         else:
             former, slot.current = slot.current, served
         if former is not None:
-            former.retire(served if served.version == former.version else None)
+            former.retire()
 
     async def _predict(
         self, request: Request, slot: Slot, version: int | None

@@ -12,14 +12,14 @@ import ctypes
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.explanations.verdict import sanity_of, unchecked
 from headrace.media import medium
 from headrace.media.chunks import ITEM_BYTES
-from headrace.models.engines import EngineProcess
+from headrace.models.engines import EngineProcess, open_engine
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
 from headrace.serving.gradients import GradientsProcess
 from headrace.serving.plain import PlainReader
@@ -42,10 +42,7 @@ if TYPE_CHECKING:
 WAITING_LIMIT = 256  # requests to one version
 # An engine that is quicker than this answers in the event loop.
 INLINE_SECONDS = 0.002
-RESTART_SECONDS = 10.0  # that requests wait for a process to be started again
 _CALLS, _ROWS = 5, 16  # that are timed
-
-OpenEngine = Callable[["Version", "Settings"], "Engine"]
 
 
 class Served:
@@ -89,9 +86,6 @@ class Served:
         self.waiting = 0
         self._answering = 0  # of those that wait, so many are with the engine
         self._is_retired = False
-        self._replacement: Served | None = None  # the same version, that answers now
-        self._successor: asyncio.Future[Served | None] | None = None
-        self._patience = 0.0  # until when requests wait for the successor
         self._queue: Batching | EngineProcess
         if isinstance(engine, EngineProcess):
             self._queue = engine
@@ -140,22 +134,14 @@ class Served:
     async def answer(self, items: Payload) -> Outputs:
         """The outputs for ``(n, ...)`` items, float32 ``(n, ...)``.
 
-        If the engine's process has ended, the one that is started in its place answers.
-
         Raises:
-            HttpError: 503 where the queue is full, or no process is started in time.
+            HttpError: 503 where the queue is full, or the engine's process has ended:
+                until another one is started in its place.
         """
         self.refuse_if_full()
         with self.in_use():
             try:
-                try:
-                    return await self.compute(items)
-                except DependencyError:
-                    successor = await self._restarted()
-                    if successor is None:
-                        raise
-                    with successor.in_use():
-                        return await successor.compute(items)
+                return await self.compute(items)
             except DependencyError:
                 message = f"The engine of {self} does not answer. Try again in a few "
                 raise unavailable(f"{message}seconds.", 5) from None
@@ -179,56 +165,28 @@ class Served:
             self._close_if_unused()
 
     async def compute(self, items: Payload) -> Outputs:
-        """The outputs, of this engine only; raises DependencyError."""
+        """The outputs; raises DependencyError."""
         self._answering += 1
         try:
             return await self._queue.answer(items)
         finally:
             self._answering -= 1
 
-    async def _restarted(self) -> Served | None:
-        """The same version with a new process; None if there is none in time."""
-        if not self.failure:
-            return None
-        loop = asyncio.get_running_loop()
-        if self._successor is None:
-            if self._is_retired:  # it failed once the other answered already
-                return self._replacement
-            self._successor = loop.create_future()
-            self._patience = loop.time() + RESTART_SECONDS
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._patience):
-                return await asyncio.shield(self._successor)
-        return None
-
     async def write_text(self, wish: Wish) -> AsyncIterator[str]:
         """The pieces of a text; see `TextProcess.stream`.
-
-        If the process has ended, the one that is started in its place writes.
 
         Raises:
             HttpError: 503 where it cannot be written now, 422 for a bad prompt.
         """
         if self.texts is None:
             raise ValueError(f"{self} writes no texts")
-        with contextlib.ExitStack() as using:
-            using.enter_context(self.in_use())
-            texts = self.texts
-            if texts.failure and (successor := await self._restarted()) is not None:
-                using.enter_context(successor.in_use())
-                texts = successor.texts or texts
-            async for piece in texts.stream(wish):
+        with self.in_use():
+            async for piece in self.texts.stream(wish):
                 yield piece
 
-    def retire(self, successor: Served | None = None) -> None:
-        """Close the engine once the last answer is given; in the event loop.
-
-        Args:
-            successor: the same version, if it answers from now on.
-        """
-        self._is_retired, self._replacement = True, successor
-        if self._successor is not None and not self._successor.done():
-            self._successor.set_result(successor)
+    def retire(self) -> None:
+        """Close the engine once the last answer is given; in the event loop."""
+        self._is_retired = True
         self._close_if_unused()
 
     def _close_if_unused(self) -> None:
@@ -274,24 +232,20 @@ def _inline_rows(engine: Engine, items: Payload) -> int:
     return min(ROWS_AT_ONCE, 1 + int((INLINE_SECONDS - one) / each))
 
 
-def served_by(engine: Engine, row: Version, role: Role, settings: Settings) -> Served:
-    """A version with an engine, which is closed if that fails."""
-    try:
-        return Served(row, engine, role, settings)
-    except BaseException:
-        engine.close()
-        raise
-
-
-def open_served(
-    row: Version, settings: Settings, open_engine: OpenEngine, role: Role
-) -> Served:
+def open_served(row: Version, settings: Settings, role: Role) -> Served:
     """Open a version's engine, which compares the golden answers itself.
 
     Raises:
         IntegrityError: it does not give the golden answers, or a file was changed.
-        DependencyError: a file cannot be read now, or a process does not start.
+        DependencyError: a file cannot be read now, a process does not start, or the
+            engine's build was cut short.
+        UsageError: what is installed here does not suffice.
     """
-    served = served_by(open_engine(row, settings), row, role, settings)
+    engine = open_engine(row, settings)
+    try:
+        served = Served(row, engine, role, settings)
+    except BaseException:
+        engine.close()
+        raise
     served.read_sanity()
     return served

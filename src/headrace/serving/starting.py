@@ -14,16 +14,10 @@ import pyarrow as pa
 from headrace.errors import UsageError
 from headrace.imports import hidden
 from headrace.media import medium
-from headrace.models.engines import (
-    EngineProcess,
-    build_engine,
-    open_engine,
-    prepare_in_background,
-)
+from headrace.models.engines import EngineProcess, build_engine
 from headrace.serving.announced import announced
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
-from headrace.serving.checking import Checks
 from headrace.serving.doors import Doors, read_token
 from headrace.serving.listing import ListedVersion
 from headrace.serving.metrics import ExposedMetric, Metrics
@@ -33,7 +27,7 @@ from headrace.serving.routes import Models
 from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
 from headrace.serving.slots import Slot, WantedVersion
-from headrace.serving.watching import Builder, Watcher
+from headrace.serving.watching import Watcher
 from headrace.state import children
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
@@ -77,7 +71,7 @@ def serve(
     ):
 
         def open_(row: Version, role: Role) -> Served:
-            return open_served(row, settings, open_engine, role)
+            return open_served(row, settings, role)
 
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
@@ -89,9 +83,7 @@ def serve(
             with_inputs=options.log_inputs,
         )
         opened.callback(observing.close)
-        checks = Checks(settings)
-        opened.callback(checks.close)
-        app = make_app(slots, doors, settings, checks.open, observing)
+        app = make_app(slots, doors, settings, open_, observing)
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
@@ -128,8 +120,7 @@ def make_app(
     app = App(doors, Bodies(settings.max_body_bytes), Metrics())
     app.routes |= page_routes()
     models = Models(app, slots)
-    builder = Builder(lambda row: build_engine(row, settings))
-    watcher = Watcher(slots, settings.database_url, open_, models.replace, builder)
+    watcher = Watcher(slots, settings.database_url, open_, models.replace)
     models.notices.append(watcher.notice)
     observing.start(models)
     app.starting.append(watcher.start)
@@ -141,10 +132,9 @@ def make_app(
 def open_alone(row: Version, settings: Settings) -> EngineProcess:
     """The engine of a shadow in a process of its own, which may crash or hang.
 
-    Nothing of the version is opened here. If no engine is kept, Keras answers, and one
-    is built for the next start.
+    Nothing of the version is opened here. An engine that is not kept is built first.
     """
-    prepare_in_background(row, settings)
+    build_engine(row, settings)
     return EngineProcess(
         row, settings, "", niceness=_SHADOW_NICENESS, answer_seconds=_BESIDE_SECONDS
     )

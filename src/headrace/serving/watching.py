@@ -1,10 +1,10 @@
 """Watches the ledger: a promotion or a rollback reaches the server within seconds.
 
-A thread opens the new champion while the former one answers, once another process has
-compared its golden answers (`checking`). Then one reference is replaced. A version that
-does not load leaves the former one, and is tried again later and later; if the process
-of a version ends, it is opened again, whatever else does not load. Without its ledger
-the server serves on. Keras answers for a version without an engine, until one is built.
+A thread for each model opens the new champion while the former one answers; an engine
+that is not kept is built first. Then one reference is replaced. A version that does not
+load leaves the former one, and is tried again later and later; if the process of a
+version ends, it is opened again, whatever else does not load. Without its ledger the
+server serves on.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,47 +40,6 @@ Open = Callable[["Version", "Role"], Served]
 Replace = Callable[[Slot, Served], None]
 
 
-class Builder:
-    """Builds engines for versions that Keras answers, one at a time, in the background.
-
-    Args:
-        build: builds an engine, which may take long, and returns its name.
-    """
-
-    def __init__(self, build: Callable[[Version], str]) -> None:
-        self._build = build
-        self._waiting: queue.SimpleQueue[Version] = queue.SimpleQueue()
-        self._queued: set[str] = set()
-        self._built: set[str] = set()
-
-    def start(self) -> None:
-        """Build from now on what is asked for; the thread ends with the process."""
-        threading.Thread(target=self._work, daemon=True, name="builder").start()
-
-    def has_better(self, served: Served) -> bool:
-        """Whether a better engine is there, until `took`. Else it is begun."""
-        digest = served.row.model_digest
-        if served.engine.name != "keras":
-            return False
-        if digest not in self._queued:
-            self._queued.add(digest)
-            self._waiting.put(served.row)
-        return digest in self._built
-
-    def took(self, served: Served) -> None:
-        """Take note that the version was opened again for the better engine."""
-        self._built.discard(served.row.model_digest)
-
-    def _work(self) -> None:
-        while True:
-            row = self._waiting.get()
-            try:
-                if self._build(row) != "keras":
-                    self._built.add(row.model_digest)
-            except Exception as error:  # Keras answers on
-                log.warning("serve: no engine of %s is built: %s", row, error)
-
-
 class Watcher:
     """Keeps the models of a server at what the ledger has.
 
@@ -89,7 +48,6 @@ class Watcher:
         url: of the ledger.
         open_: opens a version for the role, and checks it.
         replace: puts a version in the place of the former one, in the event loop.
-        builder: builds engines.
 
     Attributes:
         ledger_failure: why the ledger cannot be read; empty while it can.
@@ -101,9 +59,8 @@ class Watcher:
         url: str,
         open_: Open,
         replace: Replace,
-        builder: Builder,
     ) -> None:
-        self._slots, self._url, self._builder = slots, url, builder
+        self._slots, self._url = slots, url
         self._open, self._replace = open_, replace
         self._ledger: Ledger | None = None
         self._champions: dict[str, tuple[int, Version | None]] = {}
@@ -117,8 +74,9 @@ class Watcher:
     def start(self) -> None:
         """Watch from now on; called in the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._builder.start()
-        threading.Thread(target=self._watch, daemon=True, name="watcher").start()
+        for slot in self._slots:
+            watch, name = partial(self._watch, slot), f"watcher of {slot.model}"
+            threading.Thread(target=watch, daemon=True, name=name).start()
 
     def stop(self) -> None:
         """Watch no more."""
@@ -139,11 +97,9 @@ class Watcher:
         is_up = float(not self.ledger_failure)
         yield ExposedMetric("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
 
-    def _watch(self) -> None:
+    def _watch(self, slot: Slot) -> None:
         while not self._stopped.wait(POLL_SECONDS):
-            for slot in self._slots:
-                if not self._stopped.is_set():
-                    self._look(slot)
+            self._look(slot)
 
     def _look(self, slot: Slot) -> None:
         """Open what has ended, whatever else is wrong; then what the ledger wants."""
@@ -160,11 +116,6 @@ class Watcher:
                 self._forget(slot, version)
             if current is None or current.version != wanted.version:
                 self._load(slot, wanted, "champion")
-        for served in list(slot.versions.values()):
-            if self._builder.has_better(served) and self._load(
-                slot, served.row, served.role
-            ):
-                self._builder.took(served)
 
     def _wanted(self, slot: Slot) -> Version | None:
         """The champion that should answer; None where there is none, or no ledger."""
@@ -205,12 +156,12 @@ class Watcher:
             log.info("serve: the ledger answers again")
         self.ledger_failure = failure
 
-    def _load(self, slot: Slot, row: Version, role: Role) -> bool:
+    def _load(self, slot: Slot, row: Version, role: Role) -> None:
         """Open a version and let it answer, if it loads; note why it does not."""
         name = slot.model, row.version
         retry = self._retries.setdefault(name, Backoff(*PAUSES_SECONDS))
         if not retry.is_over:
-            return False
+            return
         ended = slot.versions.get(row.version)
         if ended is not None and ended.failure:
             log.warning("serve: %s is opened again: its process %s", row, ended.failure)
@@ -218,7 +169,7 @@ class Watcher:
             served = self._open(row, role)
         except Exception as error:  # the former version answers on
             if self._stopped.is_set():
-                return False
+                return
             retry.failed()
             reason = f"version {row.version} does not load"
             slot.failures = {**slot.failures, row.version: reason}
@@ -227,8 +178,11 @@ class Watcher:
             if not isinstance(error, HeadraceError):
                 reason = f"{type(error).__name__}: {reason}"
             log.warning("serve: %s does not load: %s", row, reason)
-            return False
+            return
         self._forget(slot, row.version)
+        if role == "champion" and ended is None and self._is_outdated(slot, row):
+            served.close()  # it was rolled back while its engine was built
+            return
         if self.ledger_failure and ended is not None:
             served.sanity = ended.sanity  # it could not be asked
         if self._loop is not None and not self._stopped.is_set():
@@ -236,9 +190,13 @@ class Watcher:
             with contextlib.suppress(RuntimeError):  # the server has just ended
                 self._loop.call_soon_threadsafe(self._swap, slot, served, done)
                 done.wait()
-                return True
+                return
         served.close()
-        return True
+
+    def _is_outdated(self, slot: Slot, row: Version) -> bool:
+        """Whether another version is the champion by now."""
+        wanted = self._wanted(slot)
+        return wanted is not None and wanted.version != row.version
 
     def _forget(self, slot: Slot, version: int) -> None:
         """A version has not failed, or does not matter any more."""

@@ -66,7 +66,7 @@ def own_temporary_folder() -> Iterator[None]:
 
 
 def shared_temporary_folder() -> str:
-    """The system's temporary folder, for a process that outlives this one."""
+    """The system's temporary folder, where this process has one of its own in it."""
     folder = Path(tempfile.gettempdir())
     return str(folder.parent if _owner(folder) == str(this_process()) else folder)
 

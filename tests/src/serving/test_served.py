@@ -10,7 +10,6 @@ from tests.src.serving.conftest import IMAGE, Site, Toy, serving
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
-from headrace.serving import served as module
 from headrace.serving.replies import HttpError
 from headrace.serving.served import WAITING_LIMIT
 from headrace.serving.slots import WantedVersion
@@ -149,72 +148,21 @@ class Ended(Toy):
         raise DependencyError("The process ended.", "Try again.")
 
 
-class EndedLate(Ended):
-    """One whose process ends when it is told to."""
-
-    def __init__(self):
-        super().__init__(3, 0)
-        self.end = threading.Event()
-
-    def __call__(self, items):
-        self.end.wait(60)
-        return super().__call__(items)
-
-
-def test_what_fails_after_the_restart_is_answered_by_the_new_process():
+def test_while_a_process_is_started_again_requests_are_told_when_to_come_back():
     async def ask():
-        engine, ended = Slow(), EndedLate()
+        engine = Slow()
         engine.go.set()
-        served = serving(IMAGE, engine=ended, inline_rows=0)
+        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
+        with pytest.raises(HttpError) as refused:
+            await served.answer(images(1))
+        assert refused.value.status == 503
+        assert (b"retry-after", b"5") in refused.value.headers
+        assert served.waiting == 0
         other = serving(IMAGE, engine=engine, inline_rows=0)
         site = Site(served)
-        (task,) = await _asked(served, images(1))
         site.models.replace(site.slots["toy"], other)
-        ended.end.set()
-        assert (await task).ravel().tolist() == [1]
+        assert (await site.slots["toy"].champion().answer(images(1))).tolist() == [[1]]
         other.close()
-
-    asyncio.run(ask())
-
-
-@pytest.mark.parametrize("version", [1, 2], ids=["restart", "promotion"])
-def test_requests_wait_for_the_process_that_is_started_again(version):
-    async def ask():
-        engine = Slow()
-        engine.go.set()
-        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
-        other = serving(IMAGE, version, engine=engine, inline_rows=0)
-        site = Site(served)
-        tasks = await _asked(served, images(1), images(2))
-        assert not any(task.done() for task in tasks)
-        site.models.replace(site.slots["toy"], other)
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        if version == 1:
-            assert [a.ravel().tolist() for a in answers] == [[1], [2]]
-        else:
-            assert [a.status for a in answers] == [503, 503]
-        assert served.waiting == 0
-        other.close()
-
-    asyncio.run(ask())
-
-
-def test_the_process_that_is_started_again_stays_open_until_it_has_answered():
-    async def ask():
-        engine = Slow()
-        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
-        other = serving(IMAGE, 1, engine=engine, inline_rows=0)
-        site = Site(served)
-        tasks = await _asked(served, images(1))
-        site.models.replace(site.slots["toy"], other)
-        while not other.waiting:
-            await asyncio.sleep(0.01)
-        other.retire()  # a promotion
-        await asyncio.sleep(0.05)
-        assert not engine.is_closed
-        engine.go.set()
-        assert (await tasks[0]).tolist() == [[1.0]]
-        assert other.waiting == 0
 
     asyncio.run(ask())
 
@@ -225,22 +173,6 @@ def test_an_engine_that_was_closed_keeps_nobody_waiting():
         worker.close()
         with pytest.raises(DependencyError, match="closed"):
             await worker.answer(images(1))
-
-    asyncio.run(ask())
-
-
-def test_nobody_waits_long_for_a_process_that_does_not_start(monkeypatch):
-    monkeypatch.setattr(module, "RESTART_SECONDS", 0.2)
-
-    async def ask():
-        served = serving(IMAGE, engine=Ended(3, 0), inline_rows=0)
-        for most in (5.0, 0.15):  # the second comes when the time is over
-            began = time.monotonic()
-            with pytest.raises(HttpError) as refused:
-                await served.answer(images(1))
-            assert refused.value.status == 503
-            assert time.monotonic() - began < most
-        served.close()
 
     asyncio.run(ask())
 

@@ -134,23 +134,24 @@ def test_a_process_that_is_killed_before_its_first_text_is_noticed(make):
         time.sleep(0.01)
 
 
-def test_texts_wait_for_the_process_that_is_started_again(make):
+def test_texts_are_refused_until_the_process_is_started_again(make):
     async def ask():
         served, other = (serving(IMAGE, engine=Toy(3, 0)) for _ in range(2))
         served.texts, other.texts = make(), make()
         os.kill(served.texts.pid, signal.SIGKILL)
         while not served.failure:
             await asyncio.sleep(0.01)
+        site = Site(served)
 
         async def write():
             wish = TextRequest(prompt="again")
-            return "".join([piece async for piece in served.write_text(wish)])
+            pieces = site.slots["toy"].champion().write_text(wish)
+            return "".join([piece async for piece in pieces])
 
-        waiting = asyncio.ensure_future(write())
-        await asyncio.sleep(0.05)
-        assert not waiting.done()
-        site = Site(served)
+        with pytest.raises(HttpError, match="Try again in a few seconds") as refused:
+            await write()
+        assert refused.value.status == 503
         site.models.replace(site.slots["toy"], other)
-        assert await waiting == "again"
+        assert await write() == "again"
 
     uvloop.run(ask())

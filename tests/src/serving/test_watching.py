@@ -1,6 +1,7 @@
 """A promotion reaches the server; what does not load, or no ledger, harms nothing."""
 
 import asyncio
+import threading
 import time
 from contextlib import contextmanager
 
@@ -9,7 +10,8 @@ from tests.src.serving.conftest import IMAGE, Site, Toy, a_row, serving
 
 from headrace.errors import IntegrityError
 from headrace.serving import watching
-from headrace.serving.watching import Builder, Watcher
+from headrace.serving.slots import Slot
+from headrace.serving.watching import Watcher
 from headrace.state.ledger import Ledger
 
 
@@ -24,8 +26,6 @@ class House:
         self.promote(1)
         self.broken = set()
         self.opened = []
-        self.built = []
-        self.admitted = "onnx"
         self.site = Site(serving(IMAGE, 1))
         self.slot = self.site.slots["toy"]
         self.slot.follows = True
@@ -34,7 +34,6 @@ class House:
             f"sqlite:///{self.file}",
             self.open,
             self.site.models.replace,
-            Builder(self.build),
         )
         self.site.models.notices.append(self.watcher.notice)
 
@@ -43,10 +42,6 @@ class House:
         if row.version in self.broken:
             raise IntegrityError("its file was changed")
         return serving(IMAGE, row.version)
-
-    def build(self, row):
-        self.built.append(row.version)
-        return self.admitted
 
     def promote(self, version):
         last = self.ledger.sequence("toy")
@@ -300,33 +295,50 @@ def test_a_pinned_version_that_does_not_load_is_tried_less_and_less_often(
     assert house.slot.failure == "version 3 does not load"
 
 
-def test_an_engine_is_taken_once_it_loads(house):
-    assert house.slot.current is not None
-    house.slot.current.engine.name = "keras"
-    house.broken = {1}
+def test_a_rollback_while_an_engine_is_built_leaves_the_former_version(house):
+    building, go, opened = threading.Event(), threading.Event(), []
+    open_ = house.watcher._open
+
+    def slowly(row, role):
+        building.set()
+        assert go.wait(20)
+        opened.append(open_(row, role))
+        return opened[-1]
+
+    house.watcher._open, first = slowly, house.slot.current
     house.run(
-        lambda: house.opened,
-        once(house.broken.clear),
-        lambda: house.slot.current.engine.name == "toy",
+        once(lambda: house.promote(2)),
+        building.is_set,
+        once(
+            lambda: house.ledger.rollback("toy", who="ada", why="", expected_sequence=2)
+        ),
+        once(go.set),
+        lambda: opened and opened[0].engine.is_closed,
     )
-    assert house.built == [1]
+    assert house.slot.current is first and not house.watcher.swaps["toy"]
 
 
-def test_keras_answers_until_an_engine_is_built(house):
-    assert house.slot.current is not None
-    house.slot.current.engine.name = "keras"
-    house.run(lambda: house.slot.current.engine.name == "toy")
-    assert (house.built, house.opened, house.version) == ([1], [1], 1)
+def test_a_build_for_one_model_does_not_hold_up_another(house):
+    go, building, other = threading.Event(), threading.Event(), Slot("other")
+    other.current = serving(IMAGE, 1, model="other")
+    other.current.engine.failure = "ended with -9"
+    former = other.current
+    house.watcher._slots = [house.slot, other]
 
+    def slowly(row, role):
+        if row.model == "toy":
+            building.set()
+            assert go.wait(20)
+        return serving(IMAGE, row.version, model=row.model)
 
-def test_keras_answers_on_where_no_engine_is_admitted(house):
-    house.admitted = "keras"
-    first = house.slot.current
-    assert first is not None
-    first.engine.name = "keras"
-    house.run(lambda: house.built, lambda: not house.watcher.ledger_failure)
-    assert house.slot.current is first
-    assert (house.built, house.opened) == ([1], [])
+    house.watcher._open = slowly
+    house.run(
+        once(lambda: house.promote(2)),
+        building.is_set,
+        lambda: other.current is not former,
+        once(go.set),
+        lambda: house.version == 2,
+    )
 
 
 def test_the_end_of_the_server_amid_an_opening_is_no_failure(house, caplog):

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,55 +23,67 @@ from headrace.models.engines.stored import (
     GOLDEN,
     BuildAttempt,
     EngineRecord,
-    is_recorded,
+    StoredEngine,
     keep,
-    open_stored,
     read_record,
+    read_stored,
 )
 from headrace.settings import Settings
-from headrace.state import background
-from headrace.state.background import NICENESS
 from headrace.state.framed import FramedProcess
 from headrace.state.ledger.rows import Version
 
 EXPORT_SECONDS = 600.0
+NICENESS = 10  # answers come first
 
+_alone = threading.Lock()  # an export takes a core and 1 GB
 log = logging.getLogger("headrace")
 
 
-def build(version: Version, settings: Settings) -> str:
-    """Build the engine of a version, unless it is kept; see `build_engine`."""
+def build_engine(version: Version, settings: Settings) -> StoredEngine | None:
+    """The engine of a version that is kept; else it is exported, tested and kept now.
+
+    That takes ten seconds or more, in a child process. What was found is recorded, and
+    not tried again with the same versions of the libraries.
+
+    Returns:
+        None where Keras is to answer: the version cannot be exported, the extra is not
+        installed, or engines are off.
+
+    Raises:
+        IntegrityError: the version's own file is gone or changed.
+        DependencyError: the export was killed or took too long, which is no verdict.
+        UsageError: what is installed does not suffice, or the home was deleted.
+    """
     if settings.engines == "none":
-        return "keras"
+        return None
+    check_present(settings.home)  # else a ledger would be made in it
+    if (stored := read_stored(version, settings)) is not None:
+        return stored
     if formats.missing(formats.SERVES):
         log.info("%s is served by Keras: %s for more", version, formats.EXTRA)
-        return "keras"
-    with background.one_at_a_time(settings, "engines.lock"):
-        record = read_record(version, settings)
-        if record is not None and record.is_current:
-            if record.engine == "keras":
-                return "keras"
-            if (engine := open_stored(version, settings)) is not None:
-                engine.close()
-                return record.engine
+        return None
+    record = read_record(version, settings)
+    if record is not None and record.engine == "keras" and record.is_current:
+        return None
+    with _alone:
         return _build(version, settings)
 
 
-def _build(version: Version, settings: Settings) -> str:
+def _build(version: Version, settings: Settings) -> StoredEngine | None:
     name = formats.SERVES
-    with attempt(version, settings, name) as (tried, files):
+    log.info("%s: its engine is built, which takes some seconds", version)
+    with attempt(version, settings, name) as (tried, folder):
         record = EngineRecord(model_digest=version.model_digest, attempt=tried)
         if tried.reason:
             log.info("%s: no engine %s: %s", version, name, tried.reason)
             keep(record, {}, settings)
-        else:
-            golden = {GOLDEN: (files.parent / GOLDEN).read_bytes()}
-            keep(record, content(files) | golden, settings)
-            log.info(
-                "%s: engine %s, %.2g ms, differs by %.1g",
-                *(version, name, tried.latency_ms, tried.difference),
-            )
-    return record.engine
+            return None
+        files = content(folder) | {GOLDEN: (folder.parent / GOLDEN).read_bytes()}
+    log.info(
+        "%s: engine %s, %.2g ms, differs by %.1g",
+        *(version, name, tried.latency_ms, tried.difference),
+    )
+    return StoredEngine(keep(record, files, settings), files)
 
 
 @contextlib.contextmanager
@@ -124,22 +137,3 @@ def _export(order: Order) -> BuildAttempt:
     finally:
         process.fail("is over")
         process.close()
-
-
-def prepare_in_background(version: Version, settings: Settings) -> None:
-    """Have the engine of a version built by a process that outlives this one.
-
-    The process has a low priority and a log in the home, and ends by itself. Nothing is
-    raised: an engine that is not built now is built at its first use.
-    """
-    try:
-        if (
-            settings.engines == "none"
-            or formats.missing(formats.SERVES)
-            or is_recorded(version, settings)
-        ):
-            return
-        order, module = version.model_dump(mode="json"), f"{__package__}.background"
-        background.start(module, order, "engines.log", settings)
-    except (OSError, HeadraceError) as error:
-        log.debug("%s: no engine is built in the background: %s", version, error)

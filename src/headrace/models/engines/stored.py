@@ -115,24 +115,11 @@ def read_record(version: Version, settings: Settings) -> EngineRecord | None:
     return record if matches else None
 
 
-def is_recorded(version: Version, settings: Settings) -> bool:
-    """Whether a store on this machine has a record of a version's model, unchecked."""
-    store = Home(settings).store
-    return store.is_local and store.exists(_key(version.model_digest, _RECORD))
-
-
 def read_stored(version: Version, settings: Settings) -> StoredEngine | None:
     """The admitted engine of a version; None if a file is absent, or was changed."""
     record = read_record(version, settings)
     if record is None or record.engine != formats.SERVES:
         return None
-    return read_files(version, record, settings)
-
-
-def read_files(
-    version: Version, record: EngineRecord, settings: Settings
-) -> StoredEngine | None:
-    """The files of a version's engine; None if one is absent, or was changed."""
     store, files = Home(settings).store, {}
     for name, digest in record.files.items():
         key = _key(version.model_digest, name)
@@ -176,7 +163,7 @@ def open_and_check(version: Version, stored: StoredEngine) -> Engine | None:
     data = version.description
     try:
         golden = stored.golden
-        engine = open_unchecked(stored, golden.outputs.shape[1:])
+        engine = formats.open_files(name, stored.files, golden.outputs.shape[1:])
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
@@ -193,12 +180,3 @@ def open_and_check(version: Version, stored: StoredEngine) -> Engine | None:
         )
         return None
     return engine
-
-
-def open_unchecked(stored: StoredEngine, shape: tuple[int, ...]) -> Engine:
-    """The engine of files that another process has checked; raises what it raises.
-
-    Args:
-        shape: of one answer.
-    """
-    return formats.open_files(stored.record.engine, stored.files, shape)

@@ -311,7 +311,8 @@ def test_the_process_finds_its_engine_itself(built, engines, name):
     engine.close()
 
 
-def test_without_a_kept_engine_keras_answers(registered):
-    engine = open_engine(version_of(registered, "images"), registered)
+def test_where_engines_are_off_keras_answers(built):
+    off = built.model_copy(update={"engines": "none"})
+    engine = open_engine(version_of(built, "images"), off)
     assert engine.name == "keras"
     engine.close()
