@@ -21,6 +21,7 @@ from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.approval import approve
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
+from headrace.stages.promotion.registry import project_aliases
 from headrace.stages.registration import register
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger
@@ -330,6 +331,7 @@ def test_the_doctor_asks_a_sound_champion_for_its_answers(lab):
 
 @attacks
 def test_the_nightly_repair_puts_back_what_is_lost(lab: Lab, attack: Attack) -> None:
+    project_aliases("blobs", Home(lab.settings))
     assert repair_all(lab.settings) == []
     attack(lab, 1)
     [done] = repair_all(lab.settings)
