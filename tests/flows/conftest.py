@@ -5,12 +5,12 @@ import time
 import pytest
 
 
-def events_of(client, name, since):
-    """The payloads of the events about blobs; it takes a moment until one is stored."""
+def events_of(client, name, since, at_least=1):
+    """The payloads of the events about blobs, which take a moment to be stored."""
     wanted = {"occurred": {"since": since.isoformat()}, "event": {"name": [name]}}
     for _ in range(40):
         answer = client.request("POST", "/events/filter", json={"filter": wanted})
-        if events := answer.json()["events"]:
+        if len(events := answer.json()["events"]) >= at_least:
             break
         time.sleep(0.25)
     assert all(
