@@ -70,7 +70,7 @@ def exporter_of(pid):
 
 
 def has_gone(pid):
-    for _ in range(200):
+    for _ in range(1200):
         if not psutil.pid_exists(pid):
             return True
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
