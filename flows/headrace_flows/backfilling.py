@@ -27,7 +27,7 @@ from headrace.spec import PipelineSpec
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace_flows.dated_runs import BackfillTask, Runner
-from headrace_flows.deployments import record_folder
+from headrace_flows.deployments import packed
 
 if TYPE_CHECKING:
     from headrace_flows.spreading import Piece, Place
@@ -126,7 +126,7 @@ class Backfill:
                 from headrace_flows.spreading import begun
 
                 first = tasks[0]  # all are of its pipeline
-                folder = record_folder(first.spec.name, first.folder, self._home)
+                folder = packed(first.folder, self._home.store)
                 pieces = [self._training(task, folder) for task in tasks]
                 trainings = number_of(len(pieces), "trainings")
                 at_once, where = place.at_once, place.where

@@ -33,7 +33,7 @@ from headrace.state.children import ending
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace_flows.client import Stopped, error_in, start_once, wait_for, work_of
-from headrace_flows.deployments import record_folder
+from headrace_flows.deployments import packed
 from headrace_ops.prefect_errors import translate_errors
 
 _FIELDS = (
@@ -167,7 +167,7 @@ class There:
             work,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
-                "folder": record_folder(task.spec.name, task.folder, plan.home),
+                "folder": packed(task.folder, plan.home.store),
                 "register_only": not task.promotes,
             },
             name=f"{task.spec.name} {task.date}",

@@ -14,6 +14,7 @@ from headrace.spec import PipelineSpec
 from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
+from headrace.state.store import Store
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
 from headrace_flows.parameters import (
     absolute_places,
@@ -72,10 +73,8 @@ def owner_tags(settings: Settings) -> list[str]:
 
 
 def recorded_of(wanted: Sequence[WantedDeployment]) -> dict[str, str]:
-    """What the ledger records: the deployments, and the folders that they name."""
-    owners = {one.parameters.get("folder", ""): one.pipeline for one in wanted}
-    folders = {folder: pipeline for folder, pipeline in owners.items() if folder}
-    return {one.name: one.entrypoint for one in wanted} | folders
+    """What the ledger records of deployments: the entrypoint of each."""
+    return {one.name: one.entrypoint for one in wanted}
 
 
 def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
@@ -83,15 +82,13 @@ def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
     return dict.fromkeys(removed, "")
 
 
-def record_folder(pipeline: str, folder: Path, home: Home) -> str:
-    """Pack a pipeline's folder into the store, and record it as one to run with.
+def packed(folder: Path, store: Store) -> str:
+    """Pack a pipeline's folder into the store.
 
     Returns:
         ``sha256:`` and its digest, as the train flow takes it.
     """
-    packed = f"sha256:{pack_folder(folder, home.store)}"
-    home.ledger.record({packed: pipeline}, home.settings.user)
-    return packed
+    return f"sha256:{pack_folder(folder, store)}"
 
 
 def wanted_of(
@@ -112,8 +109,8 @@ def wanted_of(
     """
     check_parameters(spec, deploy, folder)
     tags = (*owner_tags(settings), f"pipeline:{spec.name}")
-    digest = pack_folder(folder, Home(settings).store)
-    own = {"pipeline": spec.model_dump(mode="json"), "folder": f"sha256:{digest}"}
+    place = packed(folder, Home(settings).store)
+    own = {"pipeline": spec.model_dump(mode="json"), "folder": place}
     wanted = []
     for flow, table in {"train": deploy, **deploy.flows}.items():
         loaded = find_flow(flow)

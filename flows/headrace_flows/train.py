@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from prefect import State, flow, tags
 from prefect.exceptions import TerminationSignal
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_UI_URL,
@@ -19,12 +19,11 @@ from prefect.settings import (
 from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
-from headrace.errors import Refusal, UsageError
+from headrace.errors import Refusal
 from headrace.settings import Settings
 from headrace.settings import variable as setting
-from headrace.spec import PipelineSpec, load_spec
+from headrace.spec import PipelineSpec
 from headrace.spec.folders import find_pipeline
-from headrace.spec.training import is_own
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
 from headrace.state.temporary import own_temporary_folder
@@ -103,49 +102,13 @@ def new_run(
     settings = settings or Settings().prepare_home()
     kind, _, digest = folder.partition(":")
     if kind == "sha256":
-        # Any other folder would bring code, and a law of its own.
-        if Home(settings).ledger.recorded(folder) != pipeline.name:
-            raise UsageError(
-                f"The folder {folder} was not deployed as that of {pipeline.name}.",
-                f"Run `headrace deploy {pipeline.name}`.",
-            )
         place = unpack_folder(digest, Home(settings).store, settings.folders)
-    elif folder and deployment.get_id() is not None:
-        raise UsageError(
-            f"The folder {folder} is a path, and a deployment's is in the store.",
-            f"Run `headrace deploy {pipeline.name}`.",
-        )
     else:
         place = Path(folder) if folder else find_pipeline(pipeline.name, settings)
-    _check_code(pipeline, place)
     run = Run(pipeline, place, settings, register_only=register_only)
     run.turn.look_back()
     run.ui_url = hide_credentials(PREFECT_UI_URL.value() or "")
     return run
-
-
-def _check_code(pipeline: PipelineSpec, folder: Path) -> None:
-    """Refuse functions that a trigger names and the file in the folder does not.
-
-    Any importable function would be called, and whoever may trigger a run must not
-    choose the code that it calls. What comes with Headrace and Keras is allowed.
-    """
-    functions = _functions(pipeline)
-    if not functions:
-        return
-    committed = load_spec(folder, name=pipeline.name)
-    for name in sorted(functions - _functions(committed)):
-        raise UsageError(
-            f"{name!r} is not what the file of {pipeline.name} says.",
-            "A trigger may choose families of models and objects of Keras; for a "
-            "function of your own, change the file and deploy it.",
-        )
-
-
-def _functions(pipeline: PipelineSpec) -> set[str]:
-    builder = pipeline.model.builder
-    own = [builder] if builder and is_own(builder) else []
-    return {*own, *pipeline.training.own_functions}
 
 
 def run_here(run: Run, ui_url: str) -> State[Any]:

@@ -24,7 +24,7 @@ from headrace.use.tuning.search import Spread, refuse_search, trial_table
 from headrace.use.tuning.space import Space, parse_search
 from headrace.use.tuning.study import WAVE, Study, metric_of
 from headrace.use.tuning.trials import Trials, trial_data
-from headrace_flows.deployments import record_folder
+from headrace_flows.deployments import packed
 from headrace_flows.run import Run
 from headrace_flows.summary import Summary, finished
 
@@ -157,7 +157,7 @@ class Tuning:
             "study": self.study.name,
             "snapshot": self._snapshot,
             "pipeline": plan.asked.model_dump(mode="json"),
-            "folder": record_folder(plan.spec.name, plan.folder, plan.home),
+            "folder": packed(plan.folder, plan.home.store),
             "ranges": [str(dimension) for dimension in self.space.dimensions],
             "metric": self.metric.name,
             "wave": self.wave,

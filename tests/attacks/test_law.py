@@ -10,12 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.blobs import write_law
 
 from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.files import Deployments
 from headrace.state.tracking import Tracking
 
 Home = Any
@@ -153,32 +151,11 @@ def test_a_spec_from_prefects_form_is_held_against_the_file(bent, monkeypatch, h
         "by its place": str(folder),
         "packed": f"sha256:{pack_folder(folder, Store(f'{bent.path}/store'))}",
     }
-    if how == "packed":  # as `headrace deploy` does
-        ledger = Deployments(f"sqlite:///{bent.path}/headrace.db")
-        ledger.record({places[how]: "blobs"}, "ada@lab")
     state = train(spec, places[how], return_state=True)
     assert state.name == "Registered"
     assert "promotion.mode manual → auto" in state.message
     assert champion_of(bent) == 1
     assert evidence_of(bent, 2)[-1].overrides == ("promotion.mode",)
-
-
-def test_a_folder_in_the_store_that_nobody_deployed_is_not_run(
-    bent, monkeypatch, tmp_path
-):
-    """Who may write to the store and start runs would bring code, and a law."""
-    from headrace.state.packing import pack_folder
-    from headrace.state.store import Store
-    from headrace_flows.train import train
-
-    for name, value in bent.environment.items():
-        monkeypatch.setenv(name, value)
-    folder = write_law(bent.project, tmp_path / "lax", gates="[]")
-    packed = f"sha256:{pack_folder(folder, Store(f'{bent.path}/store'))}"
-    state = train(load_spec(folder), packed, return_state=True)
-    assert state.is_failed()
-    assert "was not deployed as that of blobs" in state.message
-    assert champion_of(bent) == 1
 
 
 def test_another_pipeline_under_this_name_is_no_way_round(bent, tmp_path):

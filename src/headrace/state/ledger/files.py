@@ -46,8 +46,7 @@ class Fact(Event):
     """What somebody recorded under a name; empty if it was withdrawn.
 
     A deployment has Prefect's name, ``<flow>/<deployment>``, and the entrypoint of its
-    flow; a folder in the store ``sha256:`` and its digest, and its pipeline.
-    `refusal_of` names one more fact of a pipeline.
+    flow. `refusal_of` names one more fact of a pipeline.
     """
 
     KIND: ClassVar = "fact"
@@ -197,10 +196,7 @@ class Files(Journal):
 
 
 class Deployments(Files):
-    """The deployments that ``headrace deploy`` made.
-
-    The folders of pipelines that deployments may run are recorded as well.
-    """
+    """The deployments that ``headrace deploy`` made."""
 
     def all(self) -> dict[str, str]:
         """The entrypoint of every recorded deployment, by name.
