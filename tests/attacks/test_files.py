@@ -2,8 +2,6 @@
 
 import csv
 import random
-import subprocess
-import sys
 import tarfile
 import zipfile
 
@@ -73,30 +71,3 @@ def test_rows_without_quotes_are_cut_as_the_reader_of_csv_cuts_them():
             if any(cells) or len(cells) > 1:
                 expected.append(cells)
         assert [row.cells for row in rows_of(lines, dialect)] == expected, text
-
-
-NEW = ["new", "x", "--medium", "text"]
-
-
-def test_no_scanner_of_arrow_is_left_when_a_command_ends(tmp_path):
-    """Its threads let go of bytes of Python's while that ends, which aborts."""
-    data = tmp_path / "rows.csv"
-    rows = (f"{'good' if row % 2 else 'bad'} {row},{row % 2}" for row in range(200))
-    data.write_text("text,label\n" + "\n".join(rows))
-    code = (
-        "import atexit, sys\n"
-        "from headrace_cli import main\n"
-        "atexit.register(lambda: print('pyarrow.dataset' in sys.modules))\n"
-        "sys.argv = ['headrace', *sys.argv[1:]]\n"
-        "main.main()\n"
-    )
-    (tmp_path / "pipelines").mkdir()
-    ran = subprocess.run(
-        [sys.executable, "-c", code, *NEW, "--data", str(data)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1] == "False"

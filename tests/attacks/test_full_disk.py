@@ -109,37 +109,6 @@ def test_a_disk_that_fills_during_ingest_is_told_and_the_run_goes_on_later(disk,
     assert json.loads(out)["status"] == "promoted", err
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("trigger", "arguments"),
-    [
-        ("train: ", []),
-        (
-            "epoch 25/",
-            ["--set", "training.epochs=500", "--set", "training.checkpoint_steps=1"],
-        ),
-        ("evaluate: ", []),
-        ("register: ", []),
-    ],
-    ids=["train", "checkpoints", "evaluate", "register"],
-)
-def test_a_disk_that_fills_later_is_told_as_well(disk, small, trigger, arguments):
-    check(*run_until_full(disk, small, trigger, *arguments))
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("free_kib", [64, 1024, 2560, 4096])
-def test_a_disk_with_no_room_for_the_databases_is_told(free_kib, disk, small):
-    """MLflow's takes one MiB, Prefect's three."""
-    used = 64 * 1024 - free_kib
-    (disk.place / "used").write_bytes(b"\0" * 1024 * used)
-    process = small.start("run", "blobs", "--json")
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 3, err
-    assert "disk is full" in json.loads(out)["reason"]
-    assert "Traceback" not in err
-
-
 @pytest.mark.parametrize("words", [("verify",), ("verify", "blobs", "--repair")])
 def test_a_full_temporary_folder_is_told_as_such(words, disk, after_first):
     (disk.place / "used").write_bytes(b"\0" * 1024 * (64 * 1024 - 20))

@@ -16,10 +16,7 @@ from tests.homes import Answer, Home
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.regular import open_log
-from headrace.state.store import Store
 from headrace.state.tracking import Tracking
-from headrace.state.tracking.connection import follow_home
 
 NOBODY = 65534
 _CAPBSET_DROP, _DAC_OVERRIDE = 24, 1
@@ -44,33 +41,6 @@ def test_a_new_home_is_its_owners_alone(home):
     assert mode(home.path / "headrace.db") == 0o600
     assert mode(home.path / "mlflow.db") == 0o600
     assert mode(home.path / "mlartifacts") == 0o700
-
-
-def test_nobody_else_writes_to_a_folder_that_is_made_above_a_store(tmp_path):
-    old = os.umask(0)
-    try:
-        Store(str(tmp_path / "data" / "team" / "store")).write("stages/a.json", b"{}")
-    finally:
-        os.umask(old)
-    made = ("data", "data/team", "data/team/store")
-    assert [mode(tmp_path / name) for name in made] == [0o755, 0o755, 0o700]
-
-
-def test_a_log_is_written_on_or_begun_anew(tmp_path):
-    for is_new, text in ((False, "ab"), (False, "abab"), (True, "ab")):
-        with open_log(tmp_path / "x.log", is_new=is_new) as log:
-            log.write(b"ab")
-        assert (tmp_path / "x.log").read_text() == text
-    assert mode(tmp_path / "x.log") == 0o600
-
-
-def test_a_folder_in_the_place_of_mlflows_database_is_named_at_once(
-    tmp_path, monkeypatch
-):
-    (tmp_path / "other.db").mkdir()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
-    with pytest.raises(UsageError, match=r"other\.db is not a regular file"):
-        follow_home(Settings(home=tmp_path / "home"))
 
 
 def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(home):
@@ -171,32 +141,3 @@ def test_a_home_that_cannot_be_written_can_be_read(frozen, tmp_path):
         assert refused.exit_code in (1, 2, 3), refused.err
         assert "Traceback" not in refused.err
         assert refused.json["reason"]
-
-
-def test_a_ledger_with_writes_that_wait_can_be_read_where_it_is_read_only(home):
-    """As a process that was killed leaves it: a log beside it, and no index of that."""
-    settings = Settings(project=home.project, home=home.path)
-    settings.prepare_home()
-    database = home.path / "headrace.db"
-    code = (
-        "import os, sqlite3, sys\n"
-        "from headrace.state.ledger import Ledger, Approval\n"
-        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-        "from tests.attacks.test_words import a_version, force\n"
-        f"ledger = Ledger({settings.database_url!r})\n"
-        f"keeper = sqlite3.connect({str(database)!r})\n"
-        "keeper.execute('BEGIN'); keeper.execute('SELECT * FROM ledger_format')\n"
-        "ledger.add_version(a_version(1)); force(ledger, 1, 'why')\n"
-        "os._exit(0)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=home.project)
-    log = home.path / "headrace.db-wal"
-    assert log.stat().st_size > 0
-    (home.path / "headrace.db-shm").unlink()
-    for path in (database, log, home.path):
-        path.chmod(mode(path) & ~0o222)
-    try:
-        answer = read_only(home, "history", "blobs", "--json")
-    finally:
-        home.path.chmod(0o700)
-    assert [e["why"] for e in answer.json["history"]] == ["why"], answer.err

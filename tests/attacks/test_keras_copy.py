@@ -3,13 +3,6 @@
 import numpy as np
 import pytest
 from tests.homes import Home
-from tests.src.data.sources.conftest import give_mnist
-
-from headrace.data.sources.catalog.named import open_entry
-from headrace.data.sources.opening import open_source
-from headrace.errors import SourceError
-from headrace.media.chunks import Reading, Source
-from headrace.settings import Settings
 
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 
@@ -52,25 +45,3 @@ def test_another_file_is_refused_by_name(copy, tmp_path):
     assert "has sha256 " in told
     assert f"has sha256 {SHA256}" in told
     assert f"name your own file with --data {copy}" in told
-
-
-def test_a_huge_file_is_refused_unread(copy, tmp_path):
-    with copy.open("wb") as file:
-        file.truncate(2**40)
-    with (
-        pytest.raises(
-            SourceError,
-            match=r"mnist.npz has 1,099,511,627,776 bytes, over 67,108,864; ",
-        ),
-        open_source("keras:mnist", Settings(project=tmp_path), Reading("image")),
-    ):
-        pass
-
-
-def test_the_file_that_was_checked_is_the_file_that_is_read(copy, monkeypatch):
-    good = plant(copy).read_bytes()
-    give_mnist(monkeypatch, good)
-    with Source(kind="", uri="keras:mnist") as source:
-        file = open_entry(source, Settings(project=copy.parent))
-        copy.write_bytes(b"changed since")
-        assert file.read() == good

@@ -5,21 +5,16 @@ The home's first champion is version 1 of ``blobs``, trained with seed 1.
 
 import os
 import shutil
-import sqlite3
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from headrace.settings import Settings
-from headrace.spec import load_spec
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import Tracking
 
-Home = Any
 EASY = "[{ name = 'accuracy', threshold = 0.5 }]"
 BEATEN = "[{ name = 'accuracy', threshold = 0.5 }, { name = 'champion' }]"
-MEAN = "expectation = 'expect_column_mean_to_be_between', column = 'mean'"
 OTHER = ("--set", "training.seed=2")
 
 
@@ -68,16 +63,10 @@ def bent(strict, copy_of, tmp_path):
 @pytest.mark.parametrize(
     ("override", "field", "words"),
     [
-        ("promotion.mode=auto", "promotion.mode", "promotion.mode manual → auto"),
         (
             "gates=[{name='accuracy', threshold=0.1}]",
             "gates",
             "gates.accuracy.threshold 0.5 → 0.1",
-        ),
-        (
-            f"contract=[{{ {MEAN}, min_value = 0, max_value = 255 }}]",
-            "contract",
-            "contract.expect_column_mean_to_be_between(mean) none → ",
         ),
         (
             "data={source='blobs.npz', test_fraction=0.4}",
@@ -104,72 +93,6 @@ def test_an_override_of_the_law_promotes_nothing(bent, project, override, field,
     assert last.law["file"] == (
         bent.project / "pipelines" / "blobs" / "pipeline.toml"
     ).read_text(encoding="utf-8")
-
-
-def test_an_experiment_with_the_champion_says_that_it_stays_it(bent):
-    for _ in ("judged", "answered from what is there"):
-        answer = run(bent, "--set", "promotion.mode=auto")
-        assert answer["experiment"] is True
-        assert answer["reason"].endswith(
-            "promotion.mode manual → auto. Version 1 stays the champion"
-        )
-
-
-def test_gates_that_hold_still_refuse_in_an_experiment(bent):
-    answer = run(bent, *OTHER, "--set", "gates=[{name='accuracy', threshold=1.1}]")
-    assert (answer["exit"], answer["status"]) == (1, "refused")
-    assert (answer["experiment"], answer["overrides"]) == (True, ["gates"])
-
-
-def test_an_override_that_says_what_the_file_says_is_none(bent):
-    same = ("promotion.mode=manual", "gates=[{name='accuracy', threshold=0.50}]")
-    answer = run(bent, *OTHER, *(word for text in same for word in ("--set", text)))
-    assert (answer["exit"], answer["status"]) == (0, "unchanged")
-    assert (answer["experiment"], answer["overrides"]) == (False, [])
-
-
-def test_data_that_a_run_is_given_overrides_nothing(bent, project):
-    source = project / "pipelines" / "blobs" / "blobs.npz"
-    for words in (("--data", str(source)), ("--set", f"data.source={source}")):
-        answer = run(bent, *OTHER, *words)
-        assert (answer["experiment"], answer["overrides"]) == (False, [])
-
-
-@pytest.mark.parametrize("how", ["named", "by its place", "packed"])
-def test_a_spec_from_prefects_form_is_held_against_the_file(bent, monkeypatch, how):
-    """As a trigger or the form sends it: the whole spec, and a folder."""
-    from headrace.state.packing import pack_folder
-    from headrace.state.store import Store
-    from headrace_flows.train import train
-
-    for name, value in bent.environment.items():
-        monkeypatch.setenv(name, value)
-    folder = bent.project / "pipelines" / "blobs"
-    spec = load_spec(folder, ("training.seed=2", "promotion.mode=auto"))
-    places = {
-        "named": "",
-        "by its place": str(folder),
-        "packed": f"sha256:{pack_folder(folder, Store(f'{bent.path}/store'))}",
-    }
-    state = train(spec, places[how], return_state=True)
-    assert state.name == "Registered"
-    assert "promotion.mode manual → auto" in state.message
-    assert champion_of(bent) == 1
-    assert evidence_of(bent, 2)[-1].overrides == ("promotion.mode",)
-
-
-def test_another_pipeline_under_this_name_is_no_way_round(bent, tmp_path):
-    place = bent.project / "pipelines" / "lax"
-    place.mkdir(exist_ok=True)
-    text = (bent.project / "pipelines" / "blobs" / "pipeline.toml").read_text()
-    text = text.replace('name = "blobs"\n', "").replace('"manual"', '"auto"')
-    (place / "pipeline.toml").write_text(text)
-    try:
-        answer = bent.headrace("run", "lax", "--set", "name=blobs", *OTHER, "--json")
-    finally:
-        shutil.rmtree(place)
-    assert (answer.json["status"], answer.json["overrides"]) == ("registered", ["name"])
-    assert champion_of(bent) == 1
 
 
 @pytest.fixture(scope="module")
@@ -223,16 +146,6 @@ def test_mlflow_says_what_an_experiment_overrode(experiment):
     assert file.decode() == evidence.law["file"]
 
 
-def test_a_regular_run_of_the_same_training_has_evidence_of_its_own(
-    experiment, copy_of, tmp_path
-):
-    home = replace(experiment, path=copy_of(experiment.path, tmp_path / "home"))
-    answer = run(home, *OTHER)
-    assert (answer["status"], answer["experiment"]) == ("registered", False)
-    assert answer["reason"].startswith("champion kept")
-    assert [row.experiment for row in evidence_of(home, 2)] == [True, False]
-
-
 @pytest.fixture(scope="module")
 def followed(first, prefect_server, copy_of, tmp_path_factory):
     """A home where the file was changed, and version 2 promoted under the new law."""
@@ -260,31 +173,6 @@ def test_a_change_of_the_file_is_shown_as_a_change_of_law(followed):
     assert said in followed.headrace("history", "blobs").out
     card = tracking_of(followed).client.get_model_version("blobs", "2").description
     assert "Change of law since version 1: gates.accuracy.threshold 0.9 → 0.5" in card
-
-
-def test_an_old_spec_again_takes_no_verdict_away(after, tmp_path):
-    home = after.with_law(tmp_path / "project", gates=BEATEN)
-    before = evidence_of(home, 1)
-    answer = run(home)
-    assert (answer["status"], answer.get("version")) == ("registered", 1), answer
-    assert answer["reason"].startswith("champion kept")
-    now = evidence_of(home, 1)
-    assert now[:-1] == before
-    assert (now[0].passed, now[0].champion_version) == (True, None)
-    assert (now[-1].passed, now[-1].champion_version) == (False, 2)
-    compared = home.headrace("compare", "blobs", "--json").json["versions"][0]
-    assert (compared["passed"], compared["failed_gates"]) == (True, [])
-    assert [row["passed"] for row in compared["evidence"]] == [True, False]
-    tracking = tracking_of(home)
-    made = tracking.client.get_model_version("blobs", "1")
-    assert "| champion | passed |" in made.description
-    assert "| failed: champion |" in made.description
-    assert tracking.find_run(made.run_id).tags["verdict"] == "passed"
-    # What counts for a promotion is the evidence against the champion of today.
-    refused = home.headrace("promote", "blobs", "1", "--json")
-    assert refused.exit_code == 1
-    assert "did not pass its gates: champion" in refused.json["reason"]
-    assert champion_of(home) == 2
 
 
 def test_a_former_champion_comes_back_on_its_evidence(after):
@@ -342,15 +230,6 @@ def test_rows_that_another_law_chose_are_no_evidence(after, tmp_path):
     assert champion_of(home) == 2
 
 
-def test_an_approval_that_the_law_wants_is_not_stepped_over(after, tmp_path):
-    mode = '{ mode = "approval", four_eyes = true }'
-    home = after.with_law(tmp_path / "project", gates=EASY, promotion=mode)
-    said = home.headrace("promote", "blobs", "1", "--json")
-    assert said.exit_code == 1
-    assert "wants an approval" in said.json["reason"]
-    assert champion_of(home) == 2
-
-
 def test_a_run_that_only_registers_promotes_nothing(after):
     arguments = ("--set", "training.seed=3", "--register-only")
     answer = run(after, *arguments)
@@ -372,26 +251,3 @@ def test_a_run_that_changed_nothing_does_not_say_promoted(after, project, tmp_pa
     assert (states["ingest"], states["promote"]) == ("completed", "completed")
     assert (answer["exit"], answer["status"]) == (0, "unchanged")
     assert answer["reason"] == "version 2 is the champion already"
-
-
-@pytest.mark.integration
-def test_a_backfill_registers_and_promotes_when_asked(after):
-    command = (
-        *("backfill", "blobs", "--from", "2026-01-30", "--to", "2026-01-30"),
-        *("--set", "description=day {date}", "--set", "training.seed=4"),
-    )
-    registered = after.headrace(*command, "--json")
-    assert registered.exit_code == 0, registered.err
-    (day,) = registered.json["runs"]
-    assert (day["status"], day["experiment"]) == ("registered", False)
-    assert champion_of(after) == 2
-    promoted = after.headrace(*command, "--promote", "--json")
-    (day,) = promoted.json["runs"]
-    assert (promoted.exit_code, day["status"], day["skipped"]) == (0, "promoted", False)
-    assert champion_of(after) == day["version"]
-    with sqlite3.connect(after.path / "headrace.db") as database:
-        (forced,) = database.execute(
-            "SELECT count(*) FROM events WHERE kind = 'entry' AND body ->> 'forced'"
-        )
-    database.close()
-    assert forced == (0,)

@@ -125,7 +125,7 @@ def prefect_at(host, home):
         guard.stop(server)
 
 
-@pytest.mark.integration
+@pytest.mark.system
 def test_endless_headers_are_not_kept(tmp_path):
     with prefect_at("127.0.0.1", tmp_path) as port:
         with socket.create_connection(("127.0.0.1", port)) as connection:

@@ -49,7 +49,7 @@ def counts_of(path, folder):
 
 
 @pytest.mark.parametrize("labels", LABELS, ids="-".join)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_test_split_of_60_balanced_rows_is_balanced(write, tmp_path, labels, seed):
     counts = counts_of(write(balanced(60, labels, seed)), tmp_path)
     tests = [counts["test", label] for label in labels]
@@ -58,22 +58,13 @@ def test_the_test_split_of_60_balanced_rows_is_balanced(write, tmp_path, labels,
     assert all(counts["train", label] >= 2 for label in labels)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_rare_class_is_learned_and_tested(write, tmp_path, seed):
-    rows = [*balanced(60, ["often"], seed), *balanced(4, ["rare"], seed + 100)]
-    counts = counts_of(write(rows), tmp_path)
-    assert counts["test", "often"] == 12
-    assert counts["test", "rare"] == 1
-    assert counts["train", "rare"] >= 2
-
-
 def seen(path, folder):
     settings = Settings(project=folder, home=folder / "home").prepare_home()
     return inspect(DataSpec(source=str(path)), "text", "classification", settings)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("rows", [10, 20, 60, 100])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("rows", [10, 100])
 def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
     write, tmp_path, rows, seed
 ):
@@ -85,12 +76,6 @@ def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
     assert warning.check == "few_rows"
     assert f"the {rows // 5:,} test rows are too few" in warning.message
     assert "which takes 36: it asks for 75.0%" in warning.message
-
-
-def test_the_gate_is_three_standard_errors_where_there_are_enough_rows(write, tmp_path):
-    found = seen(write(balanced(200, "ab", 0)), tmp_path)
-    assert found.survey.gates == [{"name": "accuracy", "threshold": 0.738}]
-    assert (found.survey.rows["test"], found.warnings) == (40, [])
 
 
 @pytest.fixture
@@ -111,15 +96,3 @@ def test_a_class_of_one_item_is_refused_with_the_number_needed(write, headrace):
         "test holds no item of class rare; a class needs at least 2 different items, "
         "one in train and one in test, and rare has 1." in reason
     )
-
-
-def test_classes_too_small_for_a_pipeline_are_told_with_the_number_needed(
-    write, headrace
-):
-    path = write([(f"letter {n}", f"row {n // 2}") for n in range(40)])
-    answer = headrace(
-        "new", "piles", "--medium", "text", "--data", str(path), "--label", "label"
-    )
-    assert answer.exit_code == 1
-    said = " ".join(answer.err.split())
-    assert "at least two classes of 3 different items each" in said

@@ -91,14 +91,6 @@ def draw(browser, points):
     return seen
 
 
-def choose(browser, medium, path):
-    """Choose a file by the button of a medium."""
-    root = browser.call("DOM.getDocument")["root"]["nodeId"]
-    selector = f"[data-medium={medium}] [type=file]"
-    node = browser.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
-
-
 def drop(browser, path):
     """Drop a file on the page."""
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}

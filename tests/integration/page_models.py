@@ -7,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
-from PIL import Image
 
 RATE_HZ = 8000
 PITCHES_HZ = {"low": 220.0, "high": 1500.0}
-MODELS = ("digits", "tones", "reviews", "glow")
+MODELS = ("digits", "tones", "reviews")
 TONES = """
 description = "A low or a high tone"
 medium = "audio"
@@ -26,14 +25,6 @@ data.source = "reviews.csv"
 model.builder = "bag_of_ngrams"
 training = { epochs = 8, seed = 1 }
 gates = [{ name = "accuracy", threshold = 0.9 }]
-"""
-GLOW = """
-description = "How red an image is, 0 to 1"
-medium = "image"
-task = "regression"
-data = { source = "glow.parquet", label = "red" }
-training = { epochs = 40, seed = 1 }
-gates = [{ name = "finite" }]
 """
 
 
@@ -55,28 +46,16 @@ def as_wav(sound, kind="WAV"):
     return file.getvalue()
 
 
-def as_png(pixels):
-    """An image as a file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def write_data(pipelines):
     """Write the pipelines and their data."""
     chance = np.random.default_rng(0)
-    for name, text in (("tones", TONES), ("reviews", REVIEWS), ("glow", GLOW)):
+    for name, text in (("tones", TONES), ("reviews", REVIEWS)):
         (pipelines / name).mkdir(parents=True)
         (pipelines / name / "pipeline.toml").write_text(text)
     labels = ["low", "high"] * 100
     sounds = [as_wav(tone(label, seed=seed)) for seed, label in enumerate(labels)]
     table = pa.table({"audio": sounds, "label": labels})
     pq.write_table(table, pipelines / "tones" / "tones.parquet")
-    reds = chance.uniform(0, 1, 400)
-    images = chance.integers(0, 60, (400, 16, 16, 3), np.uint8)
-    images[..., 0] = (reds[:, None, None] * 255).astype(np.uint8)
-    table = pa.table({"image": [as_png(image) for image in images], "red": reds})
-    pq.write_table(table, pipelines / "glow" / "glow.parquet")
     words = {"good": "great lovely friendly warm", "bad": "rude broken dirty noisy"}
     nouns = "room food staff place bed view price garden".split()
     lines = ["text,label"]

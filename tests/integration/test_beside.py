@@ -1,6 +1,5 @@
 """Log and shadow beside a real server: what happens to them, nobody notices."""
 
-import json
 import os
 import re
 import signal
@@ -146,14 +145,6 @@ def test_each_request_is_in_the_log_once_the_server_has_ended(start):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_log_can_be_left_out(start, monkeypatch):
-    monkeypatch.setenv("HEADRACE_REQUEST_LOG_DAYS", "0")
-    server = start()
-    assert server.version == 1
-    assert server.end()[0] == 0
-    assert not (server.settings.home / "requests").exists()
-
-
 def test_nobody_notices_that_the_writer_is_killed(start):
     server = start()
     with Load(server) as load:
@@ -190,22 +181,6 @@ def test_nobody_notices_that_the_shadow_is_killed_or_hangs(start):
     assert set(roles) == {("champion", 1), ("shadow", 2)}
     own = {row["request_id"] for row in rows if row["role"] == "shadow"}
     assert own <= set(load.versions)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--shadow", "blobs"), "is not a version of a model that is served"),
-        (("--shadow", "blobs/1"), "answers already"),
-        (("--shadow", "blobs/9"), "There is no version 9 of blobs"),
-    ],
-)
-def test_what_cannot_run_beside_is_refused(home, arguments, message):
-    process = home.start("serve", "blobs", "--port", "0", "--json", *arguments)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 2, err
-    assert message in json.loads(out)["error"]["message"]
-    assert "Traceback" not in err
 
 
 def test_the_server_ends_with_all_of_its_processes(start):

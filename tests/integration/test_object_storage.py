@@ -1,8 +1,5 @@
 """Everything in object storage: the same outcome as on a disk, faults or not."""
 
-import hashlib
-import io
-import os
 import re
 import shutil
 import sqlite3
@@ -11,17 +8,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.faults.proxy import Request, every, never
+from tests.faults.proxy import never
 from tests.faults.storage import BUCKET
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError
 from headrace.evidence.verification import verify
 from headrace.settings import Settings
-from headrace.state import objects, remote
-from headrace.state.regular import UnusableFileError
+from headrace.state import remote
 from headrace.state.store import Store
 from headrace.state.tracking import Tracking
-from headrace.state.tracking.artifacts import UNUSABLE, digest_at
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "migrate.md"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -108,32 +103,6 @@ def store(storage):
     return Store(f"s3://{BUCKET}/x")
 
 
-def requests_of(storage, since=0):
-    return [request.method for request, _ in storage.proxy.requests[since:]]
-
-
-def test_each_call_is_one_request(storage, store):
-    store.write("a/b", b"\x00\xff")
-    assert store.read("a/b") == b"\x00\xff"
-    assert store.exists("a/b")
-    assert store.read_json("none.json") is None
-    store.delete("a/b")
-    assert requests_of(storage) == ["PUT", "GET", "HEAD", "GET", "DELETE"]
-
-
-def test_nothing_is_remembered(storage, store):
-    store.write("a/b", b"x")
-    assert store.names("a") == ["b"]
-    storage.client.put_object(Bucket=BUCKET, Key="x/a/c", Body=b"y")
-    assert store.names("a") == ["b", "c"]
-    storage.client.delete_object(Bucket=BUCKET, Key="x/a/b")
-    assert not store.exists("a/b")
-    assert store.names("a") == ["c"]
-    store.delete_folder("a")
-    store.delete_folder("a")
-    assert store.names("a") == []
-
-
 def test_the_marker_of_a_folder_comes_last(storage, store):
     storage.proxy.plan = lambda r: "busy" if r.path.endswith("/sub/file") else ""
     with (
@@ -186,55 +155,3 @@ def test_a_call_that_hangs_ends(storage, monkeypatch):
     assert time.monotonic() - started < 60  # by itself, the client waits for minutes
     assert caught.value.was_retried
     assert len(storage.proxy.requests) >= 2
-
-
-def test_what_would_come_again_is_not_tried_again(storage, store):
-    storage.proxy.plan = lambda request: "refuse"
-    with pytest.raises(UsageError, match="InvalidAccessKeyId"):
-        store.write("a", b"")
-    assert len(storage.proxy.requests) == 1
-
-
-def test_of_two_equal_folders_the_first_stays(store):
-    for text in ("first", "second"):
-        with store.new_folder("made", "marker") as folder:
-            (folder / "marker").write_text(text)
-    assert store.read("made/marker") == b"first"
-
-
-def test_large_objects_pass_whole(storage, store):
-    storage.proxy.plan = every(2, "cut", "lost", "busy")
-    data = os.urandom(8 * 2**20)
-    store.write("large", data)
-    assert io.BytesIO(store.read("large")).getvalue() == data
-
-
-def test_objects_beyond_their_limit_are_not_read(storage, store, monkeypatch):
-    monkeypatch.setattr(objects, "READ_AT_MOST", 2**20)
-    data = os.urandom(2**20 + 1)
-    store.write("empty", b"")
-    store.write("large", data)
-    assert store.read("empty") == b""
-    before = len(storage.proxy.requests)
-    with pytest.raises(UnusableFileError, match=r"large has more than 1,048,576 b"):
-        store.read("large")
-    assert requests_of(storage, before) == ["GET"]
-    digest = hashlib.sha256(data).hexdigest()
-    assert store.read("large", digest) == data
-    uri = store.uri("large")
-    assert [digest_at(uri, size) for size in (0, 2**20)] == [digest, UNUSABLE]
-    before = len(storage.proxy.requests)
-    with pytest.raises(UnusableFileError, match=r"has 1,048,577 bytes, and may have"):
-        store.digest("large", 2**20)
-    assert requests_of(storage, before) == ["HEAD"]
-
-
-def test_a_request_is_noted(storage, store):
-    store.write("key", b"")
-    request, fault = storage.proxy.requests[0]
-    assert isinstance(request, Request)
-    assert (request.method, request.path.partition("?")[0]) == (
-        "PUT",
-        f"/{BUCKET}/x/key",
-    )
-    assert fault == ""

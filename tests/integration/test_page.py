@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import time
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -12,14 +11,12 @@ from PIL import Image
 from tests.attacks.chromium import chromium
 from tests.homes import Home
 from tests.integration.page_browser import (
-    BARS,
     LABEL,
     MICROPHONE,
     NOTE,
     ONE,
     WATCH,
     box_of,
-    choose,
     complaints,
     draw,
     drop,
@@ -29,24 +26,11 @@ from tests.integration.page_browser import (
     seen_pixels,
     type_,
 )
-from tests.integration.page_models import MODELS, RATE_HZ, as_png, as_wav, tone, train
+from tests.integration.page_models import MODELS, RATE_HZ, as_wav, tone, train
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 TOKEN = "f" * 40
-WHY = "document.querySelector('#why')"
-REDDEST = """
-(() => {
-  const canvas = document.querySelector('#why canvas');
-  const { width, height } = canvas;
-  const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-  let most = 0;
-  for (let at = 0; at < data.length; at += 4) {
-    most = Math.max(most, data[at] - data[at + 2]);
-  }
-  return most;
-})()
-"""
 
 
 @contextlib.contextmanager
@@ -127,89 +111,12 @@ def test_the_classes_move_while_a_digit_is_drawn(opened):
     assert len(edge) > 0, "grey where a stroke covers a part of a pixel"
 
 
-def test_it_shows_which_strokes_speak_for_a_digit(opened):
-    browser = opened("digits")
-    assert browser.run(f"{WHY}.querySelector('button').disabled")
-    draw(browser, ONE)
-    browser.until(f"{LABEL} === '1'")
-    browser.run(f"{WHY}.querySelector('button').click()")
-    browser.until(f"{WHY}.querySelector('canvas') !== null")
-    assert browser.run(f"{WHY}.querySelector('p').textContent").startswith(
-        "Red parts speak for “1 ("
-    )
-    listed = browser.run(f"{WHY}.querySelector('dd').textContent")
-    assert listed.startswith("rows ")
-    assert "(+" in listed
-    red = browser.run(REDDEST)
-    assert red > 40, "what speaks for the answer is red"
-    browser.run("document.querySelector('[data-do=clear]').click()")
-    assert browser.run(f"{WHY}.querySelector('canvas')") is None
-
-
-def test_a_number_is_explained_or_it_says_why_not(opened, tmp_path):
-    browser = opened("glow")
-    (tmp_path / "red.png").write_bytes(as_png(np.full((8, 8, 3), 200, np.uint8)))
-    drop(browser, tmp_path / "red.png")
-    browser.until(f"{LABEL} !== ''")
-    browser.run(f"{WHY}.querySelector('button').click()")
-    browser.until(f"{WHY}.querySelector('p').textContent.length > 40")
-    told = browser.run(f"{WHY}.querySelector('p').textContent")
-    why_not = "Not explained: maps by "
-    assert told.startswith("Red parts speak for “") or (
-        why_not in told and "rank correlation" in told
-    )
-
-
-def test_a_drawing_is_inverted_and_cleared(opened):
-    browser = opened("digits")
-    draw(browser, ONE)
-    browser.until(f"{LABEL} === '1'")
-    browser.run("document.querySelector('[data-do=invert]').click()")
-    browser.until(f"{LABEL} !== '1'")
-    pixels = seen_pixels(browser)[..., 0]
-    assert (pixels[14, 14], pixels[14, 2]) == (0, 255)
-    browser.run("document.querySelector('[data-do=clear]').click()")
-    assert browser.run(LABEL) == ""
-    assert browser.run("document.querySelector('#saw').childElementCount") == 0
-
-
-def test_a_finger_draws_and_does_not_scroll(opened):
-    browser = opened("digits")
-    left, top, width, height = box_of(browser, ".pad canvas")
-    browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
-    try:
-        for kind, share in (
-            ("touchStart", 0.2),
-            ("touchMove", 0.5),
-            ("touchMove", 0.8),
-        ):
-            points = [{"x": left + width / 2, "y": top + height * share}]
-            browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
-        browser.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-    finally:
-        browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
-    browser.until(f"{LABEL} === '1'")
-    assert browser.run("scrollY") == 0
-
-
-@pytest.mark.parametrize("way", ["drop", "choose", "paste"])
-def test_an_image_of_the_models_size_arrives_as_it_is(opened, tmp_path, way):
+def test_an_image_of_the_models_size_arrives_as_it_is(opened, tmp_path):
     chance = np.random.default_rng(0)
     pixels = chance.integers(0, 256, (28, 28), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
     browser = opened("digits")
-    if way == "drop":
-        drop(browser, tmp_path / "noise.png")
-    elif way == "choose":
-        choose(browser, "image", tmp_path / "noise.png")
-    else:
-        content = [*(tmp_path / "noise.png").read_bytes()]
-        browser.run(
-            f"(() => {{ const file = new File([new Uint8Array({content})], 'noise.png',"
-            "{type: 'image/png'}); const clipboardData = new DataTransfer();"
-            "clipboardData.items.add(file); dispatchEvent(new ClipboardEvent('paste',"
-            "{clipboardData, bubbles: true, cancelable: true})); })()"
-        )
+    drop(browser, tmp_path / "noise.png")
     browser.until(f"{LABEL} !== ''")
     assert "just what the model takes" in browser.run(NOTE)
     np.testing.assert_array_equal(seen_pixels(browser)[..., 0], pixels)
@@ -235,23 +142,6 @@ def test_a_large_photo_is_scaled_without_aliasing_and_the_page_says_so(
     assert pixels[20, 24] == 76, "the lightness of red"
 
 
-def test_a_number_in_a_coloured_image(opened, tmp_path):
-    browser = opened("glow")
-    values = []
-    for red in (40, 220):
-        image = np.full((16, 16, 3), (red, 30, 30), np.uint8)
-        Image.fromarray(image).save(tmp_path / f"{red}.png")
-        choose(browser, "image", tmp_path / f"{red}.png")
-        browser.until(f"{NOTE}.startsWith('{red}.png')")
-        browser.until(f"{LABEL} !== '' && {LABEL} !== '{values[0] if values else ''}'")
-        assert (seen_pixels(browser)[..., 0] == red).all()
-        values.append(browser.run(LABEL))
-    assert float(values[0]) == pytest.approx(40 / 255, abs=0.15)
-    assert float(values[1]) == pytest.approx(220 / 255, abs=0.15)
-    assert browser.run("document.querySelector('#sure').textContent") == ""
-    assert browser.run(BARS) == []
-
-
 def test_the_answer_follows_a_text(opened):
     browser = opened("reviews")
     type_(browser, "the room was lovely and the staff was friendly")
@@ -269,9 +159,9 @@ def test_the_answer_follows_a_text(opened):
     browser.until(f"{LABEL} === ''")
 
 
-@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
-@pytest.mark.parametrize("label", ["low", "high"])
-def test_a_sound_file_is_heard(opened, tmp_path, kind, label):
+@pytest.mark.parametrize("kind", ["WAV", "MP3"])
+def test_a_sound_file_is_heard(opened, tmp_path, kind):
+    label = "high"
     path = tmp_path / f"sound.{kind.lower()}"
     path.write_bytes(as_wav(tone(label, 0.6, seed=3), kind))
     browser = opened("tones")
@@ -280,15 +170,6 @@ def test_a_sound_file_is_heard(opened, tmp_path, kind, label):
     assert "sent as it is" in browser.run(NOTE)
     browser.until("document.querySelector('#saw audio').duration > 0.4")
     browser.until("document.querySelector('[data-medium=audio] audio').duration > 0.4")
-
-
-def test_a_sound_that_only_the_browser_reads_is_sent_as_wav(opened, tmp_path):
-    path = tmp_path / "sound.mp3"
-    path.write_bytes(bytes(100) + as_wav(tone("high", 0.6, seed=3), "MP3"))
-    browser = opened("tones")
-    drop(browser, path)
-    browser.until(f"{LABEL} === 'high'")
-    assert "decoded in this page" in browser.run(NOTE)
 
 
 def test_what_the_microphone_hears_is_sent_as_wav(opened):
@@ -301,18 +182,6 @@ def test_what_the_microphone_hears_is_sent_as_wav(opened):
         "Record"
     )
     browser.until("document.querySelector('[data-medium=audio] audio').duration > 0.4")
-
-
-def test_without_a_safe_address_the_page_explains_why_it_cannot_record(browser, url):
-    source = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined});"
-    added = browser.call("Page.addScriptToEvaluateOnNewDocument", source=source)
-    try:
-        browser.open("about:blank")
-        browser.open(f"{url}/#tones")
-        browser.until(f"{NOTE}.includes('Recording needs https')")
-        assert browser.run("document.querySelector('[data-do=record]').disabled")
-    finally:
-        browser.call("Page.removeScriptToEvaluateOnNewDocument", **added)
 
 
 def test_refusals_of_the_server_are_shown_in_words(browser, url, tmp_path):
@@ -328,32 +197,6 @@ def test_refusals_of_the_server_are_shown_in_words(browser, url, tmp_path):
     draw(browser, ONE)
     browser.until(f"{LABEL} === '1'")
     assert browser.run("document.querySelector('#verdict').className") == ""
-
-
-def test_a_busy_server_is_asked_again_for_the_latest_only(browser, url):
-    browser.open("about:blank")
-    browser.open(f"{url}/#reviews")
-    browser.until("document.querySelector('#model').value === 'reviews'")
-    browser.run(
-        """(() => {
-          const real = window.fetch; window.bodies = [];
-          const busy = {status: 503, headers: {'Retry-After': '1'}};
-          window.fetch = (path, options) => {
-            if (!path.includes('predict')) return real(path, options);
-            window.bodies.push(options.body);
-            return window.bodies.length > 1 ? real(path, options)
-              : Promise.resolve(new Response('{"error": "12 wait; 12 may."}', busy));
-          };
-        })()"""
-    )
-    type_(browser, "the room was dirty")
-    browser.until(f"{LABEL} === '12 wait; 12 may.'")
-    type_(browser, " and noisy")
-    time.sleep(0.3)
-    type_(browser, " and rude")
-    browser.until(f"{LABEL} === 'bad'")
-    first = "the room was dirty"
-    assert browser.run("window.bodies") == [first, f"{first} and noisy and rude"]
 
 
 def test_html_from_the_server_is_taken_as_data(browser, url):
@@ -386,32 +229,6 @@ def test_html_from_the_server_is_taken_as_data(browser, url):
     assert browser.run("window.hit") is None
 
 
-def test_of_many_classes_the_likeliest_are_shown(browser, url):
-    browser.open(url)
-    browser.until("document.querySelector('#model').value === 'digits'")
-    shown = browser.run(
-        """(async () => {
-          const {Answer} = await import('/page/answer.js');
-          const answer = new Answer();
-          const classes = Array.from({length: 20}, (_, place) => `class ${place}`);
-          answer.use({name: 'many', medium: 'image', classes});
-          const shares = classes.map((name, place) => [name, place / 190]);
-          answer.show({version: 1, request_id: 'r', latency: 1, label: 'class 19',
-            probability: 0.1, probabilities: Object.fromEntries(shares), input: ''});
-          return [...document.querySelectorAll('#classes .name')].map(
-            name => name.textContent);
-        })()"""
-    )
-    assert shown == [f"class {place}" for place in range(19, 11, -1)]
-
-
-def test_the_policy_keeps_the_page_from_other_hosts(browser, url):
-    browser.open(url)
-    asked = "fetch('http://127.0.0.2:9/').then(() => 'yes', () => 'no')"
-    assert browser.run(asked) == "no"
-    assert any("connect-src" in each for each in browser.run("window.violations"))
-
-
 def test_a_screen_of_360_pixels_is_enough(opened):
     browser = opened(MODELS[0])
     size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
@@ -428,28 +245,6 @@ def test_a_screen_of_360_pixels_is_enough(opened):
         assert top + height < 740, "the answer is on the screen while one draws"
     finally:
         browser.call("Emulation.clearDeviceMetricsOverride")
-
-
-def test_everything_has_a_name_and_takes_the_focus(opened):
-    browser = opened("digits")
-    browser.call("Accessibility.enable")
-    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    roles = {"button", "combobox", "textbox", "image"}
-    for node in nodes:
-        if not node["ignored"] and node["role"]["value"] in roles:
-            assert node["name"]["value"], node
-    focused = []
-    for _ in range(6):
-        for kind in ("keyDown", "keyUp"):
-            key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
-            browser.call("Input.dispatchKeyEvent", type=kind, **key)
-        focused.append(
-            browser.run(
-                "(e => e.id || e.dataset.do || e.type || e.localName)"
-                "(document.activeElement)"
-            )
-        )
-    assert focused[:5] == ["model", "clear", "invert", "file", "summary"]
 
 
 def test_the_token_is_asked_for_and_kept_in_the_tab(browser, home, tmp_path):

@@ -77,26 +77,6 @@ def test_mlflow_opens_with_what_the_runs_achieved(pages, browser):
         browser.until(f"{TEXT}.includes('{name}')")
 
 
-def test_what_is_changed_in_mlflows_view_stays(pages, browser):
-    key = 'MLflowLocalStorage-1.1-ExperimentPage-["1"]-ReactComponentState'
-    browser.open(pages[0]["mlflow"])
-    browser.until(f"{TEXT}.includes('blobs v1')")
-    browser.run(f"localStorage.setItem({key!r}, '{{}}')")
-    browser.open(pages[0]["mlflow"])
-    browser.until(f"{TEXT}.includes('blobs v1')")
-    assert "test_accuracy" not in browser.run(HEADERS)
-
-
-def test_mlflows_start_page_has_no_assistant_and_collects_nothing(pages, browser):
-    browser.open(pages[0]["mlflow"].partition("&next")[0])
-    browser.until(f"{TEXT}.includes('Recent Experiments')")
-    browser.until(f"{TEXT}.includes('blobs')")
-    assert "usage data" not in browser.run(TEXT)
-    assert not browser.run(ASSISTANT)
-    asked = "fetch('ajax-api/3.0/mlflow/assistant/config').then(a => a.status)"
-    assert browser.run(asked) == 404
-
-
 @pytest.mark.parametrize("number", [0, 1])
 def test_prefect_leads_from_the_run_to_its_whole_report(pages, browser, number):
     links, runs = pages

@@ -13,11 +13,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 SCREENS = {"desktop": (1280, 800), "phone": (390, 844)}
 TOP = "document.querySelector(%r).getBoundingClientRect().top + scrollY"
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-WIDER_PICTURES = """
-[...document.querySelectorAll('.chart .scroll')]
-  .filter(box => box.scrollWidth > box.clientWidth).map(box => box.parentElement.id)
-"""
-FADED = "getComputedStyle(document.querySelector('#contract .scroll')).maskImage"
 SEEN = "document.querySelector('#lineage').checkVisibility()"
 
 
@@ -59,16 +54,3 @@ def test_a_report_fits_screens_folds_and_prints(page, tmp_path):
         assert not browser.run(SEEN)
         browser.call("Emulation.setEmulatedMedia", media="print")
         assert browser.run(SEEN), "paper has what is folded"
-
-
-def test_on_a_phone_pictures_fit_and_what_scrolls_fades_out(page, tmp_path):
-    with chromium(tmp_path / "profile") as browser:
-        resize(browser, *SCREENS["phone"])
-        browser.open(page)
-        assert {*browser.run(WIDER_PICTURES)} <= {"picture-confusion"}
-        browser.run("location.hash = 'contract'")
-        browser.until(f"{FADED}.includes('gradient')")
-        browser.run("document.querySelector('#contract .scroll').scrollLeft = 10000")
-        browser.until(f"{FADED} === 'none'")
-        resize(browser, *SCREENS["desktop"])
-        browser.until(f"{FADED} === 'none'")
