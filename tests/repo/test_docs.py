@@ -23,12 +23,10 @@ from tests.repo.docs_blocks import (
 )
 from typer import TyperException
 
-from headrace.extensions import modules
 from headrace.media import medium
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
-from headrace.tasks import task
 from headrace_cli.main import app
 
 COMMANDS = typer.main.get_command(app).commands
@@ -152,21 +150,6 @@ def test_the_reference_has_every_command_and_option(reference):
             assert parameter.help, (name, parameter.name)
 
 
-def test_the_reference_has_the_metrics_that_versions_are_compared_by(reference):
-    text = "\n".join(reference.metrics())
-    for name in modules("tasks"):
-        section = text.partition(f"## {name.capitalize()}\n")[2].partition("\n## ")[0]
-        for metric in (task(name).headline, *task(name).shown):
-            assert f"| `{metric}` | " in section
-
-
-def test_the_reference_has_every_setting(reference):
-    text = "\n".join(reference.settings())
-    for name, field in Settings.model_fields.items():
-        assert f"`HEADRACE_{name.upper()}`" in text
-        assert field.description, name
-
-
 def test_the_reference_has_every_key(reference):
     schema = PipelineSpec.model_json_schema()
     text = "\n".join(reference.pipeline_file())
@@ -197,21 +180,3 @@ def test_every_column_of_a_medium_is_described(name, title, shape):
     )
     columns = kind.columns(items.astype(kind.DTYPE), ["a", "b"] * 10, about)
     assert sorted(described) == sorted([*columns, "fingerprint"])
-
-
-@pytest.mark.parametrize("kind", ["commands", "pipeline-file", "gates", "settings"])
-def test_a_cell_is_one_line(reference, kind):
-    lines = reference.KINDS[kind]()
-    rows = [line for line in lines if line.startswith("|")]
-    assert rows
-    assert all(line.endswith("|") for line in rows)
-
-
-def test_every_secret_that_kubernetes_asks_for_is_named():
-    text = (ROOT / "docs/guides/kubernetes.md").read_text(encoding="utf-8")
-    for path in (ROOT / "infra" / "kubernetes").rglob("*.yaml"):
-        manifest = path.read_text(encoding="utf-8")
-        found = re.findall(r"secretRef: \{name: ([\w-]+)\}", manifest)
-        found += re.findall(r"existingSecret: ([\w-]+)", manifest)
-        for name in found:
-            assert f"| `{name}` |" in text, (path, name)

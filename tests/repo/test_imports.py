@@ -66,32 +66,12 @@ def test_a_ledger_in_sqlite_loads_no_other_dialect_and_no_pipeline_file():
     assert not loaded & {"sqlalchemy.dialects.postgresql", "headrace.spec.pipeline"}
 
 
-def test_help_loads_no_settings():
-    assert "pydantic" not in loaded_by(command("--help"))
-
-
 def test_listing_loads_only_the_ledger(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     place = f"import os; os.environ['HEADRACE_HOME'] = {str(home)!r}"
     loaded = loaded_by(place + command("list", "--json"))
     assert "sqlalchemy" in loaded
     assert not loaded & (WORKS_ON_DATA - {"sqlalchemy"})
-
-
-def test_finding_deployments_loads_no_plan_of_a_run():
-    """A backfill looks for them, and plans nothing."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, headrace_flows.deploying\n"
-            "print([name for name in sys.modules if name == 'headrace.planning'])",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "[]\n"
 
 
 def test_what_comes_of_the_flows_loads_them_at_its_first_use():

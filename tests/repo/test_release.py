@@ -8,7 +8,7 @@ from importlib import metadata
 
 import pytest
 from tests.releases import building
-from tests.releases.bill import bill_of_release, read_lock
+from tests.releases.bill import bill_of_release
 from tests.repo.docs_blocks import ROOT
 
 import headrace
@@ -42,19 +42,11 @@ def test_a_tree_with_changes_is_refused(repository):
         building.check(repository)
 
 
-@pytest.mark.parametrize(
-    "entry", ["## [2.1] - 2027-01-02", "## [2.1.0] - not yet released", "## [2x1x0]"]
-)
-def test_a_version_without_an_entry_is_refused(repository, entry):
+def test_a_version_without_an_entry_is_refused(repository):
+    entry = "## [2.1.0] - not yet released"
     (repository / "CHANGELOG.md").write_text(f"# Changelog\n\n{entry}\n")
     git(repository, "commit", "--quiet", "-am", "Another entry")
     with pytest.raises(SystemExit, match=r"no entry .* 2\.1\.0\. Write one"):
-        building.check(repository)
-
-
-def test_a_version_that_is_tagged_is_refused(repository):
-    git(repository, "tag", "v2.1.0")
-    with pytest.raises(SystemExit, match=r"v2\.1\.0 is tagged already"):
         building.check(repository)
 
 
@@ -64,28 +56,6 @@ def test_two_builds_have_the_same_bytes(tmp_path):
     wheel, sdist = building.build_twice(ROOT, tmp_path)
     assert wheel.name.startswith("headrace-") and wheel.suffix == ".whl"
     assert sdist.name.endswith(".tar.gz")
-
-
-@pytest.mark.system
-def test_builds_that_differ_are_refused(repository, tmp_path):
-    (repository / "pyproject.toml").write_text(
-        '[project]\nname = "headrace"\nversion = "2.1.0"\n'
-        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-        '[tool.hatch.build]\ninclude = ["*.py"]\n'
-        '[tool.hatch.build.hooks.custom]\npath = "hook.py"\n'
-    )
-    (repository / "hook.py").write_text(
-        "import pathlib, uuid\n"
-        "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n"
-        "class Hook(BuildHookInterface):\n"
-        "    def initialize(self, version, data):\n"
-        "        made = pathlib.Path(self.root, 'made.py')\n"
-        "        made.write_text(f'# {uuid.uuid4()}')\n"
-    )
-    git(repository, "add", ".")
-    git(repository, "commit", "--quiet", "-m", "A build that draws lots")
-    with pytest.raises(SystemExit, match="Two builds differ: compare"):
-        building.build_twice(repository, tmp_path / "builds")
 
 
 def test_every_place_has_the_version():
@@ -117,28 +87,3 @@ def test_the_bill_fits_the_official_schema(bill):
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     assert validator.validate_str(json.dumps(bill)) is None
     assert bill["metadata"]["timestamp"] == "2026-11-30T00:53:20+00:00"
-
-
-def test_the_bill_has_what_is_locked_and_who_needs_it(bill):
-    versions, _ = read_lock((ROOT / "requirements.lock").read_text("utf-8"))
-    rows = {(row["name"], row["version"]): row for row in bill["components"]}
-    assert rows.keys() == {(one, n) for one in versions for n in versions[one]}
-    for name, scope in {
-        "keras": "required",
-        "gunicorn": "required",  # which MLflow needs
-        "onnxruntime": "optional",  # of an extra
-        "ruff": "optional",
-    }.items():
-        (version,) = versions[name]
-        assert rows[name, version]["scope"] == scope
-    assert rows["numpy", metadata.version("numpy")]["licenses"]
-    needs = {row["ref"]: row["dependsOn"] for row in bill["dependencies"]}
-    of_mlflow = {ref.partition("@")[0] for ref in needs[rows_of(bill, "mlflow")]}
-    assert {"pkg:pypi/gunicorn", "pkg:pypi/mlflow-skinny"} <= of_mlflow
-    own = needs[bill["metadata"]["component"]["bom-ref"]]
-    assert rows_of(bill, "keras") in own and rows_of(bill, "ruff") not in own
-
-
-def rows_of(bill, name):
-    (ref,) = [row["bom-ref"] for row in bill["components"] if row["name"] == name]
-    return ref

@@ -55,30 +55,6 @@ def test_the_wheel_holds_nothing_else(names):
     assert f"{about}/licenses/LICENSE" in names
 
 
-def test_the_wheel_declares_what_python_has_of_the_flows(wheel):
-    """Without a dot after "headrace", by which extensions are looked for."""
-    about = f"headrace-{metadata.version('headrace')}.dist-info"
-    with zipfile.ZipFile(wheel) as archive:
-        text = archive.read(f"{about}/entry_points.txt").decode()
-    assert "[headrace_python]\nrun = headrace_flows.calling:run\n" in text
-    assert "headrace." not in text
-
-
-def test_the_wheel_holds_the_data_that_comes_with_headrace(names):
-    place = "headrace/data/sources/catalog/packed"
-    for name in ("sms-spam.parquet", "few-spoken-digits.parquet", "README.md"):
-        assert f"{place}/{name}" in names
-    files = (ROOT / "src" / place).iterdir()
-    assert sum(path.stat().st_size for path in files) < 2 << 20
-
-
-def test_the_wheel_holds_the_page_to_try_a_model(names):
-    folder = ROOT / "src" / "headrace" / "serving" / "page"
-    files = {str(path.relative_to(ROOT / "src")) for path in folder.iterdir()}
-    assert "headrace/serving/page/index.html" in files
-    assert files <= names
-
-
 def test_the_installed_wheel_makes_a_project_runs_and_serves_it(wheel, tmp_path):
     python = install(wheel, tmp_path / "env")
     headrace, ran, answered, verified = use(python, tmp_path)

@@ -36,9 +36,3 @@ def test_every_action_is_pinned_by_its_commit():
     used = [step["uses"] for step in steps() if "uses" in step]
     assert used
     assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", name) for name in used)
-
-
-def test_it_may_only_read():
-    for path in WORKFLOWS:
-        file = yaml.safe_load(path.read_text(encoding="utf-8"))
-        assert file["permissions"] == {"contents": "read"}
