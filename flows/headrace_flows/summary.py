@@ -31,7 +31,7 @@ from headrace.stages.promotion.registry import aliases_of
 from headrace.state.folders import card_key
 from headrace.state.tracking import REPORT_FILE
 from headrace.state.tracking.artifacts import how_changed, local_path, run_places
-from headrace.use.backbones.pinning import doubts_of
+from headrace.use.backbones import doubts_of
 from headrace.use.checking import doubtful_gates
 from headrace_flows.run import STAGES, UNCHANGED, Run
 from headrace_ops import live

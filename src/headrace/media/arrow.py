@@ -1,4 +1,4 @@
-"""Items as Arrow columns and by their digests, and Arrow and Parquet files."""
+"""Items and digests as Arrow columns, and Arrow and Parquet files."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.media.forms import Counts, Payload
-
-if TYPE_CHECKING:
-    from headrace.media.interface import Medium
 
 _TAIL = 64  # Without padding, one of so many last values is nearly always not zero.
 
@@ -75,23 +72,6 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         table = file.read(columns, use_threads=False)
     return table if columns is None else table.select(columns)
-
-
-def digests(payload: Payload, module: Medium) -> bytes:
-    """The sha256 of each decoded item ``(n, *shape)``, ``32 * n`` bytes.
-
-    Padding is left out, so that an item's digest does not depend on the longest item.
-    """
-    width = math.prod(payload.shape[1:]) * payload.itemsize
-    items = np.ascontiguousarray(payload).reshape(-1).view(np.uint8)
-    ends = np.full(len(payload), width)
-    if module.PADDED:
-        ends = lengths(items.reshape(-1, width))
-    flat = items.data
-    spans = zip(range(0, len(flat), width), ends.tolist(), strict=True)
-    return b"".join(
-        [hashlib.sha256(flat[start : start + end]).digest() for start, end in spans]
-    )
 
 
 def as_hex(shas: bytes | bytearray) -> pa.Array:

@@ -22,8 +22,8 @@ from headrace.explanations.items import Method, occluded
 from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.places import Map
 from headrace.models.engines.batching import ROWS_AT_ONCE
-from headrace.serving.long_json import read_beside
-from headrace.serving.plain import not_finite
+from headrace.serving.beside import read_beside
+from headrace.serving.plain_answers import not_finite
 from headrace.serving.replies import HttpError, Reply, json_reply, unavailable
 from headrace.wire import Answer
 

@@ -6,22 +6,16 @@ are counted before they are built, and a long list of numbers is parsed in piece
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import math
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from headrace.serving.replies import HttpError
-
-if TYPE_CHECKING:
-    from headrace.serving.served import Served
 
 SHORT_BYTES = 2**15  # what is parsed at once, in a few milliseconds at most
 MOST_VALUES = 10_000  # of longer JSON, without the numbers in a tensor
@@ -29,28 +23,6 @@ STEP_BYTES = 2**16
 MARK = secrets.token_hex(16)  # stands for the numbers
 _DATA = re.compile(rb'"data"\s*:\s*(?=\[)')
 _NUMBERS = b"0123456789+-.eE,[] \t\r\n"
-_READERS = ThreadPoolExecutor(2, "reader")  # so many bodies take memory at a time
-T = TypeVar("T")
-
-
-@contextlib.asynccontextmanager
-async def read_beside(
-    served: Served, body: bytes, read: Callable[[], T], *, is_slow: bool = False
-) -> AsyncIterator[T]:
-    """What a function makes of a body; a long one in a thread, beside the event loop.
-
-    Args:
-        served: answers in the block, and is not closed between reading and answering.
-        body: of the request.
-        read: the function.
-        is_slow: whether also a short body may take long, as a large image does.
-    """
-    if len(body) <= SHORT_BYTES and not is_slow:
-        yield read()
-        return
-    served.refuse_if_full()
-    with served.in_use():
-        yield await asyncio.get_running_loop().run_in_executor(_READERS, read)
 
 
 def check_values(body: bytes) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from headrace.errors import InputError
 from headrace.serving.long_json import MARK, cut_numbers
-from headrace.serving.plain import json_object, not_finite
+from headrace.serving.plain import json_object
+from headrace.serving.plain_answers import not_finite
 from headrace.serving.replies import (
     JSON,
     NO_SNIFF,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
 from headrace.errors import did_you_mean
-from headrace.serving import plain, protocol
+from headrace.serving import plain_answers, protocol
 from headrace.serving.answered import Answered, Observer
 from headrace.serving.app import Request, Route, route, sane_id
+from headrace.serving.beside import read_beside
 from headrace.serving.explanation_route import explain_answer
 from headrace.serving.listing import Listed
-from headrace.serving.long_json import read_beside
 from headrace.serving.metrics import ExposedMetric
 from headrace.serving.openapi import document
 from headrace.serving.replies import (
@@ -149,18 +149,18 @@ class Models:
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
-        body = plain.answer_body(served, request.id, output, html)
+        body = plain_answers.answer_body(served, request.id, output, html)
         self._answered(request, served, items, outputs, version)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
     async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Say a message."""
         served = _pick(slot, version, request)
-        read = partial(plain.message_of, served, request.body)
+        read = partial(plain_answers.message_of, served, request.body)
         async with read_beside(served, request.body, read) as items:
             outputs = await _outputs(served, items)
         self._answered(request, served, items, outputs, version)
-        return plain.sound_reply(served, outputs)
+        return plain_answers.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
         """Answer a request for inference."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from headrace import wire
-from headrace.serving.long_json import read_beside
+from headrace.serving.beside import read_beside
 from headrace.serving.plain import json_object
 from headrace.serving.replies import (
     EVENTS,

@@ -1,16 +1,11 @@
-"""``[training.privacy]``: differentially private training, and what it excludes."""
+"""``[training.privacy]``: differentially private training."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
 from headrace.spec.fields import added, option
 from headrace.spec.tables import SpecTable
-
-if TYPE_CHECKING:
-    from headrace.spec.training import TrainingSpec
 
 # Family defaults that look at validation rows or count what rows have, which a private
 # training does not.
@@ -60,39 +55,3 @@ class PrivacySpec(SpecTable):
         if (self.epsilon is None) == (self.noise is None):
             raise ValueError("give epsilon or noise, and not both")
         return self
-
-
-def find_conflict(training: TrainingSpec) -> str:
-    """What a recipe has that cannot be private, and why; empty if there is nothing."""
-    if training.privacy is None:
-        return ""
-    conflicts = {
-        "loss": "the bound on one row needs the loss of each row, which only the "
-        "task's own loss surely gives"
-        if training.loss is not None
-        else "",
-        "callbacks": "they see the loss of train, which is not private"
-        if training.callbacks
-        else "",
-        "patience": "the validation rows would decide on the weights"
-        if training.patience
-        else "",
-        "calibrate": "the validation rows would decide on the weights"
-        if training.calibrate
-        else "",
-        "devices": "private steps are computed on one device"
-        if training.devices > 1
-        else "",
-        "precision": "private steps are computed in float32"
-        if training.precision == "mixed_bfloat16"
-        else "",
-        "canaries": "a planted text is no row" if training.canaries else "",
-        "augment": "private steps take each row as it is"
-        if training.augment is not None
-        else "",
-        "ngrams": "they are counted without noise" if training.ngrams else "",
-    }
-    for field, why in conflicts.items():
-        if why:
-            return f"privacy and {field} exclude each other: {why}; leave out {field}"
-    return ""

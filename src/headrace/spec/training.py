@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from headrace import extensions
 from headrace.spec.augment import AugmentSpec
 from headrace.spec.fields import added, option, quoted_number, share
-from headrace.spec.privacy import PrivacySpec, find_conflict
+from headrace.spec.privacy import PrivacySpec
 from headrace.spec.tables import SpecTable, WithArguments
 
 _MODULES = {
@@ -315,3 +315,39 @@ def _patience(row: dict[str, Any], values: dict[str, Any]) -> Any:
 
 # The times of checkpoints do not change the result.
 CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}
+
+
+def find_conflict(training: TrainingSpec) -> str:
+    """What a recipe has that cannot be private, and why; empty if there is nothing."""
+    if training.privacy is None:
+        return ""
+    conflicts = {
+        "loss": "the bound on one row needs the loss of each row, which only the "
+        "task's own loss surely gives"
+        if training.loss is not None
+        else "",
+        "callbacks": "they see the loss of train, which is not private"
+        if training.callbacks
+        else "",
+        "patience": "the validation rows would decide on the weights"
+        if training.patience
+        else "",
+        "calibrate": "the validation rows would decide on the weights"
+        if training.calibrate
+        else "",
+        "devices": "private steps are computed on one device"
+        if training.devices > 1
+        else "",
+        "precision": "private steps are computed in float32"
+        if training.precision == "mixed_bfloat16"
+        else "",
+        "canaries": "a planted text is no row" if training.canaries else "",
+        "augment": "private steps take each row as it is"
+        if training.augment is not None
+        else "",
+        "ngrams": "they are counted without noise" if training.ngrams else "",
+    }
+    for field, why in conflicts.items():
+        if why:
+            return f"privacy and {field} exclude each other: {why}; leave out {field}"
+    return ""

@@ -32,8 +32,8 @@ from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.showing import ShownItem, draw_maps, write_page
 from headrace.explanations.verdict import is_due, sanity_of
 from headrace.media import medium
-from headrace.media.arrow import digests
 from headrace.media.chunks import Reading
+from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription

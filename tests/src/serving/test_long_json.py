@@ -1,8 +1,6 @@
 """Long JSON: in short steps, in a bounded memory, and with the values that it has."""
 
-import asyncio
 import json
-import threading
 import tracemalloc
 
 import numpy as np
@@ -11,12 +9,10 @@ from tests.src.serving.conftest import IMAGE, TEXT, Site, serving
 
 from headrace.serving.long_json import (
     MOST_VALUES,
-    SHORT_BYTES,
     STEP_BYTES,
     JsonNumbers,
     check_values,
     cut_numbers,
-    read_beside,
 )
 from headrace.serving.plain import parse_json
 from headrace.serving.replies import HttpError
@@ -117,30 +113,3 @@ def test_many_values_are_refused_in_any_coding(coding):
 def test_a_list_without_end_is_no_list():
     with pytest.raises(HttpError, match="does not end"):
         JsonNumbers(b"[[1, 2]", 0)
-
-
-def test_long_bodies_are_read_beside_the_event_loop():
-    served = serving(IMAGE)
-
-    async def readers(size):
-        loop = threading.get_ident()
-        async with read_beside(served, b" " * size, threading.get_ident) as reader:
-            assert bool(served.waiting) == (size > SHORT_BYTES)  # it stays open
-            return loop, reader
-
-    loop, reader = asyncio.run(readers(SHORT_BYTES))
-    assert loop == reader
-    loop, reader = asyncio.run(readers(SHORT_BYTES + 1))
-    assert loop != reader
-    assert not served.waiting
-
-
-def test_short_requests_are_answered_at_once_while_a_long_body_is_read():
-    served = serving(IMAGE, inline_rows=1)
-    body = b" " * (SHORT_BYTES + 1)
-
-    async def answer_beside():
-        async with read_beside(served, body, lambda: None):
-            return served.answer_now(np.zeros((1, 4, 4, 1), np.uint8))
-
-    assert asyncio.run(answer_beside()) is not None

@@ -24,7 +24,8 @@ from headrace.data.snapshots.reading import (
 )
 from headrace.errors import IntegrityError
 from headrace.media import medium
-from headrace.media.arrow import digests, read_parquet
+from headrace.media.arrow import read_parquet
+from headrace.media.digests import digests
 from headrace.progress import counted
 from headrace.records import DEFAULT_TASK, MANIFEST, DataDescription, SnapshotRecord
 from headrace.state.store import Store

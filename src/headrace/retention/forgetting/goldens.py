@@ -17,7 +17,7 @@ import numpy as np
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.media import medium
-from headrace.media.arrow import digests
+from headrace.media.digests import digests
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import golden_bytes, load_version
 from headrace.models.logged.soundness.checks import logged_model

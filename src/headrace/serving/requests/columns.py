@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from headrace.drift.windows import item_columns
 from headrace.media import medium
-from headrace.media.arrow import as_binary, digests
+from headrace.media.arrow import as_binary
+from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered

@@ -12,7 +12,7 @@ import numpy as np
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.media import medium
-from headrace.media.arrow import digests
+from headrace.media.digests import digests
 from headrace.records import SUSPECTS
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import ask_some

@@ -33,7 +33,7 @@ from headrace.stages.fitting.execution import (
     translate_errors,
 )
 from headrace.stages.fitting.features import weights_digest
-from headrace.stages.fitting.loop import Loop, OnEpoch, Setup
+from headrace.stages.fitting.loop import Loop, OnEpoch
 from headrace.stages.fitting.precision import choose_precision
 from headrace.stages.fitting.privacy import plan_privacy
 from headrace.stages.fitting.privacy.loop import PrivateLoop
@@ -42,6 +42,7 @@ from headrace.stages.fitting.privacy.refusals import (
     check_network,
     check_size,
 )
+from headrace.stages.fitting.setup import Setup
 from headrace.stages.fitting.tracing import products_in, whole_batches
 from headrace.state import backbones
 from headrace.tasks import task

@@ -6,19 +6,15 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.errors import Refusal
 from headrace.interrupts import Deferral, deferred
-from headrace.models.logged.loading import answers
 from headrace.progress import Progress
 from headrace.records import Metrics
-from headrace.spec import TrainingSpec
-from headrace.stages.fitting.augmentation import Augmenter
 from headrace.stages.fitting.callbacks import Callbacks
 from headrace.stages.fitting.checkpoints import (
     Arrays,
@@ -29,77 +25,24 @@ from headrace.stages.fitting.checkpoints import (
     unpack,
 )
 from headrace.stages.fitting.cluster import share, spans_machines
-from headrace.stages.fitting.data import Inputs, check_patience
-from headrace.stages.fitting.execution import Execution, scatter_seeds
+from headrace.stages.fitting.data import check_patience
+from headrace.stages.fitting.execution import scatter_seeds
 from headrace.stages.fitting.recipe import (
     Objective,
     make_optimizer,
     scale_rates,
     variables_of,
 )
+from headrace.stages.fitting.setup import Setup
 from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
-from headrace.tasks import Task
-from headrace.tasks.forms import Outputs, Shards
+from headrace.tasks.forms import Shards
 
 if TYPE_CHECKING:
-    from headrace.stages.fitting.privacy import Privacy
+    pass
 
 OnEpoch = Callable[[int, Metrics], None]
 log = logging.getLogger("headrace")
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """The parts of a fit.
-
-    Attributes:
-        model: pre-processing and network, for the validation split.
-        network: the fitted one; where its beginning is frozen, the rest.
-        inputs: of the network.
-        spec: the recipe.
-        execution: how steps are computed.
-        strategy: of the devices; the networks were built in its scope.
-        task: what is learned.
-        folder: of the pipeline.
-        privacy: the plan of a private fit.
-        augmentation: of the items, if the recipe asks for one.
-    """
-
-    model: Any
-    network: Any
-    inputs: Inputs
-    spec: TrainingSpec
-    execution: Execution
-    strategy: Any
-    task: Task
-    folder: Path
-    privacy: Privacy | None = None
-    augmentation: Augmenter | None = None
-
-    @property
-    def variables(self) -> list[Any]:
-        """Those of the model, and of the network's parts that are not in it.
-
-        Without what is frozen, which a checkpoint need not have.
-        """
-        cut = self.inputs.cut
-        frozen = set(map(id, cut.prefix.variables if cut else ()))
-        own = [v for v in self.model.variables if id(v) not in frozen]
-        ids = set(map(id, own))
-        return own + [v for v in self.network.variables if id(v) not in ids]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What must be equal for a fit to resume."""
-        privacy = self.privacy.facts if self.privacy else {}
-        return {**asdict(self.execution), **privacy}
-
-    def validation(self) -> Outputs:
-        """The model's answers to the validation split, ``(rows, ...)``."""
-        inputs = self.inputs
-        is_prepared = inputs.preprocessing is None and not inputs.asks_model
-        return answers(self.network if is_prepared else self.model, inputs.val.items)
 
 
 class Loop:

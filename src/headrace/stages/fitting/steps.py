@@ -17,8 +17,8 @@ from headrace.stages.fitting.augmentation import Mixed, losses_of
 from headrace.stages.fitting.execution import compiles
 
 if TYPE_CHECKING:
-    from headrace.stages.fitting.loop import Setup
     from headrace.stages.fitting.recipe import Objective
+    from headrace.stages.fitting.setup import Setup
 
 # Of a batch, its targets and its share of the rows: the loss, and the sum of scores.
 Step = Callable[[Any, Any, float], Any]

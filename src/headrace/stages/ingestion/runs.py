@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from headrace import media, tasks
 from headrace.data.decoding import Block, DecodedRows, decode_chunk, fit
 from headrace.data.forgotten import ForgottenItems
-from headrace.media.arrow import as_binary, as_bytes, digests, read_table, write_table
+from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
+from headrace.media.digests import digests
 from headrace.media.forms import FileCounts, Rejected
 from headrace.media.interface import Medium
 from headrace.records import Form

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, Refusal, UsageError
 from headrace.records import Finding, Record
+from headrace.spec import PipelineSpec
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home
-from headrace.use.backbones.pinning import NAME, doubts
 
 if TYPE_CHECKING:
     from headrace.use.backbones.admission import Admitted
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}", re.I)
 
 
 class AddedBackbone(Record):
@@ -159,6 +162,27 @@ def _kept(paths: Mapping[str, Path], backbone: Backbone, home: Home) -> Backbone
         try_out(folder, backbone.architecture)
         backbones.keep(backbone, folder, home)
     return backbone
+
+
+def doubts(backbone: Backbone) -> Iterator[Finding]:
+    """What may be wrong with a backbone."""
+    if not backbone.licence:
+        yield Finding(
+            check="licence",
+            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
+            "with `headrace backbone add ... --licence` if you know it",
+        )
+
+
+def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:
+    """What may be wrong with the backbone of a pinned spec: nothing where it has none.
+
+    Raises:
+        DependencyError: the ledger or the store does not answer.
+    """
+    digest = spec.model.backbone
+    backbone = backbones.find(digest, home) if digest else None
+    return [*doubts(backbone)] if backbone else []
 
 
 def listed(home: Home) -> dict[str, Backbone | None]:

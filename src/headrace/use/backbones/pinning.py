@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, SpecError, did_you_mean
 from headrace.models.backbones.training import parsed
-from headrace.records import Finding
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
 from headrace.state import backbones
-from headrace.state.backbones import Backbone
 from headrace.state.home import Home
+from headrace.use.backbones import NAME, bring
 
 if TYPE_CHECKING:
     from headrace.use.backbones.admission import Admitted
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}(/[a-z0-9][a-z0-9._-]{0,63}){0,3}", re.I)
 _FAMILY = "pretrained"
 
 
@@ -53,8 +50,6 @@ def pinned(
     backbone = None if is_read else own
     if backbone is None:
         if place := _place_of(spec, folder, home.settings):
-            from headrace.use.backbones import bring
-
             admitted = _looked_through(spec, place)
             backbone = bring(preset.rstrip("/"), admitted, home).backbone
         elif digest := backbones.digest_named(preset, home):
@@ -68,27 +63,6 @@ def pinned(
     _check(spec, backbone.medium, backbone.digest)
     model = spec.model.model_copy(update={"backbone": backbone.digest})
     return spec.model_copy(update={"model": model})
-
-
-def doubts(backbone: Backbone) -> Iterator[Finding]:
-    """What may be wrong with a backbone."""
-    if not backbone.licence:
-        yield Finding(
-            check="licence",
-            message=f"the backbone {backbone.digest[:12]} states no licence; give it "
-            "with `headrace backbone add ... --licence` if you know it",
-        )
-
-
-def doubts_of(spec: PipelineSpec, home: Home) -> list[Finding]:
-    """What may be wrong with the backbone of a pinned spec: nothing where it has none.
-
-    Raises:
-        DependencyError: the ledger or the store does not answer.
-    """
-    digest = spec.model.backbone
-    backbone = backbones.find(digest, home) if digest else None
-    return [*doubts(backbone)] if backbone else []
 
 
 def check_backbone(

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from headrace.data.decoding import DecodedRows, check_media_ratio, decode, fit
 from headrace.media import medium
-from headrace.media.arrow import digests
 from headrace.media.chunks import Source
+from headrace.media.digests import digests
 from headrace.media.forms import Payload, Problem, Rejected
 from headrace.media.interface import Medium
 from headrace.records import DataDescription, Form

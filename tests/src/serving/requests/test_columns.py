@@ -18,7 +18,7 @@ from tests.src.serving.asked import (
 )
 
 from headrace.media import medium
-from headrace.media.arrow import digests
+from headrace.media.digests import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
 from headrace.serving.log_frames import Facts, RequestBatch, from_frame, to_frame

@@ -22,7 +22,7 @@ from headrace.data.snapshots.checking import check_snapshot
 from headrace.data.snapshots.reading import shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
-from headrace.media.arrow import digests
+from headrace.media.digests import digests
 from headrace.settings import Settings
 from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest

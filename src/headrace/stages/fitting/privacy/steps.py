@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from headrace.stages.fitting.loop import Setup
 from headrace.stages.fitting.privacy import ghost, rowwise
 from headrace.stages.fitting.privacy.plan import Privacy
 from headrace.stages.fitting.privacy.sampling import PADDING
 from headrace.stages.fitting.recipe import Objective
+from headrace.stages.fitting.setup import Setup
 
 Step = tuple[Any, Any]  # rows of the passes, seeds of the noise
 
