@@ -20,34 +20,29 @@ from . import machine, report
 from .bench import ROOT, Bench, Options, Unavailable
 from .commands import commands, tests
 from .data import find_data
-from .epochs import epochs
 from .reading import ingest
 from .report import Row, missing_row
 from .runs import Repetition, repetitions
 from .sample import sample
 from .scale import scale
 from .serving import serving
-from .tuning import tuning
-from .whole import first, second, step, whole
+from .whole import first, second, whole
 
 OF_REPETITIONS: dict[str, Callable[[list[Repetition]], list[Row]]] = {
     "whole": whole,
-    "step": step,
     "first": first,
     "second": second,
 }
 ALONE: dict[str, Callable[[Bench], list[Row]]] = {
     "sample": sample,
-    "epochs": epochs,
     "ingest": ingest,
     "serving": serving,
-    "tune": tuning,
     "scale": scale,
     "commands": commands,
     "tests": tests,
 }
 NAMES = (*OF_REPETITIONS, *ALONE)
-QUICK = {"repeats": 1, "rows": 200_000, "trials": 4}
+QUICK = {"repeats": 1, "rows": 200_000}
 
 
 def main(
@@ -67,7 +62,6 @@ def main(
     rows: Annotated[
         int, typer.Option(min=20_000, help="Of the large data set.")
     ] = 4_000_000,
-    trials: Annotated[int, typer.Option(min=1, help="Of one tuning.")] = 8,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few minutes, for an overview.")
     ] = False,
@@ -77,7 +71,7 @@ def main(
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise typer.BadParameter(f"{unknown[0]}: rows are {', '.join(NAMES)}")
-    amounts = {"repeats": repeats, "rows": rows, "trials": trials}
+    amounts = {"repeats": repeats, "rows": rows}
     amounts |= QUICK if quick else {}
     for folder in ("src", "flows"):
         compileall.compile_dir(ROOT / folder, quiet=1)

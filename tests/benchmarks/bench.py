@@ -38,14 +38,12 @@ class Options:
         data_note: what is to be known of it.
         repeats: of each pair.
         rows: of the large data set; a tenth of them is the small one.
-        trials: of one tuning.
     """
 
     data: Path
     data_note: str
     repeats: int = 5
     rows: int = 4_000_000
-    trials: int = 8
 
 
 @dataclass

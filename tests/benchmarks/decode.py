@@ -1,6 +1,6 @@
 """Prints the seconds that bare reading of some files takes on two cores.
 
-Usage: ``python decode.py KIND PATH``, with PNG, JPEG or WAV files below a folder, or
+Usage: ``python decode.py KIND PATH``, with PNG or WAV files below a folder, or
 a Parquet file of texts.
 """
 
@@ -13,27 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from PIL import Image, ImageOps
+from PIL import Image
 from pyarrow import parquet
 
 PROCESSES = 2
-SIDE = 224
-SUFFIXES = {"pictures": "png", "photos": "jpg", "sounds": "wav"}
+SUFFIXES = {"pictures": "png", "sounds": "wav"}
 
 
 def picture(path: Path) -> int:
     """Decode a PNG file; the number of its values."""
     with Image.open(path) as image:
         return np.asarray(image).size
-
-
-def photo(path: Path) -> int:
-    """Decode a JPEG file at the scale that its thumbnail needs, upright, in colours."""
-    with Image.open(path) as image:
-        image.draft("RGB", (2 * SIDE, 2 * SIDE))
-        upright = ImageOps.exif_transpose(image)
-        small = ImageOps.fit(upright, (SIDE, SIDE), Image.Resampling.BICUBIC)
-        return np.asarray(small).size
 
 
 def sound(path: Path) -> int:
@@ -53,7 +43,7 @@ def main() -> None:
     if kind == "texts":
         texts(place)
     else:
-        work = {"pictures": picture, "photos": photo, "sounds": sound}[kind]
+        work = {"pictures": picture, "sounds": sound}[kind]
         files = sorted(place.rglob(f"*.{SUFFIXES[kind]}"))
         with ProcessPoolExecutor(PROCESSES) as pool:
             chunk = max(1, min(500, len(files) // 50))

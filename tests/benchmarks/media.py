@@ -18,8 +18,6 @@ Write = Callable[[Path, int], Path]
 CLASSES = ("ham", "spam")
 WORDS = 30_000
 RATE_HZ = 8000
-PHOTO_SIDES = (200, 4000)  # the longer ones, of 4 : 3
-TURNED = 6  # the orientation in EXIF of every other photo
 
 
 def write_texts(path: Path, rows: int) -> Path:
@@ -53,36 +51,6 @@ def write_sounds(folder: Path, rows: int) -> Path:
         soundfile.write(folder / f"{row}.wav", wave, RATE_HZ, subtype="PCM_16")
         lines.append(f"{row}.wav,{label}")
     (folder / "table.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def write_photos(folder: Path, rows: int) -> Path:
-    """A folder of JPEG files of many sizes, a folder for each class.
-
-    Each is a packaged digit on a texture, with a camera's noise; half of them are
-    stored turned, and a fifth are progressive.
-    """
-    random = np.random.default_rng(1)
-    images, labels = packaged()
-    shortest, longest = np.log(PHOTO_SIDES)
-    for row in range(rows):
-        long = int(np.exp(random.uniform(shortest, longest)))
-        size = long, long * 3 // 4
-        number = 501 * row % len(images)  # they are in order of their classes
-        rough = Image.fromarray(random.integers(30, 200, (6, 8, 3), np.uint8))
-        photo = rough.resize(size, Image.Resampling.BICUBIC)
-        digit = Image.fromarray(images[number])
-        photo.paste((250, 250, 240), mask=digit.resize(size))
-        noise = random.integers(0, 24, (size[1], 1, 1), np.uint8)
-        noise = noise + random.integers(0, 24, (1, size[0], 1), np.uint8)
-        photo = Image.fromarray(np.asarray(photo) // 2 + noise + 64)
-        tags = Image.Exif()
-        if row % 2:
-            photo = photo.transpose(Image.Transpose.ROTATE_90)
-            tags[0x0112] = TURNED
-        place = folder / str(labels[number])
-        place.mkdir(parents=True, exist_ok=True)
-        photo.save(place / f"{row}.jpg", exif=tags, quality=85, progressive=not row % 5)
     return folder
 
 

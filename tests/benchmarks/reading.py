@@ -9,13 +9,11 @@ from typing import Any
 from .bench import Bench, answer_of
 from .machine import doubt
 from .measure import Measured
-from .media import Write, write_photos, write_pictures, write_sounds, write_texts
+from .media import Write, write_pictures, write_sounds, write_texts
 from .report import Row, median_row, ratios
 
-PHOTOS = ("data.shape=[224,224,3]", 'data.resize="crop"', "contract=[]")
 BOUNDS = {"sounds": 3.0, "texts": 2.5}
 KINDS: dict[str, tuple[str, int, Write]] = {
-    "photos": ("digits", 2_000, write_photos),
     "pictures": ("digits", 70_000, write_pictures),
     "sounds": ("few_spoken_digits", 3_000, write_sounds),
     "texts": ("messages", 120_000, write_texts),
@@ -29,8 +27,6 @@ def ingest(bench: Bench) -> list[Row]:
 
 def _kind(bench: Bench, kind: str) -> Row:
     pipeline, rows, write = KINDS[kind]
-    changes = PHOTOS if kind == "photos" else ()
-    changed = [word for change in changes for word in ("--set", change)]
     path = write(bench.place / kind, rows)
     os.sync()  # else ingestion, which flushes what it writes, waits for this as well
     bench.say(f"ingest: {rows:,} {kind} made")
@@ -40,7 +36,7 @@ def _kind(bench: Bench, kind: str) -> Row:
     seen = list[Measured]()
     for _ in range(bench.options.repeats):
         bare.append(float(bench.python("decode.py", kind, str(path)).stdout))
-        command = ("check", pipeline, "--data", str(path), "--json", *changed)
+        command = ("check", pipeline, "--data", str(path), "--json")
         seen.append(bench.headrace(*command, home=bench.new_home()))
         stages = answer_of(seen[-1])["stages"]
         ours.append({stage["name"]: stage["seconds"] for stage in stages})

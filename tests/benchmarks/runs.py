@@ -61,14 +61,12 @@ class Repetition:
         up: with a Prefect server already up.
         cold: with nothing running before.
         again: a second run in the home of ``cold``.
-        peak: GFLOP/s of float32 products.
     """
 
     bare: Bare
     up: First
     cold: First
     again: Measured
-    peak: float
 
 
 def repetitions(bench: Bench) -> list[Repetition]:
@@ -92,8 +90,7 @@ def repetitions(bench: Bench) -> list[Repetition]:
         again = bench.headrace(*_command(bench, number + 1), home=made["cold"].home)
         if answer_of(again)["status"] != "unchanged":
             raise Unavailable(f"a second run was not unchanged: {again.stdout}")
-        peak = float(bench.python("peak.py").stdout)
-        done.append(Repetition(**made, again=again, peak=peak))
+        done.append(Repetition(**made, again=again))
     return done
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from statistics import median
-
-import numpy as np
 
 from .bench import Bench, Unavailable
 from .online import Asked, Online
@@ -20,7 +17,7 @@ def serving(bench: Bench) -> list[Row]:
     """All rows, on one home."""
     online = Online(bench)
     rows = list[Row]()
-    for measure in (_cost, _delays, _one_answer, _score):
+    for measure in (_cost, _delays):
         name = measure.__name__.strip("_")
         try:
             found = measure(bench, online)
@@ -92,46 +89,3 @@ def _delay(bench: Bench, online: Online, asked: Asked) -> Row:
         at_least=asked.limit_ms,
         parts={"requests/s at most": median(capacity)},
     )
-
-
-def _one_answer(bench: Bench, online: Online) -> list[Row]:
-    """One item through `LoadedModel` against a concrete ``tf.function``."""
-    rows = []
-    for asked in (online.images, online.texts, online.sounds):
-        arguments = (str(online.home), asked.name, str(bench.options.repeats))
-        measured = bench.python("one_answer.py", *arguments)
-        if measured.exit_code:
-            raise Unavailable(measured.stderr[-300:])
-        found = json.loads(measured.stdout.splitlines()[-1])
-        rows.append(
-            median_row(
-                "serving",
-                f"{asked.name}: one answer of a loaded model ÷ a concrete function",
-                ratios(found["ours"], found["bare"]),
-                at_least=1.5,
-                parts={f"{kind}, ms": median(ms) for kind, ms in found.items()},
-            )
-        )
-    return rows
-
-
-def _score(bench: Bench, online: Online) -> list[Row]:
-    """Batch scoring of a file against predictions of arrays in memory."""
-    file = bench.place / "images.npz"
-    with np.load(bench.options.data) as arrays:
-        np.savez(file, x=np.tile(arrays["x_train"], (4, 1, 1)))
-    arguments = (str(online.home), str(file), str(bench.options.repeats))
-    measured = bench.python("score_speed.py", *arguments)
-    if measured.exit_code:
-        raise Unavailable(measured.stderr[-300:])
-    found = json.loads(measured.stdout.splitlines()[-1])
-    return [
-        median_row(
-            "serving",
-            "score, rows/s ÷ Keras's predict of arrays in memory",
-            ratios(found["ours"], found["bare"]),
-            at_least=1.0,
-            rising=True,
-            parts={f"{kind}, rows/s": median(rates) for kind, rates in found.items()},
-        )
-    ]

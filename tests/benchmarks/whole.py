@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
@@ -12,10 +11,7 @@ from .machine import doubt
 from .report import Row, median_row, missing_row, ratios
 from .runs import First, Repetition
 
-LAYERS = (784, 512, 512, 10)
-BATCH_SIZE = 128
 SEEDS = 5
-STEP_ON_USUAL_MEMORY = 1.6  # slow memory takes more; see measurements.md
 
 
 def whole(runs: Sequence[Repetition]) -> list[Row]:
@@ -102,45 +98,6 @@ def _accuracy(runs: Sequence[Repetition]) -> Row:
         },
         note=few,
     )
-
-
-def step(runs: Sequence[Repetition]) -> list[Row]:
-    """A training step against what the arithmetic alone would take."""
-    peak = max(run.peak for run in runs)
-    floor = step_flops(LAYERS, BATCH_SIZE) / (peak * 1e9)
-    samples, firsts = [], []
-    for run in runs:
-        for first in (run.up, run.cold):
-            seconds = first.epochs["epoch_seconds"]
-            steps = -(-first.answer["snapshot"]["rows"]["train"] // BATCH_SIZE)
-            samples.append(median(seconds[1:]) / steps / floor)
-            firsts.append(seconds[0] - median(seconds[1:]))
-    return [
-        median_row(
-            "step",
-            "training step ÷ arithmetic floor",
-            samples,
-            at_least=STEP_ON_USUAL_MEMORY,
-            aim=1.3,
-            parts={
-                "peak, GFLOP/s": peak,
-                "floor of a step, ms": 1000 * floor,
-                "floor of an epoch of 60,000, s": floor * 60_000 / BATCH_SIZE,
-                "the first epoch beyond the others, s": median(firsts),
-            },
-            note=doubt([f.measured.surroundings for r in runs for f in (r.up, r.cold)]),
-        )
-    ]
-
-
-def step_flops(layers: Sequence[int], batch_size: int) -> int:
-    """Multiplications and additions of one step of a fully connected network.
-
-    Forward, gradients of the weights, and gradients of what enters each layer but the
-    first.
-    """
-    products = [a * b for a, b in pairwise(layers)]
-    return 2 * batch_size * (3 * sum(products) - products[0])
 
 
 def first(runs: Sequence[Repetition]) -> list[Row]:
