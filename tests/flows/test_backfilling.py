@@ -1,27 +1,19 @@
 """``headrace backfill``: a range of dates, each done once."""
 
-import contextlib
 import shutil
-import signal
-import time
 from datetime import date
-from typing import Any
 
-import psutil
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
 from headrace.stages.workers import processors
-from headrace.state.tracking import Tracking
 from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, dates, fill_in
 from headrace_flows.dated_runs import BackfillTask, Here, There
 from headrace_flows.spreading import workers
 
-Home = Any
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 DAYS = ("--from", "2026-01-30", "--to", "2026-02-01")
 
@@ -38,12 +30,6 @@ def test_days_weeks_and_months_include_both_ends():
         date(2026, 4, 30),
     ]
     assert list(dates(date(2025, 12, 31), date(2026, 1, 31), "month"))[1].year == 2026
-
-
-def test_the_last_date_that_there_is_ends_the_range():
-    end = date(9999, 12, 31)
-    assert [*dates(date(9999, 12, 30), end, "day")] == [date(9999, 12, 30), end]
-    assert [*dates(date(9999, 11, 30), end, "month")][-1] == date(9999, 12, 30)
 
 
 def test_runs_that_would_all_be_the_same_are_refused():
@@ -71,14 +57,12 @@ def test_a_wrong_range_or_field_is_told_before_anything_runs(home, arguments, sa
 def by_date(home, mlflow_database, write_data, tmp_path):
     """Data of three days; what stands for it in an override."""
     home.path.mkdir()
-    (home.path / "format").write_text("1\n")
     shutil.copy(mlflow_database, home.path / "mlflow.db")
     for number, day in enumerate(["2026-01-30", "2026-01-31", "2026-02-01"]):
         write_data(tmp_path / f"{day}.npz", seed=number)
     return f"data.source={tmp_path}/{{date}}.npz"
 
 
-@pytest.mark.integration
 def test_what_is_done_is_not_done_again_and_one_failure_stops_no_other(
     home, by_date, prefect_server, tmp_path
 ):
@@ -97,43 +81,6 @@ def test_what_is_done_is_not_done_again_and_one_failure_stops_no_other(
     assert [run["date"] for run in runs] == ["2026-01-30", "2026-01-31", "2026-02-01"]
     assert sorted(run["version"] for run in runs) == [1, 2, 3]
     assert len({run["weights_digest"] for run in runs}) == 3
-
-
-@pytest.mark.integration
-def test_broken_data_and_a_weak_model_are_told_apart(
-    home, by_date, prefect_server, tmp_path
-):
-    (tmp_path / "2026-01-30.npz").write_bytes(b"PK no archive")
-    strict = (*QUICK[:3], "gates=[{name='size', threshold=0.000001}]")
-    days = ("--from", "2026-01-30", "--to", "2026-01-31")
-    command = ("backfill", "blobs", *days, "--set", by_date, *strict)
-    answer = home.headrace(*command, "--json")
-    assert answer.exit_code == 1, answer.err
-    runs = answer.json["runs"]
-    assert [run["refused_for"] for run in runs] == ["data", "gates"], runs
-    assert answer.json["counts"] == {"refused": 2}
-    told = "1 refused for its data, 1 refused for its gates; 0 of them"
-    assert told in answer.json["reason"]
-    assert "2026-01-30: refused for its data, " in answer.err
-
-
-@pytest.mark.integration
-def test_an_interrupted_one_goes_on_where_it_stopped(home, by_date, prefect_server):
-    command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK, "--json")
-    process = home.start(*command, PREFECT_API_URL=prefect_server)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "2026-01-30: registered" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=600)
-    assert process.returncode == 130
-    assert '"status": "cancelled"' in out
-    answer = home.headrace(*command)
-    assert answer.exit_code == 0, answer.err
-    assert answer.json["counts"] == {"registered": 3}
-    assert answer.json["runs"][0]["skipped"]
-    assert not answer.json["runs"][2]["skipped"]
 
 
 def a_task(settings, project, day, *overrides):
@@ -237,47 +184,3 @@ def test_a_number_of_workers_below_one_is_refused(home, count):
     answer = home.headrace(*command)
     assert answer.exit_code == 2
     assert "--workers" in answer.json["reason"]
-
-
-def results(answer):
-    """What of a backfill must not depend on who trains, and how many at once."""
-    names = ("date", "status", "version", "weights_digest", "test_accuracy", "reason")
-    return [{name: run.get(name) for name in names} for run in answer.json["runs"]]
-
-
-@pytest.mark.integration
-def test_trainings_ahead_change_no_result_also_after_all_was_killed(
-    home, by_date, prefect_server, tmp_path, copy_of
-):
-    other = type(home)(copy_of(home.path, tmp_path / "other"), home.project)
-    command = ("backfill", "blobs", *DAYS, "--set", by_date, *QUICK, "--promote")
-    in_order = other.headrace(*command, "--json")
-    assert in_order.exit_code == 0, in_order.err
-    assert [run["version"] for run in in_order.json["runs"]] == [1, 2, 3]
-
-    ahead = (*command, "--workers", "2", "--json")
-    process = home.start(*ahead, PREFECT_API_URL=prefect_server)
-    limit = time.monotonic() + 300
-    while not [
-        *home.path.glob("store/checkpoints/*"),
-        *home.path.glob("store/models/*"),
-    ]:
-        assert time.monotonic() < limit
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    everything = psutil.Process(process.pid).children(recursive=True)
-    for one in (psutil.Process(process.pid), *everything):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-    process.communicate()
-    answer = home.headrace(*ahead)
-    assert "trainings ahead, 2 at once in processes of this machine" in answer.err
-    assert answer.exit_code == 0, answer.err
-    assert "its training failed" not in answer.err
-    assert results(answer) == results(in_order)
-    client = Tracking(Settings(project=home.project, home=home.path)).client
-    (experiment,) = client.search_experiments(filter_string="name = 'blobs'")
-    runs = client.search_runs([experiment.experiment_id])
-    trained = [run for run in runs if run.info.status == "FINISHED"]
-    assert len(trained) == 3
-    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}

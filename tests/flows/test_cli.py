@@ -1,16 +1,10 @@
 """The other commands, and what every command does with a mistake."""
 
 import re
-import subprocess
-import sys
-from typing import Any
 
 import pytest
 
 from headrace.stages.fitting.privacy import refusals
-
-Home = Any
-Answer = Any
 
 
 def test_a_version_is_promoted_by_hand_and_rolled_back(after_second):
@@ -70,15 +64,6 @@ def test_versions_are_compared_side_by_side(second):
     assert "failed: champion" in text.out
 
 
-def test_one_metric_is_compared_if_asked(second):
-    text = second[0].headrace("compare", "blobs", "--metric", "test_macro_f1")
-    assert "test macro f1" in text.out
-    assert "accuracy" not in text.out
-    wrong = second[0].headrace("compare", "blobs", "--metric", "nothing")
-    assert wrong.exit_code == 2
-    assert "test_macro_f1" in wrong.err
-
-
 def test_two_versions_are_compared_in_detail(second):
     found = second[0].headrace("compare", "blobs", "1", "2", "--json").json
     assert found["versions"] == [1, 2]
@@ -104,13 +89,6 @@ def test_pipelines_are_listed_with_their_champion(second):
     text = second[0].headrace("list")
     assert "blobs" in text.out
     assert f"home: {second[0].path}" in text.out
-
-
-def test_history_is_a_table_for_people(second):
-    answer = second[0].headrace("history", "blobs")
-    assert answer.exit_code == 0
-    assert "promote" in answer.out
-    assert "ada@lab" in answer.out
 
 
 def test_a_pipeline_is_checked_without_its_data(home):
@@ -221,36 +199,3 @@ def test_a_pipeline_file_with_a_mistake_is_named(home, tmp_path):
     assert answer.exit_code == 2
     assert f"{folder}/pipeline.toml: unknown key traning" in answer.json["reason"]
     assert "Did you mean training?" in answer.json["reason"]
-
-
-def test_help_and_check_import_nothing_heavy(home):
-    code = (
-        "import sys\n"
-        "from headrace_cli.main import main\n"
-        "for arguments in (['--help'], ['check', 'digits']):\n"
-        "    sys.argv = ['headrace', *arguments]\n"
-        "    try:\n        main()\n"
-        "    except SystemExit as leave:\n        print('exit', leave.code)\n"
-        "heavy = {'prefect', 'tensorflow', 'keras', 'great_expectations', 'mlflow',"
-        " 'pandas', 'matplotlib', 'sqlalchemy', 'pyarrow'}\n"
-        "print('heavy', heavy & set(sys.modules))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=home.project,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.count("exit 0") == 2
-    assert "heavy set()" in done.stdout
-    for command in (
-        "run",
-        "check",
-        "list",
-        "compare",
-        "promote",
-        "rollback",
-        "history",
-    ):
-        assert command in done.stdout

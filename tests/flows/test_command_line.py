@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import typer
@@ -18,7 +17,6 @@ from headrace.state.ledger.files import Deployments
 from headrace_cli import answers
 from headrace_cli.main import app
 
-Home = Any
 COMMANDS = typer.main.get_command(app).commands
 
 
@@ -33,23 +31,6 @@ def test_h_is_help_everywhere(home, words):
     assert answer.exit_code == 0
     assert answer.out == home.headrace(*words, "--help").out
     assert all(option in answer.out for option in ("--quiet", "--verbose", "-h"))
-
-
-def test_no_summary_is_cut_at_80_columns(home, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    panels = home.headrace("-h").out.partition("Train:\n")[2].split("\n\n")
-    assert len(panels) == 5
-    lines = [line for panel in panels for line in panel.splitlines() if line[0] == " "]
-    assert len(lines) == len(COMMANDS)
-    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_metavars_are_in_capitals(home, name):
-    usage, _, options = home.headrace(name, "--help").out.partition("\n")
-    assert usage.split()[3:] == [word.upper() for word in usage.split()[3:]]
-    assert "<str>" not in options
-    assert "<int" not in options
 
 
 @pytest.mark.parametrize("words", [("-q", "check"), ("check", "--quiet")])
@@ -128,13 +109,6 @@ def test_a_table_leaves_out_what_has_no_room(narrow):
     assert " ".join(line[44:].strip() for line in lines[1:-1]) == rows[0][-1].strip()
 
 
-def test_a_table_with_room_is_whole(narrow):
-    answers.show_table(["a", "b"], [[1, None], [2, "x"]], wraps="b")
-    assert [line.rstrip() for line in narrow.getvalue().splitlines()] == [
-        *("a  b", "1", "2  x")
-    ]
-
-
 def test_list_says_where_there_is_no_project(tmp_path, home, monkeypatch):
     bare = replace(
         home, path=tmp_path / "bare" / ".headrace", project=tmp_path / "bare"
@@ -147,33 +121,12 @@ def test_list_says_where_there_is_no_project(tmp_path, home, monkeypatch):
     assert "There is no project" in bare.headrace("list", "--json").json["notice"]
 
 
-def test_list_has_the_pipelines_of_the_project_first(home):
-    own, _, rest = home.headrace("list").out.partition("comes with Headrace:\n")
-    assert "\nblobs" in own
-    assert "\ndigits" in rest
-
-
 @pytest.mark.parametrize("command", ["compare", "history"])
 def test_a_model_where_there_is_no_home_makes_none(home, command):
     answer = home.headrace(command, "digitz", "--json")
     assert answer.exit_code == 2
     assert "There is no home" in answer.json["reason"]
     assert not home.path.exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("promote", "blobs", "x"), "See `headrace promote --help`."),
-        (("monitor", "blobs", "--rows", "0"), "See `headrace monitor --help`."),
-        (("export", "blobs", "--format", "foo"), "See `headrace export --help`."),
-    ],
-)
-def test_a_wrong_value_names_the_help_of_its_command(home, words, message):
-    answer = home.headrace(*words, "--json")
-    assert answer.exit_code == 2
-    assert answer.json["reason"].endswith(f". {message}"), answer.json["reason"]
-    assert "Value error" not in answer.json["reason"]
 
 
 @pytest.mark.parametrize(
@@ -201,13 +154,6 @@ def test_what_is_not_there_or_out_of_range_is_a_mistake_of_usage(first, words):
     assert (answer.exit_code, answer.json["status"]) == (2, "error"), answer.out
     assert "headrace history nope" not in answer.json["reason"]
     assert "headrace run nope" not in answer.json["reason"]
-
-
-def test_list_says_that_there_is_no_home_yet(home):
-    assert f"home: none yet; the first run makes {home.path}" in (
-        home.headrace("list").out
-    )
-    assert not home.path.exists()
 
 
 @pytest.mark.parametrize("is_deployed", [False, True])

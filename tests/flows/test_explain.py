@@ -1,11 +1,7 @@
 """``headrace explain`` as a user has it."""
 
 import json
-import os
-import signal
-from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from tests.blobs import blobs
@@ -13,9 +9,7 @@ from tests.homes import Home
 from tests.src.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.errors import DependencyError, IntegrityError
 from headrace.explanations import Verdict, verdict
-from headrace.serving.gradients import GradientsProcess
 from headrace.serving.served import open_served
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
@@ -94,17 +88,6 @@ def test_the_items_of_a_folder_are_explained_on_a_page(explained, picture, tmp_p
     one = home.headrace("explain", "blobs", str(picture), "--output", str(output))
     assert one.exit_code == 0, one.err
     assert output.read_text().count("data:image/png;base64,") == 2
-
-
-def test_a_page_has_the_first_fifty_items(explained, picture, tmp_path):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for number in range(51):
-        (folder / f"{number:02}.png").write_bytes(picture.read_bytes())
-    options = ("--output", str(tmp_path / "page.html"), "--json")
-    answer = explained[0].headrace("explain", "blobs", str(folder), *options)
-    assert len(answer.json["others"]) == 49
-    assert "has more than 50 items; the first are explained" in answer.err
 
 
 def test_both_methods_can_be_chosen_and_gradients_add_up(explained, picture):
@@ -224,56 +207,3 @@ def test_a_server_explains_by_what_has_passed(explained, picture, passed):
         assert one["value"] == pytest.approx(same["value"], abs=1e-3)
     error = reply.json["completeness_error"]
     assert error is None if passed == "occlusion" else error < 0.01
-
-
-def test_gradients_whose_process_is_killed_are_an_error_once(explained):
-    home, _ = explained
-    settings = Settings(project=home.project, home=home.path)
-    gradients = GradientsProcess(
-        Ledger(settings.database_url).version("blobs", 1), settings
-    )
-    item = blobs(2, seed=9)[0][1][..., np.newaxis]
-    try:
-        values, error = gradients(item)
-        assert gradients._process is not None
-        os.kill(gradients._process.pid, signal.SIGKILL)
-        with pytest.raises(DependencyError, match="was killed by signal 9"):
-            gradients(item)
-        again, _ = gradients(item)
-    finally:
-        gradients.close()
-    assert error < 0.01
-    assert np.array_equal(values, again, equal_nan=True)
-
-
-def test_a_damaged_model_explains_nothing_and_it_is_told_how_to_repair_it(
-    explained, copy_of, tmp_path
-):
-    home = Home(copy_of(explained[0].path, tmp_path / "home"), explained[0].project)
-    settings = Settings(project=home.project, home=home.path)
-    version = Ledger(settings.database_url).version("blobs", 1)
-    for file in home.path.glob("mlartifacts/**/model.keras"):
-        file.write_bytes(file.read_bytes() + b"x")
-    gradients = GradientsProcess(version, settings)
-    with pytest.raises(
-        IntegrityError, match=r"^blobs version 1: .*changed or damaged"
-    ) as told:
-        gradients(blobs(2, seed=9)[0][1][..., np.newaxis])
-    assert told.value.action == "Run `headrace verify blobs/1 --repair`."
-    gradients.close()
-
-
-def test_the_report_says_that_the_methods_passed(explained, copy_of):
-    place = explained[0].headrace("open", "blobs", "--json").json["report"]
-    page = Path(place).read_text(encoding="utf-8")
-    assert "<h2>Explanations</h2>" in page
-    assert "passed the sanity check: rank correlation" in page
-    assert "Which parts speak for an answer (red) and against it (blue)" in page
-
-
-def test_the_weights_of_the_run_are_what_they_were(explained):
-    """Reference models are fitted after the model, and leave no trace in it."""
-    run = explained[1].json
-    assert "occlusion_other_seed" not in run["metrics"]
-    assert run["metrics"]["serving_difference"] < 1e-5
-    assert np.isfinite(run["metrics"]["test_accuracy"])

@@ -1,16 +1,12 @@
 """Explanations are checked by a command, once, and never behind one's back."""
 
 import json
-import os
-import signal
-import sqlite3
 import tarfile
 from pathlib import Path
 
 import pytest
 from tests.blobs import blobs, png
 from tests.homes import Home
-from tests.waiting import until
 
 from headrace.errors import Refusal
 from headrace.explanations.verdict import MOST_ALIKE
@@ -116,20 +112,6 @@ def test_verify_reproduce_and_bundle_stay_right(answered, copy_of, tmp_path):
     assert check["metrics"] == dict(checks_of(home)[0].metrics)
 
 
-def test_an_edited_check_is_found(answered, copy_of, tmp_path):
-    home = Home(copy_of(answered[0].path, tmp_path / "home"), answered[0].project)
-    with sqlite3.connect(home.path / "headrace.db") as database:
-        for (name,) in database.execute(
-            "select name from sqlite_master where type = 'trigger'"
-        ).fetchall():
-            database.execute(f"drop trigger {name}")
-        database.execute(
-            "update events set body = json_set(body, '$.metrics.occlusion_other_seed',"
-            " 0.99) where kind = 'map_check'"
-        )
-    assert home.headrace("verify", "blobs").exit_code == 1
-
-
 def test_a_run_with_nothing_to_do_checks_nothing_again(answered):
     home, *_ = answered
     rows = ledger_of(home).walk_chain().rows
@@ -187,36 +169,6 @@ def test_an_explanation_that_is_unchecked_checks_nothing_and_says_so(
     about = "blobs version 1, explained by integrated gradients; sanity check unchecked"
     assert about in page.read_text()
     assert checks_of(after_first) == []
-
-
-def test_two_commands_at_once_check_once(after_first):
-    both = [after_first.start(*CHECK) for _ in range(2)]
-    answers = [(process, *process.communicate(timeout=600)) for process in both]
-    for process, _, err in answers:
-        assert process.returncode == 0, err
-    assert sorted(json.loads(out)["is_new"] for _, out, _ in answers) == [False, True]
-    assert len(checks_of(after_first)) == 1
-    assert len(references(after_first)) == 2
-
-
-def test_a_command_that_was_killed_goes_on_with_what_it_had_fitted(
-    after_first, monkeypatch
-):
-    process = after_first.start(*CHECK)
-    until(lambda: references(after_first), "a reference model is fitted")
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert checks_of(after_first) == []
-    if len(references(after_first)) == 2:  # else it was killed between both
-
-        def fit(*_):
-            raise AssertionError("they are fitted already")
-
-        monkeypatch.setattr(evaluation.explained, "fit_seed_and_labels", fit)
-    again = after_first.headrace(*CHECK)
-    assert again.exit_code == 0, again.err
-    assert len(checks_of(after_first)) == 1
-    assert len(references(after_first)) == 2
 
 
 def test_why_it_could_not_be_checked_is_recorded_and_told(
