@@ -6,15 +6,12 @@ A few places of each kind; ``PLACES=50`` takes 50.
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.signing import write_keys
 
-from headrace.errors import IntegrityError
 from headrace.evidence.bundling import bundle
 from headrace.evidence.bundling.checking import check_bundle
 from headrace.evidence.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
@@ -132,42 +129,3 @@ def test_a_changed_byte_anywhere_in_a_bundle_is_found(signed):
     for place in places(signed.bundle.stat().st_size):
         with flipped(signed.bundle, place):
             assert check_bundle(signed.bundle, signed.with_key).status == "broken"
-
-
-def places_of(database, table):
-    """Places of the rows of a table in the file of a database."""
-    data = database.read_bytes()
-    found = []
-    with contextlib.closing(
-        sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    ) as db:
-        for row in db.execute(f'SELECT * FROM "{table}"'):
-            for value in row:
-                text = str(value).encode()
-                if len(text) > 8 and data.count(text) == 1:
-                    start = data.index(text)
-                    found += range(start, start + len(text))
-    return [found[index] for index in places(len(found))]
-
-
-def test_a_changed_byte_of_a_row_is_found(signed, tmp_path):
-    source = signed.settings.home / "headrace.db"
-    with contextlib.closing(sqlite3.connect(source)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    copy = tmp_path / "headrace.db"
-    shutil.copyfile(source, copy)
-    url = f"sqlite:///{copy}"
-    settings = signed.settings.model_copy(update={"database_url": url})
-    for place in places_of(copy, "events"):
-        with flipped(copy, place):
-            try:
-                found = verify(settings)
-            except IntegrityError as error:
-                assert str(copy) in error.message
-                continue
-        assert found.problem is not None, place
-        assert found.problem.where == "ledger"
-        assert str(copy) in found.problem.message
-        shutil.copyfile(source, copy)
-        for suffix in ("-wal", "-shm"):
-            copy.with_name(f"{copy.name}{suffix}").unlink(missing_ok=True)

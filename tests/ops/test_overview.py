@@ -14,17 +14,15 @@ from tests.attacks.chromium import chromium
 from tests.ops import mill
 
 from headrace.evidence.verification.said import FILE, last_said, note
-from headrace.monitoring.history import History
 from headrace.state.home import Home
-from headrace.state.ledger.events import utc_now
 from headrace.state.ledger.files import Refused, refusal_of
 from headrace.state.ledger.holding import hold
 from headrace.state.ledger.leases import Lease, Leases
-from headrace.state.ledger.standings import Score, Standings
+from headrace.state.ledger.standings import Standings
 from headrace.state.logins import read_login
 from headrace_ops.listing import listed
 from headrace_ops.live import only_one, write_links
-from headrace_ops.overview import line_of, overview, served, written
+from headrace_ops.overview import overview, served
 from headrace_ops.pages_server import application
 
 RUN = "01997f0e-0000-7000-8000-000000000002"
@@ -100,36 +98,6 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     assert digits.endswith(" 0 3 * * * UTC report")
     assert "0 3 * * * UTC not deployed" in part(page, "scans")
     assert "1 version" in part(page, "voices")
-
-
-def test_a_window_with_too_few_items_hides_no_drift(settings):
-    anchored = Home(settings).anchored
-    of_scans, of_voices = (History(4 * name, anchored) for name in ("scans", "voices"))
-    few = of_scans.last().model_copy(
-        update={"when": utc_now(), "window": "b" * 64, "status": "too few"}
-    )
-    for history in (of_scans, of_voices):
-        history.keep(few)
-    page = overview(settings)
-    assert re.search(r" degraded \S+ \S+ UTC , then too few ", part(page, "scans"))
-    assert any(one.startswith("scans degraded:") for one in matters(page))
-    assert re.search(r" too few \S+ \S+ UTC none ", part(page, "voices"))
-
-
-def test_what_began_in_this_minute_has_just_started(settings):
-    Leases(settings.database_url).acquire(Lease.wanted("digits", RUN, "ada@lab"))
-    page = overview(settings)
-    assert re.search(r'running</span> .* data-new="just started">since 20', page)
-    assert re.search(r'version 9 .* data-new="just promoted">since 20', page)
-    assert not re.search(r"since <time", page)
-
-
-def test_a_pipeline_without_a_run_stands_below_those_that_have_one(busy):
-    rows, _, rest = overview(busy).partition("<details>")
-    assert '<th scope="row">letters' not in rows
-    folded = " ".join(re.sub(r"<[^>]+>", " ", rest.partition("</details>")[0]).split())
-    assert re.match(r"\d+ pipelines? without a run ", folded)
-    assert "headrace run letters" in folded
 
 
 def test_what_waits_has_the_command_that_decides_and_what_is_broken_is_first(settings):
@@ -228,31 +196,6 @@ def test_open_gives_the_served_page_while_up_runs(settings):
         assert served(settings) == link
 
 
-def test_the_scores_of_versions_are_those_they_stand_on(busy):
-    scores = Standings(busy.database_url).scores("digits", "test_accuracy", 5)
-    assert [score.version for score in scores] == [7, 8, 9, 10, 11]
-    assert [score.was_champion for score in scores] == [
-        False,
-        False,
-        True,
-        False,
-        False,
-    ]
-    ledger = Home(busy).ledger
-    for score in scores:
-        evidence = ledger.standing_evidence("digits", score.version)
-        assert score.value == evidence.metrics["test_accuracy"]
-    assert Standings(busy.database_url).scores("digits", "other", 5) == []
-
-
-def test_a_line_is_of_at_least_two_scores_and_may_be_level():
-    assert line_of([Score(1, 0.5, True)], 1) is None
-    level = line_of([Score(1, 0.5, True), Score(2, 0.5, False)], 1)
-    assert len({point.split(",")[1] for point in level["points"].split()}) == 1
-    rising = line_of([Score(1, 0.5, True), Score(2, 0.75, True)], 2)
-    assert rising["former"][0][1] > rising["champion"][1], "higher is further up"
-
-
 @pytest.fixture
 def site(busy):
     """The address of the pages, behind the gate."""
@@ -312,13 +255,3 @@ def test_it_fits_a_wide_screen_and_a_phone_in_light_and_in_dark(site, busy, tmp_
     assert seen["light", 1440]["head"] != "none"
     assert seen["light", 360]["head"] == "none", "each pipeline is a card"
     assert all(url.startswith(site) for url in urls), urls
-
-
-def test_the_file_opens_in_a_browser_and_loads_nothing(busy, tmp_path):
-    path = written(busy)
-    with chromium(tmp_path) as browser:
-        browser.open(path.as_uri())
-        assert browser.run(LOOK)["buttons"] > 5
-        browser.run("document.querySelector('td.links a').click()")
-        browser.until("document.body.textContent.startsWith('digits 9')")
-        assert {url.split(":")[0] for url, _ in browser.statuses()} <= {"file"}

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
@@ -83,26 +82,6 @@ def test_a_killed_server_is_started_again(tmp_path, lock, monkeypatch):
     assert not psutil.pid_exists(server.processes[1])
 
 
-def test_what_starts_is_said_with_its_address_and_once_more_when_it_is_there(
-    tmp_path, lock, caplog
-):
-    caplog.set_level("INFO", "headrace")
-    one, two = (Server(tmp_path, name, STAYS).service for name in ("one", "two"))
-    supervisor = Supervisor(lock)
-    try:
-        supervisor.start(replace(one, link="http://127.0.0.1:4200"), two)
-    finally:
-        supervisor.stop()
-    said = [record.getMessage() for record in caplog.records]
-    assert "starting one at http://127.0.0.1:4200, two" in said
-    there = [
-        name
-        for name, is_there, _ in (x.partition(" is there after ") for x in said)
-        if is_there
-    ]
-    assert there == ["one", "two"]
-
-
 @pytest.mark.system
 def test_what_ends_again_and_again_is_given_up_with_its_last_words(
     tmp_path, lock, monkeypatch
@@ -129,64 +108,6 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path, lock
     with pytest.raises(DependencyError, match="one did not start: port taken"):
         supervisor.start(service)
     supervisor.stop()
-
-
-@pytest.mark.system
-@pytest.mark.skipif(sys.platform != "linux", reason="others do not tell who waits")
-@pytest.mark.parametrize(
-    ("free_seconds", "limit", "needed"), [(600.0, 1.0, 0.2), (0.0, 4.0, 10.0)]
-)
-def test_a_server_without_a_processor_has_more_time_and_is_told_as_such(
-    free_seconds, limit, needed, tmp_path, lock, monkeypatch
-):
-    """Its start takes some time of a processor, of which it gets a small part."""
-    monkeypatch.setattr(live, "START_LIMIT_SECONDS", limit)
-    monkeypatch.setattr(live, "STARVED_LIMIT_SECONDS", free_seconds)
-    core = min(os.sched_getaffinity(0))
-    own = f"import os,sys,time; os.sched_setaffinity(0, [{core}]);"
-    spins = own + "\nwhile True: pass"
-    takes = f"os.nice(5)\nwhile time.process_time() < {needed}: pass\n"
-    starts = own + takes + WORKS + STAYS
-    server = Server(tmp_path, "one", "")
-    command = [sys.executable, "-c", starts, str(server.file)]
-    service = replace(server.service, command=command)
-    others = [  # in sessions of their own, which Linux may give equal shares
-        subprocess.Popen([sys.executable, "-c", spins], start_new_session=True)
-        for _ in range(6)
-    ]
-    supervisor = Supervisor(lock)
-    try:
-        if free_seconds:
-            supervisor.start(service)
-        else:
-            with pytest.raises(DependencyError, match="for a processor, which others"):
-                supervisor.start(service)
-    finally:
-        supervisor.stop()
-        for other in others:
-            other.kill()
-            other.wait()
-
-
-def test_what_was_started_last_ends_first(tmp_path, lock):
-    order = tmp_path / "order"
-    end = (
-        "import signal; signal.signal(15, lambda *_: (time.sleep(.2), "
-        f"open({str(order)!r},'a').write(sys.argv[1]+' '), sys.exit()));"
-    )
-    names = ("mlflow", "prefect", "cpu worker")
-    supervisor = Supervisor(lock)
-    for name in names:
-        server = Server(tmp_path, name, "time.sleep(600)")
-        code = end + WORKS + STAYS
-        code = "import time,sys;" + code
-        command = [sys.executable, "-c", code, str(server.file)]
-        supervisor.start(
-            Service(name, command, {}, server.service.log, server.service.ready)
-        )
-    supervisor.stop()
-    ended = [Path(text).stem for text in order.read_text().split(".processes")[:-1]]
-    assert [text.strip() for text in ended] == ["cpu worker", "prefect", "mlflow"]
 
 
 COMMAND = "guard.start(sys.argv[1:], dict(os.environ), os.devnull)"
@@ -219,27 +140,6 @@ def test_what_is_guarded_ends_when_its_parent_or_its_guard_is_killed(
     finally:
         parent.kill()
         parent.wait()
-
-
-def test_a_fork_that_ignores_the_end_of_its_block_is_killed(tmp_path):
-    code = (
-        "import os, signal, time; from headrace_ops import guard\n"
-        "guard.GRACE_SECONDS = 0.2\n"
-        "def work():\n"
-        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "    os.write(2, b'at work')\n"
-        "    time.sleep(600)\n"
-        f"log = {str(tmp_path / 'log')!r}\n"
-        "g = guard.fork('work', work, log)\n"
-        "while g.poll() is None and not open(log).read(): time.sleep(0.01)\n"
-        "guard.stop(g)\n"
-        "print(g.poll())\n"
-    )
-    command = [sys.executable, "-c", code]
-    ended = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=60
-    )
-    assert (ended.stdout.strip(), ended.stderr) == (str(-signal.SIGKILL), "")
 
 
 def test_what_a_command_started_goes_with_it(tmp_path):

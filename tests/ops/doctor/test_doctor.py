@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import json
-import logging
 import sqlite3
 import threading
 import time
@@ -14,21 +13,16 @@ from typing import Any
 
 import pytest
 
-from headrace import progress
 from headrace.settings import Settings
 from headrace_ops import doctor
 from headrace_ops.doctor import CHECKS, DoctorCheck, checks, examine
 from headrace_ops.doctor.services import (
-    MLFLOW,
     PREFECT,
     check_artifacts,
     check_clock,
     check_door,
-    check_mlflow,
     check_prefect,
 )
-
-Home = Any
 
 
 @pytest.fixture
@@ -102,13 +96,6 @@ def test_an_empty_home_is_well_soon_and_stays_empty(home, monkeypatch):
     assert len(text.out.splitlines()) == len(names), "one line each"
 
 
-def test_a_folder_that_was_made_to_be_a_home_stays_one(home):
-    home.path.mkdir()
-    assert home.headrace("doctor").exit_code == 0
-    assert not [*home.path.iterdir()]
-    assert home.headrace("list").exit_code == 0
-
-
 def test_what_packages_add_has_a_line_each(empty, extend):
     extend("models", "patches", "def build(data): ...")
     extend("gates", "ghost")
@@ -151,15 +138,6 @@ def test_what_is_configured_wrongly_is_exit_2(home, monkeypatch):
     assert answer.exit_code == 2
     mlflow = next(c for c in answer.json["checks"] if c["name"] == "mlflow")
     assert "MLFLOW_TRACKING_URI" in mlflow["fix"]
-
-
-def test_options_that_are_no_json_are_wrong(home, monkeypatch):
-    monkeypatch.setenv("HEADRACE_STORAGE_OPTIONS", "{canary")
-    answer = home.headrace("doctor", "--json")
-    assert answer.exit_code == 2
-    store = next(c for c in answer.json["checks"] if c["name"] == "store")
-    assert "HEADRACE_STORAGE_OPTIONS is not valid JSON" in store["seen"]
-    assert "canary" not in answer.out
 
 
 @pytest.mark.parametrize(
@@ -212,18 +190,6 @@ def test_several_workers_on_sqlite_are_a_hint(empty, pages, monkeypatch):
     assert of(check_prefect(empty), "workers").state == "hint"
 
 
-def test_the_folder_of_mlflows_own_experiment_is_not_checked(
-    pages, empty, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", pages.url)
-    own = {"experiment_id": "0", "artifact_location": f"{tmp_path}/mlruns/0"}
-    ours = {"experiment_id": "1", "artifact_location": f"{tmp_path}/mlartifacts/1"}
-    pages["/health"], pages["/version"] = True, metadata.version("mlflow")
-    pages[MLFLOW.private] = {"experiments": [own, ours]}
-    check = of(check_mlflow(empty), "mlflow artifacts")
-    assert check.seen == f"{tmp_path}/mlartifacts"
-
-
 def test_artifacts_that_cannot_be_written_are_wrong(tmp_path):
     here = "http://127.0.0.1:5000"
     assert not list(check_artifacts("mlflow-artifacts:/1", here))
@@ -262,15 +228,6 @@ def test_telemetry_that_someone_turned_on_is_a_hint(empty, monkeypatch):
     assert check.fix == "unset GX_ANALYTICS_ENABLED"
 
 
-def test_missing_bytecode_is_a_hint(empty, monkeypatch):
-    monkeypatch.setattr(checks, "_is_compiled", lambda source: "mlflow/" not in source)
-    check = checks.check_bytecode(empty)
-    assert (check.state, "missing for mlflow" in check.seen) == ("hint", True)
-    assert "compileall" in check.fix
-    monkeypatch.setattr(checks, "_is_compiled", lambda _: True)
-    assert checks.check_bytecode(empty).state == "ok"
-
-
 def test_a_version_below_its_floor_is_wrong(empty, monkeypatch):
     assert [c.state for c in checks.check_versions(empty)] == ["ok"]
     monkeypatch.setitem(checks.FLOORS, "pillow", "999.2")
@@ -287,25 +244,6 @@ def test_what_hangs_counts_as_unreachable(empty, monkeypatch):
     assert (check.state, check.seen) == ("unreachable", "no answer within 0.5 s")
 
 
-def test_an_answer_that_comes_too_late_is_not_listed(empty, monkeypatch):
-    """It may come while the limit of a slower check runs."""
-    has_answered = threading.Event()
-
-    def late(_):
-        time.sleep(1)
-        has_answered.set()
-        return DoctorCheck(name="store", state="ok", seen="late")
-
-    def slow(_):
-        assert has_answered.wait(30)
-        time.sleep(0.2)
-        return DoctorCheck(name="models", state="ok", seen="")
-
-    monkeypatch.setattr(doctor, "LIMIT_SECONDS", 0.2)
-    monkeypatch.setattr(doctor, "CHECKS", {"store": late, "models": slow})
-    assert [check.state for check in examine(empty)] == ["unreachable", "ok"]
-
-
 def test_a_server_that_lets_everyone_in_is_wrong_where_others_reach_it():
     (check,) = check_door(PREFECT, "http://trainer.lab:4200", 200)
     assert (check.state, check.fix) == ("wrong", PREFECT.to_lock)
@@ -320,12 +258,3 @@ def test_no_password_is_told():
     )
     assert "canary" not in check.model_dump_json()
     assert "ada:***@db" in check.seen
-
-
-def test_it_shows_how_far_it_has_come(empty, monkeypatch, caplog):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0)
-    quick = {name: checks.check_bytecode for name in ("one", "two")}
-    monkeypatch.setattr(doctor, "CHECKS", quick)
-    with caplog.at_level(logging.INFO, "headrace"):
-        examine(empty)
-    assert "doctor: 1 of 2 checks" in caplog.text
