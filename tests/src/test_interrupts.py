@@ -66,21 +66,6 @@ def test_a_frame_of_logging_is_left_alone_and_interrupted_later(monkeypatch):
     assert sent == [(os.getpid(), signal.SIGTERM)]
 
 
-def test_it_is_left_alone_where_the_second_signal_finds_the_handler_of_the_first(
-    monkeypatch,
-):
-    sent = []
-
-    def send_again(number):
-        sent.append(number)
-        if len(sent) == 1:
-            interrupts.interrupt(number, sys._getframe())
-
-    monkeypatch.setattr(interrupts, "_send_again", send_again)
-    interrupts.interrupt(signal.SIGINT, frame_of_logging())
-    assert sent == [signal.SIGINT] * 2
-
-
 def test_any_other_frame_is_interrupted_at_once():
     with pytest.raises(KeyboardInterrupt):
         interrupts.interrupt(signal.SIGINT, sys._getframe())
@@ -132,19 +117,6 @@ def test_what_waits_comes_at_the_latest_as_the_block_ends():
         signal.raise_signal(signal.SIGINT)
         done.append("all")
     assert done == ["all"]
-
-
-def test_what_waits_means_what_it_meant_before():
-    got = []
-    mine = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
-    try:
-        with interrupts.deferred() as deferral:
-            signal.raise_signal(signal.SIGTERM)
-            assert deferral.is_requested
-            assert got == []
-        assert got == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, mine)
 
 
 def test_what_is_critical_is_not_interrupted_from_elsewhere():

@@ -1,8 +1,5 @@
 """A pipeline file and its overrides: what is taken, and what each error says."""
 
-import subprocess
-import sys
-
 import pytest
 
 from headrace.errors import NotFoundError, SpecError
@@ -37,9 +34,6 @@ def test_a_short_file_gets_the_articles_recipe_and_the_folders_name(folder):
         ("training.epochs=3", ["training", "epochs"], 3),
         ("gates=[]", ["gates"], []),
         ("model.builder=cnn", ["model", "builder"], "cnn"),
-        ('model.builder="cnn"', ["model", "builder"], "cnn"),
-        (" training.decay = 1e-5 ", ["training", "decay"], 1e-5),
-        ("training.nesterov=false", ["training", "nesterov"], False),
         ("data.source=a=b", ["data", "source"], "a=b"),
         ("description=", ["description"], ""),
     ],
@@ -65,38 +59,22 @@ def test_overrides_change_only_what_they_name(folder):
     ("override", "message"),
     [
         ("trainng.epochs=3", "unknown key trainng.*Did you mean training?"),
-        (
-            "training.epoch=3",
-            r"unknown key training.epoch \(value 3\).*training.epochs",
-        ),
         ("data.zzzz=3", "unknown key data.zzzz.*Valid names in data: classes, .*shape"),
         ("training.epochs=0", "training.epochs = 0: .*greater than or equal to 1"),
         (
             "training.epochs='30'",
             "epochs = '30': text is not a valid number: write 30 without quotes",
         ),
-        ("training.learning_rate=.1", "= '.1': .*write 0.1 without quotes"),
-        ("training.nesterov='yes'", "= 'yes': .*write true or false without quotes"),
-        ("data.shape=[8, '8', 1]", "write 8 without quotes"),
         (
             "gates=[{name='size', threshold='3'}]",
             "gates.0.threshold = '3': .*write 3 without quotes",
         ),
-        ("training.epochs='many'", "unable to parse string as an integer"),
         ("training.epochs=1.5", "training.epochs = 1.5: .*integer"),
-        ("training.learning_rate=nan", "training.learning_rate = nan"),
         ("training.learning_rate=11", "training.learning_rate = 11: .*10"),
-        ("training.momentum=1", "training.momentum = 1: .*less than 1"),
         ("training.optimizer=sdg", "training.optimizer = 'sdg': .*no such name.*SGD"),
-        ("training.seed=-1", "training.seed = -1"),
         ("medium=vidio", "medium = 'vidio': expected one of audio, image, text"),
-        ("name=Digits!", "name = 'Digits!'"),
         ("data.classes=['only']", "data.classes"),
-        ("data.classes=['a', 'b', 'a ']", "data.classes.*'a' is there twice"),
         ("data.classes=a", "data.classes = 'a': it should be a list"),
-        ("data=[]", "data = .*: it should be a table"),
-        ("model.arguments=3", "model.arguments = 3: it should be a table"),
-        ("data.classes=['a', '']", "data.classes.*a label is empty"),
         ("promotion.mode=perhaps", "promotion.mode = 'perhaps'"),
         ("data.source.more=3", "data.source is not a table.*Give the whole value"),
         ("gates=[{name='own'}]", "the gate 'own' needs a threshold"),
@@ -213,19 +191,6 @@ def test_a_spec_cannot_be_changed_and_survives_json(folder):
     assert PipelineSpec.model_validate_json(spec.model_dump_json()) == spec
     with pytest.raises(ValueError, match="frozen"):
         spec.name = "other"
-
-
-def test_reading_a_spec_imports_nothing_heavy(folder):
-    code = (
-        "import sys, pathlib; from headrace.spec import load_spec;"
-        f"load_spec(pathlib.Path({str(folder)!r}));"
-        "print({'tensorflow','keras','mlflow','prefect','pandas','great_expectations',"
-        "'numpy','pyarrow'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from headrace.serving.log_writer import LogWriter
 from headrace.serving.requests import request_table
 from headrace.serving.requests.files import root_of
 from headrace.serving.requests.reading import Asked
-from headrace.serving.waiting import Waiting
 from headrace.settings import Settings
 
 pytestmark = pytest.mark.system
@@ -103,14 +102,6 @@ def test_versions_and_roles_share_a_file(settings, make_log):
     assert table["version"].to_pylist() == [1, 2, 2]
     assert table["role"].to_pylist() == ["champion", "shadow", "try"]
     assert table["input"].null_count == 0
-
-
-def test_rows_are_written_after_seconds_without_an_end(settings, make_log):
-    log = make_log()
-    log(an_answer("a"))
-    until(lambda: log.counts.written == 1)
-    assert ids_of(settings) == ["a"]
-    assert log.counts.sent == 0
 
 
 def test_a_row_that_cannot_be_sent_does_not_end_the_log(settings, make_log, caplog):
@@ -207,22 +198,6 @@ def test_a_process_that_hangs_is_replaced(settings, make_log, monkeypatch):
     assert ids_of(settings) == ["before", "after"]
 
 
-def test_a_process_that_hangs_does_not_keep_the_server_from_ending(
-    make_log, monkeypatch
-):
-    monkeypatch.setattr(module, "_END_SECONDS", 0.5)
-    log = make_log()
-    until(lambda: log.pid)
-    hung = log.pid
-    assert hung is not None
-    os.kill(hung, signal.SIGSTOP)
-    for _ in range(10):
-        log(an_answer("a", count=6000))
-    log.close()
-    assert is_gone(hung)
-    assert log.counts.ended == 60_000
-
-
 def test_the_queue_is_bounded_in_rows_and_bytes(make_log, monkeypatch):
     monkeypatch.setattr(module, "_TURN_SECONDS", 3600)
     log = make_log()
@@ -259,27 +234,6 @@ def test_a_full_disk_loses_rows_with_one_message(settings, make_log, capfd):
     assert messages.count("cannot be written, and its rows are lost") == 1
     assert messages.count("the request log is written again") == 1
     assert "Traceback" not in messages
-
-
-def test_a_process_that_cannot_start_is_tried_again(
-    settings, make_log, monkeypatch, caplog
-):
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with caplog.at_level(logging.WARNING):
-        log = make_log()
-        log(an_answer("a"))
-        until(lambda: "process cannot be started" in caplog.text)
-    monkeypatch.undo()
-    until(lambda: log.counts.written == 1)
-    assert log.counts.ended == 0
-
-
-def test_a_process_that_fails_is_not_started_all_the_time(make_log, monkeypatch):
-    monkeypatch.setattr(module, "MODULE", "headrace.nothing")
-    log = make_log()
-    log(an_answer("a"))
-    time.sleep(4)
-    assert 1 <= log.counts.restarts <= 3
 
 
 def test_the_server_side_loads_no_heavy_library(tmp_path):
@@ -336,10 +290,3 @@ def test_a_version_whose_rows_cannot_be_made_does_not_take_others_with_it(
     assert writer.counts.tolist() == [2, 2]
     assert ids_of(settings) == ["good", "good"]
     assert caplog.text.count("the rows of bad are not logged") == 1
-
-
-def test_the_queue_counts_outputs():
-    waiting = Waiting(10, 100_000)
-    for _ in range(3):
-        waiting.put(an_answer(outputs=np.zeros((1, 12_000))))
-    assert (waiting.rows, waiting.refused) == (2, 1)

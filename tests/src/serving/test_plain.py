@@ -1,7 +1,6 @@
 """The plain route: what people have becomes an item, or is refused."""
 
 import io
-import re
 import wave
 
 import httpx
@@ -90,22 +89,10 @@ def test_a_picture_is_the_same_as_its_pixels(kind):
     assert file.shape == (1, 4, 4, 1) and np.array_equal(file, raw)
 
 
-@pytest.mark.parametrize("kind", [RAW.title(), f"{RAW}; charset=binary"])
-def test_the_name_of_a_media_type_may_have_parameters(kind):
-    assert Site(serving(IMAGE)).predict(bytes(16), kind).status == 200
-
-
 def test_a_coded_body_is_refused():
     coded = {"content-type": "image/png", "content-encoding": "gzip"}
     reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", b"x", coded)
     assert (reply.status, "'gzip'" in reply.json["error"]) == (415, True)
-
-
-@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
-def test_a_body_may_say_that_it_is_not_coded(coding):
-    plain = {"content-type": RAW, "content-encoding": coding}
-    reply = Site(serving(IMAGE)).ask("POST", "/models/toy/predict", bytes(16), plain)
-    assert reply.status == 200
 
 
 def form(*contents):
@@ -132,13 +119,8 @@ def test_a_file_of_a_form_is_answered_as_the_file_itself():
     ("body", "kind", "words"),
     [
         (*form(b"x", b"y"), "more than one part"),
-        (form(b"x")[0], "multipart/form-data; boundary=other", "not a form"),
-        (form(b"x")[0], "multipart/form-data", "not a form"),
         (form(b"x")[0][:-30], form(b"x")[1], "not a form"),
-        (b"", form(b"x")[1], "not a form"),
         (b"x", "multipart/form-data; boundary*=utf-8''%E2%82%AC", "not a form"),
-        (b"x", "multipart/form-data; boundary*=punycode''x%ff", "not a form"),
-        (b"\r\n--a" * 9000, "multipart/form-data; boundary=a", "not a form"),
     ],
 )
 def test_another_form_is_refused(body, kind, words):
@@ -188,34 +170,18 @@ def test_what_the_model_saw_is_shown():
     ("description", "body", "kind", "status", "words"),
     [
         (IMAGE, bytes(15), RAW, 422, "15 bytes"),
-        (IMAGE, b"", RAW, 422, "0 bytes"),
         (IMAGE, picture(np.zeros((5, 4), np.uint8)), "image/png", 422, "5 x 4 pixels"),
         (IMAGE, b"not a picture", "image/png", 422, "not one of PNG"),
-        (IMAGE, b"", "image/png", 422, "empty"),
         (IMAGE, picture(np.eye(4, dtype=np.uint8))[:-20], "image/png", 422, "damaged"),
-        (IMAGE, picture(np.full((4, 4, 3), [9, 0, 5], np.uint8)), "image/png", 422, ""),
         (IMAGE, b"x", "text/plain", 415, "image/*"),
-        (IMAGE, b"x", "", 422, "not one of PNG"),
         (TEXT, b"x", "", 415, "no Content-Type"),
-        (IMAGE, b"x", "imagery/png", 415, "imagery"),
         (AUDIO, b"x", RAW, 422, "1 bytes"),
         (AUDIO, b"RIFFxxxxWAVE", "audio/wav", 422, ""),
-        (AUDIO, sound(np.arange(0), 8000), "audio/wav", 422, ""),
-        (TEXT, b"", "text/plain", 422, "empty"),
         (TEXT, b"a\0b", "text/plain", 422, "NUL"),
-        (TEXT, b"\xff\xfe\xff", RAW, 422, ""),
         (TEXT, b"{", "application/json", 400, "not JSON"),
         (TEXT, b"[" * 9000, "application/json", 400, "nested"),
-        (TEXT, b'{"text": 3}', "application/json", 422, 'is {"text": 3}; wanted'),
-        (TEXT, b"9" * 5000, "application/json", 400, "too many digits"),
-        (TEXT, b"[NaN]", "application/json", 400, "NaN is not a JSON number"),
-        (TEXT, b"null", "application/json", 422, "The body is null;"),
-        (IMAGE, bytes(15), f"{RAW}; a=b", 422, "15 bytes"),
         (TEXT, b'{"words": "a"}', "application/json", 422, '{"words": "a"}'),
-        (TEXT, b'{"text": "a", "b": 1}', "application/json", 422, "wanted"),
         (TEXT, b'{"text": "\\ud800"}', "application/json", 422, "half a character"),
-        (TEXT, b'{"text": "\\u0000"}', "application/json", 422, "NUL"),
-        (TEXT, b'"text"', "application/json", 422, "wanted"),
     ],
 )
 def test_what_is_no_item_is_refused(description, body, kind, status, words):
@@ -374,25 +340,3 @@ def test_an_item_is_taken_up_to_the_limit_that_the_models_file_states():
         reply = Site(served).predict(file, "image/png")
         assert reply.status == status
         assert (b"48 bytes, decoded from" in reply.body) == (status == 422)
-
-
-@pytest.mark.parametrize(
-    ("description", "body", "kind", "words"),
-    [
-        (IMAGE, picture(np.zeros((9, 9), np.uint8)), "image/png", "4 x 4.*Resize it"),
-        (IMAGE, bytes(2), RAW, "has 16, of uint8. Send these, or a file.*image/"),
-        (
-            IMAGE,
-            picture(np.full((4, 4, 3), [9, 100, 3], np.uint8)),
-            "image/png",
-            "1 channel.*Convert it to grey",
-        ),
-        (IMAGE, b"hello", "image/png", "not one of PNG.*other programs"),
-        (AUDIO, sound(np.zeros(700_000, np.int16), 1000), "audio/wav", "600 s.*Cut it"),
-        (TEXT, b" ", "text/plain", "it is empty. Give one with something"),
-    ],
-)
-def test_a_refusal_says_what_to_do(description, body, kind, words):
-    reply = Site(serving(description)).predict(body, kind)
-    assert reply.status == 422
-    assert re.search(words, reply.json["error"]), reply.json["error"]

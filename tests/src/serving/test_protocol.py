@@ -53,11 +53,8 @@ def test_an_answer_names_the_version_and_repeats_the_id():
     [
         ("order-7", {}, "order-7"),
         ("order-7", {"x-request-id": "h1"}, "h1"),
-        ("order-7", {"x-request-id": "no id"}, "order-7"),
         ("ada@lab.org", {}, ""),
-        ("x" * 129, {}, ""),
         ("\ud800", {}, ""),
-        ("", {}, ""),
     ],
 )
 def test_the_log_and_the_header_have_the_id_of_the_body_unless_there_is_another(
@@ -108,26 +105,11 @@ def test_tensors_are_binary_in_both_directions():
     assert np.frombuffer(reply.body[count:], "<f4").tolist() == [0.25, 0.5, 0.25]
 
 
-def test_a_tensor_alone_is_not_taken():
-    reply = Site(serving(IMAGE)).infer(bytes(16), 0)
-    assert (reply.status, "a tensor alone" in reply.json["error"]) == (400, True)
-
-
 def test_one_output_may_differ_from_the_rest():
     wanted = [{"name": "probabilities", "parameters": {"binary_data": False}}]
     whole = {"parameters": {"binary_data_output": True}, "outputs": wanted}
     reply = Site(serving(IMAGE)).infer(IMAGES | whole)
     assert reply.json["outputs"][0]["data"] == [0.25, 0.5, 0.25]
-
-
-def test_the_one_output_is_named_once():
-    wanted = [{"name": "probabilities"}, {"name": "other"}]
-    reply = Site(serving(IMAGE)).infer({**IMAGES, "outputs": wanted})
-    assert reply.status == 400
-    assert (
-        "outputs is [{'name': 'probabilities'}, {'name': 'other'}]: List should"
-        in reply.json["error"]
-    )
 
 
 @pytest.mark.parametrize(
@@ -188,36 +170,19 @@ def test_sounds_are_floats_or_samples():
     ("change", "status", "words"),
     [
         ({"datatype": "FP64"}, 400, "'UINT8' or 'FP32'"),
-        ({"datatype": ["UINT8"]}, 400, "'UINT8' or 'FP32'"),
         ({"name": "pixels"}, 400, "'image'"),
         ({"shape": [1, 16]}, 400, "[-1, 4, 4, 1]"),
-        ({"shape": [-1, 4, 4, 1]}, 400, "1 or more in place of -1"),
-        ({"shape": [0, 4, 4, 1]}, 400, "[-1, 4, 4, 1]"),
-        ({"shape": [True, 4, 4, 1]}, 400, "[-1, 4, 4, 1]"),
         ({"shape": [10**9, 4, 4, 1]}, 413, "4,096"),
-        ({"shape": "big"}, 400, "[-1, 4, 4, 1]"),
         ({"data": [7] * 15}, 400, "16 numbers of UINT8"),
         ({"data": [256] * 16}, 400, "0..255"),
-        ({"data": [-1] * 16}, 400, "0..255"),
         ({"data": [0.5] * 16}, 400, "[0.5, 0.5,"),
         ({"data": [True] * 16}, 400, "[true, true,"),
-        ({"data": [True] + [7] * 15}, 400, "[true, 7,"),
-        ({"data": ["7"] * 16}, 400, "16 numbers"),
-        ({"data": [None] * 16}, 400, "[null, null,"),
-        ({"data": [10**30] * 16}, 400, "data is [1000"),
         ({"data": [[1], [2, 3]]}, 400, "ragged"),
-        ({"data": [7] * 15 + ["x" * 200_000]}, 400, "16 numbers"),
         ({"data": [[[[7, "x"]]]]}, 400, "16 numbers"),
-        ({"data": [[[[[7]]]]] * 16}, 400, "16 numbers"),
-        ({"data": {}}, 400, "data is {}"),
         ({"data": None}, 400, "data is null"),
-        ({"data": []}, 400, "data is [];"),
         ({"datatype": "FP32", "data": [300.0] * 16}, 422, "0..255"),
-        ({"datatype": "FP32", "data": [0.5] * 16}, 422, "Multiply by 255"),
         ({"datatype": "FP32", "data": [1e300] * 16}, 422, "inf"),
         ({"parameters": {"binary_data_size": 16}}, 400, "binary_data_size"),
-        ({"parameters": {"binary_data_size": True}}, 400, "binary_data_size"),
-        ({"parameters": []}, 400, "parameters"),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused(change, status, words):
@@ -230,26 +195,15 @@ def test_an_input_that_does_not_fit_is_refused(change, status, words):
     ("body", "words"),
     [
         (b"", "not JSON"),
-        (b"{", "not JSON"),
         (b"[" * 9000, "nested too deep"),
         (b'{"id": NaN}', "NaN is not a JSON number"),
-        (b'{"id": 1' + b"0" * 5000 + b"}", "too many digits"),
-        (b'"\xff"', "UTF-8"),
         (b"[]", "is []; wanted is an object"),
         (b'{"id": 3}', "The value of id is 3: Input should be a valid string"),
-        (b"{}", "The field inputs is missing"),
-        (b'{"inputs": [1]}', "inputs[0]"),
         (
             b'{"inputs": [{}, {}]}',
             "inputs is [{}, {}]: List should have at most 1",
         ),
-        (json.dumps(IMAGES | {"parameters": 1}).encode(), "parameters"),
-        (json.dumps(IMAGES | {"outputs": [1]}).encode(), "outputs"),
         (json.dumps(IMAGES | {"outputs": [{"name": "x"}]}).encode(), "probabilities"),
-        (
-            json.dumps(IMAGES | {"parameters": {"binary_data_output": 1}}).encode(),
-            "parameters.binary_data_output is 1: Input should be a valid boolean",
-        ),
     ],
 )
 def test_a_request_that_is_not_of_the_protocol_is_refused(body, words):
@@ -265,12 +219,6 @@ def test_a_wrong_length_of_the_header_is_refused(length):
     assert reply.status == 400
     assert "Inference-Header-Content-Length is " in reply.json["error"]
     assert "b'" not in reply.json["error"]
-
-
-def test_bytes_after_the_json_must_belong_to_an_input():
-    head = json.dumps(IMAGES).encode()
-    reply = Site(serving(IMAGE)).infer(head + b"more", len(head))
-    assert reply.status == 400 and "4 bytes follow" in reply.json["error"]
 
 
 def test_bad_texts_are_refused():

@@ -116,28 +116,6 @@ def test_only_what_the_champion_answered_is_copied(world, role):
     assert [answered.request_id for answered in world.seen] == ["c"]
 
 
-def test_what_named_a_version_is_not_copied(world):
-    shadow = world.start()
-    until(lambda: shadow.is_running)
-    shadow(an_answer("a", role="pinned")._replace(is_named=True))
-    shadow(an_answer("b")._replace(is_named=True))
-    shadow(an_answer("c", role="pinned"))
-    until(lambda: world.seen)
-    assert [answered.request_id for answered in world.seen] == ["c"]
-
-
-def test_sounds_that_it_speaks_are_not_compared(world):
-    world.open = lambda: Toy(np.array([0.5, 0.5, 0], np.float32))
-    speaks = SOUNDS.model_copy(update={"task": "synthesis"})
-    shadow = world.start(speaks)
-    until(lambda: shadow.is_running)
-    shadow(an_answer("a", speaks, outputs=[[0.5, 0.0, 0.0]]))
-    until(lambda: world.seen)
-    counts = shadow.counts
-    assert (counts.answered, counts.compared, counts.restarts) == (1, 0, 0)
-    assert counts.agreement is None and counts.difference is None
-
-
 def test_a_share_of_the_requests_is_copied_by_their_ids(world):
     shadow = world.start(share=0.1)
     until(lambda: shadow.is_running)
@@ -168,10 +146,6 @@ def test_fractions_are_uniform_for_all_kinds_of_ids(name):
     for share in (0.01, 0.05, 0.5):
         error = 4 * (share * (1 - share) / len(fractions)) ** 0.5
         assert abs((fractions < share).mean() - share) < error
-
-
-def test_an_id_has_the_same_fraction_everywhere():
-    assert fraction_of("r-1") == pytest.approx(0.4906, abs=1e-4)
 
 
 def test_copies_of_other_items_are_dropped(world):
@@ -227,35 +201,6 @@ def test_a_shadow_that_fails_is_started_again(world, caplog):
     assert message in caplog.text
 
 
-def test_a_shadow_that_answers_nonsense_is_started_again(world):
-    shadow = world.start()
-    until(lambda: world.engines)
-    world.engines[0].output = np.zeros((2, 2, 2), np.float32)
-    shadow(an_answer("lost"))
-    until(lambda: len(world.engines) == 2 and shadow.is_running)
-    shadow(an_answer("answered"))
-    until(lambda: world.seen)
-    assert [answered.request_id for answered in world.seen] == ["answered"]
-    assert (shadow.counts.answered, shadow.counts.dropped) == (1, 1)
-
-
-def test_copies_are_dropped_while_it_starts(world):
-    go = threading.Event()
-
-    def slow():
-        go.wait()
-        return Toy()
-
-    world.open = slow
-    shadow = world.start()
-    for number in range(3000):
-        shadow(an_answer(f"r{number}"))
-    assert shadow.counts.dropped == 3000 - module.MOST_ROWS
-    assert not shadow.is_running
-    go.set()
-    until(lambda: shadow.counts.answered == module.MOST_ROWS)
-
-
 @pytest.mark.system
 def test_a_shadow_that_does_not_start_is_tried_again(world):
     failures = iter([DependencyError("There is no memory.", "Add some."), OSError(12)])
@@ -271,22 +216,3 @@ def test_a_shadow_that_does_not_start_is_tried_again(world):
     assert shadow.counts.restarts == 0
     shadow(an_answer("r"))
     until(lambda: world.seen)
-
-
-def test_it_ends_while_it_starts(world):
-    began, go = threading.Event(), threading.Event()
-
-    def slow():
-        began.set()
-        go.wait()
-        return Toy()
-
-    world.open = slow
-    shadow = world.start()
-    assert began.wait(30)
-    ending = threading.Thread(target=shadow.close)
-    ending.start()
-    go.set()
-    ending.join(timeout=30)
-    assert not ending.is_alive()
-    assert world.engines[0].closed.is_set()

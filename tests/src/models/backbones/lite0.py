@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import collections
 import importlib.util
-import json
 import pickle
 import struct
 from pathlib import Path
@@ -183,7 +182,3 @@ def package_file():
         pytest.skip(f"{PACKAGE} is not installed")
     (path,) = Path(found.origin).parent.glob("models/*.pth")
     return path
-
-
-def config_of(folder):
-    return json.loads((folder / "config.json").read_text())["config"]

@@ -93,12 +93,6 @@ def test_code_counts(state_of, old, new):
     assert state_of(CODE.replace(old, new)) != state_of(CODE)
 
 
-def test_a_text_that_is_no_docstring_counts(state_of):
-    assert state_of("def f():\n    return 'a'\n") != state_of(
-        "def f():\n    return 'b'\n"
-    )
-
-
 def copy_of_package(tmp_path, monkeypatch):
     """Three modules in place of the package's own."""
     modules = {
@@ -161,12 +155,6 @@ def test_the_training_stage_depends_on_what_fits_and_stores():
     assert "version prefect" not in state
 
 
-def test_a_stage_does_not_depend_on_what_the_package_offers_to_others():
-    assert "code headrace.models.logged.loading" not in code_state(
-        ["headrace.stages.ingestion"]
-    )
-
-
 def a_package(tmp_path, monkeypatch):
     """A package on the path that is worked on."""
     folder = tmp_path / "ours"
@@ -201,23 +189,6 @@ def test_an_installed_package_counts_by_its_version(tmp_path, monkeypatch):
     closure.installed.cache_clear()
     assert code_state(["ours.nets"]) == {"version ours": "1.2"}
     closure.installed.cache_clear()
-
-
-def test_a_package_that_is_not_there_is_left_out(tmp_path):
-    (tmp_path / "model.py").write_text("import no_such_package\nimport keras\n")
-    state = code_state([], [tmp_path / "model.py"])
-    assert set(state) == {"code model.py", "version keras"}
-
-
-def test_what_was_parsed_once_is_not_parsed_again(tmp_path, monkeypatch):
-    copy_of_package(tmp_path, monkeypatch)
-    before = code_state(["headrace.stages.training"])
-    known = closure.parsed()
-    monkeypatch.setattr(closure, "_parsed", {})
-    closure.recall(known)
-    closure._read.cache_clear()
-    monkeypatch.setattr(closure.syntax, "parse", None)
-    assert code_state(["headrace.stages.training"]) == before
 
 
 def test_a_distribution_is_found_by_the_name_that_is_imported():
@@ -272,18 +243,6 @@ def test_the_place_of_an_import_counts_where_its_name_has_another_meaning(
     state_of, one, other
 ):
     assert state_of(one) != state_of(other)
-
-
-def test_an_import_for_another_file_counts(tmp_path):
-    files = [tmp_path / "model.py", tmp_path / "helper.py"]
-    files[0].write_text("from helper import f\ndef build():\n    return f(1)\n")
-    files[1].write_text("from math import sin as f\n")
-    before = code_state([], files)
-    files[1].write_text("from math import cos as f\n")
-    after = code_state([], files)
-    assert {name for name in before if before[name] != after[name]} == {
-        "code helper.py"
-    }
 
 
 def test_an_unused_import_of_our_own_modules_is_not_followed(tmp_path, monkeypatch):

@@ -11,13 +11,11 @@ import pytest
 import soundfile
 from tests.extras import needs_keras_hub
 
-from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.spec import DataSpec, load_spec
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home
-from headrace.use.backbones.proposing import fit_of, propose_to_compare
 from headrace.use.drafting import draft
 
 pytestmark = needs_keras_hub
@@ -141,14 +139,6 @@ def test_sounds_of_its_rate_are_compared_with_their_own_family(
     assert "the backbone ears hears these sounds" in told
 
 
-def test_photos_without_validation_rows_are_not_compared(settings, register):
-    register("eyes", medium="image")
-    data = DataDescription(medium="image", shape=(64, 64, 3), classes=("a", "b"))
-    found = propose_to_compare(data, Home(settings), is_compared=False)
-    assert (found.name, found.against) == ("eyes", "")
-    assert found.sentence.endswith("its head is trained")
-
-
 @pytest.mark.parametrize(("side", "channels"), [(48, 3), (64, 1)])
 def test_small_and_grey_images_have_a_network_of_their_own(
     settings, register, side, channels
@@ -184,17 +174,6 @@ def test_a_registered_backbone_that_reads_the_texts_is_named(settings, register)
     assert facts["backbone"] == "small"
 
 
-def test_the_size_gate_counts_weights_as_they_are_saved(settings, register):
-    register("half", [*PIECES, *NUMBERS], dtype="F16")
-    assert size_of(drafted(settings, 60)[0]) == 20
-
-
-def test_of_several_the_one_that_knows_most_is_named(settings, register):
-    register("a", [*PIECES, *NUMBERS[:3]])
-    register("b", [*PIECES, *NUMBERS])
-    assert drafted(settings, 60)[0]["model"]["arguments"]["preset"] == "b"
-
-
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -218,10 +197,6 @@ def test_without_one_a_line_tells_of_them_where_a_class_has_few_rows(settings):
     assert written["model"]["builder"] == "bag_of_ngrams"
     assert told.count("headrace backbone add NAME SOURCE") == 1
     assert re.search(r"the rarest label has \d\d rows; with fewer than 100, ", told)
-
-
-def test_where_no_class_has_few_rows_nothing_is_told(settings):
-    assert "backbone" not in drafted(settings, 200)[1]
 
 
 def test_many_texts_of_a_class_get_no_backbone(settings, register, monkeypatch):
@@ -249,20 +224,6 @@ assert (fit.unknown, fit.pieces) == (0.2, 1.25), fit
 assert not {{"keras", "keras_hub", "tensorflow"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_form_of_kerashub_has_its_vocabulary_elsewhere(tmp_path):
-    folder = tmp_path / "preset"
-    (folder / "assets" / "tokenizer").mkdir(parents=True)
-    vocabulary = folder / "assets" / "tokenizer" / "vocabulary.txt"
-    vocabulary.write_text("\n".join(PIECES) + "\n")
-    (folder / "tokenizer.json").write_text('{"config": {"lowercase": true}}')
-    assert fit_of(folder, ["THE rooms"]).unknown == 0
-
-
-@pytest.mark.parametrize("texts", [[], [""]])
-def test_no_vocabulary_fits_no_text(tmp_path, texts):
-    assert not fit_of(write_encoder(tmp_path / "encoder"), texts).is_good
 
 
 def test_tags_of_texts_get_a_backbone_too(settings, register):

@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.data.sources.identity import source_identity
-from headrace.data.sources.tables import tabular
 from headrace.errors import LimitError, SourceError, SpecError
 
 CLIPS = {f"clips/{row}.wav": b"RIFF%d" % row for row in range(6)}
@@ -269,37 +268,11 @@ def test_a_first_row_that_names_a_file_is_no_header(make, sounds):
     assert "no header" in source.notes[0]
 
 
-@pytest.mark.parametrize("classes", ["", "a/"])
-def test_a_limit_chooses_no_table(make, sounds, classes, monkeypatch):
-    clips = {f"{classes}{row}.wav": b"RIFF%d" % row for row in range(8)}
-    other = {"b/9.wav": b"RIFF"} if classes else {}
-    rows = [f"{name},{'ab'[n % 2]},{n}" for n, name in enumerate(clips)]
-    easy = "\n".join(["file,label,x", *rows[:4]])
-    hard = "\n".join(["file,label,x,y,z", *(f"{row},1,2" for row in rows[4:])])
-    tables = {"test_easy.csv": easy.encode(), "test_hard.csv": hard.encode()}
-    for names in (tables, ["test_hard.csv"]):
-        folder = make.tree({**clips, **other, **{name: tables[name] for name in names}})
-        with monkeypatch.context() as patch:
-            patch.setattr(tabular, "MAX_COLUMNS", 3)
-            with pytest.raises(LimitError, match=r"test_hard\.csv.* limit is 3"):
-                sounds(folder)
-        _, chunks = sounds(folder)
-        assert len(_rows(chunks)) == 4 * len(names)
-        shutil.rmtree(folder)
-
-
 def test_a_packed_table_over_a_limit_is_refused_with_the_others(make, sounds):
     wide = "file,label,about\n" + f"clips/5.wav,a,{'x' * 2**20}\n" * 17
     tables = {"a.csv": LISTED.encode(), "b.csv.gz": gzip.compress(wide.encode())}
     with pytest.raises(LimitError, match=r"b\.csv\.gz.* HEADRACE_MAX_RATIO"):
         sounds(make.tree({**CLIPS, **tables}))
-
-
-def test_a_damaged_table_is_refused_with_the_others(make, sounds):
-    cut = gzip.compress(LISTED.encode())[:-9]
-    folder = make.tree({**CLIPS, "a.csv": LISTED.encode(), "b.csv.gz": cut})
-    with pytest.raises(SourceError, match=r"b\.csv\.gz is damaged or cut short"):
-        sounds(folder)
 
 
 def test_a_table_whose_rows_are_not_read_is_told(make, sounds):
@@ -335,20 +308,3 @@ def test_a_table_beside_others_that_names_no_files_is_told(
     unread, _ = source.findings
     assert (unread.check, unread.count) == ("unread_tables", 1)
     assert name in unread.message and reason in unread.message
-
-
-@pytest.mark.parametrize(
-    ("name", "table"),
-    [
-        ("features.csv", (b",".join(b"f%d" % n for n in range(4097)) + b"\n") * 3),
-        ("log.csv.gz", gzip.compress(b"step,loss\n" + b"1,0.5\n" * 2**22, mtime=0)),
-    ],
-)
-def test_a_table_over_a_limit_is_told_where_class_folders_are_read(
-    make, sounds, name, table
-):
-    classes = {f"{label}/{n}.wav": b"RIFF" for label in "ab" for n in (1, 2)}
-    source, chunks = sounds(make.tree({**classes, name: table}))
-    assert (source.kind, len(_rows(chunks))) == ("folder", 4)
-    findings = {finding.check: finding.message for finding in source.findings}
-    assert name in findings["unread_tables"]

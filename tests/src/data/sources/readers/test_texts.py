@@ -62,12 +62,6 @@ def test_a_file_is_read_in_the_encoding_that_a_table_is(make, texts, words):
         assert [bytes(item).decode() for item in chunk.items] == [words, words]
 
 
-def test_files_whose_encoding_cannot_be_told_are_left_to_decoding(make, texts):
-    data = "Съешь же ещё этих мягких".encode("cp1251")
-    source, (chunk,) = texts(make.tree({"a/1.txt": data, "b/2.txt": data}))
-    assert (chunk.items, source.notes) == ([data, data], [])
-
-
 def test_a_declared_encoding_is_that_of_files_and_of_tables(make, texts):
     words = "Съешь же ещё"
     tree = make.tree({f"{n}/1.txt": words.encode("koi8-r") for n in "ab"})
@@ -132,13 +126,6 @@ def test_other_tables_are_read_where_parquet_lacks_a_column(make, texts):
     _write(make, "images/t.parquet", text=["three"])
     _, (chunk,) = texts(path)
     assert chunk.items == [b"one", b"two"]
-
-
-def test_of_one_table_in_two_formats_one_is_read(make, texts):
-    line = b'{"text": "one", "label": "a"}\n{"text": "two", "label": "b"}\n'
-    source, (chunk,) = texts(make.tree({"t.csv": TABLE, "t.jsonl": line}))
-    assert chunk.names == ["t.jsonl line 1", "t.jsonl line 2"]
-    assert "1 other files were not read, such as t.csv" in source.notes[0]
 
 
 def test_tables_without_labels_are_left_out(make, texts):
@@ -237,13 +224,6 @@ def test_conditions_and_splits_of_parquet(make, texts):
             {"item": "label"},
             "no column of labels",
         ),
-        ({"text": [[1], [2]], "label": [1, 2]}, {"item": "text"}, "no text in text"),
-        ({"text": [["a"], ["b"]], "label": [1, 2]}, {}, r'text are .* as \["a"\]\. W'),
-        (
-            {"text": ["a", "b"], "label": [["x"], ["y"]]},
-            {},
-            r"column of labels: .* label",
-        ),
         ({"text": ["a", "b"], "label": [1.5, 2]}, {}, "is 1.5, which is no label"),
     ],
 )
@@ -252,19 +232,6 @@ def test_parquet_without_texts_or_labels_is_refused(
 ):
     with pytest.raises(SourceError, match=seen):
         texts(_write(make, "t.parquet", **columns), **options)
-
-
-def test_a_text_too_long_is_refused(make, texts, monkeypatch):
-    monkeypatch.setattr("headrace.data.sources.tables.reading._TEXT_LIMIT", 3)
-    with pytest.raises(SourceError, match=r"t.parquet row 2 has 4 bytes; .* at most 3"):
-        texts(_write(make, "t.parquet", text=["abc", "abcd"], label=[1, 2]))
-
-
-def test_columns_of_one_name_are_refused(make, texts):
-    table = pa.Table.from_arrays([pa.array(["a"])] * 2, ["text", "text"])
-    pq.write_table(table, make.folder / "t.parquet")
-    with pytest.raises(SourceError, match=r"has 2 columns named 'text'"):
-        texts(make.folder / "t.parquet")
 
 
 @pytest.mark.parametrize("key", ["item", "label", "group", "where"])
