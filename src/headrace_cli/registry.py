@@ -84,15 +84,15 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
 
 
 def history(model: ModelArgument) -> None:
-    """Promotions, rollbacks, approvals and repairs: who, when, why."""
+    """Promotions, rollbacks and approvals: who, when, why."""
     ledger = open_ledger(model)
     entries = _describe_history(model, ledger)
-    value = {"model": model, "history": list(entries.values())}
-    for name, rows in (
-        ("approvals", ledger.approvals(model)),
-        ("bindings", ledger.bindings(model)),
-    ):
-        value[name] = [row.model_dump(exclude={"model"}) for row in rows]
+    approvals = [row.model_dump(exclude={"model"}) for row in ledger.approvals(model)]
+    value = {
+        "model": model,
+        "history": list(entries.values()),
+        "approvals": approvals,
+    }
 
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]
@@ -216,7 +216,7 @@ def _why(entry: dict[str, Any]) -> str:
 
 
 def _history_row(record: Any, entries: dict[int, dict[str, Any]]) -> list[Any]:
-    """A row of ``history``: promotion, rollback, approval or binding.
+    """A row of ``history``: promotion, rollback or approval.
 
     Args:
         record: of the ledger.
@@ -226,7 +226,5 @@ def _history_row(record: Any, entries: dict[int, dict[str, Any]]) -> list[Any]:
     if hasattr(record, "sequence"):
         first = [record.sequence, record.action, record.from_version, record.to_version]
         return [*first, *who_and_when, _why(entries[record.sequence])]
-    action = getattr(record, "action", "bind anew")
-    expires = getattr(record, "expires", None)
-    why = record.why or (expires and f"until {expires}")
-    return [None, action, None, record.version, *who_and_when, why]
+    why = record.why or (record.expires and f"until {record.expires}")
+    return [None, record.action, None, record.version, *who_and_when, why]

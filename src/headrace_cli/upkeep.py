@@ -40,8 +40,8 @@ def verify(
         bool,
         Option(
             "--repair",
-            help="First restore what is lost of champions and newest versions; of a "
-            "model that is named, restore or retrain it.",
+            help="First restore what is lost of champions and newest versions, or of "
+            "the version that is named.",
         ),
     ] = False,
     head: Annotated[
@@ -57,8 +57,7 @@ def verify(
 
     That is the ledger, the store, models and MLflow. A bundle needs no home and no
     network; its signature is checked with the key of HEADRACE_VERIFY_KEY_FILE.
-    --repair restores the files of a version from the store, or trains it again from its
-    record.
+    --repair restores the files of a version from the store's copy.
     """
     from headrace.evidence import verification
     from headrace.state.ledger.rows import model_of

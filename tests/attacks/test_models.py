@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,12 @@ from tests.attacks.conftest import headrace
 
 from headrace.errors import IntegrityError
 from headrace.evidence.repair import repair
-from headrace.models.logged.loading import load_champion
 from headrace.stages.promotion import conclude
 from headrace.stages.promotion.approval import approve
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger
-from headrace.state.regular import file_digest
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace_ops.doctor.checks import check_models
 
@@ -177,34 +174,14 @@ def test_repair_restores_from_the_copy_of_the_store(lab: Lab, attack: Attack) ->
     assert any("the store's copy" in step for step in done.done)
     assert (lab.model(1).read_bytes(), lab.golden(1).read_bytes()) == before
     assert {path.name for path in lab.model(1).parents[1].rglob("*")} == others
-    assert lab.ledger.bindings("blobs") == []
 
 
-def test_without_a_copy_it_is_trained_again_and_bound_to_the_new_file(lab):
-    images = np.full((4, 8, 8), 7, np.uint8)
-    answers = load_champion("blobs", lab.settings)(images)
-    lost, golden = lab.version(1), lab.golden(1).read_bytes()
-    shutil.rmtree(lab.copy(1))
-    lab.model(1).unlink()
-    done = repair("blobs", lab.settings)
-    assert done.status == "rebound"
-    assert done.done[:2] == (
-        "trained it again from its record",
-        "the weights are equal",
-    )
-    bound = lab.version(1)
-    assert bound.model_digest == file_digest(lab.model(1)) != lost.model_digest
-    assert bound.weights_digest == lost.weights_digest
-    assert lab.golden(1).read_bytes() == golden
-    [binding] = lab.ledger.bindings("blobs")
-    assert (binding.who, binding.model_digest) == ("ada@lab", bound.model_digest)
-    assert "the weights are equal" in binding.why
-    with sqlite3.connect(lab.settings.home / "headrace.db") as database:
-        query = "SELECT body ->> 'model_digest' FROM events WHERE kind = 'version'"
-        assert database.execute(query).fetchone() == (lost.model_digest,)
-    database.close()
-    assert np.array_equal(load_champion("blobs", lab.settings)(images), answers)
-    assert repair("blobs", lab.settings).status == "sound"
+def test_a_copy_in_the_store_is_not_believed(lab):
+    shutil.copyfile(lab.model(2), lab.copy(1) / "logged" / MODEL_FILE)
+    (lab.copy(1) / "logged" / "MLmodel").write_text("loader_module: evil\n")
+    shutil.rmtree(lab.model(1).parents[1])
+    assert repair("blobs", lab.settings).status == "failed"
+    assert not (lab.model(1).parents[1] / "MLmodel").exists()
 
 
 def test_what_cannot_be_repaired_is_said_in_a_sentence(lab, monkeypatch):
@@ -217,7 +194,7 @@ def test_what_cannot_be_repaired_is_said_in_a_sentence(lab, monkeypatch):
     (done,) = json.loads(answer.stdout)["repairs"]
     assert (done["model"], done["version"], done["status"]) == ("blobs", 1, "failed")
     assert "The store has no copy of it" in done["reason"]
-    assert "It cannot be trained again: The data is gone" in done["reason"]
+    assert "`headrace run blobs`, which registers a new version" in done["reason"]
     assert "Traceback" not in answer.stderr
     assert lab.champion == 1
 

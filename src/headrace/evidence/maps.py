@@ -89,7 +89,6 @@ def _measured(version: Version, home: Home) -> Metrics:
     from headrace.evidence.reproduction import restored
     from headrace.records import TrainingRecord
     from headrace.stages import evaluation
-    from headrace.stages.registration import as_bound
 
     if home.ledger.is_collected(version):
         raise collected_error(version, IntegrityError)
@@ -98,5 +97,5 @@ def _measured(version: Version, home: Home) -> Metrics:
         _, own = restored(version.run_id, home, Path(place))
         training = TrainingRecord.model_validate(version.details.get("training"))
         log.info("%s: checking its explanations", version)
-        records = own.spec, own.snapshot, own.contract, as_bound(training, version)
+        records = own.spec, own.snapshot, own.contract, training
         return evaluation.check_maps(*records, home, own.folder)

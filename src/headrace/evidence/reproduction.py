@@ -28,7 +28,7 @@ from headrace.stages import ingredients
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import IngredientDifference, Packed, Restored
-from headrace.stages.training import epoch_line, golden_of
+from headrace.stages.training import epoch_line
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.store import Store
@@ -104,14 +104,10 @@ class TrainedAgain:
     """A training that was repeated.
 
     Attributes:
-        model: the Keras model, from raw items to probabilities.
-        golden: the golden file of this model, as it would be logged.
         metrics: of the epoch whose weights were kept.
         differences: the ingredients that have changed.
     """
 
-    model: Any
-    golden: bytes
     weights_digest: str
     metrics: Metrics
     differences: tuple[IngredientDifference, ...]
@@ -220,8 +216,6 @@ def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
         ) from error
     now = packed.ingredients(fitted.facts)
     return TrainedAgain(
-        model=fitted.model,
-        golden=golden_of(fitted, data),
         weights_digest=fitted.weights_digest,
         metrics=fitted.metrics,
         differences=ingredients.differences(then, now),

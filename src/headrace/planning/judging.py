@@ -28,7 +28,7 @@ from headrace.spec import PipelineSpec, load_spec
 from headrace.spec.folders import find_pipeline
 from headrace.spec.law import changes
 from headrace.stages import ingredients
-from headrace.stages.registration import as_bound, register
+from headrace.stages.registration import register
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Champion, Evidence, Version
@@ -103,7 +103,7 @@ def _records(
         place = plan.home.store.uri(f"snapshots/{snapshot.digest}")
         message = f"{missing}, and its snapshot is gone or changed: {place}."
         raise _refusal(version, message)
-    return in_store(present, plan.home.store), as_bound(training, version)
+    return in_store(present, plan.home.store), training
 
 
 def _judge(

@@ -22,7 +22,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.spec import PipelineSpec, law
-from headrace.stages.registration import as_bound, find_version
+from headrace.stages.registration import find_version
 from headrace.state.anchored import as_json
 from headrace.state.home import Home
 from headrace.state.store import Store
@@ -135,13 +135,11 @@ class Results:
         return record
 
     def _as_registered(self, training: TrainingRecord) -> TrainingRecord | None:
-        """A training with the present files of its version; None if they are lost."""
+        """A training; None if its version has lost its files."""
         version = find_version(self.spec.name, training, self.home.ledger)
-        if version is None:
-            return training
-        if any(file_mismatches(version, self.home)):
+        if version is not None and any(file_mismatches(version, self.home)):
             return None
-        return as_bound(training, version)
+        return training
 
     def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
         """A snapshot's record, if its manifest has the recorded digest."""

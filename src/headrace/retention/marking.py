@@ -248,7 +248,6 @@ def _digests_in_ledger(ledger: Ledger) -> set[str]:
     digests = set()
     for model in ledger.models():
         digests |= {row.model_digest for row in ledger.versions(model)}
-        digests |= {row.model_digest for row in ledger.bindings(model)}
     return digests
 
 

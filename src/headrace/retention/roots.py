@@ -151,19 +151,14 @@ def _needed_versions(model: str, ledger: Ledger, policy: Policy) -> set[int]:
 
 
 def _keep_version(version: Version, ledger: Ledger, roots: Roots) -> None:
-    """Keep a version, and the files of all its bindings."""
+    """Keep a version and its files."""
     roots.versions.add((version.model, version.version))
     roots.snapshots.add(version.snapshot_digest)
     training = version.details.get("training", {})
     evidence = ledger.evidence_of(version.model, version.version)
     roots.snapshots |= {row.snapshot_digest for row in evidence}
     roots.runs |= {row.run_id for row in evidence}
-    bindings = [
-        binding.model_dump()
-        for binding in ledger.bindings(version.model)
-        if binding.version == version.version
-    ]
-    for files in (version.model_dump(), training, *bindings):
+    for files in (version.model_dump(), training):
         run_id, model_uri, digest = (str(files.get(name, "")) for name in _FILES)
         roots.runs.add(run_id)
         roots.models.add(model_uri.rpartition("/")[2])

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import file_mismatches
-from headrace.models.logged.soundness.copies import bind, keep_copy
+from headrace.models.logged.soundness.copies import keep_copy, restore
 from headrace.records import (
     EvaluationRecord,
     GateResult,
-    LoggedModel,
     RegistrationRecord,
     SnapshotRecord,
     TrainingRecord,
@@ -50,16 +49,8 @@ log = logging.getLogger("headrace")
 def find_version(
     model: str, training: TrainingRecord, ledger: Ledger
 ) -> Version | None:
-    """The version of a training, if it was registered."""
+    """The newest version of a training, if it was registered."""
     return ledger.find_training(model, training.identity)
-
-
-def as_bound(training: TrainingRecord, version: Version) -> TrainingRecord:
-    """A registered training, with the files that its version has now."""
-    if not version.is_bound_anew:
-        return training
-    files = {name: getattr(version, name) for name in LoggedModel.FILES}
-    return training.model_copy(update=files)
 
 
 def register(  # noqa: PLR0913
@@ -94,11 +85,9 @@ def register(  # noqa: PLR0913
     ledger, tracking = home.ledger, home.tracking
     of_run = _Registration(spec, folder, snapshot, training, home)
     version = find_version(spec.name, training, ledger)
-    if version is None:
+    if version is None or of_run.replaces(version):
         ledger.check_lease()  # before MLflow has a version that the ledger refuses
         version = of_run.add(evaluation)
-    elif training.run_id != version.run_id:
-        version = of_run.keep_sound(version)
     shared = Evidence.model_fields.keys() & EvaluationRecord.model_fields.keys()
     evidence = ledger.add_evidence(
         Evidence(
@@ -173,14 +162,18 @@ class _Registration:
             )
         )
 
-    def keep_sound(self, version: Version) -> Version:
-        """A version that is trained anew, bound to the new files if it lost its own."""
-        if not any(file_mismatches(version, self.home)):
-            return version
-        training, home = self.training, self.home
-        log.warning("%s is bound to the files of the run %s", version, training.run_id)
-        why = f"its files were lost; the run {training.run_id} has equal weights"
-        return bind(version, training, why, keep_copy(training, home), home)
+    def replaces(self, version: Version) -> bool:
+        """Whether a version with equal weights has lost its files, in the store too."""
+        if self.training.run_id == version.run_id:
+            return False
+        lost = {mismatch.what for mismatch in file_mismatches(version, self.home)}
+        if not lost:
+            return False
+        restore(version, lost, self.home)
+        is_lost = any(file_mismatches(version, self.home))
+        if is_lost:
+            log.warning("%s has lost its files: a new version replaces it", version)
+        return is_lost
 
     def describe(self, version: Version) -> None:
         """Update names, tags and cards of MLflow's run and version from the ledger."""

@@ -1,4 +1,4 @@
-"""Which version is repaired, and when training it again is no way."""
+"""Which version is repaired, and which is lost."""
 
 import shutil
 from pathlib import Path
@@ -45,40 +45,6 @@ def test_a_version_that_is_not_there_is_not_repaired(trained, name, message):
         repair(name, trained.settings)
 
 
-def test_other_weights_do_not_become_the_version(trained):
-    """The registered weights are those of another training: this one is not it."""
-    ledger = Ledger(trained.settings.database_url)
-    version = ledger.version("blobs", 1)
-    lose_everything(trained)
-    bound = ledger.bind(
-        version,
-        run_id=trained.good.run_id,
-        model_uri=version.model_uri,
-        model_digest=version.model_digest,
-        golden_digest=version.golden_digest,
-        who="ada@lab",
-        why="a mistake",
-    )
-    done = repair("blobs", trained.settings)
-    assert done.status == "failed"
-    assert "the weights are not the same" in done.reason
-    assert ledger.version("blobs", 1) == bound
-
-
-def test_the_same_weights_under_other_layers_do_not_become_the_version(trained):
-    ledger = Ledger(trained.settings.database_url)
-    version = ledger.version("blobs", 1)
-    training = {**version.details["training"], "network_digest": "ab" * 32}
-    other = {"version": 2, "training": "other"}
-    other["details"] = {**version.details, "training": training}
-    added = ledger.add_version(version.model_copy(update=other))
-    lose_everything(trained)
-    done = repair("blobs/2", trained.settings)
-    assert done.status == "failed"
-    assert "its layers answer otherwise" in done.reason
-    assert ledger.version("blobs", 2) == added
-
-
 def test_a_run_goes_on_from_the_champion_and_the_newest_version(trained):
     ledger = trained.home.ledger
     first = ledger.version("blobs", 1)
@@ -95,9 +61,9 @@ def test_what_is_sound_is_not_restored(trained):
     assert repair_all(trained.settings) == []
 
 
-def test_a_repair_of_all_trains_nothing(trained):
+def test_a_version_whose_files_and_copy_are_gone_is_lost(trained):
     lose_everything(trained)
     [done] = repair_all(trained.settings)
     assert done.status == "failed"
     assert "The store has no copy of it." in done.reason
-    assert Ledger(trained.settings.database_url).bindings("blobs") == []
+    assert "`headrace run blobs`, which registers a new version." in done.reason

@@ -21,7 +21,11 @@ from headrace.data.corrections import (
     save_corrections,
 )
 from headrace.data.forgotten import ForgottenItems
+from headrace.errors import IntegrityError
 from headrace.models.logged.golden import Golden
+from headrace.models.logged.loading import load_champion
+from headrace.models.logged.soundness.checks import require_sound
+from headrace.models.logged.soundness.copies import golden_key
 from headrace.planning import Plan
 from headrace.records import MANIFEST
 from headrace.retention import forgetting
@@ -55,6 +59,12 @@ def item(many):
         many.ledger.version("blobs", 1).run_id, GOLDEN_FILE
     )
     return hashlib.sha256(Golden.read(data).items[2].tobytes()).hexdigest()
+
+
+def shas_in(path):
+    """The sha256 of the items of a golden file."""
+    items = Golden.read(path.read_bytes()).items
+    return [hashlib.sha256(one.tobytes()).hexdigest() for one in items]
 
 
 def write_log(path, items):
@@ -111,17 +121,21 @@ def test_an_item_is_gone_from_all_that_shows_it(many, item):
     assert left == [name for name in pages if any(run in name for run in others)]
 
 
-def test_the_golden_answers_go_on_without_it(many, item):
-    before = many.ledger.version("blobs", 1)
-    many.home.headrace(*forget(item))
-    version = many.ledger.version("blobs", 1)
-    assert version.golden_digest != before.golden_digest
-    golden = Golden.read(Tracking(many.settings).version_golden(version, GOLDEN_FILE))
-    shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
-    assert item not in shas
-    assert many.home.repaired("blobs")[0]["status"] == "sound"
-    lines = many.home.headrace("history", "blobs").out
-    assert "items were forgotten in its golden answers" in lines
+def test_golden_answers_that_show_it_are_deleted(many, item):
+    """The version goes on, but nothing that would check its answers takes it."""
+    answer = many.home.headrace(*forget(item)).json
+    assert answer["deleted"]["golden answers"] == 2
+    assert "no server starts with them" in answer["reason"]
+    version, home = many.ledger.version("blobs", 1), Home(many.settings)
+    for place in (many.settings.home / "mlartifacts", Path(many.settings.store)):
+        for path in place.rglob("golden.npz"):
+            assert item not in shas_in(path)
+    with pytest.raises(IntegrityError, match="deleted by `headrace gc` or `headrace f"):
+        require_sound(version, home)
+    verified = many.home.headrace("verify", "--repair", "--json")
+    assert verified.exit_code == 0, verified.out
+    assert verified.json["collected"] == {"golden answers": 2}
+    assert load_champion("blobs", many.settings).version == 1
 
 
 def test_copies_and_corrections_are_without_it(many, item):
@@ -138,16 +152,12 @@ def test_copies_and_corrections_are_without_it(many, item):
     assert not any(name.startswith("store/recognisers/") for name in many.files)
 
 
-def test_golden_answers_are_without_it_where_only_the_copy_is_left(many, item):
+def test_golden_answers_are_deleted_where_only_the_copy_is_left(many, item):
     version, settings = many.ledger.version("blobs", 1), many.settings
     for path in settings.home.glob("mlartifacts/**/golden.npz"):
         path.unlink()
     assert many.home.headrace(*forget(item)).json["deleted"]["golden answers"] == 2
-    assert many.home.repaired("blobs")[0]["status"] == "restored"
-    version = many.ledger.version("blobs", 1)
-    golden = Golden.read(Tracking(settings).version_golden(version, GOLDEN_FILE))
-    shas = [hashlib.sha256(one.tobytes()).hexdigest() for one in golden.items]
-    assert shas and item not in shas
+    assert not Home(settings).store.exists(golden_key(version))
 
 
 def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(many, item):
@@ -249,7 +259,7 @@ def test_rows_of_request_logs_are_taken_out(many, item):
 POINTS = [
     ("headrace.state.ledger:Ledger.begin_forgetting", "after"),
     ("headrace.retention.forgetting.places:delete_results", "before"),
-    ("headrace.retention.forgetting.goldens:_write", "before"),
+    ("headrace.retention.forgetting.goldens:_record", "after"),
     ("headrace.state.anchored:AnchoredStore.write", "before"),
     ("headrace.data.forgetting:sweep", "before"),
     ("headrace.state.ledger:Ledger.end_forgetting", "before"),

@@ -196,7 +196,6 @@ class Packing:
             "history": entries,
             "approvals": [a for a in ledger.approvals(model) if a.version == number],
             "map_checks": ledger.map_checks(model, number),
-            "bindings": [b for b in ledger.bindings(model) if b.version == number],
         }
         return {"version": version.model_dump(mode="json")} | {
             name: [row.model_dump(mode="json") for row in some]

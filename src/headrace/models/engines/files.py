@@ -60,4 +60,12 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     """
     places = artifacts.run_places(version, settings.artifacts)
     data = artifacts.local_bytes(places, GOLDEN_FILE, version.golden_digest)
-    return data or Home(settings).tracking.version_golden(version, GOLDEN_FILE)
+    if data:
+        return data
+    home = Home(settings)
+    try:
+        return home.tracking.version_golden(version, GOLDEN_FILE)
+    except IntegrityError as error:
+        if home.ledger.is_collected(version):
+            raise collected_error(version, IntegrityError) from error
+        raise

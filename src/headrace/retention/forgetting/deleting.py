@@ -83,7 +83,6 @@ def _delete_of_versions(
     digests = {version.model_digest for version in versions}
     counts = places.delete_made(home.anchored, "model", digests)
     for version in versions:
-        taken = goldens.take_out(version, home, forgotten)
-        counts["golden answers"] += taken
+        counts["golden answers"] += goldens.delete(version, home, forgotten)
     counts += places.delete_made(home.anchored, "none", ())
     return counts

@@ -57,6 +57,11 @@ class Outcome(Record):
                 f"; a champion learned from forgotten rows: train anew with {runs}, "
                 "and promote the new version with --force if the run keeps the champion"
             )
+        if deleted.get("golden answers"):
+            reason += (
+                "; versions whose golden answers showed them have none any more: no "
+                "server starts with them, and nothing is rolled back to them"
+            )
         done = {"status": "forgotten", "deleted": dict(deleted)}
         return self.model_copy(update={**done, "reason": reason})
 

@@ -22,7 +22,7 @@ from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredRun
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
-KEPT_ARTIFACTS = ("pipeline", "data", "law", "golden")
+KEPT_ARTIFACTS = ("pipeline", "data", "law")
 _SHA = 32  # bytes
 log = logging.getLogger("headrace")
 
@@ -123,13 +123,16 @@ def delete_pages(
         disposal: MLflow.
         anchored: has copies of pages.
         runs: all runs.
-        snapshots: the trainings on these lose all but `KEPT_ARTIFACTS`.
+        snapshots: the trainings on these lose all but `KEPT_ARTIFACTS`, and the
+            golden answers of versions, of which `goldens` decides.
         models: the other runs of these, such as reports of drift, lose all.
     """
     counts = Counter[str]()
+    registered = {version.run_id for version in all_versions(anchored.ledger)}
     for run in runs:
         if run.snapshot in snapshots:
             spared: tuple[str, ...] = KEPT_ARTIFACTS
+            spared += ("golden",) * (run.run_id in registered)
             if anchored.store.exists(page := card_key(run.run_id)):
                 anchored.delete(page)
         elif run.experiment in models and not run.is_training:

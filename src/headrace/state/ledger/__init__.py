@@ -19,7 +19,7 @@ from headrace.state.ledger.former import rolled_back, standing_evidence
 from headrace.state.ledger.journal import about
 from headrace.state.ledger.leases import Lease
 from headrace.state.ledger.mismatch import Mismatch
-from headrace.state.ledger.rows import Binding, Champion, Entry, Evidence, Version
+from headrace.state.ledger.rows import Champion, Entry, Evidence, Version
 from headrace.state.ledger.steps import Approval, Steps
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "ledger_exists",
 ]
 
-Decision = Entry | Approval | Binding
+Decision = Entry | Approval
 
 
 class Ledger(Steps):
@@ -46,12 +46,12 @@ class Ledger(Steps):
         return self._all(Entry, about(model), EVENTS.c.step > after)
 
     def timeline(self, model: str) -> list[Decision]:
-        """Entries, approvals and bindings, in the order of their addition.
+        """Entries and approvals, in the order of their addition.
 
         The hash chain has the order. Timestamps do not, since a clock may be set back.
         """
         self.waiting(model)
-        return self._read((Entry, Approval, Binding), about(model))
+        return self._read((Entry, Approval), about(model))
 
     def sequence(self, model: str) -> int:
         """The number of the last entry; 0 if there is none."""

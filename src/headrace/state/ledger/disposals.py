@@ -127,16 +127,15 @@ class Outdated(Exception):
 
 
 def version_key(version: Version) -> str:
-    """The key of a version's files; other files that it is bound to have another."""
-    step = version.details.get("binding", 0)
-    return f"{VERSIONS_KIND}/{version.model}/{version.version}/{step}"
+    """The key of a version's files."""
+    return f"{VERSIONS_KIND}/{version.model}/{version.version}"
 
 
 class Disposals(Files):
     """The collections and the tombstones of one ledger."""
 
     def decisions(self) -> int:
-        """How many versions, evidence, entries, approvals and bindings there are."""
+        """How many versions, evidence, entries and approvals there are."""
         with self._database.reading() as connection:
             return _decisions(connection)
 
@@ -183,7 +182,7 @@ class Disposals(Files):
         return {item.key: item for item in self._all(Collected)}
 
     def is_collected(self, version: Version) -> bool:
-        """Whether the files that a version is bound to were collected."""
+        """Whether files of a version were collected or forgotten."""
         with self._database.reading() as connection:
             return _is_collected(connection, version)
 
@@ -260,9 +259,9 @@ def refuse_collected(rows: Appender, version: Version) -> None:
 def collected_error(version: Version, kind: type[R]) -> R:
     """The error for a version whose files are gone for good."""
     return kind(
-        f"The files of version {version.version} of {version.model} were collected by "
-        "`headrace gc`.",
-        f"Run `headrace run {version.model}` as it was trained, which makes them anew.",
+        f"Files of version {version.version} of {version.model} were deleted by "
+        "`headrace gc` or `headrace forget`.",
+        f"Run `headrace run {version.model}`, which registers a new version.",
     )
 
 

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from headrace.records import Record
 
-FORMAT = 4
+FORMAT = 5
 # The kinds of rows on which decisions rest.
-DECIDING = ("version", "evidence", "entry", "approval", "binding")
+DECIDING = ("version", "evidence", "entry", "approval")
 REFUSAL = "rows of the ledger are never changed or removed"
 _FUNCTION = "headrace_append_only"
 _CREATE_FUNCTION = (
@@ -53,12 +53,14 @@ EVENTS = sa.Table(
     *columns(sa.String, "digest", "link"),
     sa.UniqueConstraint("kind", "model", "subject", "step"),
 )
-# A training is registered once. Only versions have one, and in PostgreSQL, where the
-# rest counts as well, nulls are no duplicates. To name it here would load its dialect.
+# The file of a training is registered once. Only versions have one, and in PostgreSQL,
+# where the rest counts as well, nulls are no duplicates. To name it here would load its
+# dialect.
 sa.Index(
     "events_by_training",
     EVENTS.c.model,
     EVENTS.c.body["training"].as_string(),
+    EVENTS.c.body["model_digest"].as_string(),
     unique=True,
     sqlite_where=EVENTS.c.kind == "version",
 )

@@ -21,7 +21,8 @@ class Version(Event):
 
     Attributes:
         version: the number that the registry gave it.
-        training: fingerprint of the training; unique in the model.
+        training: the identity of the training. Another version of the same training has
+            another file, made when the files of the former were lost.
         created: ISO 8601, UTC.
         details: further facts, as JSON.
     """
@@ -64,10 +65,8 @@ class Version(Event):
 
     @property
     def model_bytes(self) -> int:
-        """The size of its model's file; 0 where it is not known, as of a later file."""
-        training = self.details.get("training", {})
-        is_its = training.get("model_digest") == self.model_digest
-        return int(training.get("model_bytes") or 0) if is_its else 0
+        """The size of its model's file; 0 where it is not known."""
+        return int(self.details.get("training", {}).get("model_bytes") or 0)
 
     @property
     def max_item_bytes(self) -> int | None:
@@ -80,45 +79,6 @@ class Version(Event):
         """The column of the texts that it has learned from; None if none was named."""
         column: str | None = self.details.get("snapshot", {}).get("item_column")
         return column
-
-    @property
-    def is_bound_anew(self) -> bool:
-        """Whether a binding has replaced the files that it was registered with."""
-        return "binding" in self.details
-
-
-class Binding(Event):
-    """The files that hold a version's weights from now on, and the reason.
-
-    The weights stay those that were registered. A Keras file contains the time of
-    saving, so equal weights that are saved again have another digest.
-
-    Attributes:
-        step: 1, 2, 3 … without gaps in one version; the last one is valid.
-        when: ISO 8601, UTC.
-        details: override the version's details of the same names.
-    """
-
-    KIND: ClassVar = "binding"
-    SUBJECT: ClassVar = "version"
-    STEP: ClassVar = "step"
-
-    model: str
-    version: int
-    step: int = Field(ge=1)
-    run_id: str
-    model_uri: str
-    model_digest: str
-    golden_digest: str
-    who: str
-    when: str = Field(default_factory=utc_now)
-    why: str
-    details: Mapping[str, Any] = {}
-
-    @property
-    def rests_on(self) -> Key:
-        """The version."""
-        return key_of_version(self.model, self.version)
 
 
 class Evaluated(Record):

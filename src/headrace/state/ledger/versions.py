@@ -1,9 +1,6 @@
-"""Versions, the files that hold their weights, and their evidence."""
+"""Versions and their evidence."""
 
 from __future__ import annotations
-
-import contextlib
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,7 +11,7 @@ from headrace.state.ledger.events import EVENTS, as_json
 from headrace.state.ledger.former import Attempt, standing_evidence
 from headrace.state.ledger.journal import about
 from headrace.state.ledger.leases import LEASES, Lease, now_of
-from headrace.state.ledger.rows import Binding, Entry, Evidence, Version, model_of
+from headrace.state.ledger.rows import Entry, Evidence, Version, model_of
 
 _VERSIONS = EVENTS.alias()
 
@@ -58,7 +55,7 @@ class Versions(Disposals):
         return self.unsettled_since(pipeline) is not None
 
     def add_version(self, version: Version) -> Version:
-        """Add a version; idempotent for the same training.
+        """Add a version; idempotent for the same file of a training.
 
         Raises:
             UsageError: the number belongs to another training.
@@ -94,11 +91,7 @@ class Versions(Disposals):
         return self._versions(about(model))
 
     def _versions(self, own: Condition) -> list[Version]:
-        rows = self._read([Version, Binding], own)
-        bindings = {row.version: row for row in rows if isinstance(row, Binding)}
-        versions = [row for row in rows if isinstance(row, Version)]
-        bound = [_as_bound(row, bindings.get(row.version)) for row in versions]
-        return sorted(bound, key=lambda version: version.version)
+        return sorted(self._all(Version, own), key=lambda version: version.version)
 
     def newest_version(self, model: str) -> Version:
         """The version with the highest number; raises NotFoundError."""
@@ -120,31 +113,9 @@ class Versions(Disposals):
         )
 
     def find_training(self, model: str, training: str) -> Version | None:
-        """The version of a training, if it was registered."""
-        same = _VERSIONS.c.body["training"].as_string() == training
-        subject = sa.select(_VERSIONS.c.subject).where(_is_version(model), same)
-        is_its = EVENTS.c.subject == subject.scalar_subquery()
-        return next(iter(self._versions(about(model) & is_its)), None)
-
-    def bind(self, version: Version, **values: Any) -> Version:
-        """Bind a version to other files; its own row is not changed.
-
-        Args:
-            version: with its current binding.
-            values: of the `Binding`: model_uri, model_digest, golden_digest, who, why.
-
-        Returns:
-            the version with its last binding, which a concurrent call may have added.
-        """
-        step = int(version.details.get("binding", 0)) + 1
-        row = Binding(model=version.model, version=version.version, step=step, **values)
-        with contextlib.suppress(sa.exc.IntegrityError):
-            self._add(row)
-        return self.version(version.model, version.version)
-
-    def bindings(self, model: str) -> list[Binding]:
-        """All bindings of a model's versions, oldest first."""
-        return self._all(Binding, about(model))
+        """The newest version of a training, if it was registered."""
+        same = EVENTS.c.body["training"].as_string() == training
+        return next(reversed(self._versions(about(model) & same)), None)
 
     def models(self) -> list[str]:
         """The names of all models that have a version."""
@@ -277,17 +248,3 @@ def is_of(model: str, version: int) -> Condition:
     own = _is_version(model), _VERSIONS.c.subject == str(version)
     number = sa.select(_VERSIONS.c.number).where(*own)
     return EVENTS.c.rests_on == number.scalar_subquery()
-
-
-def _as_bound(version: Version, binding: Binding | None) -> Version:
-    """A version with the files of its last binding."""
-    if binding is None:
-        return version
-    files = {n: getattr(binding, n) for n in ("run_id", "model_uri", "model_digest")}
-    details = {
-        **version.details,
-        **binding.details,
-        "golden_digest": binding.golden_digest,
-        "binding": binding.step,
-    }
-    return version.model_copy(update={**files, "details": details})

@@ -139,6 +139,16 @@ class Disposal(Tracking):
                 repository.delete_artifacts(path)
         return len(paths)
 
+    def delete_artifact(self, run_id: str, path: str) -> None:
+        """Delete one file of a run's artifacts; raises NotFoundError for no such run.
+
+        Args:
+            run_id: of a run that has the file.
+            path: below the run's artifacts.
+        """
+        with tracking_errors(self.uri):
+            self._repository(self.run_place(run_id)).delete_artifacts(path)
+
     def delete_logged_model(self, model: StoredModel) -> None:
         """Delete a logged model's files, and then the model."""
         self._delete_artifacts(model.place)

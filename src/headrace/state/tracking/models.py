@@ -86,10 +86,6 @@ class Tracking(Runs):
             "model_bytes": file.stat().st_size,
         }
 
-    def save_model(self, model: Any, data: DataDescription, folder: Path) -> None:
-        """Save a model to a new local folder, with the files that `log_model` logs."""
-        import_mlflow().keras.save_model(model, str(folder), **_flavour(model, data))
-
     def model_place(self, model_uri: str) -> str:
         """URI of the folder of a logged model's files; raises NotFoundError."""
         with tracking_errors(self.uri):

@@ -1,13 +1,10 @@
-"""Versions come back as they were added, and evidence is for exactly one.
-
-A version may get other files; its row stays, and the last binding counts.
-"""
+"""Versions come back as they were added, and evidence is for exactly one."""
 
 import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
+from tests.src.state.ledger.conftest import a_version, fill, some_evidence
 
 from headrace.errors import NotFoundError, UsageError
 from headrace.records import GateResult
@@ -33,6 +30,13 @@ def test_the_same_training_again_gives_the_row_that_is_there(ledger):
     again = ledger.add_version(a_version(2, training="t1", run_id="another"))
     assert again == first
     assert ledger.versions("digits") == [first]
+
+
+def test_another_file_of_the_same_training_is_another_version(ledger):
+    first = ledger.add_version(a_version(1))
+    other = ledger.add_version(a_version(2, training="t1", model_digest="e" * 64))
+    assert ledger.versions("digits") == [first, other]
+    assert ledger.find_training("digits", "t1") == other
 
 
 def test_a_number_that_holds_another_training_is_refused(ledger):
@@ -150,54 +154,6 @@ def test_a_metric_that_is_not_finite_is_kept_as_none(ledger, value):
 def test_evidence_for_an_unknown_version_is_refused(ledger):
     with pytest.raises(NotFoundError, match="no version 1 of digits"):
         ledger.add_evidence(some_evidence(1))
-
-
-def bind(ledger, version, digest, **changes):
-    values = {
-        "run_id": version.run_id,
-        "model_uri": version.model_uri,
-        "model_digest": digest,
-        "golden_digest": "g" * 64,
-        "who": "ada@lab",
-        "why": "its files were lost",
-    }
-    return ledger.bind(version, **values | changes)
-
-
-def test_a_bound_version_has_the_files_of_its_last_binding(url):
-    ledger = Ledger(url)
-    first = ledger.add_version(a_version(1, details={"seed": 7, "places": {"a": "b"}}))
-    ledger.add_version(a_version(2))
-    once = bind(ledger, first, "e" * 64, details={"places": {"a": "c"}})
-    twice = bind(ledger, once, "f" * 64, run_id="run9", model_uri="models:/m-9")
-    assert ledger.version("digits", 1) == twice
-    assert (twice.model_digest, twice.run_id) == ("f" * 64, "run9")
-    assert twice.weights_digest == first.weights_digest
-    assert twice.golden_digest == "g" * 64
-    assert twice.details["seed"] == 7
-    assert not first.is_bound_anew
-    assert twice.is_bound_anew
-    assert [v.model_digest for v in ledger.versions("digits")] == ["f" * 64, "d" * 64]
-    assert ledger.find_training("digits", "t1") == twice
-    assert [row.step for row in ledger.bindings("digits")] == [1, 2]
-
-
-def test_of_two_bindings_decided_at_once_the_first_counts(url):
-    ledger = Ledger(url)
-    version = ledger.add_version(a_version(1))
-    first = bind(ledger, version, "e" * 64)
-    assert bind(ledger, version, "f" * 64) == first
-    assert [row.model_digest for row in ledger.bindings("digits")] == ["e" * 64]
-
-
-def test_the_champion_is_what_it_is_bound_to(ledger):
-    version = ledger.add_version(a_version(1))
-    ledger.add_evidence(some_evidence(1))
-    promote(ledger, 1)
-    bind(ledger, version, "e" * 64)
-    champion = ledger.champion("digits")
-    assert champion is not None
-    assert champion.version.model_digest == "e" * 64
 
 
 def test_whether_there_is_a_ledger_is_asked_without_making_one(url):

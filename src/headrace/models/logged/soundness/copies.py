@@ -53,7 +53,7 @@ def keep_copy(logged: LoggedModel, home: Home) -> dict[str, Any]:
             shutil.copyfile(file, source / MODEL_FILE)
         digest, run = logged.golden_digest, logged.run_id
         golden = tracking.run_file(run, GOLDEN_FILE, digest)
-        details = describe_files(source)
+        details = _describe_files(source)
         files = {f"{LOGGED}/{path}": d for path, d in details["files"].items()}
         files[_GOLDEN] = digest
         if not _is_whole(logged.model_digest, files, store):
@@ -85,6 +85,11 @@ def keep_copy_of(version: Version, home: Home) -> bool:
 def copy_key(version: Version, path: str) -> str:
     """The key in the store of a file of a version's copy."""
     return _key(version.model_digest, path)
+
+
+def golden_key(version: Version) -> str:
+    """The key in the store of the copy of a version's golden file."""
+    return copy_key(version, _GOLDEN)
 
 
 def mend_copy(version: Version) -> str:
@@ -122,7 +127,7 @@ def fetch_model(version: Version, folder: Path, store: Store) -> Path | None:
     return _fetch(version, folder, (MODEL,), store).get(_MODEL)
 
 
-def describe_files(folder: Path) -> dict[str, dict[str, str]]:
+def _describe_files(folder: Path) -> dict[str, dict[str, str]]:
     """The digests of all files of a logged model by path, as ``details``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     digests = {p.relative_to(folder).as_posix(): file_digest(p) for p in files}
@@ -133,7 +138,7 @@ def restore(version: Version, parts: Collection[str], home: Home) -> list[str]:
     """Restore files of a version from its copy in the store.
 
     Args:
-        version: its row in the ledger, as it is bound.
+        version: its row in the ledger.
         parts: what to restore: `MODEL`, `GOLDEN`.
 
     Returns:
@@ -148,7 +153,7 @@ def restore(version: Version, parts: Collection[str], home: Home) -> list[str]:
         if _MODEL not in files:
             files = {}
         logged = {path.removeprefix(f"{LOGGED}/"): file for path, file in files.items()}
-        write_files(version, logged, golden, home)
+        _write_files(version, logged, golden, home)
     whole = [name for name, file in (("model", files), ("golden", golden)) if file]
     return [f"put the {name} file back from the store's copy" for name in whole]
 
@@ -169,7 +174,7 @@ def _fetch(
     return files
 
 
-def write_files(
+def _write_files(
     version: Version, files: Mapping[str, Path], golden: Path | None, home: Home
 ) -> None:
     """Write local files to where MLflow has, or would have, those of a version.
@@ -195,32 +200,6 @@ def write_files(
         with contextlib.suppress(NotFoundError):
             place = tracking.run_place(version.run_id)
         put(tracking.uri, place, GOLDEN_FILE, golden)
-
-
-def bind(
-    version: Version,
-    logged: LoggedModel,
-    why: str,
-    details: Mapping[str, Any],
-    home: Home,
-) -> Version:
-    """Bind a version to existing files, in the ledger and in MLflow's tags.
-
-    Args:
-        version: as it is bound now.
-        logged: the files.
-        why: recorded in the ledger.
-        details: as `keep_copy` returned them.
-
-    Returns:
-        the version as it is bound afterwards.
-    """
-    files = {name: getattr(logged, name) for name in logged.FILES}
-    who = home.settings.user
-    bound = home.ledger.bind(version, **files, who=who, why=why, details=details)
-    tags = {"headrace.model_digest": bound.model_digest}
-    home.tracking.tag_version(bound.model, bound.version, tags)
-    return bound
 
 
 def _key(digest: str, *path: str) -> str:
