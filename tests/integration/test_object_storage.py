@@ -1,24 +1,15 @@
 """Everything in object storage: the same outcome as on a disk, faults or not."""
 
-import re
-import shutil
-import sqlite3
 import time
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from tests.faults.proxy import never
 from tests.faults.storage import BUCKET
 
 from headrace.errors import DependencyError
-from headrace.evidence.verification import verify
-from headrace.settings import Settings
 from headrace.state import remote
 from headrace.state.store import Store
-from headrace.state.tracking import Tracking
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "migrate.md"
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
@@ -52,28 +43,6 @@ def test_all_commands_work_on_it_as_on_a_disk(place, storage, run_on_a_disk):
     assert "scored.csv" in storage.keys()
     repeated = place.headrace("reproduce", "blobs@champion")
     assert repeated["status"] == "same", repeated["told"]
-
-
-def test_a_home_goes_there_as_the_guide_says(trained, storage):
-    settings, store = trained.settings, f"s3://{BUCKET}/{storage.prefix}"
-    before = verify(settings)
-    for folder, below in (("store", ""), ("mlartifacts", "mlartifacts/")):
-        for file in (settings.home / folder).rglob("*"):
-            if file.is_file():
-                name = file.relative_to(settings.home / folder).as_posix()
-                key = f"{storage.prefix}/{below}{name}"
-                storage.client.upload_file(str(file), BUCKET, key)
-    [statements] = re.findall(r"```sql\n(.*?)```", GUIDE.read_text("utf-8"), re.S)
-    for old, new in (("OLD", settings.artifacts), ("NEW", f"{store}/mlartifacts")):
-        statements = statements.replace(old, new)
-    with closing(sqlite3.connect(settings.home / "mlflow.db")) as database:
-        database.executescript(statements)
-    moved = Settings(project=settings.project, home=settings.home, store=store)
-    shutil.rmtree(moved.home / "store")
-    shutil.rmtree(moved.home / "mlartifacts")
-    after = verify(moved)
-    assert (after.status, after.checked) == ("ok", before.checked)
-    assert Tracking(moved).run_file(trained.weak.run_id, "pipeline/spec.json")
 
 
 @pytest.mark.parametrize(
