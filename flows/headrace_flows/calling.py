@@ -110,7 +110,6 @@ def with_server(
     settings: Settings,
     flow: Callable[[RunServer], Any],
     concluded: Callable[[], Run | None] = lambda: None,
-    fork: Callable[[], None] = lambda: None,
 ) -> tuple[Summary, int]:
     """Run a flow beside a Prefect server; returns the summary and the exit code.
 
@@ -119,7 +118,6 @@ def with_server(
         settings: where things are.
         flow: gives Prefect's final state.
         concluded: the run that the summary is of, if it is another one.
-        fork: forks processes, before MLflow's database is open and TensorFlow started.
     """
     from headrace_flows.preload import check_early, preloaded
     from headrace_ops.run_server import server_for_run
@@ -127,7 +125,6 @@ def with_server(
     try:
         check_early(run)
         with server_for_run(settings) as server:
-            fork()
             with preloaded(run):
                 state = flow(server)
     except Refusal as error:

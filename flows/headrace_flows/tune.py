@@ -74,8 +74,8 @@ def run_trials(
 ) -> None:
     """The remaining trials."""
     study, tags = tuning.open_study(snapshot, contract), stages.run_tags(tuning.run)
-    plan, trials, spread = tuning.run.plan, tuning.trials, tuning.spread
-    search(plan, study, trials, snapshot, contract, tags, spread)
+    plan, trials, place = tuning.run.plan, tuning.trials, tuning.place
+    search(plan, study, trials, snapshot, contract, tags, place)
 
 
 def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:

@@ -105,8 +105,7 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
         return tune_here(tuning, server.ui_url)
 
     with tuning.opened():
-        best, fork = lambda: tuning.best, tuning.fork
-        return with_server(tuning.run, settings, flow, best, fork)
+        return with_server(tuning.run, settings, flow, lambda: tuning.best)
 
 
 def _show_trials(value: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sqlite3
 import time
 from typing import Any
 
@@ -29,9 +30,18 @@ def runs_of(home):
 
 def trials_of(home):
     """The trials that the home has kept, of its one study."""
-    files = home.path.glob("store/studies/*.[0-9]*.json")
-    trials = [json.loads(file.read_text()) for file in files]
-    return sorted(trials, key=lambda trial: trial["number"])
+    place = home.path / "tuning.db"
+    with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.closing(
+            sqlite3.connect(f"file:{place}?mode=ro", uri=True)
+        ) as db:
+            rows = db.execute(
+                "select number, value_json from trials "
+                "join trial_user_attributes using (trial_id) where state != 'RUNNING' "
+                "order by number"
+            )
+            return [{"number": n + 1, **json.loads(value)} for n, value in rows]
+    return []
 
 
 def wait_for_trials(home, process, count):

@@ -23,6 +23,7 @@ from headrace.state.ledger import Ledger
 from headrace.state.ledger.disposals import Collected, version_key
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal, StoredModel, StoredRun
+from headrace.use.tuning.study import runs_of_searches
 
 _SHARED = ("ingest", "validate")  # their records serve any pipeline with the same data
 _DAY_SECONDS = 86_400
@@ -143,12 +144,11 @@ def _known_runs(
         return None
     runs = {row.run_id for model in ledger.models() for row in ledger.versions(model)}
     for key in entries:
-        top = key.partition("/")[0]
-        if top in ("stages", "studies"):
+        if key.startswith("stages/"):
             saved = store.read_json(key)
             record = saved.get("record", saved) if isinstance(saved, dict) else {}
             runs.add(str(record.get("run_id", "")))
-    return runs - {""}
+    return (runs | runs_of_searches(settings)) - {""}
 
 
 def _versions(ledger: Ledger, disposal: Disposal, roots: Roots) -> Iterator[Collected]:
@@ -219,18 +219,15 @@ def _of_store(
                 is_sure |= roots.is_quiet and not is_of_bundle
                 is_kept = folder.is_of(name, roots.digests) or not is_sure
             else:
-                is_kept = not roots.is_quiet or _is_of_root(store, key, roots)
+                is_kept = not roots.is_quiet or _is_of_root(key, roots)
             if not is_kept:
                 sha256 = _sha256(name.partition(".")[0])
                 size = entry.bytes
                 yield Collected(kind=folder.kind, key=key, digest=sha256, bytes=size)
 
 
-def _is_of_root(store: Store, key: str, roots: Roots) -> bool:
+def _is_of_root(key: str, roots: Roots) -> bool:
     folder = folder_of(key)
-    if folder.owner == "study":
-        study = store.read_json(key)
-        return isinstance(study, dict) and study.get("run_id") in roots.runs
     needed: dict[Owner, set[str]] = {
         "snapshot": roots.snapshots,
         "training": roots.trainings,

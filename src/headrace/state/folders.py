@@ -14,7 +14,7 @@ from typing import Literal
 # What the name of an entry begins with: the digest of a snapshot, the sha256 of a model
 # file, the fingerprint of a training, the id of an MLflow run, or the name of a
 # pipeline. That of a study is in its file. "none" is what any pipeline may share.
-Owner = Literal["snapshot", "model", "training", "run", "study", "pipeline", "none"]
+Owner = Literal["snapshot", "model", "training", "run", "pipeline", "none"]
 _OF_SNAPSHOT = 16  # digits of its digest, in the names of what is made of it
 _DIGEST = re.compile(rf"[0-9a-f]{{{_OF_SNAPSHOT}}}")
 
@@ -71,7 +71,6 @@ FOLDERS = {
         Folder("quarantine", "quarantines", "snapshot", True, True),
         Folder("data_docs", "data pages", "snapshot", True, True),
         Folder("checkpoints", "checkpoints", "training"),
-        Folder("studies", "tuning", "study"),
         Folder("trainings", "requests and answers of other pools", "training"),
         Folder("models", "copies of models", "model", marker="golden.npz"),
         Folder("engines", "engines", "model", True, True),

@@ -1,7 +1,4 @@
-"""A search: trials until there are as many as wanted, and their report in MLflow.
-
-They run in this process, one after the other, or wherever the caller has them done.
-"""
+"""A search: trials until there are as many as wanted, and their report in MLflow."""
 
 from __future__ import annotations
 
@@ -9,8 +6,7 @@ import csv
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +17,20 @@ from headrace.progress import Progress
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.signs import number_of
 from headrace.spec import PipelineSpec
-from headrace.spec.files import fields_of, parse_override
+from headrace.spec.files import fields_of
+from headrace.stages.pieces import Place
+from headrace.state.ledger.holding import FLOW_RUN, hold
+from headrace.state.packing import pack_folder
 from headrace.state.tracking import Tracking
-from headrace.use.tuning.space import Dimension
-from headrace.use.tuning.study import Study, Trial
-from headrace.use.tuning.trials import Trials, trial_data
+from headrace.use.backbones.pinning import pinned
+from headrace.use.tuning.space import Point
+from headrace.use.tuning.study import Study
+from headrace.use.tuning.trial import TrialTask, checkpoints, run_trial
 
 _COLUMNS = (
     *("number", "state", "reason", "value"),
     *("epochs", "seconds", "fit_seconds", "run_id"),
 )
-
-# Has trials done by their numbers, and gives each number when its trial has ended.
-Spread = Callable[[Sequence[int]], Iterable[int]]
 
 log = logging.getLogger("headrace")
 
@@ -67,7 +64,7 @@ def search(  # noqa: PLR0913, what is searched, and how
     snapshot: SnapshotRecord,
     contract: ContractRecord,
     tags: Mapping[str, str],
-    spread: Spread | None = None,
+    place: Place | None = None,
 ) -> None:
     """Run trials until the study has as many as wanted; existing trials count.
 
@@ -78,66 +75,97 @@ def search(  # noqa: PLR0913, what is searched, and how
         snapshot: the data.
         contract: its verdict; quarantined rows are left out.
         tags: for the MLflow run, such as a link to the run of the flow.
-        spread: has trials done by other processes; None: they run here.
+        place: where trials run at once; None: one after the other in this process.
 
     Raises:
         Refusal: there are no validation rows, or no trial was completed.
         IntegrityError: the snapshot is damaged.
-        DependencyError: MLflow or the disk failed, or another process runs the study.
+        DependencyError: MLflow or the disk failed.
     """
-    pipeline = plan.spec.name
+    pipeline, tracking = plan.spec.name, plan.home.tracking
     tags = {**tags, "headrace.pipeline": pipeline, "headrace.study": study.name}
-    with study.alone(plan.settings):
+    lease = f"{FLOW_RUN}tune-{study.name[:16]}/{pipeline}"
+    with hold(plan.settings, lease, study.name):  # two searches would ask for more
         if not study.is_concluded(trials):
-            tracking, name = plan.home.tracking, f"tune-{study.name[:8]}"
-            wanted = study.wanted(trials)
+            wanted, name = study.wanted(trials), f"tune-{study.name[:8]}"
             if wanted < trials:
                 points = number_of(wanted, "points")
                 log.info("tune: the ranges have %s, so no more trials", points)
-            with tracking.run(pipeline, name, tags, again=study.run_id) as parent:
-                if parent[0] != study.run_id:
-                    if others := ", ".join(map(str, study.other_waves())):
-                        begun = f"the same search was begun with --wave {others}"
-                        told = f"{begun}; --wave {study.wave} begins another one"
-                        log.warning("tune: %s", told)
+            before = study.facts()["run_id"]
+            with tracking.run(pipeline, name, tags, again=before) as parent:
+                if parent[0] != before:
                     tracking.log_params(parent[0], _parameters(plan.spec, study))
                     tracking.log_snapshot(parent[0], pipeline, snapshot)
                     study.keep(run_id=parent[0])
-                elif study.trials:
-                    done = number_of(len(study.trials), "trials")
-                    log.info("tune: goes on after %s", done)
-                if spread is None:
-                    data = trial_data(snapshot, contract, plan.home)
-                    spread = partial(_one_by_one, Trials(plan, study, data, parent))
+                elif done := len(study.table()):
+                    log.info("tune: goes on after %s", number_of(done, "trials"))
+                data = snapshot, contract
                 try:
-                    _run_trials(study, wanted, spread)
-                except BaseException:  # other processes may have been ended
+                    _run_trials(plan, study, data, parent, place, wanted)
+                except BaseException:  # processes may have been ended
                     tracking.end_gone(parent[1])
-                    study.reload()
                     raise
-                _log_report(study, tracking)
-            study.keep(concluded=len(study.trials), trials=study.trials)
-    if study.best is None:
+                _log_report(study, parent[0], tracking)
+            study.keep(concluded=len(study.table()))
+    if study.best() is None:
+        rows = study.table()
         raise Refusal(
-            f"None of {len(study.trials)} trials was completed; the last: "
-            f"{study.trials[-1].reason}",
+            f"None of {len(rows)} trials was completed; the last: {rows[-1]['reason']}",
             "Change the ranges, or free memory if that is what was missing.",
         )
 
 
-def _one_by_one(trials: Trials, numbers: Sequence[int]) -> Iterator[int]:
-    for number in numbers:
-        trials.do(number)
-        yield number
-
-
-def _run_trials(study: Study, wanted: int, spread: Spread) -> None:
-    """Have the trials done that are missing, wave after wave."""
+def _run_trials(
+    plan: Plan,
+    study: Study,
+    data: tuple[SnapshotRecord, ContractRecord],
+    parent: tuple[str, str],
+    place: Place | None,
+    wanted: int,
+) -> None:
+    """Run the trials that are missing, wave after wave."""
+    settings = plan.settings
     with Progress("tune", wanted, is_listed=True) as progress:
-        while missing := study.missing(wanted):
-            for number in spread(missing):
-                trial = study.read_trial(number)
-                progress.update(len(study.trials), _trial_line(study, trial))
+        while points := study.begin(wanted):
+            tasks = [
+                _task(plan, study, data, parent, point) for point in points.items()
+            ]
+            ended = (
+                place.spread(run_trial, tasks)
+                if place
+                else ((task, run_trial(task, settings)) for task in tasks)
+            )
+            for task, outcome in ended:
+                study.record(task.number, outcome)
+                checkpoints(task, plan.home).clear()
+                rows = study.table()
+                line = _trial_line(
+                    study, next(r for r in rows if r["number"] == task.number)
+                )
+                progress.update(len(rows), line)
+
+
+def _task(
+    plan: Plan,
+    study: Study,
+    data: tuple[SnapshotRecord, ContractRecord],
+    parent: tuple[str, str],
+    point: tuple[int, Point],
+) -> TrialTask:
+    number, values = point
+    spec = pinned(study.space.apply(plan.spec, values), plan.folder, plan.home)
+    return TrialTask(
+        study=study.name,
+        number=number,
+        spec=spec,
+        folder=pack_folder(plan.folder, plan.home.store),
+        snapshot=data[0],
+        contract=data[1],
+        key=Plan(spec, plan.folder, plan.home).train(*data).fingerprint,
+        metric=study.metric,
+        bounds=study.bounds(number),
+        parent=parent,
+    )
 
 
 def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
@@ -148,19 +176,20 @@ def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:
     return {**shared, "search": ranges, "metric": study.metric.name}
 
 
-def _trial_line(study: Study, trial: Trial) -> str:
+def _trial_line(study: Study, row: Mapping[str, Any]) -> str:
     """A trial in one line."""
-    value = "" if trial.value is None else f"  {study.metric.name} {trial.value:.4f}"
-    state = f"{trial.state} {trial.reason}".rstrip()
-    best = "  the best so far" if trial == study.best else ""
-    settings = " ".join(study.space.settings(trial.point))
-    result = f"{settings}{value}  {state}  {trial.seconds:.1f} s{best}"
-    return f"done: trial {trial.number}  {result}"
+    points = " ".join(f"{key}={value}" for key, value in row["overrides"].items())
+    score = row["value"]
+    value = "" if score is None else f"  {study.metric.name} {score:.4f}"
+    state = f"{row['state']} {row['reason']}".rstrip()
+    best = "  the best so far" if row == study.best() else ""
+    result = f"{points}{value}  {state}  {row['seconds']:.1f} s{best}"
+    return f"done: trial {row['number']}  {result}"
 
 
-def _log_report(study: Study, tracking: Tracking) -> None:
+def _log_report(study: Study, run_id: str, tracking: Tracking) -> None:
     """Log a picture and tables of the trials, and the best trial."""
-    rows, best = trial_table(study), study.best
+    rows, best = study.table(), study.best()
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         place = Path(name)
         for folder in ("trials", "pictures"):
@@ -172,36 +201,12 @@ def _log_report(study: Study, tracking: Tracking) -> None:
             writer.writeheader()
             writer.writerows({**row, **row["overrides"]} for row in rows)
         if best is not None:
-            overrides = study.space.overrides(best.point).items()
-            tags = {f"best.{key}": str(value) for key, value in overrides}
-            tracking.log_tags(study.run_id, {"best.run_id": best.run_id, **tags})
-            metrics = {"best_value": best.value or 0.0, "best_trial": best.number}
-            tracking.log_metrics(study.run_id, metrics)
-            pictures.draw_trials(
-                rows,
-                {d.key: _axis(d) for d in study.space.dimensions},
-                study.metric.name,
-                study.metric.lower,
-                place / "pictures" / "trials.png",
-            )
-        tracking.log_files(study.run_id, place)
-
-
-def _axis(dimension: Dimension) -> str | list[str]:
-    """The scale of the axis of a field, or the choices that it has."""
-    if dimension.kind == "choice":
-        settings = map(dimension.setting, dimension.values)
-        return [str(parse_override(text)[1]) for text in settings]
-    return "log" if dimension.kind == "log" else "linear"
-
-
-def trial_table(study: Study) -> list[dict[str, Any]]:
-    """The trials as plain values, by number."""
-    return [
-        {
-            **trial.model_dump(exclude={"point", "curve"}),
-            "overrides": study.space.overrides(trial.point),
-            "epochs": len(trial.curve),
-        }
-        for trial in study.trials
-    ]
+            values = best["overrides"].items()
+            tags = {f"best.{key}": str(value) for key, value in values}
+            tracking.log_tags(run_id, {"best.run_id": best["run_id"], **tags})
+            metrics = {"best_value": best["value"], "best_trial": best["number"]}
+            tracking.log_metrics(run_id, metrics)
+            axes = {d.key: d.axis() for d in study.space.dimensions}
+            metric, picture = study.metric, place / "pictures" / "trials.png"
+            pictures.draw_trials(rows, axes, metric.name, metric.lower, picture)
+        tracking.log_files(run_id, place)

@@ -1,21 +1,16 @@
-"""The search space: the fields of the spec that vary, each with its range.
-
-`study` chooses among its points.
-"""
+"""The search space: the fields of the spec that vary, each with its range."""
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
-import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from headrace.errors import SpecError, UsageError
+from headrace.errors import SpecError, UsageError, did_you_mean
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.spec import PipelineSpec
 from headrace.spec.files import override, parse_override
@@ -33,9 +28,11 @@ EXAMPLES = {
     "int": "int(16,512)",
     "choice": "choice(sgd,adam)",
 }
-POINTS = 2000  # values of a float's range that are distinguished
-_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
-_OPEN = re.compile(rf"({'|'.join(EXAMPLES)})\s*\([^)]*")
+_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*?)(\)?)\s*", re.DOTALL)
+# Commas within brackets, braces and quotes separate nothing.
+_OPTION = re.compile(
+    r"""(?:\[(?:[^\[\]]|\[[^\]]*\])*\]|\{[^}]*\}|"[^"]*"|'[^']*'|[^,])+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +65,6 @@ class Dimension:
         low, high = self.bounds
         return range(int(low), int(high) + 1) if self.kind == "int" else ()
 
-    @property
-    def size(self) -> float:
-        """The number of values."""
-        return len(self.values) or math.inf
-
     def probes(self) -> Sequence[Value]:
         """The values to try on the spec before any work: all, or the extreme ones."""
         if self.kind == "choice":
@@ -84,12 +76,13 @@ class Dimension:
 
     def at(self, share: float) -> Value:
         """The value at a relative place in the range, from 0 to 1."""
-        if values := self.values:
-            return values[int(share * len(values))]
+        if self.values:
+            return self.values[int(share * len(self.values))]
         low, high = self.bounds
-        if self.kind == "log":
-            return float(low * (high / low) ** share)
-        return low + share * (high - low)
+        is_log = self.kind == "log"
+        return float(
+            low * (high / low) ** share if is_log else low + share * (high - low)
+        )
 
     def distribution(self) -> BaseDistribution:
         """The range as Optuna's distribution."""
@@ -112,18 +105,18 @@ class Dimension:
         return int(value) if self.kind == "int" else float(value)
 
     def rounded(self, value: Value) -> Value:
-        """A value for people to read: a float with as few digits as its range needs."""
+        """A value for people to read: a thousandth of its range is enough."""
         if not isinstance(value, float):
             return value
         low, high = self.bounds
         width = value * math.log(high / low) if self.kind == "log" else high - low
-        shorter = (float(f"{value:.{digits}g}") for digits in range(1, 18))
-        short = next(s for s in shorter if abs(s - value) <= width / POINTS)
-        return min(max(short, low), high)
+        return min(max(round(value, 3 - math.floor(math.log10(width))), low), high)
 
-    def setting(self, value: Value) -> str:
-        """A value of this range as ``key=value``."""
-        return f"{self.key}={value}"
+    def axis(self) -> str | list[str]:
+        """The scale of the axis of a picture, or the choices that it has."""
+        if self.kind == "choice":
+            return [str(_read(option)) for option in self.options]
+        return "log" if self.kind == "log" else "linear"
 
 
 def parse_dimension(text: str) -> Dimension | None:
@@ -134,78 +127,41 @@ def parse_dimension(text: str) -> Dimension | None:
     """
     keys, value = parse_override(text)
     call = _CALL.fullmatch(value) if isinstance(value, str) else None
-    if text.partition("=")[2].strip()[:1] in {'"', "'"}:
+    is_quoted = text.partition("=")[2].strip()[:1] in {'"', "'"}
+    if call is None or is_quoted or not (call[3] or call[1] in EXAMPLES):
         return None
-    if call is None and (cut := _OPEN.fullmatch(str(value))):
-        raise SpecError(
-            f"--set {text}: the range lacks its closing bracket.",
-            f"Write for example {EXAMPLES[cut[1]]}.",
-        )
-    if call is None:
-        return None
-    kind, options = call[1], _split(call[2])
+    kind, options = call[1], tuple(map(str.strip, _OPTION.findall(call[2])))
     if kind not in EXAMPLES:
-        near = difflib.get_close_matches(kind.lower(), EXAMPLES, n=1, cutoff=0.3)
         ranges = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
-        raise SpecError(
-            f"--set {text}: there is no range {kind!r}.",
-            f"Did you mean {EXAMPLES[near[0]]}?" if near else ranges,
-        )
-    dimension = Dimension(".".join(keys), cast(Kind, kind), options)
-    if fault := _fault(dimension):
-        raise SpecError(
-            f"--set {text}: {fault}.", f"Write for example {EXAMPLES[kind]}."
-        )
-    return dimension
+        action = did_you_mean(kind.lower(), EXAMPLES, ranges)
+        raise SpecError(f"--set {text}: there is no range {kind!r}.", action)
+    fault = _fault(kind, options) if call[3] else "the range lacks its closing bracket"
+    if fault:
+        example = f"Write for example {EXAMPLES[kind]}."
+        raise SpecError(f"--set {text}: {fault}.", example)
+    return Dimension(".".join(keys), cast(Kind, kind), options)
 
 
-def _fault(dimension: Dimension) -> str:  # noqa: PLR0911
+def _fault(kind: str, options: Sequence[str]) -> str:
     """What is wrong with a range's options; empty if nothing is."""
-    options, kind = dimension.options, dimension.kind
     if kind == "choice":
-        if len(options) < 2 or not all(options):
-            return "a choice needs two values or more"
-        return "" if len(set(options)) == len(options) else "a value is given twice"
-    if len(options) != 2:
-        return f"{kind} takes two bounds, not {len(options)}"
-    for option in options:
-        if not _is_number(_read(option), kind):
-            name = "an integer" if kind == "int" else "a number"
-            return f"the bound {option!r} is not {name}"
-        if not math.isfinite(_read(option)):
-            return f"the bound {option!r} is not finite"
-    low, high = dimension.bounds
-    if low >= high:
-        return f"the lower bound {options[0]} is not below the upper bound {options[1]}"
-    if kind == "log" and low <= 0:
-        return f"the lower bound {options[0]} of log is not above 0"
-    return ""
+        is_choice = len(set(options)) == len(options) > 1
+        return "" if is_choice else "a choice needs two values or more, all different"
+    bounds = [number for o in options if _is_number(number := _read(o), kind)]
+    least = 0.0 if kind == "log" else -math.inf
+    if len(options) == len(bounds) == 2 and least < bounds[0] < bounds[1] < math.inf:
+        return ""
+    numbers = "integers" if kind == "int" else "numbers"
+    above = " and above 0" * (kind == "log")
+    return f"{kind} takes two {numbers}, the lower one first{above}"
 
 
-def _is_number(value: Any, kind: Kind) -> bool:
-    wanted: Any = int if kind == "int" else int | float
-    return isinstance(value, wanted) and not isinstance(value, bool)
+def _is_number(value: Any, kind: str) -> bool:
+    return type(value) is int or (type(value) is float and kind != "int")
 
 
 def _read(option: str) -> Any:
     return parse_override(f"value={option}")[1]
-
-
-def _split(text: str) -> tuple[str, ...]:
-    """Cut at the commas that are outside brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character == "," and not depth:
-            parts.append("")
-            continue
-        else:
-            depth += (character in "[{(") - (character in "]})")
-        parts[-1] += character
-    return tuple(part.strip() for part in parts)
 
 
 @dataclass(frozen=True)
@@ -222,7 +178,7 @@ class Space:
     @property
     def size(self) -> float:
         """The number of points."""
-        return math.prod(dimension.size for dimension in self.dimensions)
+        return math.prod(len(d.values) or math.inf for d in self.dimensions)
 
     def points(self) -> Iterator[Point]:
         """All points of a finite space; the last field varies fastest."""
@@ -234,29 +190,20 @@ class Space:
         return {d.key: d.rounded(point[d.key]) for d in self.dimensions}
 
     def spread(self, seed: int, number: int) -> Point:
-        """A point of a low-discrepancy sequence, which fills the space evenly.
+        """A point of a low-discrepancy sequence, which fills the space evenly."""
+        from scipy.stats.qmc import Halton
 
-        It consists of multiples of the powers of the generalised golden ratio, from a
-        start that depends on the seed.
-        """
-        ratio = 2.0
-        for _ in range(30):
-            ratio = (1 + ratio) ** (1 / (len(self.dimensions) + 1))
-        starts = random.Random(seed)  # noqa: S311
-        point = {}
-        for power, dimension in enumerate(self.dimensions, start=1):
-            share = (starts.random() + number * ratio**-power) % 1
-            point[dimension.key] = dimension.rounded(dimension.at(share))
-        return point
+        shares = Halton(len(self.keys), rng=seed).fast_forward(number).random()[0]
+        at = {d.key: d.at(s) for d, s in zip(self.dimensions, shares, strict=True)}
+        return self.rounded(at)
 
     def settings(self, point: Mapping[str, Value]) -> list[str]:
         """A point as ``key=value`` texts, as ``--set`` takes them."""
-        return [d.setting(point[d.key]) for d in self.dimensions]
+        return [f"{key}={point[key]}" for key in self.keys]
 
     def overrides(self, point: Mapping[str, Value]) -> dict[str, Any]:
         """A point as fields of the spec and their values."""
-        parsed = (parse_override(text) for text in self.settings(point))
-        return {".".join(keys): value for keys, value in parsed}
+        return {key: _read(str(point[key])) for key in self.keys}
 
     def apply(self, spec: PipelineSpec, point: Mapping[str, Value]) -> PipelineSpec:
         """The spec at a point; its backbone is not pinned where the point names one.
@@ -292,7 +239,7 @@ class Space:
         edges = [(d, value) for d in self.dimensions for value in d.probes()]
         for dimension, value in edges:
             try:
-                override(spec, (dimension.setting(value),))
+                override(spec, (f"{dimension.key}={value}",))
             except SpecError as error:
                 message = f"--set {dimension}: {error.message.partition(': ')[2]}"
                 raise SpecError(message, error.action) from None

@@ -1,37 +1,35 @@
-"""The trials of a search, which are kept in the store, and what to try next.
+"""The trials of a search, in Optuna's storage, and what to try next.
 
-The store is the only memory. Trials come in waves: what one tries, and whether it is
-pruned, depends on the seed and on the trials of the waves before its own. So those of a
-wave can run at once, and it does not matter how many do, nor in which order they end. A
-killed search continues as if it had not been killed. Only finished trials are stored.
+Trials come in waves: what one tries, and whether it is stopped early, depends on the
+seed, the trials of the waves before its own and the points before it in its own. So
+those of a wave can run at once, and it does not matter how many do, nor in which order
+they end. A trial that was cut off is still running in the storage, and is run again.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
-import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+import statistics
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import sqlalchemy as sa
+
+from headrace.databases import home_database
 from headrace.errors import DependencyError, UsageError
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.anchored import AnchoredStore
 from headrace.tasks import Task
 from headrace.use.tuning.space import Point, Space
 
 if TYPE_CHECKING:
-    import optuna
-
-State = Literal["completed", "pruned", "failed"]
+    from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
 
 DRAWS = 20
 LOSS = "val_loss"
 WAVE = 4
-_WAVES = 100  # that are looked for
 STARTUP_TRIALS = 5
 STARTUP_EPOCHS = 2  # pruned from the first one, 3 of 100 searches lost their best trial
 
@@ -59,35 +57,23 @@ def metric_of(name: str, learned: Task) -> Metric:
     return Metric(name, name == LOSS or not learned.higher_is_better)
 
 
-class Trial(Record):
-    """A trial that has ended.
+class Outcome(Record):
+    """How a trial ended.
 
     Attributes:
-        number: from 1.
-        point: the values, by field, as the space has them.
         value: the metric at the epoch with the best weights; for a pruned trial, among
             the epochs that it ran.
         curve: the metric by epoch.
         seconds: the whole trial; ``fit_seconds``: building, tracing and fitting.
     """
 
-    number: int
-    state: State
-    point: dict[str, float | int | str]
+    state: Literal["completed", "pruned", "failed"]
+    reason: str
     value: float | None
     curve: tuple[float, ...]
-    reason: str = ""
     seconds: float
     fit_seconds: float
     run_id: str
-
-
-class _Progress(Record):
-    """A study's state in the store; its trials as soon as they are reported."""
-
-    run_id: str = ""
-    concluded: int = 0
-    trials: tuple[Trial, ...] = ()
 
 
 class Study:
@@ -97,104 +83,73 @@ class Study:
         ingredients: all that a trial's result depends on, by name.
         space: what is searched.
         metric: what is optimized.
-        seed: of the suggestions.
+        seed: of the points.
         own: the point of the pipeline file's own values, which is tried first; or None.
-        store: where the trials are kept, and its ledger, which records them.
+        settings: where the trials are kept.
         wave: the number of trials in a wave.
+
+    Raises:
+        DependencyError: the storage cannot be used. All methods raise it.
+
+    Attributes:
+        name: of the study, a digest of all that its outcome depends on.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913, a trial depends on all of it
         self,
-        ingredients: Mapping[str, str],
+        ingredients: dict[str, str],
         space: Space,
         metric: Metric,
         seed: int,
         own: Point | None,
-        store: AnchoredStore,
+        settings: Settings,
         wave: int = WAVE,
     ) -> None:
-        self.space = space
-        self.metric = metric
-        self.store = store
-        self.wave = wave
-        self._seed = seed
-        self._own = own
-        self._ingredients = {
-            **ingredients,
-            "search metric": metric.name,
-            "search seed": str(seed),
-            "search own": str(own),
-            **{f"search {d.key}": str(d) for d in space.dimensions},
-        }
-        self.name = self._name(wave)
-        self._key = f"studies/{self.name}.json"
-        self._progress = _Progress()
-        self._trials: dict[int, Trial] = {}
-        self.reload()
+        import optuna
 
-    def _name(self, wave: int) -> str:
-        ingredients = sorted({**self._ingredients, "search wave": str(wave)}.items())
-        text = "\n".join(f"{name}={value}" for name, value in ingredients)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def other_waves(self) -> list[int]:
-        """The other waves with which the same search was begun, up to a limit."""
-        waves = {f"studies/{self._name(w)}.json": w for w in range(1, _WAVES + 1)}
-        begun = self.store.ledger.anchors(waves.keys() - {self._key})
-        return sorted(waves[key] for key in begun)
-
-    def reload(self) -> None:
-        """Read the state from the store again."""
-        self._progress = self.store.read_record(self._key, _Progress) or self._progress
-        self._trials |= {trial.number: trial for trial in self._progress.trials}
-        place = f"studies/{self.name}."
-        for key in self.store.ledger.anchors_below([place]):
-            number = key.removeprefix(place).partition(".")[0]
-            if number.isdecimal() and int(number) not in self._trials:
-                if trial := self._stored(int(number)):
-                    self._trials[trial.number] = trial
-
-    def read_trial(self, number: int) -> Trial:
-        """A trial that has ended; it is read from the store unless it ended here.
-
-        Raises:
-            DependencyError: it is not there.
-        """
-        trial = self._trials.get(number) or self._stored(number)
-        if trial is None:
-            raise DependencyError(
-                f"The store has no outcome of trial {number}.",
-                "Run the same command again: it does what is missing.",
+        self.space, self.metric, self.wave = space, metric, wave
+        self._seed, self._own = seed, own
+        facts = [sorted(ingredients.items()), *map(str, space.dimensions)]
+        text = str([*facts, metric.name, seed, own, wave])
+        self.name = hashlib.sha256(text.encode()).hexdigest()
+        self._storage = storage(settings)
+        with _translated():
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=self.name,
+                direction="minimize" if metric.lower else "maximize",
+                load_if_exists=True,
             )
-        self._trials[number] = trial
-        return trial
-
-    def _stored(self, number: int) -> Trial | None:
-        return self.store.read_record(self._trial_key(number), Trial)
-
-    def _trial_key(self, number: int) -> str:
-        return f"studies/{self.name}.{number}.json"
 
     @property
-    def trials(self) -> tuple[Trial, ...]:
-        """The trials that have ended, by number."""
-        return tuple(self._trials[number] for number in sorted(self._trials))
+    def _trials(self) -> list[FrozenTrial]:
+        with _translated():
+            return self._study.get_trials(deepcopy=False)
 
-    @property
-    def run_id(self) -> str:
-        """The MLflow run of the study; empty before it has begun."""
-        return self._progress.run_id
+    def facts(self) -> dict[str, Any]:
+        """The study's MLflow run, ``run_id``, and the trials ``concluded`` in it."""
+        with _translated():
+            return {"run_id": "", "concluded": 0, **self._study.user_attrs}
 
-    @property
-    def best(self) -> Trial | None:
+    def keep(self, **facts: Any) -> None:
+        """Record some `facts`."""
+        with _translated():
+            for name, value in facts.items():
+                self._study.set_user_attr(name, value)
+
+    def table(self) -> list[dict[str, Any]]:
+        """The trials that have ended, as plain values, by number, which is from 1."""
+        return [_row(trial, self.space) for trial in self._trials if _has_ended(trial)]
+
+    def best(self) -> dict[str, Any] | None:
         """The completed trial with the best value, the first of equals."""
-        sign = 1 if self.metric.lower else -1
-        completed = [
-            (sign * trial.value, trial.number, trial)
-            for trial in self.trials
-            if trial.state == "completed" and trial.value is not None
-        ]
-        return min(completed)[2] if completed else None
+        completed = [row for row in self.table() if row["state"] == "completed"]
+        pick = min if self.metric.lower else max
+        return pick(completed, key=lambda row: row["value"], default=None)
+
+    def point(self, number: int) -> Point:
+        """What a trial has tried."""
+        return self._trials[number - 1].params
 
     def wanted(self, trials: int) -> int:
         """The number of trials, limited by the points of a finite space."""
@@ -202,151 +157,142 @@ class Study:
 
     def is_concluded(self, trials: int) -> bool:
         """Whether this many trials have ended and been reported."""
-        return min(len(self.trials), self._progress.concluded) >= self.wanted(trials)
+        wanted = self.wanted(trials)
+        return wanted <= min(len(self.table()), int(self.facts()["concluded"]))
 
-    def missing(self, trials: int | None = None) -> list[int]:
-        """The numbers that have not ended of the first wave that is not complete.
+    def begin(self, wanted: int) -> dict[int, Point]:
+        """The trials to run next, by number; none once as many as wanted have ended.
 
-        Args:
-            trials: the number of trials in all; None: there is no end.
+        They are those of the first wave that is not complete.
         """
-        first = 1
-        while all(number in self._trials for number in self._wave_from(first)):
-            first += self.wave
-        return [
-            number
-            for number in self._wave_from(first)
-            if number not in self._trials and (trials is None or number <= trials)
+        trials = self._trials
+        for first in range(0, wanted, self.wave):
+            end = int(min(first + self.wave, self.space.size))
+            if len(trials) < end:
+                for number in range(len(trials), end):
+                    self._choose(number)
+                trials = self._trials
+            wave = trials[first : min(end, wanted)]
+            if left := {t.number + 1: t.params for t in wave if not _has_ended(t)}:
+                return left
+        return {}
+
+    def bounds(self, number: int) -> list[float]:
+        """The median of earlier waves' trials by epoch, below which one is stopped."""
+        first = (number - 1) // self.wave * self.wave
+        rows = [
+            trial for trial in self._trials[:first] if trial.state.name == "COMPLETE"
         ]
+        if len(rows) < STARTUP_TRIALS:
+            return []
+        longest = max(len(row.intermediate_values) for row in rows)
+        curves = [row.intermediate_values for row in rows]
+        epochs = range(1, longest + 1)
+        return [statistics.median(c[e] for c in curves if e in c) for e in epochs]
 
-    def _wave_from(self, first: int) -> range:
-        return range(first, first + self.wave)
+    def record(self, number: int, outcome: Outcome) -> None:
+        """Record how a trial has ended."""
+        from optuna.trial import TrialState
 
-    def add(self, trial: Trial) -> None:
-        """Record a trial that has ended."""
-        body = trial.model_dump(mode="json")
-        self.store.write_json(self._trial_key(trial.number), body)
-        self._trials[trial.number] = trial
+        storage, is_completed = self._storage, outcome.state == "completed"
+        state = TrialState.COMPLETE if is_completed else TrialState.PRUNED
+        # Optuna ignores trials in its state FAIL, and would suggest similar values
+        # again. One that is pruned without a value is the worst of all.
+        curve = outcome.curve if outcome.state != "failed" else ()
+        values = [outcome.value] if is_completed and outcome.value is not None else None
+        with _translated():
+            study = storage.get_study_id_from_name(self.name)
+            own = storage.get_trial_id_from_study_id_trial_number(study, number - 1)
+            for epoch, value in enumerate(curve, start=1):
+                storage.set_trial_intermediate_value(own, epoch, value)
+            facts = outcome.model_dump(mode="json", exclude={"curve"})
+            facts["epochs"] = len(outcome.curve)
+            storage.set_trial_user_attr(own, "outcome", facts)
+            storage.set_trial_state_values(own, state, values)
 
-    def keep(self, **changes: Any) -> None:
-        """Record the study's MLflow run, or the trials that are reported."""
-        self._progress = self._progress.model_copy(update=changes)
-        self.store.write_json(self._key, self._progress.model_dump(mode="json"))
+    def _choose(self, number: int) -> None:
+        """Add a trial at a point that none has."""
+        from optuna.trial import TrialState, create_trial
 
-    def ask(self, number: int) -> tuple[Point, optuna.Trial]:
-        """The point of a trial, and its Optuna trial, which decides on pruning.
-
-        Args:
-            number: of the trial; all waves before its own are complete.
-        """
-        first = number - (number - 1) % self.wave
-        seen = [trial for trial in self.trials if trial.number < first]
-        tried = [trial.point for trial in seen]
-        beside: list[Point] = []
-        for _ in range(first, number + 1):
-            candidates = self._candidates(seen, beside)
-            pair = next(pair for pair in candidates if pair[0] not in tried + beside)
-            beside.append(pair[0])
-        return pair
-
-    def _candidates(
-        self, seen: list[Trial], beside: list[Point]
-    ) -> Iterator[tuple[Point, optuna.Trial]]:
-        """What the next trial may try, the best first.
-
-        Args:
-            seen: the trials of the waves before its own.
-            beside: the points before it in its own wave.
-        """
-        before = len(seen) + len(beside)
-        draw = partial(self._draw, seen, beside)
-        if self._own is not None and not before:
-            yield self._own, draw(point=self._own)
-        if before < STARTUP_TRIALS:
-            point = self.space.spread(self._seed, before)
-            yield point, draw(point=point)
-        for number in range(DRAWS):
-            trial = draw(number)
-            yield self.space.rounded(trial.params), trial
-        if math.isinf(self.space.size):
-            yield dict(trial.params), trial
-            return
-        for point in self.space.points():
-            yield point, draw(point=point)
-
-    def _draw(
-        self,
-        seen: list[Trial],
-        beside: list[Point],
-        draw: int = 0,
-        point: Point | None = None,
-    ) -> optuna.Trial:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        text = f"{self._seed} {len(seen) + len(beside)} {draw}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-        study = optuna.create_study(
-            direction="minimize" if self.metric.lower else "maximize",
-            sampler=optuna.samplers.TPESampler(
-                n_startup_trials=1,
-                seed=seed,
-                constant_liar=True,  # keeps away from what is tried in the same wave
-            ),
-            pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, STARTUP_EPOCHS),
-        )
+        tried = [trial.params for trial in self._trials]
+        point = next(p for p in self._candidates(number) if p not in tried)
         ranges = {d.key: d.distribution() for d in self.space.dimensions}
-        study.add_trials([_as_optuna(trial, ranges) for trial in seen])
-        study.add_trials([_running(other, ranges) for other in beside])
-        if point is not None:
-            study.enqueue_trial(point)
-        return study.ask(ranges)
+        trial = create_trial(
+            state=TrialState.RUNNING, params=point, distributions=ranges
+        )
+        with _translated():
+            self._study.add_trial(trial)
 
-    @contextmanager
-    def alone(self, settings: Settings) -> Iterator[None]:
-        """Lock the study against other processes of this machine.
+    def _candidates(self, number: int) -> Iterator[Point]:
+        """What a trial may try, the best first."""
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState, create_trial
 
-        Raises:
-            DependencyError: another process runs it.
-        """
-        with (settings.home / "studies.lock").open("w") as file:
-            try:  # a byte for each study; a process that dies gives it back
-                own_byte = int(self.name[:12], 16)
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, own_byte)
-            except OSError:
-                raise DependencyError(
-                    f"Another process is running the search {self.name[:8]}.",
-                    "Wait until it has ended, and run the same command again.",
-                ) from None
-            self.reload()
-            yield
+        if number == 0 and self._own is not None:
+            yield self._own
+        if number < STARTUP_TRIALS:
+            yield self.space.spread(self._seed, number)
+        trial, point = create_trial(state=TrialState.RUNNING), Point()
+        for draw in range(DRAWS):
+            text = f"{self._seed} {number} {draw}".encode()
+            seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
+            # The liar keeps away from what is tried in the same wave.
+            sampler = TPESampler(n_startup_trials=1, seed=seed, constant_liar=True)
+            for d in self.space.dimensions:
+                distribution = d.distribution()
+                point[d.key] = sampler.sample_independent(
+                    self._study, trial, d.key, distribution
+                )
+            yield self.space.rounded(point)
+        yield point
+        yield from self.space.points()
 
 
-def _as_optuna(trial: Trial, ranges: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
-    """A trial in Optuna's form.
-
-    A failed trial becomes the worst of the pruned ones. Optuna ignores trials in its
-    state ``FAIL``, so it would suggest similar values again.
-    """
+def storage(settings: Settings) -> RDBStorage:
+    """Optuna's tables: in the home, or in the ledger's database if that is a server."""
     import optuna
 
-    states = optuna.trial.TrialState
-    curve = trial.curve if trial.state != "failed" else ()
-    is_complete = trial.state == "completed"
-    return optuna.trial.create_trial(
-        state=states.COMPLETE if is_complete else states.PRUNED,
-        value=trial.value if is_complete else None,
-        params=trial.point,
-        distributions=dict(ranges),
-        intermediate_values=dict(enumerate(curve, start=1)),
-    )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    url = settings.database_url
+    if sa.make_url(url).get_backend_name() == "sqlite":
+        url = home_database(settings.home, "tuning")
+    with _translated():
+        return optuna.storages.RDBStorage(url)
 
 
-def _running(point: Point, ranges: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
-    """A trial without an outcome in Optuna's form."""
+def runs_of_searches(settings: Settings) -> set[str]:
+    """The MLflow runs of all searches; those of their trials are below them."""
     import optuna
 
-    running = optuna.trial.TrialState.RUNNING
-    return optuna.trial.create_trial(
-        state=running, params=point, distributions=dict(ranges)
-    )
+    kept = storage(settings)
+    with _translated():
+        summaries = optuna.get_all_study_summaries(kept, include_best_trial=False)
+    return {str(study.user_attrs.get("run_id", "")) for study in summaries}
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, StorageInternalError) as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise DependencyError(
+            f"The trials of searches cannot be read or written: {reason}.",
+            "Make room, or start the database of HEADRACE_DATABASE_URL, and run the "
+            "same command again.",
+        ) from error
+
+
+def _has_ended(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished()
+
+
+def _row(trial: FrozenTrial, space: Space) -> dict[str, Any]:
+    overrides = space.overrides(trial.params)
+    return {
+        "number": trial.number + 1,
+        **trial.user_attrs["outcome"],
+        "overrides": overrides,
+    }

@@ -3,18 +3,16 @@
 import itertools
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.state.home import Home
-from headrace.state.store import Store
 from headrace.tasks import task
-from headrace.use.tuning import space as ranges
-from headrace.use.tuning.space import parse_search
-from headrace.use.tuning.study import Study, Trial, metric_of
+from headrace.use.tuning import study as module
+from headrace.use.tuning.space import Dimension, parse_search
+from headrace.use.tuning.study import Outcome, Study, metric_of, runs_of_searches
+
+pytestmark = pytest.mark.system
 
 RATE = "training.learning_rate=log(1e-4,1)"
 OPTIMIZER = "training.optimizer=choice(sgd,adam)"
@@ -23,19 +21,18 @@ LOSS, ACCURACY = (
 )
 
 
-def a_study(settings, *texts, **changes):
+def a_study(settings, *texts, ingredients=(), **changes):
     """A study in a home that does not know its data."""
     space = parse_search(texts or (RATE,))[1]
     given = {"metric": LOSS, "seed": 1, "own": None, **changes}
-    return Study({}, space, store=Home(settings).anchored, **given)
+    return Study(dict(ingredients), space, settings=settings, **given)
 
 
-def a_trial(number, point, value, **changes):
+def an_outcome(value, **changes):
     """A completed trial of two epochs."""
     facts = {
-        "number": number,
         "state": "completed",
-        "point": point,
+        "reason": "",
         "value": value,
         "curve": () if value is None else (2 * value, value),
         "seconds": 1.0,
@@ -43,17 +40,23 @@ def a_trial(number, point, value, **changes):
         "run_id": "",
         **changes,
     }
-    return Trial(**facts)
+    return Outcome(**facts)
 
 
 def points_of(study, count):
     """The next points, as if each trial had ended with the same outcome."""
-    found = []
-    for number in range(len(study.trials) + 1, len(study.trials) + count + 1):
-        point, _ = study.ask(number)
-        study.add(a_trial(number, point, math.sin(37 * number) + 2))
-        found.append(point)
+    found, last = [], len(study.table()) + count
+    while begun := study.begin(last):
+        for number, point in begun.items():
+            study.record(number, an_outcome(math.sin(37 * number) + 2))
+            found.append(point)
     return found
+
+
+@pytest.fixture
+def forget(settings):
+    """Delete all trials of a home."""
+    return (settings.home / "tuning.db").unlink
 
 
 def test_a_metric_of_another_task_is_refused():
@@ -63,7 +66,7 @@ def test_a_metric_of_another_task_is_refused():
 
 
 def test_a_range_of_floats_never_ends(settings, monkeypatch):
-    monkeypatch.setattr(ranges, "POINTS", 2)
+    monkeypatch.setattr(Dimension, "rounded", lambda _, value: round(value, 1))
     study = a_study(settings, "training.momentum=uniform(0.5,0.9)")
     points = points_of(study, 12)
     assert len({point["training.momentum"] for point in points}) == 12
@@ -87,14 +90,13 @@ def test_the_first_trials_are_spread_over_the_range(settings):
         assert min(gaps[1:-1]) > 0.3
 
 
-def test_the_same_seed_suggests_the_same_also_after_a_cut(settings):
+def test_the_same_seed_suggests_the_same_also_after_a_cut(settings, forget):
     texts = (RATE, OPTIMIZER, "training.batch_size=int(16,512)")
     whole = points_of(a_study(settings, *texts), 14)
     assert len({json.dumps(point) for point in whole}) == 14
     again = a_study(settings, *texts)
-    assert [trial.point for trial in again.trials] == whole
-    for file in settings.home.glob(f"store/studies/{again.name}.*"):
-        file.unlink()
+    assert [again.point(row["number"]) for row in again.table()] == whole
+    forget()
     cut = points_of(a_study(settings, *texts), 6)
     for _ in range(8):  # another process for each
         cut += points_of(a_study(settings, *texts), 1)
@@ -102,22 +104,61 @@ def test_the_same_seed_suggests_the_same_also_after_a_cut(settings):
     assert points_of(a_study(settings, *texts, seed=2), 6) != whole[:6]
 
 
-def test_neither_the_order_in_a_wave_nor_who_asks_changes_what_is_tried(settings):
+def test_neither_the_order_in_a_wave_nor_a_kill_changes_what_is_tried(settings, forget):
     texts = (RATE, "training.momentum=uniform(0,0.9)")
     whole = points_of(a_study(settings, *texts, seed=3), 12)
-    for file in settings.home.glob("store/studies/*"):
-        file.unlink()
+    forget()
     for first in (1, 5, 9):
-        wave = range(first, first + 4)
-        for number in (*reversed(wave[1:]), first):
+        for number in (first + 3, first + 1, first, first + 2):
             study = a_study(settings, *texts, seed=3)  # of another process
-            assert number in study.missing(12)
-            point, _ = study.ask(number)
-            study.add(a_trial(number, point, math.sin(37 * number) + 2))
+            assert number in study.begin(12)
+            study.record(number, an_outcome(math.sin(37 * number) + 2))
     study = a_study(settings, *texts, seed=3)
-    assert [trial.point for trial in study.trials] == whole
-    assert study.missing(12) == []
-    assert study.missing() == [13, 14, 15, 16]
+    assert [study.point(number) for number in range(1, 13)] == whole
+    assert study.begin(12) == {}
+    assert [*study.begin(99)] == [13, 14, 15, 16]
+
+
+def test_a_process_that_is_killed_at_any_step_changes_nothing(
+    settings, forget, monkeypatch
+):
+    whole = points_of(a_study(settings, RATE, OPTIMIZER), 10)
+    forget()
+    storage, allowed = module.storage, itertools.cycle(range(1, 7))
+
+    class Killed(BaseException):
+        pass
+
+    def dying(settings):
+        """A storage that writes a few things, and then no more."""
+        kept, left = storage(settings), iter(range(next(allowed)))
+
+        def limited(write):
+            def call(*given, **named):
+                if next(left, None) is None:
+                    raise Killed
+                return write(*given, **named)
+
+            return call
+
+        for name in (
+            *("create_new_trial", "set_trial_intermediate_value"),
+            *("set_trial_user_attr", "set_trial_state_values"),
+        ):
+            setattr(kept, name, limited(getattr(kept, name)))
+        return kept
+
+    monkeypatch.setattr(module, "storage", dying)
+    kills, study = 0, a_study(settings, RATE, OPTIMIZER)
+    while len(study.table()) < 10:
+        try:
+            points_of(study, 10 - len(study.table()))
+        except Killed:
+            kills += 1
+            study = a_study(settings, RATE, OPTIMIZER)
+    assert [study.point(number) for number in range(1, 11)] == whole
+    assert len({json.dumps(point) for point in whole}) == 10
+    assert kills > 10
 
 
 def test_a_wave_of_one_knows_of_each_trial_before(settings):
@@ -126,25 +167,6 @@ def test_a_wave_of_one_knows_of_each_trial_before(settings):
     alone, four = (points_of(study, 16) for study in studies)
     assert alone[:5] == four[:5]  # the first trials depend on none
     assert alone[5:] != four[5:]
-
-
-def test_a_wave_of_any_size_is_read_at_once(settings, monkeypatch):
-    study = a_study(settings, wave=10**6)
-    points_of(study, 3)
-    (settings.home / f"store/studies/{study.name}.2.json").unlink()
-    asked, read = [], Store.read
-
-    def counted(store, key, sha256=""):
-        asked.append(key)
-        return read(store, key, sha256)
-
-    monkeypatch.setattr(Store, "read", counted)
-    again = a_study(settings, wave=10**6)
-    assert [trial.number for trial in again.trials] == [1, 3]
-    assert len(asked) == 4, "the study's own, and those that there are"
-    assert again.missing(4) == [2, 4]
-    assert again.read_trial(3) == study.trials[2]
-    assert len(asked) == 4
 
 
 def test_what_a_trial_depends_on_names_the_study(settings):
@@ -156,7 +178,7 @@ def test_what_a_trial_depends_on_names_the_study(settings):
         a_study(settings, seed=2).name,
         a_study(settings, metric=ACCURACY).name,
         a_study(settings, wave=2).name,
-        Study({"spec a": "1"}, study.space, LOSS, 1, None, study.store).name,
+        a_study(settings, ingredients={"spec a": "1"}).name,
     }
     assert len(others | {name}) == 6
 
@@ -170,81 +192,58 @@ def test_no_point_is_tried_twice_and_a_finite_space_ends(settings):
     assert sorted(points, key=str) == sorted(study.space.points(), key=str)
 
 
-def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings):
-    for metric, number in ((LOSS, 2), (ACCURACY, 3)):
-        study = a_study(settings, metric=metric)
-        assert study.best is None
-        for n, value in enumerate((0.5, 0.1, 0.9, 0.1), start=1):
-            study.add(a_trial(n, {"training.learning_rate": 0.1 * n}, value))
-        study.add(
-            a_trial(5, {"training.learning_rate": 0.7}, value=0.0, state="pruned")
-        )
-        assert study.best is not None
-        assert study.best.number == number
+@pytest.mark.parametrize(("metric", "best"), [(LOSS, 2), (ACCURACY, 3)])
+def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(settings, metric, best):
+    study = a_study(settings, metric=metric, wave=5)
+    assert study.best() is None
+    values = dict(enumerate((0.5, 0.1, 0.9, 0.1, 0.0), start=1))
+    for number in study.begin(5):
+        state = "pruned" if number == 5 else "completed"
+        study.record(number, an_outcome(values[number], state=state))
+    assert study.best()["number"] == best
 
 
-def test_a_worse_trial_is_told_to_stop_and_a_better_one_is_not(settings):
+def test_a_trial_is_bounded_by_the_median_of_earlier_waves(settings):
     study = a_study(settings)
-    points_of(study, 8)
-    _, trial = study.ask(9)
-    trial.report(50.0, 1)
-    assert not trial.should_prune()
-    trial.report(50.0, 2)
-    assert trial.should_prune()
-    _, trial = study.ask(9)
-    trial.report(0.01, 2)
-    assert not trial.should_prune()
+    points_of(study, 4)
+    study.begin(8)
+    assert study.bounds(5) == [], "as fewer than five trials were completed"
+    points_of(study, 5)
+    values = sorted(math.sin(37 * number) + 2 for number in range(1, 9))
+    median = (values[3] + values[4]) / 2
+    assert study.bounds(9) == study.bounds(12) == [2 * median, median]
 
 
 def test_the_sampler_learns_from_a_failure(settings):
     low, high = 0, 0
     study = a_study(settings, "training.learning_rate=uniform(0.1,10)")
-    for number in range(1, 31):
-        point, _ = study.ask(number)
-        rate = point["training.learning_rate"]
-        assert isinstance(rate, float)
-        if rate > 2:
-            high += 1
-            study.add(a_trial(number, point, None, state="failed"))
-        else:
-            low += 1
-            study.add(a_trial(number, point, rate))
+    while begun := study.begin(30):
+        for number, point in begun.items():
+            rate = point["training.learning_rate"]
+            assert isinstance(rate, float)
+            if rate > 2:
+                high += 1
+                study.record(number, an_outcome(None, state="failed"))
+            else:
+                low += 1
+                study.record(number, an_outcome(rate))
     assert low > high
 
 
-def test_a_second_process_is_told_to_wait(settings):
+def test_a_study_tells_its_run_and_what_is_reported(settings):
     study = a_study(settings)
-    code = f"""
-import fcntl, sys
-file = open({str(settings.home / "studies.lock")!r}, "w")
-fcntl.lockf(file, fcntl.LOCK_EX, 1, {int(study.name[:12], 16)})
-print("locked", flush=True)
-sys.stdin.read()
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "locked\n"
-        with pytest.raises(
-            DependencyError, match="Another process is running the search"
-        ):
-            with study.alone(settings):
-                raise AssertionError
-        with a_study(settings, seed=2).alone(settings):
-            pass
-        other.kill()
-    with study.alone(settings):
-        pass
+    points_of(study, 2)
+    study.keep(run_id="r1")
+    assert runs_of_searches(settings) == {"r1"}
+    assert not study.is_concluded(2)
+    study.keep(concluded=2)
+    assert a_study(settings).is_concluded(2)
+    assert not a_study(settings).is_concluded(3)
+    assert a_study(settings).facts() == {"run_id": "r1", "concluded": 2}
 
 
-def test_a_search_that_was_begun_with_another_wave_is_known(settings):
-    first = a_study(settings, wave=4)
-    assert first.other_waves() == []
-    first.keep(run_id="a")
-    assert first.other_waves() == []
-    assert a_study(settings, wave=8).other_waves() == [4]
-    assert a_study(settings, OPTIMIZER, wave=8).other_waves() == []
+def test_a_storage_that_cannot_be_written_names_the_remedy(settings):
+    (settings.home / "tuning.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(DependencyError, match="not a database") as failed:
+        a_study(settings)
+    assert "run the same command again" in failed.value.action

@@ -18,7 +18,7 @@ from headrace.stages.fitting.shards import Examples
 from headrace.state.tracking import Tracking
 from headrace.tasks import task
 from headrace.use.tuning import search as searching
-from headrace.use.tuning import trials as module
+from headrace.use.tuning import trial as module
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.study import Study, metric_of
 
@@ -41,7 +41,8 @@ def search(trained):
         plain, space = parse_search(texts or (RATE,))
         spec = override(trained.spec, (f"training.epochs={epochs}", *plain))
         given = {"metric": LOSS, "seed": 1, "own": None}
-        study = Study({}, space, store=trained.home.anchored, **{**given, **changes})
+        settings = trained.settings
+        study = Study({}, space, settings=settings, **{**given, **changes})
         searching.search(
             Plan(spec, trained.folder, trained.home),
             study,
@@ -56,9 +57,8 @@ def search(trained):
 
 
 def forget(trained):
-    """Delete what the store has of studies."""
-    for file in trained.settings.home.glob("store/studies/*"):
-        file.unlink()
+    """Delete all trials of a home."""
+    (trained.settings.home / "tuning.db").unlink()
 
 
 def runs_below(trained, run_id):
@@ -76,49 +76,57 @@ def test_each_trial_is_a_run_below_that_of_the_study(trained, search, caplog):
     study = search(RATE, OPTIMIZER)
     assert "tune 2/3  done: trial 2  training.learning_rate=" in caplog.text
     client = Tracking(trained.settings).client
-    parent = client.get_run(study.run_id)
+    parent = client.get_run(study.facts()["run_id"])
     assert parent.info.run_name == f"tune-{study.name[:8]}"
     assert parent.info.status == "FINISHED"
     assert parent.data.params["search.training.learning_rate"] == "log(1e-4,1)"
     assert parent.data.params["training.epochs"] == "2"
     assert "training.learning_rate" not in parent.data.params
-    children = runs_below(trained, study.run_id)
-    assert [run.info.run_id for run in children] == [t.run_id for t in study.trials]
-    for trial, child in zip(study.trials, children, strict=True):
+    children = runs_below(trained, study.facts()["run_id"])
+    rows = study.table()
+    assert [run.info.run_id for run in children] == [row["run_id"] for row in rows]
+    for row, child in zip(rows, children, strict=True):
         assert child.info.status == "FINISHED"
-        assert (
-            child.data.tags["mlflow.headrace.trial.state"] == trial.state == "completed"
-        )
-        assert child.data.params["training.learning_rate"] == str(
-            trial.point["training.learning_rate"]
-        )
+        assert child.data.tags["mlflow.headrace.trial.state"] == "completed"
+        assert row["state"] == "completed"
+        rate = row["overrides"]["training.learning_rate"]
+        assert child.data.params["training.learning_rate"] == str(rate)
         history = client.get_metric_history(child.info.run_id, "val_loss")
-        assert tuple(point.value for point in history) == trial.curve
-        assert [point.step for point in history] == [1, 2]
-        assert child.data.metrics["value"] == trial.value == min(trial.curve)
-        assert 0 < trial.fit_seconds <= trial.seconds
+        curve = {point.step: point.value for point in history}
+        assert curve == curves_of(study)[row["number"] - 1]
+        assert [*curve] == [1, 2]
+        assert child.data.metrics["value"] == row["value"] == min(curve.values())
+        assert 0 < row["fit_seconds"] <= row["seconds"]
 
 
 def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(trained, search):
     study = search(RATE, OPTIMIZER)
     tracking = Tracking(trained.settings)
-    parent = tracking.client.get_run(study.run_id)
-    best = study.best
-    assert best is not None
-    tags = parent.data.tags
-    rate = best.point["training.learning_rate"]
+    parent = tracking.client.get_run(study.facts()["run_id"])
+    best, tags = study.best(), parent.data.tags
+    rate = best["overrides"]["training.learning_rate"]
     assert tags["best.training.learning_rate"] == str(rate)
-    assert tags["best.run_id"] == best.run_id
-    assert parent.data.metrics["best_value"] == best.value
-    picture = tracking.run_file(study.run_id, "pictures/trials.png")
+    assert tags["best.run_id"] == best["run_id"]
+    assert parent.data.metrics["best_value"] == best["value"]
+    picture = tracking.run_file(study.facts()["run_id"], "pictures/trials.png")
     assert picture.startswith(b"\x89PNG")
-    rows = json.loads(tracking.run_file(study.run_id, "trials/trials.json"))
-    assert rows == searching.trial_table(study)
-    text = tracking.run_file(study.run_id, "trials/trials.csv").decode()
+    rows = json.loads(tracking.run_file(study.facts()["run_id"], "trials/trials.json"))
+    assert rows == study.table()
+    text = tracking.run_file(study.facts()["run_id"], "trials/trials.csv").decode()
     table = list(csv.DictReader(io.StringIO(text)))
     assert [row["training.learning_rate"] for row in table] == [
-        str(trial.point["training.learning_rate"]) for trial in study.trials
+        str(row["overrides"]["training.learning_rate"]) for row in study.table()
     ]
+
+
+def points_of(study):
+    """What the trials have tried."""
+    return [study.point(row["number"]) for row in study.table()]
+
+
+def curves_of(study):
+    """The metric of each trial by epoch."""
+    return [trial.intermediate_values for trial in study._trials if trial.values]
 
 
 @pytest.fixture
@@ -148,19 +156,8 @@ def around_fit(monkeypatch):
 def test_the_same_search_again_trains_nothing(search, monkeypatch):
     study = search()
     monkeypatch.setattr(module, "Fit", None)
-    assert search().trials == study.trials
-    assert search(trials=2).trials == study.trials
-
-
-def test_a_search_with_another_wave_says_that_it_is_another_one(search, caplog):
-    search(trials=1)
-    search(trials=1)
-    assert "--wave" not in caplog.text
-    search(trials=1, wave=2)
-    told = "the same search was begun with --wave 4; --wave 2 begins another one"
-    assert f"tune: {told}" in caplog.messages
-    search(trials=2, wave=2)
-    assert caplog.text.count("--wave 2 begins") == 1
+    assert search().table() == study.table()
+    assert search(trials=2).table() == study.table()
 
 
 def test_a_search_that_was_cut_off_goes_on_in_its_run(trained, search, around_fit):
@@ -177,11 +174,11 @@ def test_a_search_that_was_cut_off_goes_on_in_its_run(trained, search, around_fi
         search(trials=4)
     again = search(trials=4)
     assert len(fits) == 5
-    assert [t.point for t in again.trials] == [t.point for t in whole.trials]
-    assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
+    assert points_of(again) == points_of(whole)
+    assert curves_of(again) == curves_of(whole)
     client = Tracking(trained.settings).client
-    assert client.get_run(again.run_id).info.status == "FINISHED"
-    children = runs_below(trained, again.run_id)
+    assert client.get_run(again.facts()["run_id"]).info.status == "FINISHED"
+    children = runs_below(trained, again.facts()["run_id"])
     assert [run.data.tags["mlflow.headrace.trial"] for run in children] == [*"12334"]
     assert sorted(run.info.status for run in children) == ["FINISHED"] * 4 + ["KILLED"]
 
@@ -208,16 +205,17 @@ def test_a_trial_that_was_cut_off_goes_on_at_its_last_checkpoint(
     again = search(*texts, **given)
     resumed = [fit.resumed for fit in fits]
     assert [place and place.epoch for place in resumed] == [None, None, 1]
-    assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
+    assert curves_of(again) == curves_of(whole)
     assert not [*trained.settings.home.glob("store/checkpoints/**/*.ckpt")]
 
 
 def test_more_trials_go_on_where_fewer_stopped(search):
     three = search()
+    before = three.table()
     five = search(trials=5)
-    assert five.trials[:3] == three.trials
-    assert len(five.trials) == 5
-    assert five.run_id == three.run_id
+    assert five.table()[:3] == before
+    assert len(five.table()) == 5
+    assert five.facts()["run_id"] == three.facts()["run_id"]
 
 
 @pytest.mark.parametrize(
@@ -234,10 +232,11 @@ def test_a_trial_that_fails_counts_and_the_search_goes_on(
 
     around_fit(fail_the_first)
     study = search()
-    assert [trial.state for trial in study.trials] == ["failed", *["completed"] * 2]
-    assert study.trials[0].reason == (str(error) or "out of memory")
-    assert study.trials[0].value is None
-    statuses = [run.info.status for run in runs_below(trained, study.run_id)]
+    rows = study.table()
+    assert [row["state"] for row in rows] == ["failed", *["completed"] * 2]
+    assert rows[0]["reason"] == (str(error) or "out of memory")
+    assert rows[0]["value"] is None
+    statuses = [run.info.status for run in runs_below(trained, study.facts()["run_id"])]
     assert statuses == ["FAILED", "FINISHED", "FINISHED"]
 
 
@@ -277,8 +276,9 @@ def test_a_metric_that_is_not_a_number_fails_its_trial(search, around_fit):
 
     around_fit(break_the_first)
     study = search(trials=2)
-    assert [trial.state for trial in study.trials] == ["failed", "completed"]
-    assert study.trials[0].curve == ()
+    rows = study.table()
+    assert [(row["state"], row["epochs"]) for row in rows[:1]] == [("failed", 0)]
+    assert rows[1]["state"] == "completed"
 
 
 def test_a_trial_that_others_outdo_is_pruned(trained, search, around_fit):
@@ -288,9 +288,9 @@ def test_a_trial_that_others_outdo_is_pruned(trained, search, around_fit):
 
     around_fit(spoil_the_last)
     study = search(trials=7, epochs=3, wave=1)
-    last = study.trials[-1]
-    assert (last.state, last.curve, last.value) == ("pruned", (1e3, 1e3), 1e3)
-    child = runs_below(trained, study.run_id)[-1]
+    last = study.table()[-1]
+    assert (last["state"], last["epochs"], last["value"]) == ("pruned", 2, 1e3)
+    child = runs_below(trained, study.facts()["run_id"])[-1]
     assert child.info.status == "FINISHED"
     assert child.data.tags["mlflow.headrace.trial.state"] == "pruned"
 
@@ -308,9 +308,9 @@ def test_the_accuracy_of_a_trial_is_that_of_the_weights_that_are_kept(
         return run(tell)
 
     around_fit(two_epochs)
-    (trial,) = search(trials=1, metric=ACCURACY).trials
-    assert trial.curve == (0.7, 0.8)
-    assert trial.value == 0.7
+    study = search(trials=1, metric=ACCURACY)
+    assert curves_of(study) == [{1: 0.7, 2: 0.8}]
+    assert study.table()[0]["value"] == 0.7
 
 
 def test_data_without_validation_rows_is_refused(search, monkeypatch, trained):

@@ -1,0 +1,225 @@
+"""A trial of a search, in an MLflow run of its own, in any process."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from headrace.backend import load_backend
+from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
+from headrace.models import builder_name
+from headrace.planning import Plan
+from headrace.records import ContractRecord, Metrics, Record, SnapshotRecord
+from headrace.settings import Settings
+from headrace.spec import PipelineSpec
+from headrace.stages.fitting import Fit
+from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.stages.fitting.data import TrainingData, open_data
+from headrace.stages.ingredients import machine
+from headrace.state.home import Home
+from headrace.state.packing import unpack_folder
+from headrace.state.tracking.runs import Child
+from headrace.use.tuning.study import STARTUP_EPOCHS, Metric, Outcome
+
+
+class TrialTask(Record):
+    """A trial to run.
+
+    Attributes:
+        study: the name of its search.
+        number: from 1.
+        spec: the pipeline at the trial's point.
+        folder: of the pipeline, its digest in the store.
+        key: of its training, which tells whether a worker has the same code.
+        metric: what is optimized, and whether it is minimized.
+        bounds: a trial is stopped that is worse after the epoch; may be shorter.
+        parent: the ids of the study's MLflow run and of its experiment.
+    """
+
+    study: str
+    number: int
+    spec: PipelineSpec
+    folder: str
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    key: str
+    metric: Metric
+    bounds: list[float]
+    parent: tuple[str, str]
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline whose files it uses."""
+        return self.spec.name
+
+
+class _Pruned(Exception):
+    """The trial is stopped: others were better at its epoch."""
+
+
+def checkpoints(task: TrialTask, home: Home) -> Checkpoints:
+    """Where a trial goes on that was cut off."""
+    key = f"{task.study}-{task.number}"
+    return Checkpoints(home.anchored, key, task.spec.training, machine())
+
+
+def run_trial(task: TrialTask, settings: Settings) -> Outcome:
+    """Run a trial to its end, or go on from its last checkpoint.
+
+    Raises:
+        UsageError: this process has other code, or libraries, than the search.
+        IntegrityError: the snapshot is damaged.
+        DependencyError: MLflow or the disk failed.
+    """
+    home, started = Home(settings), time.perf_counter()
+    folder = unpack_folder(task.folder, home.store, settings.folders)
+    key = Plan(task.spec, folder, home).train(task.snapshot, task.contract)
+    if key.fingerprint != task.key:
+        raise UsageError(
+            f"A worker cannot take part in the search {task.study[:8]}: its code or "
+            "its libraries are others.",
+            "Install the same Headrace and libraries on all machines.",
+        )
+    run, trial = _Trial(task), {"headrace.trial": str(task.number)}
+    tags = {**trial, "headrace.pipeline": task.pipeline}
+    params = task.spec.model_dump(
+        mode="json", include={"model", "training"}, exclude_none=True
+    )
+    name, data = (
+        f"trial-{task.number}",
+        trial_data(task.snapshot, task.contract, settings),
+    )
+    tracked = home.tracking.child_run(task.parent, name, params, tags)
+    with run.reasons(), _without_new_gradients(), tracked as child:
+        run.fit(folder, data, checkpoints(task, home), child)
+    seconds = round(time.perf_counter() - started, 3)
+    return run.outcome(seconds)
+
+
+class _Trial:
+    """A trial while it runs."""
+
+    def __init__(self, task: TrialTask) -> None:
+        self._task = task
+        self._epochs: list[Metrics] = []
+        self._state: Literal["completed", "pruned", "failed"] = "failed"
+        self._reason = self._run_id = ""
+        self._fit_seconds = 0.0
+
+    def fit(
+        self, folder: Path, data: TrainingData, saved: Checkpoints, child: Child
+    ) -> None:
+        """Fit to the end, or until the trial is stopped."""
+        started, spec, self._run_id = time.perf_counter(), self._task.spec, child.run_id
+        fit = Fit(spec, folder, builder_name(spec), data, saved)
+        try:
+            fit.run(functools.partial(self._on_epoch, child))
+            self._state = "completed"
+        except _Pruned:
+            self._state, self._reason = "pruned", f"after epoch {len(self._epochs)}"
+        finally:
+            self._fit_seconds += time.perf_counter() - started
+            child.tags["headrace.trial.state"] = self._state
+            if self._value is not None:
+                child.log_metrics({"value": self._value})
+
+    def _on_epoch(self, child: Child, number: int, metrics: Metrics) -> None:
+        started, task = time.perf_counter(), self._task
+        name, is_lower = task.metric
+        if not math.isfinite(metrics[name]):
+            raise Refusal(f"Training diverged: {name} is {metrics[name]}.")
+        self._epochs.append(metrics)
+        child.log_metrics(metrics, number)
+        self._fit_seconds -= time.perf_counter() - started  # logging is not fitting
+        if (
+            STARTUP_EPOCHS
+            <= number
+            <= min(len(task.bounds), task.spec.training.epochs - 1)
+        ):
+            curve, bound = (
+                [epoch[name] for epoch in self._epochs],
+                task.bounds[number - 1],
+            )
+            if (min(curve) > bound) if is_lower else (max(curve) < bound):
+                raise _Pruned
+
+    @property
+    def _value(self) -> float | None:
+        """The metric at the epoch whose weights a fit keeps: the lowest loss."""
+        if self._state == "failed":
+            return None
+        return min(self._epochs, key=lambda e: e["val_loss"])[self._task.metric.name]
+
+    @contextlib.contextmanager
+    def reasons(self) -> Iterator[None]:
+        """Note why a trial has failed; the search goes on."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except (Refusal, SpecError) as error:
+            self._reason = str(error).partition("\n")[0]
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            self._reason = "out of memory"
+
+    def outcome(self, seconds: float) -> Outcome:
+        """How it has ended, after so many seconds."""
+        return Outcome(
+            state=self._state,
+            reason=self._reason,
+            value=self._value,
+            curve=tuple(epoch[self._task.metric.name] for epoch in self._epochs),
+            seconds=seconds,
+            fit_seconds=round(self._fit_seconds, 3),
+            run_id=self._run_id,
+        )
+
+
+def trial_data(
+    snapshot: SnapshotRecord, contract: ContractRecord, settings: Settings
+) -> TrainingData:
+    """The data of all trials; raises Refusal if there are no validation rows."""
+    return _opened(snapshot.model_dump_json(), contract.model_dump_json(), settings)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(snapshot: str, contract: str, settings: Settings) -> TrainingData:
+    load_backend()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
+    data = open_data(
+        SnapshotRecord.model_validate_json(snapshot),
+        ContractRecord.model_validate_json(contract),
+        Home(settings),
+    )
+    if not len(data.val.targets):
+        raise Refusal(
+            "There are no validation rows, so trials cannot be compared.",
+            "Give the data a split called val, or more rows.",
+        )
+    return data
+
+
+@contextlib.contextmanager
+def _without_new_gradients() -> Iterator[None]:
+    """Drop the custom gradients that TensorFlow registers in this block.
+
+    It would keep each for ever, with the graph, weights and moments of its fit: memory
+    would grow by the size of a model with each trial.
+    """
+    from tensorflow.python.framework import ops
+
+    registry = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            del registry[name]

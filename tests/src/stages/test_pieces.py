@@ -1,0 +1,110 @@
+"""Pieces of work that several processes do at once."""
+
+import importlib
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from headrace.errors import DependencyError, Refusal
+from headrace.records import Record
+from headrace.stages.pieces import do_piece, opened
+
+pytestmark = pytest.mark.system
+
+CODE = """
+import os, time
+from pathlib import Path
+
+from headrace.errors import Refusal
+
+
+def write(piece, settings):
+    place = Path(piece.folder)
+    (place / f"{piece.name}.new").write_text(str(os.getpid()))
+    (place / f"{piece.name}.new").rename(place / f"{piece.name}.begun")
+    if piece.name == "refused":
+        raise Refusal("It is refused.", "Do something else.")
+    while len(list(place.glob("*.begun"))) < piece.meets:
+        time.sleep(0.01)
+    return os.getpid()
+"""
+
+
+class Piece(Record):
+    """Work of the module in `CODE`."""
+
+    folder: str
+    name: str
+    meets: int = 0
+    pipeline: str = "blobs"
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """The work, which other processes can import."""
+    (tmp_path / "pieces_of_test.py").write_text(CODE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("pieces_of_test").write
+    del sys.modules["pieces_of_test"]
+
+
+def processes_in(place, count):
+    """The processes of so many pieces that have begun."""
+    limit = time.monotonic() + 120
+    while len(begun := list(place.glob("*.begun"))) < count:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    return [int(one.read_text()) for one in begun]
+
+
+def test_each_piece_is_done_once_by_a_process_that_stays(settings, tmp_path, write):
+    pieces = [Piece(folder=str(tmp_path), name=name, meets=2) for name in "abcd"]
+    with opened(settings, 2) as place:
+        done = {piece.name: pid for piece, pid in place.spread(write, pieces)}
+    assert sorted(done) == [*"abcd"]
+    assert len(set(done.values())) == place.at_once == 2
+    assert os.getpid() not in done.values()
+
+
+def test_an_error_of_a_piece_is_raised_and_no_further_one_begins(
+    settings, tmp_path, write
+):
+    pieces = [Piece(folder=str(tmp_path), name=name) for name in ("refused", *"abc")]
+    with pytest.raises(Refusal, match="It is refused"):
+        with opened(settings, 1) as place:
+            list(place.spread(write, pieces))
+    assert len(processes_in(tmp_path, 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kills", "error"), [(True, DependencyError), (False, KeyboardInterrupt)]
+)
+def test_processes_end_where_one_is_killed_or_the_user_interrupts(
+    settings, tmp_path, write, kills, error
+):
+    pieces = [Piece(folder=str(tmp_path), name=name, meets=9) for name in "ab"]
+
+    def given():
+        yield from pieces
+        ended.extend(processes_in(tmp_path, 2))
+        if not kills:
+            raise KeyboardInterrupt
+        os.kill(ended[0], signal.SIGKILL)
+
+    ended = []
+    with pytest.raises(error):
+        with opened(settings, 2) as place:
+            futures = [place.submit(write, piece) for piece in given()]
+            futures[0].result()
+    for pid in ended:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_piece_is_done_in_this_process_as_well(settings, tmp_path, write):
+    piece = Piece(folder=str(tmp_path), name="a")
+    assert do_piece(write, piece, settings) == os.getpid()
