@@ -17,7 +17,7 @@ def main() -> None:
     """Create the databases of Prefect and MLflow, and parse Headrace's code."""
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         with closure.remembered(Path(folder)):
-            closure.parse_all()
+            closure.code_state(closure.own_modules())
         create_database(Path(folder, "mlflow.db"))
         prefect_server.create_database(Path(folder, "prefect.db"))
 

@@ -18,7 +18,7 @@ def _fresh():
     caches = (
         closure._module_path,
         closure._origin,
-        closure._own_modules,
+        closure.own_modules,
         closure._place,
         closure._read,
         closure._version,

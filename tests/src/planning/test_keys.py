@@ -152,9 +152,9 @@ def test_an_edited_helper_of_two_stages_runs_both(changed, monkeypatch, tmp_path
     assert changed() == {"train": why, "evaluate": why}
 
 
-def test_an_edited_comment_runs_nothing(changed, monkeypatch, tmp_path):
-    edit(monkeypatch, tmp_path, "headrace.stages.fitting", "\n# A thought.\n")
-    assert changed() == {}
+def test_an_edited_comment_runs_what_uses_the_file(changed, monkeypatch, tmp_path):
+    edit(monkeypatch, tmp_path, "headrace.stages.training", "\n# A thought.\n")
+    assert changed() == {"train": "code of headrace.stages.training"}
 
 
 def test_another_keras_runs_what_computes_with_it(changed, monkeypatch):

@@ -50,8 +50,8 @@ def test_code_that_was_parsed_by_the_last_run_is_known(done, trained, monkeypatc
     assert done.last.training == trained.good
     again = Plan(trained.spec, trained.folder, trained.home)
     closure._read.cache_clear()
-    monkeypatch.setattr(closure, "_parsed", {})
-    monkeypatch.setattr(closure.syntax, "parse", None)
+    monkeypatch.setattr(closure, "_imports", {})
+    monkeypatch.setattr(closure, "_imported", None)
     assert again.last == done.last
 
 

@@ -1,42 +1,32 @@
-"""The code that a stage depends on: its import closure, and versions of packages.
-
-A module is represented by a digest of its code, as `syntax` reads it; imports inside
-functions count like any other.
-An installed package is represented by its version. A package that is not installed but
-on the path, such as one in development, is treated like our own code.
-"""
+"""The code that a stage depends on: the files that it imports, and package versions."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from headrace.errors import HeadraceError, SpecError
 from headrace.extensions import file_below
-from headrace.stages.ingredients import syntax
-from headrace.stages.ingredients.syntax import PACKAGE
 from headrace.state.cache import user_cache
-from headrace.state.store import Store
+from headrace.state.disk import atomic_file
 
+PACKAGE = "headrace"
 ROOT = Path(__file__).parents[2]
 # Given here, since looking up an owner takes as long as all the rest.
 _DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py"}
+_FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
-# Digest and imported modules, by sha256 of package and content.
-_parsed: dict[str, tuple[str, list[str]]] = {}
-_used: set[str] = set()
-MOST = 2000  # that are remembered, unless more are used
-_KNOWN = TypeAdapter(dict[str, tuple[str, list[str]]])
+MOST = 5000  # files whose imports are remembered; with more, all begins anew
+_imports: dict[str, list[str]] = {}  # of files, by the sha256 of their content
 
 
 def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
@@ -48,16 +38,16 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
 
     Returns:
         ``code <module>`` to a digest, ``version <package>`` to a version.
+
+    Raises:
+        SpecError: a file is not Python.
     """
     state: dict[str, str] = {}
     packages: set[str] = set()
     waiting = list(roots)
-    beside = list(files)
-    for file in beside:
-        several = len(beside) > 1  # one may import what another has imported
+    for file in files:
         # Not from the cache: it may have changed.
-        digest, imported = _read.__wrapped__(file.resolve(), exports=several)
-        state[f"code {file.name}"] = digest
+        state[f"code {file.name}"], imported = _read.__wrapped__(file.resolve())
         waiting.extend(imported)
     visited: set[str] = {PACKAGE}  # the package itself only re-exports names
     while waiting:
@@ -71,9 +61,7 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
             packages.add(top)
             continue
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        exports = top != PACKAGE or path.name == "__init__.py"  # ruff finds others
-        digest, imported = _read(path, package, exports)
-        state[f"code {name}"] = digest
+        state[f"code {name}"], imported = _read(path, package)
         waiting.extend(imported)
     for package in packages - {PACKAGE}:
         if version := _version(package):
@@ -85,14 +73,14 @@ def code_state(roots: Iterable[str], files: Iterable[Path] = ()) -> dict[str, st
 def _module_path(name: str) -> Path | None:
     top, *rest = name.split(".")
     if top == PACKAGE:
-        file = _own_modules().get(name)
+        file = own_modules().get(name)
         return Path(file) if file else None
     root = _place(top)
     return file_below(root, rest) if root else None
 
 
 @functools.cache
-def _own_modules() -> dict[str, str]:
+def own_modules() -> dict[str, str]:
     """The files of Headrace's modules; listing all is faster than finding each."""
     paths: dict[str, str] = {}
     for folder, folders, files in os.walk(ROOT):
@@ -127,83 +115,57 @@ def _origin(top: str) -> Path | None:
 
 
 @functools.cache
-def _read(
-    path: Path, package: str = "", exports: bool = False
-) -> tuple[str, frozenset[str]]:
-    """The digest of a file's code, and the modules that it imports."""
+def _read(path: Path, package: str = "") -> tuple[str, list[str]]:
+    """The digest of a file, and the modules that it may import."""
     code = path.read_bytes()
-    key = hashlib.sha256(f"{package} {exports}\n".encode() + code).hexdigest()
-    _used.add(key)
-    try:
-        if key not in _parsed:
-            _parsed[key] = syntax.parse(code, package, exports=exports)
-    except SyntaxError as error:
-        message = f"{path}, line {error.lineno}: {error.msg}."
-        raise SpecError(message, "Mend it, or move it away.") from None
-    digest, imported = _parsed[key]
-    return digest, frozenset(imported)
+    key = hashlib.sha256(package.encode() + b"\n" + code).hexdigest()
+    if key not in _imports:
+        try:
+            _imports[key] = sorted(set(_imported(ast.parse(code), package)))
+        except SyntaxError as error:
+            message = f"{path}, line {error.lineno}: {error.msg}."
+            raise SpecError(message, "Mend it, or move it away.") from None
+    return hashlib.sha256(code).hexdigest()[:16], _imports[key]
 
 
-def parse_all() -> None:
-    """Parse all modules of Headrace, which the first run would have to do."""
-    for name, file in _own_modules().items():
-        is_package = Path(file).name == "__init__.py"
-        package = name if is_package else name.rpartition(".")[0]
-        _read(Path(file), package, is_package)
-
-
-def parsed() -> dict[str, tuple[str, list[str]]]:
-    """The digests and imports of files by content, for the next process to `recall`.
-
-    Parsing takes most of the time of a run in which nothing changed. Of more than
-    `MOST` files, those that this process has not used are forgotten.
-    """
-    if len(_parsed) <= MOST:
-        return dict(_parsed)
-    return {key: _parsed[key] for key in _used & _parsed.keys()}
-
-
-def recall(stored: Any) -> set[str]:
-    """Use the `parsed` of another process with the same `dialect`.
-
-    Args:
-        stored: its JSON; ignored where it has another form.
-
-    Returns:
-        the keys that are used.
-    """
-    try:
-        taken = _KNOWN.validate_python(stored)
-    except ValidationError:
-        return set()
-    _parsed.update(taken)
-    return set(taken)
-
-
-@functools.cache
-def dialect() -> str:
-    """A digest of the Python version and of the code that decides on digests."""
-    own = Path(__file__).read_bytes() + Path(syntax.__file__).read_bytes()
-    return hashlib.sha256(sys.version.encode() + own).hexdigest()[:16]
+def _imported(node: ast.AST, package: str) -> Iterator[str]:
+    """The modules that code may import, without those for type checking."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        with contextlib.suppress(ImportError):  # beyond the package
+            dots = "." * node.level + (node.module or "")
+            module = importlib.util.resolve_name(dots, package)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+    else:
+        children: Iterable[ast.AST] = ast.iter_child_nodes(node)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in _FOR_TYPES:
+            children = node.orelse
+        for child in children:
+            yield from _imported(child, package)
 
 
 @contextlib.contextmanager
 def remembered(home: Path) -> Iterator[None]:
-    """Remember the code that is parsed in the block, for later processes.
+    """Remember the imports of files that are parsed in the block, for later processes.
 
-    Not in the store: whoever writes there could hide that code has changed.
+    Parsing takes most of the time of a run in which nothing changed.
 
     Args:
-        home: keeps it where the user has no cache folder.
+        home: keeps them where the user has no cache folder.
     """
-    place, key = Store(str(user_cache() or home)), f"code/{dialect()}.json"
-    stored: set[str] = set()
-    with contextlib.suppress(HeadraceError, OSError):  # then all is parsed again
-        stored = recall(place.read_json(key))
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    place = (user_cache() or home) / f"imports-{own}.json"
+    stored: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError, ValueError):  # then all is parsed again
+        stored = json.loads(place.read_bytes())
+        _imports.update(stored)
     yield
-    if not parsed().keys() <= stored:
-        with contextlib.suppress(HeadraceError, OSError):
-            place.write_json(key, parsed())
+    if not _imports.keys() <= stored.keys():
+        imports = _imports if len(_imports) <= MOST else {}
+        with contextlib.suppress(HeadraceError, OSError), atomic_file(place) as file:
+            file.write_text(json.dumps(imports))
 
 
 @functools.cache
