@@ -133,12 +133,12 @@ def other_than(version):
     return 3 - version
 
 
-def test_its_process_has_no_tensorflow_and_no_arrow(server):
+def test_its_process_has_no_tensorflow_and_no_pandas(server):
     assert server.version
     unwritten = b'headrace_log_rows_total{state="written"} 0\n'
     until(lambda: unwritten not in server.send("GET", "/metrics")[2])
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
-    for name in ("tensorflow", "libpandas", "mlflow", "pandas/_libs", "libarrow"):
+    for name in ("tensorflow", "libpandas", "mlflow", "pandas/_libs"):
         assert name not in maps
 
 

@@ -96,7 +96,7 @@ def without_pandas(*, of_texts: bool) -> Iterator[None]:
     """Keep pyarrow from importing pandas to make an array, which takes 50 MB.
 
     Args:
-        of_texts: whether texts are served; a server of others does without pyarrow.
+        of_texts: whether texts are served, which makes such arrays.
     """
     with hidden(["pandas"]):
         if of_texts:
