@@ -6,41 +6,54 @@ run`` registers a new one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
-from headrace.evidence.verification.backbones import backbone_problems
-from headrace.evidence.verification.champions import champion_mismatches
-from headrace.models.logged.soundness.checks import (
-    ANSWERS,
-    at_stake,
-    find_mismatches,
+from headrace.data.corrections import corrections_of
+from headrace.errors import HeadraceError, IntegrityError
+from headrace.evidence.verification.versions import (
+    champion_mismatches,
+    data_mismatch,
+    manifest_digest,
+    other_mismatches,
 )
-from headrace.models.logged.soundness.copies import keep_copy_of, restore
-from headrace.progress import Progress
+from headrace.models.logged.soundness import checks, copies
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.stages import ingredients
 from headrace.stages.promotion.registry import restore_aliases
+from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-
-Status = Literal["sound", "restored", "failed"]
-_STEPS = 3
+from headrace.state.store import Store
+from headrace.state.tracking import MODEL_FILE, REPORT_FILE
+from headrace.state.tracking.artifacts import (
+    how_changed,
+    local_path,
+    model_places,
+    put,
+    run_places,
+)
 
 
 class Repair(Record):
     """What was done for a version.
 
     Attributes:
-        status: ``sound``, there was nothing to do; ``restored`` from the store's copy;
-            ``failed``, it could not be repaired.
-        reason: one sentence.
+        status: ``sound``, there was nothing to do; ``restored``; ``failed``, it could
+            not be repaired.
+        reason: sentences.
         done: the steps, in words.
     """
 
     model: str
     version: int
-    status: Status
+    status: Literal["sound", "restored", "failed"]
     reason: str
     done: tuple[str, ...] = ()
 
@@ -54,9 +67,7 @@ class Repair(Record):
 
 
 def repair(name: str, settings: Settings) -> Repair:
-    """Check a version's files, answers and records, and restore what is lost.
-
-    MLflow's aliases are set as in the ledger.
+    """Check a version's files, answers, data and records, and restore what is lost.
 
     Args:
         name: a model, which means its champion; ``MODEL@champion``; ``MODEL/VERSION``.
@@ -67,34 +78,9 @@ def repair(name: str, settings: Settings) -> Repair:
         IntegrityError: the ledger's rows were changed.
         DependencyError: MLflow, the store, a disk or the ledger failed.
     """
-    from headrace.evidence.restoring import restore_others  # loads pyarrow
-
     home = Home(settings)
-    with Progress("repair", _STEPS, is_listed=True) as progress:
-        version = home.ledger.find(name)
-        progress.update(0, "records and data")
-        done, problems = restore_others(version, home)
-        progress.update(1, "files and answers")
-        mismatches = find_mismatches([version], home, anew=True)
-        outcome = _repair(version, mismatches, home)
-        status = "restored" if done and outcome.status == "sound" else outcome.status
-        progress.update(2, "aliases")
-        done += restore_aliases(version.model, home)
-        if _is_champion(version, home):
-            problems += [one.message for one in champion_mismatches(version, home)]
-        progress.update(_STEPS, "done")
-    reasons = [outcome.reason.rstrip(".") + ".", _sentence(done), *problems]
-    if of_backbone := backbone_problems(version, home):
-        is_whole = outcome.is_sound and not problems
-        begin = "The version is intact; its" if is_whole else "Its"
-        reasons.append(f"{begin} backbone in the store is not: {of_backbone}")
-    if problems:
-        status = "failed"
-    if not any(reasons[1:]):
-        return outcome
-    reason = " ".join(filter(None, reasons))
-    update = {"status": status, "reason": reason, "done": (*outcome.done, *done)}
-    return outcome.model_copy(update=update)
+    version = home.ledger.find(name)
+    return _repair(version, home, [*_mismatches(version, home, anew=True)])
 
 
 def repair_all(settings: Settings, model: str = "") -> list[Repair]:
@@ -113,70 +99,153 @@ def repair_all(settings: Settings, model: str = "") -> list[Repair]:
     """
     home = Home(settings)
     return [
-        repair(f"{version.model}/{version.version}", settings)
+        _repair(version, home, mismatches)
         for name in ([model] if model else home.ledger.models())
-        for version in at_stake(name, home.ledger)
-        if not home.ledger.is_collected(version) and _is_damaged(version, home)
+        for version in checks.at_stake(name, home.ledger)
+        if (mismatches := [*_mismatches(version, home)])
     ]
 
 
-def _is_damaged(version: Version, home: Home) -> bool:
-    if _is_champion(version, home) and any(champion_mismatches(version, home)):
-        return True
-    return bool(find_mismatches([version], home))
-
-
-def _is_champion(version: Version, home: Home) -> bool:
+def _mismatches(
+    version: Version, home: Home, *, anew: bool = False
+) -> Iterator[Mismatch]:
+    """What of a version is not as recorded; ``anew`` repeats its answers, too."""
+    is_collected = home.ledger.is_collected(version)
+    for one in checks.find_mismatches([version], home, anew=anew):
+        if not (one.is_gone and is_collected):
+            yield one
+    yield from other_mismatches(version, home)
     champion = home.ledger.champion(version.model)
-    return champion is not None and champion.version.version == version.version
+    if champion is not None and champion.version == version:
+        yield from champion_mismatches(version, home)
+    elif anew:
+        yield from data_mismatch(version, home)
 
 
-def _answer(
-    version: Version, status: Status, reason: str, done: Sequence[str] = ()
-) -> Repair:
+def _repair(version: Version, home: Home, mismatches: list[Mismatch]) -> Repair:
+    """Restore what is lost of a version, and look again."""
+    if problem := home.ledger.walk_chain().problem:  # a repair rests on its rows
+        raise IntegrityError(
+            f"The ledger {home.settings.database_url} was changed: {problem}.",
+            "Restore it from a backup.",
+        )
+    steps, failures = list[str](), list[str]()
+    names = {mismatch.what for mismatch in mismatches}
+    for step in (_undelete, copies.restore, _restore_files, _restore_data):
+        try:
+            steps += step(version, names, home)
+        except HeadraceError as error:
+            failures.append(str(error))
+    steps += restore_aliases(version.model, home)
+    status: Literal["sound", "restored", "failed"] = "restored" if steps else "sound"
+    if copies.keep_copy_of(version, home):
+        steps.append("copied its files into the store")
+    left = [*_mismatches(version, home)] if mismatches else []
+    if left or failures:
+        status = "failed"
+    messages = [one.message for one in mismatches]
+    if not mismatches:
+        messages = ["its files are as registered, and it answers as it did."]
+    messages.append(_sentence(steps))
+    messages += [one.message for one in left if one not in mismatches] + failures
+    messages.append(_remedy(version, {one.what for one in left}))
     return Repair(
         model=version.model,
         version=version.version,
         status=status,
-        reason=reason,
-        done=tuple(done),
+        reason=" ".join(filter(None, messages)),
+        done=tuple(steps),
     )
 
 
-def _sentence(done: Sequence[str]) -> str:
+def _sentence(steps: Sequence[str]) -> str:
     """Steps as one sentence; empty if there are none."""
-    text = "; ".join(done)
+    text = "; ".join(steps)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def _repair(version: Version, mismatches: Sequence[Mismatch], home: Home) -> Repair:
-    if not mismatches:
-        reason = "its files are the ones that were registered, and it answers as it did"
-        done = []
-        if keep_copy_of(version, home):
-            done.append("copied its files into the store")
-            reason += f". {_sentence(done)}"
-        return _answer(version, "sound", reason, done)
-    return _restore(version, mismatches, home)
-
-
-def _restore(version: Version, mismatches: Sequence[Mismatch], home: Home) -> Repair:
-    """Restore files from the store, and check the version again."""
-    problems = " ".join(mismatch.message for mismatch in mismatches)
-    if mismatches[0].what == ANSWERS:
-        reason = (
-            f"its files are whole, but {problems} The libraries or the machine are not "
-            "those that it was trained with: run it with those, or train anew."
+def _remedy(version: Version, names: set[str]) -> str:
+    """What to do about what could not be restored; empty if nothing more is known."""
+    if checks.ANSWERS in names:
+        return (
+            "Its files are whole, but the libraries or the machine are not those that "
+            "it was trained with: run it with those, or train anew."
         )
-        return _answer(version, "failed", reason)
-    done = restore(version, {mismatch.what for mismatch in mismatches}, home)
-    left = find_mismatches([version], home)
-    if not left:
-        return _answer(version, "restored", f"{problems} {_sentence(done)}", done)
-    outcome = (
-        "The store has no copy of it. Restore one from a backup, or run `headrace run "
-        f"{version.model}`, which registers a new version."
-    )
-    if done:
-        outcome = f"{_sentence(done)} But {left[0].message}"
-    return _answer(version, "failed", f"{problems} {outcome}", done)
+    if names & {checks.MODEL, checks.GOLDEN}:
+        return (
+            "The store has no copy of it. Restore one from a backup, or run `headrace "
+            f"run {version.model}`, which registers a new version."
+        )
+    return ""
+
+
+def _undelete(version: Version, _: Collection[str], home: Home) -> list[str]:
+    tracking = home.tracking
+    if tracking.is_deleted(version.run_id) and tracking.undelete(version.run_id):
+        return ["undeleted its run"]
+    return []
+
+
+def _restore_files(version: Version, _: Collection[str], home: Home) -> list[str]:
+    """Write the report and the logged files beside the model back from the store."""
+    steps = []
+    for place, path, digest, key in _files(version, home):
+        if not how_changed(f"{place}/{path}", digest):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            content = home.store.read(key, digest)
+            if hashlib.sha256(content).hexdigest() == digest:
+                with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                    file = Path(folder, "file")
+                    file.write_bytes(content)
+                    put(home.tracking.uri, place, path, file)
+                steps.append(f"put {path} back from the store's copy")
+    return steps
+
+
+def _files(version: Version, home: Home) -> Iterator[tuple[str, str, str, str]]:
+    """(folder, path, digest, key of the copy) of each such file on this machine."""
+    artifacts, card = home.settings.artifacts, card_key(version.run_id)
+    run, model = run_places(version, artifacts)[0], model_places(version, artifacts)[0]
+    if (report := home.ledger.anchors([card]).get(card)) and local_path(run):
+        yield run, REPORT_FILE, report, card
+    for path, digest in version.details.get("files", {}).items():
+        if path != MODEL_FILE and local_path(model):
+            yield model, path, digest, copies.copy_key(version, f"logged/{path}")
+
+
+def _restore_data(version: Version, names: Collection[str], home: Home) -> list[str]:
+    """Read a version's data again from its source, if its snapshot is damaged.
+
+    The snapshot is made in a temporary folder. Its files replace those in the store
+    only if they have the digests that were recorded.
+
+    Raises:
+        IntegrityError: the source gives other data now.
+        HeadraceError: the source or the record of the run cannot be read.
+    """
+    if "snapshot" not in names:
+        return []
+    from headrace.stages.ingestion import ingest
+
+    tracking, key = home.tracking, f"snapshots/{version.snapshot_digest}"
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        run = tracking.find_run(version.run_id)
+        read = partial(tracking.run_file, run.run_id)
+        place = Path(folder, "run")
+        spec = ingredients.restore(place, run.tags[ingredients.TAG], read).spec
+        made = Store(str(Path(folder, "store")))
+        used = version.details.get("snapshot", {}).get("corrections", "")
+        corrected = corrections_of(home.anchored, spec.name, used)
+        data = spec.data, spec.medium
+        snapshot = ingest(*data, made, home.settings, spec.task, corrected)
+        now = snapshot.digest, snapshot.manifest_sha256
+        if now != (version.snapshot_digest, manifest_digest(version, home)):
+            raise IntegrityError(
+                f"Its source {spec.data.source} gives other data now.",
+                "Restore the snapshot from a backup.",
+            )
+        for name in made.keys():
+            if name.startswith(f"{key}/"):
+                home.store.write(name, made.read(name))
+    return [f"read the data again from {spec.data.source}; it is the same"]

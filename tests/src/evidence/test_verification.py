@@ -109,7 +109,7 @@ def test_a_version_that_never_was_champion_is_repaired(trained):
     identity = trained.good.model_uri.rpartition("/")[2]
     (file,) = trained.settings.home.glob(f"mlartifacts/**/{identity}/**/MLmodel")
     spoil(file)
-    assert "run `headrace verify blobs/2 --repair`" in verify(trained.settings).reason
+    assert "Run `headrace verify blobs/2 --repair`" in verify(trained.settings).reason
     assert repair("blobs/2", trained.settings).status == "restored"
     assert verify(trained.settings).status == "ok"
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import field_serializer
 
-from headrace.evidence.verification.mismatches import Mismatches
 from headrace.evidence.verification.said import note
+from headrace.evidence.verification.walk import Walk
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.signs import number_of
@@ -82,9 +82,9 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
     log.info("verify: the ledger")
     published = published_heads([model] if model else home.ledger.models(), home)
     chain = home.ledger.walk_chain(published | {head} - {""})
-    mismatches = Mismatches(home)
-    problem = next(mismatches.find(chain.problem, model), None)
-    counts = ", ".join(number_of(n, kind) for kind, n in mismatches.checked.items())
+    walk = Walk(home, model)
+    problem = next(walk.mismatches(chain.problem), None)
+    counts = ", ".join(number_of(n, kind) for kind, n in walk.checked.items())
     whose = f"everything of {model}" if model else "everything"
     reason = f"{whose} fits the ledger ({counts or 'its rows'})"
     if problem is not None:
@@ -97,10 +97,10 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         reason=reason,
         model=model or None,
         chain={"rows": chain.rows, "head": chain.head},
-        checked=mismatches.checked,
-        missing=mismatches.missing,
-        collected=mismatches.collected,
-        forgotten=mismatches.forgotten,
+        checked=walk.checked,
+        missing=walk.missing,
+        collected=walk.collected,
+        forgotten=walk.forgotten,
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )
