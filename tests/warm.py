@@ -33,7 +33,6 @@ MODULES = {
     "headrace.models.logged.serving_check",
     "headrace.serving.gradients_process",
     "headrace.serving.texts_process",
-    "headrace_flows.spreading",
 }
 COLD = children.start
 _NUMBER = struct.Struct("!q")

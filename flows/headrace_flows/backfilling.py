@@ -13,14 +13,15 @@ import itertools
 import json
 import logging
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError, Refusal, UsageError
-from headrace.records import SnapshotRecord
+from headrace.records import Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.signs import number_of
 from headrace.spec import PipelineSpec
@@ -30,7 +31,7 @@ from headrace_flows.dated_runs import BackfillTask, Runner
 from headrace_flows.deployments import packed
 
 if TYPE_CHECKING:
-    from headrace_flows.spreading import Piece, Place
+    from headrace.stages.pieces import Place
 
 DATE = "{date}"
 Step = Literal["day", "week", "month"]
@@ -120,34 +121,35 @@ class Backfill:
         Raises:
             KeyboardInterrupt: on Ctrl-C, once the running task has ended.
         """
-        with contextlib.ExitStack() as stack:
-            ahead: list[Future[None]] = []
-            if place is not None and tasks:
-                from headrace_flows.spreading import begun
-
-                first = tasks[0]  # all are of its pipeline
-                folder = packed(first.folder, self._home.store)
-                pieces = [self._training(task, folder) for task in tasks]
-                trainings = number_of(len(pieces), "trainings")
-                at_once, where = place.at_once, place.where
-                log.info("backfill: %s ahead, %d at once %s", trainings, at_once, where)
-                ahead += stack.enter_context(begun(place, pieces))
-            pool = stack.enter_context(ThreadPoolExecutor(1))
+        with ThreadPoolExecutor(1) as pool:  # Ctrl-C interrupts the wait for it
             try:
-                for number, task in enumerate(tasks):
-                    for trained in ahead[number : number + 1]:
-                        if error := trained.exception():  # the run tries it again
-                            log.warning("%s: its training failed: %s", task.date, error)
+                for task in self._trained(tasks, place) if place else tasks:
                     pool.submit(self._run_one, task, runner).result()
             except BaseException:
                 runner.stop()
                 raise
 
-    def _training(self, task: BackfillTask, folder: str) -> Piece:
-        from headrace_flows.spreading import Piece
+    def _trained(
+        self, tasks: Sequence[BackfillTask], place: Place
+    ) -> Iterator[BackfillTask]:
+        """Each task once its training was done ahead; meanwhile the next ones are."""
+        number, at_once = number_of(len(tasks), "trainings"), place.at_once
+        log.info("backfill: %s ahead, %d at once %s", number, at_once, place.where)
+        coming, begun = iter(tasks), deque[tuple[BackfillTask, Future[None]]]()
 
-        body = {"pipeline": task.spec.model_dump(mode="json"), "folder": folder}
-        return Piece(pipeline=task.spec.name, work=f"{__name__}.do_training", body=body)
+        def begin() -> None:
+            for task in itertools.islice(coming, at_once - len(begun)):
+                folder = packed(task.folder, self._home.store)
+                training = Training(spec=task.spec, folder=folder)
+                begun.append((task, place.submit(do_training, training)))
+
+        begin()
+        while begun:
+            task, trained = begun.popleft()
+            if error := trained.exception():  # the run tries it again
+                log.warning("%s: its training failed: %s", task.date, error)
+            begin()
+            yield task
 
     def _run_one(self, task: BackfillTask, runner: Runner) -> None:
         outcome: dict[str, Any] = {"date": task.date}
@@ -180,17 +182,24 @@ def _place(task: BackfillTask, key: str) -> str:
     return f"backfills/{task.spec.name}/{key}.json"
 
 
-def do_training(body: Mapping[str, Any], settings: Settings) -> None:
-    """Do what a run does up to its training, so that the run finds the results.
+class Training(Record):
+    """A training of a pipeline; ``folder`` is as the train flow takes it."""
 
-    Args:
-        body: ``pipeline``, the spec, and ``folder``, as the train flow takes them.
-        settings: with the store, the ledger and MLflow.
-    """
+    spec: PipelineSpec
+    folder: str
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return self.spec.name
+
+
+def do_training(training: Training, settings: Settings) -> None:
+    """Do what a run does up to its training, so that the run finds the results."""
     from headrace_flows import stages
     from headrace_flows.train import new_run
 
-    spec = PipelineSpec.model_validate(body["pipeline"])
-    run = new_run(spec, body["folder"], register_only=True, settings=settings)
+    folder = training.folder
+    run = new_run(training.spec, folder, register_only=True, settings=settings)
     snapshot = run.find(run.plan.ingest(), SnapshotRecord) or stages.ingest.fn(run)
     stages.train.fn(run, snapshot, run.validate(snapshot))

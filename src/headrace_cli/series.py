@@ -168,8 +168,8 @@ def backfill(  # noqa: PLR0913
 
     Versions are registered. The champion stays, unless --promote is given.
     """
+    from headrace.stages.pieces import opened
     from headrace_flows.backfilling import Backfill, dates
-    from headrace_flows.spreading import workers as opened
     from headrace_ops.run_server import server_for_run
 
     started = time.perf_counter()
@@ -191,18 +191,17 @@ def backfill(  # noqa: PLR0913
     left = work.left()
     is_interrupted = False
     if left:
-        with (
-            opened(settings, min(workers, len(left)))
-            if workers
-            else nullcontext() as place,
-            server_for_run(settings) as server,
-            Progress("run", len(left), is_listed=True) as progress,
-        ):
-            server.wait()
-            try:
+        at_once = min(workers or 0, len(left))
+        try:
+            with (
+                opened(settings, at_once) if at_once else nullcontext() as place,
+                server_for_run(settings) as server,
+                Progress("run", len(left), is_listed=True) as progress,
+            ):
+                server.wait()
                 work.run(left, _runner(tasks[0].spec.name, settings), place)
-            except KeyboardInterrupt:
-                is_interrupted = True
+        except KeyboardInterrupt:
+            is_interrupted = True
     value, exit_code = _conclude(work, is_interrupted)
     value["seconds"] = round(time.perf_counter() - started, 3)
     answer(value, lambda: _show_backfill(value), exit_code)

@@ -8,11 +8,11 @@ import pytest
 from headrace.errors import DependencyError, UsageError
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
+from headrace.stages.pieces import opened
 from headrace.stages.workers import processors
 from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, dates, fill_in
 from headrace_flows.dated_runs import BackfillTask, Here, There
-from headrace_flows.spreading import workers
 
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 DAYS = ("--from", "2026-01-30", "--to", "2026-02-01")
@@ -174,7 +174,7 @@ def test_a_deployed_pipeline_is_run_by_its_workers(settings, deployed):
 
 
 def test_no_more_run_at_once_than_there_are_processors(settings):
-    with workers(settings, 1000) as place:
+    with opened(settings, 1000) as place:
         assert place.at_once == processors(), "of this machine"
 
 

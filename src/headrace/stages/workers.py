@@ -19,7 +19,6 @@ from concurrent.futures import (
     Executor,
     Future,
     ProcessPoolExecutor,
-    ThreadPoolExecutor,
 )
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -209,25 +208,6 @@ def _processes(count: int, how: Literal["fork", "spawn"]) -> Iterator[Executor]:
         ) from None
     finally:  # after an error, tasks may be waiting
         executor.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def waiting_threads(count: int, stop: Callable[[], None]) -> Iterator[Executor]:
-    """Threads that wait for work done elsewhere.
-
-    If the block raises an error, no further work is begun, and what is under way ends.
-
-    Args:
-        stop: ends their waiting; called on Ctrl-C.
-    """
-    with ThreadPoolExecutor(count) as threads:
-        try:
-            yield threads
-        except BaseException as error:
-            threads.shutdown(wait=False, cancel_futures=True)
-            if not isinstance(error, Exception):
-                stop()
-            raise
 
 
 def processors() -> int:

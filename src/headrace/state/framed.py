@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from headrace import errors
@@ -31,7 +31,6 @@ class FramedProcess:
         niceness: from its start on; above 0 where nobody waits for it.
         logs: whether it writes its messages where this process does; else the last one
             is only named where it fails.
-        fork: what a fork of this process does instead, if it can be forked safely.
         variables: of its environment, beside those of this process.
 
     Attributes:
@@ -49,35 +48,25 @@ class FramedProcess:
         *,
         niceness: int = 0,
         logs: bool = False,
-        fork: Callable[[], None] | None = None,
         **variables: str,
     ) -> None:
         self.name = name
         self.failure = ""
         self._connection, theirs = socket.socketpair()
         self._messages = tempfile.TemporaryFile("a+b")
-        self._process: subprocess.Popen[bytes] | children.Forked
         with theirs, contextlib.ExitStack() as failed:
             failed.callback(self.close)
-            if fork is not None and children.can_fork():
-                self._process = self._forked(fork, theirs.fileno())
-            else:
-                self._process = children.start(
-                    module,
-                    niceness=niceness,
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=None if logs else self._messages.fileno(),
-                    env={**os.environ, **variables},
-                    process_group=0,  # an interrupt is for this process alone
-                )
+            self._process = children.start(
+                module,
+                niceness=niceness,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=None if logs else self._messages.fileno(),
+                env={**os.environ, **variables},
+                process_group=0,  # an interrupt is for this process alone
+            )
             failed.pop_all()
         self.pid = self._process.pid
-
-    def _forked(self, work: Callable[[], None], connection: int) -> children.Forked:
-        with open(os.devnull, "wb") as nothing:
-            streams = (connection, nothing.fileno(), self._messages.fileno())
-            return children.Forked("headrace-worker", work, streams, has_session=True)
 
     def converse(
         self, header: Header, body: Any, *, most_bytes: int, seconds: float | None

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -29,6 +30,7 @@ def write(piece, settings):
         raise Refusal("It is refused.", "Do something else.")
     while len(list(place.glob("*.begun"))) < piece.meets:
         time.sleep(0.01)
+    (place / f"{piece.name}.done").write_text(settings.user)
     return os.getpid()
 """
 
@@ -108,3 +110,53 @@ def test_processes_end_where_one_is_killed_or_the_user_interrupts(
 def test_a_piece_is_done_in_this_process_as_well(settings, tmp_path, write):
     piece = Piece(folder=str(tmp_path), name="a")
     assert do_piece(write, piece, settings) == os.getpid()
+
+
+def test_a_piece_that_another_process_is_at_is_waited_for(
+    settings, tmp_path, write, monkeypatch
+):
+    monkeypatch.setattr("headrace.state.ledger.holding.POLL_SECONDS", 0.05)
+    piece = Piece(folder=str(tmp_path), name="a", meets=2)
+    with opened(settings, 1) as place:
+        other = place.submit(write, piece)
+        (process,) = processes_in(tmp_path, 1)
+        ours = threading.Thread(target=do_piece, args=(write, piece, settings))
+        ours.start()
+        ours.join(0.3)
+        assert ours.is_alive()
+        assert processes_in(tmp_path, 1) == [process]
+        (tmp_path / "another.begun").touch()
+        ours.join(60)
+        assert other.result() == process
+    assert (tmp_path / "a.begun").read_text() == str(os.getpid())  # ours, after it
+
+
+def test_dask_does_pieces_with_its_own_settings_and_goes_on_after_an_interrupt(
+    settings, tmp_path, write, monkeypatch
+):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("HEADRACE_HOME", str(settings.home))
+    monkeypatch.setenv("HEADRACE_USER", "dask@lab")
+    kinds = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    pieces = [Piece(folder=str(tmp_path), name=name, meets=2) for name in "abc"]
+    last = Piece(folder=str(tmp_path), name="last", meets=6)
+    with distributed.LocalCluster(**kinds) as cluster:
+        address = {"dask_address": cluster.scheduler_address}
+        here = settings.model_copy(update=address)
+        with opened(here, 5) as place:
+            assert (place.at_once, place.where) == (2, "on Dask")
+            assert len(list(place.spread(write, pieces))) == 3
+            with pytest.raises(Refusal, match="It is refused"):
+                refused = Piece(folder=str(tmp_path), name="refused")
+                list(place.spread(write, [refused]))
+        with pytest.raises(KeyboardInterrupt):
+            with opened(here, 1) as place:
+                place.submit(write, last)
+                processes_in(tmp_path, 5)
+                raise KeyboardInterrupt
+        (tmp_path / "another.begun").touch()
+        limit = time.monotonic() + 60
+        while not (tmp_path / "last.done").exists():
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+    assert (tmp_path / "c.done").read_text() == "dask@lab"
