@@ -103,9 +103,8 @@ def mlflow_login() -> Login | None:
     return Login(user, password) if user and password else None
 
 
-def prefect_authorization() -> dict[str, str]:
-    """The header that Prefect's server asks for; empty without a login."""
-    login = prefect_login()
+def authorization(login: Login | None) -> dict[str, str]:
+    """The header with a login that a server asks for; empty without one."""
     return {"Authorization": login.header} if login else {}
 
 

@@ -1,11 +1,15 @@
-"""The work pools of a worker."""
+"""The work pools of Prefect's server, and their workers."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Any
+from urllib.parse import quote
 
 from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.state.logins import login_of
+from headrace_ops.environment import authorization, prefect_login
 from headrace_ops.prefect_errors import translate_errors
 
 
@@ -46,3 +50,34 @@ def ensure_pool(client: Any, pool: str, queue: str = "default") -> Any:
         with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_queue(name=queue, work_pool_name=pool)
     return work_pool
+
+
+def headers(settings: Settings, url: str) -> dict[str, str]:
+    """The login for Prefect's API at a URL: the configured one, or the home's."""
+    return authorization(prefect_login() or login_of(settings.home, url))
+
+
+def online(url: str, headers: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Prefect's records of the workers that are online, by pool.
+
+    Args:
+        url: of Prefect's API.
+        headers: with the login, if there is one.
+
+    Raises:
+        httpx.HTTPError: the server does not answer, or does not accept the login.
+    """
+    names = [str(pool["name"]) for pool in _ask(f"{url}/work_pools", headers)]
+    workers = {n: _ask(f"{url}/work_pools/{quote(n)}/workers", headers) for n in names}
+    return {
+        name: [one for one in some if one["status"] == "ONLINE"]
+        for name, some in workers.items()
+    }
+
+
+def _ask(url: str, headers: dict[str, str]) -> list[dict[str, Any]]:
+    import httpx
+
+    answer = httpx.post(f"{url}/filter", headers=headers, json={}, timeout=5.0)
+    answer.raise_for_status()
+    return list(answer.json())

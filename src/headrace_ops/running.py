@@ -13,7 +13,7 @@ from headrace.settings import Settings
 from headrace.state.ledger import ledger_exists
 from headrace.state.ledger.holding import pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
-from headrace_ops import live
+from headrace_ops import live, pools
 
 
 class Worker(Record):
@@ -94,10 +94,8 @@ def _workers(settings: Settings) -> list[Worker]:
         return []
     import httpx
 
-    from headrace_ops.doctor.services import online_workers, prefect_headers
-
     try:
-        online = online_workers(url, prefect_headers(settings, url))
+        online = pools.online(url, pools.headers(settings, url))
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
         return []  # it is down, or does not accept the login: `headrace doctor` says so
     return [

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +13,7 @@ from pathlib import Path
 from headrace.settings import Settings, variable
 from headrace.state.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import environment, mlflow_server, prefect_server
+from headrace_ops import environment, mlflow_server, pools, prefect_server
 from headrace_ops.live import answers
 
 POOLS = ("cpu", "gpu")
@@ -134,21 +132,20 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
         command=[sys.executable, "-m", "headrace_cli", "worker", "--pool", pool],
         environment=variables,
         log=settings.home.absolute() / f"{pool}-worker.log",
-        ready=lambda: has_worker(api_url, pool, started),
+        ready=lambda: _has_worker(settings, api_url, pool, started),
     )
 
 
-def has_worker(api_url: str, pool: str, since: datetime) -> bool:
+def _has_worker(settings: Settings, api_url: str, pool: str, since: datetime) -> bool:
     """Whether Prefect has received a heartbeat of a worker of a pool since a time."""
-    url = f"{api_url}/work_pools/{pool}/workers/filter"
-    headers = {"Content-Type": "application/json"} | environment.prefect_authorization()
-    request = urllib.request.Request(url, b"{}", headers)  # noqa: S310
+    import httpx
+
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
-            heartbeats = [w["last_heartbeat_time"] for w in json.load(response)]
-            return any(datetime.fromisoformat(t) > since for t in heartbeats if t)
-    except (OSError, ValueError):
+        online = pools.online(api_url, pools.headers(settings, api_url))
+    except httpx.HTTPError:
         return False
+    beats = [one["last_heartbeat_time"] for one in online.get(pool, [])]
+    return any(datetime.fromisoformat(beat) > since for beat in beats if beat)
 
 
 def public_link(link: str, host: str) -> str:

@@ -166,14 +166,14 @@ def test_prefect_refuses_it_before_it_keeps_anything(prefect_server):
 
     from headrace_flows.score import score
     from headrace_flows.train import train
-    from headrace_ops.environment import prefect_authorization
+    from headrace_ops.environment import authorization, prefect_login
 
     for flow, parameters in [
         (train, {"pipeline": {"name": "x", "medium": "image"}}),
         (score, {"model": "x", "source": "a", "output": "b.csv"}),
     ]:
         schema = json.loads(json.dumps(parameter_schema(flow.fn).model_dump()))
-        headers = prefect_authorization()
+        headers = authorization(prefect_login())
         with httpx.Client(
             base_url=prefect_server, headers=headers, timeout=60, transport=Patient()
         ) as client:

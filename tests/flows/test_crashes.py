@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.homes import values_of
 
-from headrace_ops.environment import prefect_authorization
+from headrace_ops.environment import authorization, prefect_login
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +50,7 @@ def states(server, flow_run_ids):
     found = requests.post(
         f"{server}/flow_runs/filter",
         json={"flow_runs": {"id": {"any_": flow_run_ids}}},
-        headers=prefect_authorization(),
+        headers=authorization(prefect_login()),
         timeout=600,
     ).json()
     return {run["id"]: run["state_type"] for run in found}

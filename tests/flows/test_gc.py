@@ -6,7 +6,7 @@ from tests.blobs import WEAK
 
 from headrace.settings import Settings
 from headrace_flows.events import ledger_tag
-from headrace_ops.environment import prefect_authorization
+from headrace_ops.environment import authorization, prefect_login
 
 PAGE = 200  # that Prefect answers with at most
 
@@ -18,7 +18,7 @@ def ask(server, what, wanted):
     answer = requests.post(
         f"{server}/{what}/filter",
         json=wanted,
-        headers=prefect_authorization(),
+        headers=authorization(prefect_login()),
         timeout=600,
     )
     found = answer.json()

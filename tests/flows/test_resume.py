@@ -6,7 +6,7 @@ import time
 import requests
 from tests.homes import Home, mlflow_runs, rows_of
 
-from headrace_ops.environment import prefect_authorization
+from headrace_ops.environment import authorization, prefect_login
 
 CHANGED = ("--set", "training.epochs=300", "--set", "model.arguments.dropout=0.2")
 OFTEN = ("--set", "training.checkpoint_steps=7")
@@ -40,7 +40,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     assert second == (went_on["flow_run_id"], "ended")
     found = requests.get(
         f"{prefect_server}/flow_runs/{killed}",
-        headers=prefect_authorization(),
+        headers=authorization(prefect_login()),
         timeout=600,
     ).json()
     assert found["state_type"] == "CRASHED"

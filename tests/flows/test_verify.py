@@ -142,7 +142,7 @@ def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first):
     assert answer.json["problem"]["where"] == "ledger"
     assert "(entry blobs/1) was changed" in answer.json["problem"]["what"]
     checks = after_first.headrace("doctor", "--json").json["checks"]
-    (chain,) = [check for check in checks if check["name"] == "ledger chain"]
+    (chain,) = [check for check in checks if check["name"] == "ledger"]
     assert chain["state"] == "wrong"
     assert "was changed" in chain["seen"]
 

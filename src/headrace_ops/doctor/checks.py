@@ -1,13 +1,8 @@
-"""One row of ``headrace doctor``, and the checks of this machine.
-
-They look at home, store, models, versions, bytecode and telemetry.
-"""
+"""One row of ``headrace doctor``, and the checks of this machine."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,30 +12,13 @@ from typing import Literal
 
 from headrace import extensions
 from headrace.errors import HeadraceError
-from headrace.home import HOME_FORMAT
 from headrace.records import Record, Shown
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace.spec import load_spec
 from headrace.spec.folders import pipeline_names
 from headrace.state.remote import check_options
 
-_HEAVY = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
-_OFF, _ON = {"0", "false", "no", "off"}, {"1", "true", "yes", "on"}
-_REPORTS = {
-    "MLFLOW_DISABLE_TELEMETRY": _OFF,
-    "DO_NOT_TRACK": _OFF,
-    "PREFECT_SERVER_ANALYTICS_ENABLED": _ON,
-    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": _ON,
-    "GX_ANALYTICS_ENABLED": _ON,
-}
-# Older versions have known vulnerabilities or faults that Headrace cannot work around.
-FLOORS = {
-    "prefect": "3.6.28",
-    "mlflow": "3.17.0",
-    "keras": "3.15",
-    "pillow": "12.2",
-    "pyarrow": "14.0.1",
-}
+_PACKAGES = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
 
 
 class DoctorCheck(Record):
@@ -86,59 +64,37 @@ def is_writable(folder: Path) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
-def check_home(settings: Settings) -> DoctorCheck:
-    """The home: whether it exists, its format, and whether it is writable."""
+def check_home(settings: Settings) -> Iterator[DoctorCheck]:
+    """The home: whether it is writable, and its space."""
     home = settings.home.absolute()
     if not is_writable(home):
-        fix = "Set HEADRACE_HOME to a writable folder."
-        return wrong("home", f"{home} is not writable", fix)
-    if not home.exists():
-        return ok("home", f"{home}, created by the first run")
-    marker = home / "format"
-    version = marker.read_text(errors="replace").strip() if marker.exists() else ""
-    if version and version != HOME_FORMAT:
-        message = f"{home} has format {version[:20]!r} instead of {HOME_FORMAT!r}"
-        fix = "Use the release of Headrace that created it, or set HEADRACE_HOME."
-        return wrong("home", message, fix)
-    free = shutil.disk_usage(home).free / 2**30
-    message = f"{home}, {free:.1f} GiB free"
-    if free < 1:
-        return hint("home", message, "Free disk space.")
-    return ok("home", message)
+        fix = "To run pipelines, set HEADRACE_HOME to a writable folder."
+        yield wrong("home", f"{home} is not writable", fix)
+    elif not home.exists():
+        yield ok("home", f"{home}, created by the first run")
+    else:
+        free = shutil.disk_usage(home).free / 2**30
+        message = f"{home}, {free:.1f} GiB free"
+        yield ok("home", message) if free >= 1 else hint("home", message, "Make room.")
 
 
-def check_store(settings: Settings) -> DoctorCheck:
+def check_store(settings: Settings) -> Iterator[DoctorCheck]:
     """The store. A remote one is checked by writing and deleting an object."""
-    check_options(settings)
-    if "://" in settings.store:
-        return _try_store(settings.store)
-    folder = Path(settings.store).absolute()
-    if is_writable(folder):
-        return ok("store", str(folder))
-    fix = "Set HEADRACE_STORE to a writable folder."
-    return wrong("store", f"{folder} is not writable", fix)
-
-
-def _try_store(uri: str) -> DoctorCheck:
     from headrace.state.store import Store
 
-    key = f"doctor/{uuid.uuid4().hex}"
-    try:
-        store = Store(uri)
-        store.write(key, b"written by headrace doctor")
-        store.fs.rm_file(store.path(key))
-    except (ImportError, ValueError) as error:
-        is_s3 = uri.startswith("s3")
-        fix = "pip install 'headrace[s3]'" if is_s3 else "Correct the URL."
-        return wrong("store", f"{uri}: {error}", fix)
-    except (OSError, HeadraceError) as error:
-        state = wrong if isinstance(error, PermissionError) else unreachable
-        fix = (
-            "Check its address and keys (for S3: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, "
-            "AWS_SECRET_ACCESS_KEY)."
-        )
-        return state("store", f"{uri} cannot be written: {error}", fix)
-    return ok("store", uri)
+    check_options(settings)
+    place = settings.store
+    if "://" not in place:
+        folder = Path(place).absolute()
+        fix = "Set HEADRACE_STORE to a writable folder."
+        is_fine = is_writable(folder)
+        text = str(folder) if is_fine else f"{folder} is not writable"
+        yield ok("store", text) if is_fine else wrong("store", text, fix)
+        return
+    store, key = Store(place), f"doctor/{uuid.uuid4().hex}"
+    store.write(key, b"written by headrace doctor")
+    store.fs.rm_file(store.path(key))
+    yield ok("store", place)
 
 
 def check_models(settings: Settings) -> Iterator[DoctorCheck]:
@@ -188,91 +144,18 @@ def check_pipelines(settings: Settings) -> Iterator[DoctorCheck]:
             yield wrong(f"pipeline {name}", message, fix or f"headrace check {name}")
 
 
-def check_versions(_: Settings) -> list[DoctorCheck]:
-    """The installed packages against the oldest allowed versions."""
-    installed = {package: _version(package) for package in FLOORS}
-    too_old = [
-        wrong(
-            package,
-            f"version {version} has known faults" if version else "not installed",
-            f"pip install '{package}>={FLOORS[package]}'",
-        )
-        for package, version in installed.items()
-        if number(version) < number(FLOORS[package])
-    ]
-    return too_old or [ok("versions", ", ".join(map(" ".join, installed.items())))]
+def check_versions(_: Settings) -> Iterator[DoctorCheck]:
+    """The installed versions, for a report of a fault."""
+    names = ("headrace", *_PACKAGES)
+    yield ok("versions", ", ".join(f"{n} {metadata.version(n)}" for n in names))
 
 
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def compare(package: str, server: str, where: str) -> DoctorCheck:
-    """A server's version against the local one and the oldest allowed one."""
-    name = f"{package} version"
-    client = metadata.version(package)
-    fix = f"Install {package} {client} on the server."
-    if number(server) < number(FLOORS[package]):
-        return wrong(name, f"{where} has {server}, which has known faults", fix)
-    if number(server)[:2] == number(client)[:2]:
-        return ok(name, f"server {server}, client {client}")
-    state = hint if number(server)[0] == number(client)[0] else wrong
-    return state(name, f"{where} has {server}, this machine has {client}", fix)
-
-
-def number(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, for comparison."""
-    digits = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, digits.group().split("."))) if digits else (0,)
-
-
-def check_signing(settings: Settings) -> DoctorCheck:
+def check_signing(settings: Settings) -> Iterator[DoctorCheck]:
     """The key that signs, and the library for it."""
     from headrace.state.signing import check_signing_key
 
-    if not settings.signing_key_file:
-        return ok("signing", "no key is set: nothing is signed")
-    try:
+    if settings.signing_key_file:
         check_signing_key(settings)
-    except HeadraceError as error:
-        return wrong("signing", error.message, error.action)
-    return ok("signing", f"signs with the key {settings.signing_key_file}")
-
-
-def check_bytecode(_: Settings) -> DoctorCheck:
-    """Whether the large libraries have bytecode, or are compiled at every start."""
-    specs = {name: importlib.util.find_spec(name) for name in _HEAVY}
-    origins = {n: spec.origin for n, spec in specs.items() if spec and spec.origin}
-    missing = {n: origin for n, origin in origins.items() if not _is_compiled(origin)}
-    if not missing:
-        return ok("bytecode", "present")
-    folders = " ".join(sorted({str(Path(o).parents[1]) for o in missing.values()}))
-    message = f"missing for {', '.join(missing)}: each start takes twice as long"
-    fix = f"env -u PYTHONDONTWRITEBYTECODE python -m compileall -q {folders}"
-    return hint("bytecode", message, fix)
-
-
-def _is_compiled(source: str) -> bool:
-    return Path(importlib.util.cache_from_source(source)).exists()
-
-
-def check_metrics(_: Settings) -> DoctorCheck:
-    """The libraries for system metrics: psutil, and pynvml if there is a GPU."""
-    if not Path("/dev/nvidia0").exists():
-        return ok("system metrics", "psutil (there is no NVIDIA GPU)")
-    if importlib.util.find_spec("pynvml"):
-        return ok("system metrics", "psutil and pynvml")
-    message = "nvidia-ml-py is missing: runs log no GPU metrics"
-    return hint("system metrics", message, "pip install nvidia-ml-py")
-
-
-def check_telemetry(_: Settings) -> DoctorCheck:
-    """Whether the environment turns on the telemetry of a library."""
-    reporting = [n for n, values in _REPORTS.items() if variable(n).lower() in values]
-    if not reporting:
-        return ok("telemetry", "off")
-    message = f"on: {', '.join(f'{name}={variable(name)}' for name in reporting)}"
-    return hint("telemetry", message, f"unset {' '.join(reporting)}")
+        yield ok("signing", f"signs with the key {settings.signing_key_file}")
+    else:
+        yield ok("signing", "no key is set: nothing is signed")
