@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from headrace.credentials import hide_credentials
@@ -26,8 +26,7 @@ from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
 if TYPE_CHECKING:
     from headrace_ops.guard import Guard
 
-START_LIMIT_SECONDS = 120
-STARVED_LIMIT_SECONDS = 600  # more, while others have the processors
+START_LIMIT_SECONDS = 300  # a busy machine takes minutes
 ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 _TAIL_BYTES = 4000
@@ -40,8 +39,8 @@ def live_links(settings: Settings) -> dict[str, str]:
     """The addresses that ``headrace up`` recorded; empty if no server is running.
 
     Returns:
-        ``headrace``, for its own pages, ``prefect``, ``mlflow``, ``postgres`` if the
-        ledger is in one, and ``process``, the process id of ``headrace up``.
+        ``headrace``, for its own pages, ``prefect``, ``mlflow``, and ``process``, the
+        process id of ``headrace up``.
     """
     return {n: v for n, v in live_servers(settings.home).items() if n != OWN}
 
@@ -66,16 +65,26 @@ def only_one(settings: Settings) -> Iterator[int]:
     Raises:
         UsageError: another process holds it; the message has the servers' addresses.
     """
+    import psutil
+
     home = settings.home.absolute()
     with (home / LOCK_FILE).open("ab") as file:
         limit = time.monotonic() + ENDING_LIMIT_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                _refuse_second(settings, limit)
-                time.sleep(0.2)
+        while not _is_free(file):
+            links = live_links(settings)
+            process = links.pop("process", "0")
+            if psutil.pid_exists(int(process)) and links:
+                where = " and ".join(links.values())
+                raise UsageError(
+                    f"`headrace up` is running already: {where}.",
+                    f"Use it, or stop it first (process {process}).",
+                )
+            if time.monotonic() > limit:
+                raise UsageError(
+                    f"Another `headrace up` is starting or ending in {settings.home}.",
+                    "Wait until it is done, or stop it, and try again.",
+                )
+            time.sleep(0.2)
         (home / LIVE_FILE).unlink(missing_ok=True)
         try:
             yield file.fileno()
@@ -83,21 +92,12 @@ def only_one(settings: Settings) -> Iterator[int]:
             (home / LIVE_FILE).unlink(missing_ok=True)
 
 
-def _refuse_second(settings: Settings, limit: float) -> None:
-    import psutil
-
-    links = live_links(settings)
-    process = links.pop("process", "")
-    if process.isdigit() and psutil.pid_exists(int(process)):
-        raise UsageError(
-            f"`headrace up` is running already: {' and '.join(links.values())}.",
-            f"Use it, or stop it first (process {process}).",
-        )
-    if time.monotonic() > limit:
-        raise UsageError(
-            f"Another `headrace up` is starting or ending in {settings.home}.",
-            "Wait until it is done, or stop it, and try again.",
-        )
+def _is_free(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_links(settings: Settings, links: dict[str, str], own: Iterable[str]) -> None:
@@ -107,13 +107,8 @@ def write_links(settings: Settings, links: dict[str, str], own: Iterable[str]) -
         own: the names of the servers that accept the home's login.
     """
     content = {**links, "process": str(os.getpid()), OWN: " ".join(own)}
-    replace_json(settings.home / LIVE_FILE, content)
-
-
-def replace_json(path: Path, value: dict[str, str]) -> None:
-    """Write a JSON file by an atomic rename."""
-    with atomic_file(path) as new:
-        new.write_text(json.dumps(value) + "\n", encoding="utf-8")
+    with atomic_file(settings.home / LIVE_FILE) as new:
+        new.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def answers(url: str, seconds: float = 1.0) -> bool:
@@ -140,61 +135,31 @@ def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
 
 
 def wait_until(ready: Callable[[], bool], process: Guard, what: str, log: Path) -> None:
-    """Wait until a server answers; the time that it waits for a processor is free.
+    """Wait until a server answers.
 
     Raises:
-        DependencyError: it does not; the message has the last line of its log, or says
-            that the machine is busy.
+        DependencyError: it does not; the message has the last line of its log.
     """
-    began, starved = time.monotonic(), 0.0
-    pause = next_look = START_LIMIT_SECONDS / 100
-    while process.poll() is None:
+    limit = time.monotonic() + START_LIMIT_SECONDS
+    while process.poll() is None and time.monotonic() < limit:
         if ready():
             return
-        seconds = time.monotonic() - began
-        if seconds >= next_look:  # at all processes of the machine
-            starved = max(starved, _starved_seconds(process.pid))
-            next_look = seconds + pause
-        own = seconds - min(starved, STARVED_LIMIT_SECONDS)
-        if own >= START_LIMIT_SECONDS:
-            break
-        time.sleep(0.05 if seconds < 10 else 0.5)
-    reason, advice = last_line(log), f"See {log}, and try again."
-    if starved > START_LIMIT_SECONDS / 2:
-        reason = f"it waited {starved:.0f} s for a processor, which others had"
-        advice = f"Let other work end first, or give it more processors. {advice}"
-    raise DependencyError(f"{what} did not start: {reason.rstrip('.')}.", advice)
-
-
-def _starved_seconds(pid: int) -> float:
-    """How long a process and its children could run, but had no processor.
-
-    Zero where the system does not tell, as other systems than Linux.
-    """
-    import psutil
-
-    seconds = 0.0
-    with contextlib.suppress(psutil.Error, OSError, ValueError, IndexError):
-        process = psutil.Process(pid)
-        for one in (process, *process.children(recursive=True)):
-            times = Path(f"/proc/{one.pid}/schedstat").read_text(encoding="ascii")
-            seconds += int(times.split()[1]) / 1e9
-    return seconds
-
-
-def tail(log: Path) -> str:
-    """The end of a log; empty if there is no log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-            return file.read().decode(errors="replace").strip()
-    except OSError:
-        return ""
+        time.sleep(0.05)
+    raise DependencyError(
+        f"{what} did not start: {last_line(log).rstrip('.')}.",
+        f"See {log}, and try again.",
+    )
 
 
 def last_line(log: Path) -> str:
     """The last line of a log."""
-    return (tail(log).splitlines() or ["no message"])[-1]
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1] if lines else "no message"
 
 
 def report_path(run_id: str) -> str:

@@ -32,7 +32,6 @@ class Service:
         log: the file for its output.
         ready: its health check.
         link: its URL, if it has one.
-        port: the port where it listens; 0 if it has none.
     """
 
     name: str
@@ -41,7 +40,6 @@ class Service:
     log: Path
     ready: Callable[[], bool]
     link: str = ""
-    port: int = 0
 
     def __str__(self) -> str:
         return f"{self.name} at {self.link}" if self.link else self.name
@@ -115,7 +113,6 @@ def _web_service(
         log=settings.home.absolute() / f"{name}-server.log",
         ready=lambda: answers(link + HEALTH[name]),
         link=link,
-        port=port,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
@@ -10,11 +9,8 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
-
-import psutil
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
@@ -73,13 +69,9 @@ class Supervisor:
             started.append(Supervised(service, self._run(service)))
         for server in started:
             name, log_path = server.service.name, server.service.log
-            live.wait_until(partial(_is_ready, server), server.process, name, log_path)
+            live.wait_until(server.service.ready, server.process, name, log_path)
             seconds = time.monotonic() - server.started_at
             log.info("%s is there after %.1f s", name, seconds)
-
-    def drop(self) -> None:
-        """End the servers that were started last, and stop supervising them."""
-        guard.stop(*(server.process for server in self._groups.pop()))
 
     def watch(self) -> None:
         """Keep the servers running until Ctrl-C.
@@ -131,22 +123,6 @@ class Supervisor:
         log.warning("%s ended (%s); restart in %g s", name, last_message, pause)
 
 
-def _is_ready(server: Supervised) -> bool:
-    """Whether this server answers, not another home's server on the same port."""
-    if not server.service.ready():
-        return False
-    if not server.service.port:
-        return True
-    with contextlib.suppress(psutil.Error):
-        return any(
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr.port == server.service.port
-            for process in psutil.Process(server.process.pid).children(recursive=True)
-            for connection in process.net_connections("tcp")
-        )
-    return False
-
-
 def start_all(
     supervisor: Supervisor,
     settings: Settings,
@@ -172,40 +148,22 @@ def start_all(
     if not variable("PREFECT_API_URL"):
         login = environment.servers_logins(settings)["prefect"]
         os.environ.update(environment.prefect_variables(login))
-    links = _start_servers(supervisor, settings, host)
-    shown = _with_postgres(links, settings)
-    live.write_links(settings, shown, environment.home_logins(settings))
+    links, services = _servers(settings, host)
+    supervisor.start(*services)
+    live.write_links(settings, links, environment.home_logins(settings))
     supervisor.start(*(servers.worker_service(settings, pool, links) for pool in pools))
     public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",
-        "links": shown,
+        "links": links,
         "workers": list(pools),
         "home": str(settings.home.absolute()),
         "environment": _environment(settings, public),
     }
 
 
-def _start_servers(
-    supervisor: Supervisor, settings: Settings, host: str
-) -> dict[str, str]:
-    """Start the server of the pages, and Prefect's and MLflow's unless configured."""
-    links, services = _servers(settings, host, live.UI_PORTS)
-    try:
-        supervisor.start(*services)
-    except DependencyError:
-        # Another process may have taken a free port meanwhile.
-        if not any("already in use" in live.tail(service.log) for service in services):
-            raise
-        supervisor.drop()
-        links, services = _servers(settings, host, dict.fromkeys(live.UI_PORTS, 0))
-        supervisor.start(*services)
-    return links
-
-
-def _servers(
-    settings: Settings, host: str, ports: Mapping[str, int]
-) -> tuple[dict[str, str], list[Service]]:
+def _servers(settings: Settings, host: str) -> tuple[dict[str, str], list[Service]]:
+    """The links of all servers, and those to start, as they are not configured."""
     links: dict[str, str] = {}
     services: list[Service] = []
     make = {
@@ -217,9 +175,8 @@ def _servers(
         key = environment.CONFIGURED.get(name, "")
         links[name] = variable(key).rstrip("/").removesuffix("/api")
         if not links[name].startswith("http"):
-            usual = ports[name]
-            port = live.free_port(usual, host)
-            if usual and port != usual:
+            port = live.free_port(usual := live.UI_PORTS[name], host)
+            if port != usual:
                 taken = f"port {usual} is taken by {listening_at(usual)}"
                 log.info("%s: %s has port %d", taken, name, port)
             services.append(start(settings, host, port))
@@ -230,19 +187,6 @@ def _servers(
                 f"Start it, or unset {key} to start one here.",
             )
     return links, services
-
-
-def _with_postgres(links: dict[str, str], settings: Settings) -> dict[str, str]:
-    """The links, and the ledger's PostgreSQL without its password."""
-    url = settings.database_url
-    if not url.startswith("postgresql"):
-        return links
-    parts = urlsplit(url)
-    login, at, host = parts.netloc.rpartition("@")
-    user = login.partition(":")[0]
-    netloc = f"{user}{at}{host}" if user else host
-    link = parts._replace(scheme="postgresql", netloc=netloc).geturl()
-    return {**links, "postgres": link}
 
 
 def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 
 import psutil
 import pytest
@@ -15,6 +14,7 @@ from tests.waiting import until
 from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace_ops import guard, live
+from headrace_ops.live import free_port
 from headrace_ops.servers import Service
 from headrace_ops.supervisor import Supervisor, _servers, page_links
 
@@ -164,30 +164,6 @@ def _runs(process):
         return False
 
 
-def test_another_server_at_its_port_is_not_taken_for_it(tmp_path, lock, monkeypatch):
-    monkeypatch.setattr(live, "START_LIMIT_SECONDS", 1.0)
-    mute = Server(tmp_path, "mute", STAYS).service
-    speaks = Server(
-        tmp_path,
-        "speaks",
-        "import socket; s = socket.create_server(('127.0.0.1', int(sys.argv[2])));"
-        + STAYS,
-    ).service
-    with socket.socket() as another:
-        another.bind(("127.0.0.1", 0))
-        port = another.getsockname()[1]
-        another.listen()
-        supervisor = Supervisor(lock)
-        with pytest.raises(DependencyError, match="mute did not start"):
-            supervisor.start(replace(mute, port=port))
-        supervisor.stop()
-    monkeypatch.setattr(live, "START_LIMIT_SECONDS", 120.0)
-    supervisor = Supervisor(lock)
-    command = [*speaks.command, str(port)]
-    supervisor.start(replace(speaks, port=port, command=command))
-    supervisor.stop()
-
-
 def test_the_links_log_in_and_open_the_runs(tmp_path, monkeypatch):
     for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
@@ -209,11 +185,10 @@ def test_a_usual_port_that_is_taken_is_told_with_who_has_it(
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as another:
         port = another.getsockname()[1]
-        usual = {"prefect": 0, "mlflow": 0, "headrace": port}
+        usual = {"prefect": free_port(), "mlflow": free_port(), "headrace": port}
+        monkeypatch.setattr(live, "UI_PORTS", usual)
         with caplog.at_level("INFO", logger="headrace"):
-            links, _ = _servers(
-                Settings(project=tmp_path, home=tmp_path), "127.0.0.1", usual
-            )
+            links, _ = _servers(Settings(project=tmp_path, home=tmp_path), "127.0.0.1")
     assert not links["headrace"].endswith(f":{port}")
     (told,) = caplog.messages
     assert told.startswith(f"port {port} is taken by ") and str(os.getpid()) in told
