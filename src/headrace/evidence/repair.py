@@ -6,8 +6,6 @@ run`` registers a new one.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -27,18 +25,9 @@ from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.promotion.registry import restore_aliases
-from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.store import Store
-from headrace.state.tracking import MODEL_FILE, REPORT_FILE
-from headrace.state.tracking.artifacts import (
-    how_changed,
-    local_path,
-    model_places,
-    put,
-    run_places,
-)
 
 
 class Repair(Record):
@@ -131,7 +120,7 @@ def _repair(version: Version, home: Home, mismatches: list[Mismatch]) -> Repair:
         )
     steps, failures = list[str](), list[str]()
     names = {mismatch.what for mismatch in mismatches}
-    for step in (_undelete, copies.restore, _restore_files, _restore_data):
+    for step in (_undelete, _restore_files, _restore_data):
         try:
             steps += step(version, names, home)
         except HeadraceError as error:
@@ -186,32 +175,9 @@ def _undelete(version: Version, _: Collection[str], home: Home) -> list[str]:
     return []
 
 
-def _restore_files(version: Version, _: Collection[str], home: Home) -> list[str]:
-    """Write the report and the logged files beside the model back from the store."""
-    steps = []
-    for place, path, digest, key in _files(version, home):
-        if not how_changed(f"{place}/{path}", digest):
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            content = home.store.read(key, digest)
-            if hashlib.sha256(content).hexdigest() == digest:
-                with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-                    file = Path(folder, "file")
-                    file.write_bytes(content)
-                    put(home.tracking.uri, place, path, file)
-                steps.append(f"put {path} back from the store's copy")
-    return steps
-
-
-def _files(version: Version, home: Home) -> Iterator[tuple[str, str, str, str]]:
-    """(folder, path, digest, key of the copy) of each such file on this machine."""
-    artifacts, card = home.settings.artifacts, card_key(version.run_id)
-    run, model = run_places(version, artifacts)[0], model_places(version, artifacts)[0]
-    if (report := home.ledger.anchors([card]).get(card)) and local_path(run):
-        yield run, REPORT_FILE, report, card
-    for path, digest in version.details.get("files", {}).items():
-        if path != MODEL_FILE and local_path(model):
-            yield model, path, digest, copies.copy_key(version, f"logged/{path}")
+def _restore_files(version: Version, names: Collection[str], home: Home) -> list[str]:
+    is_changed = any(name.startswith("file ") for name in names)
+    return copies.restore(version, home) if is_changed else []
 
 
 def _restore_data(version: Version, names: Collection[str], home: Home) -> list[str]:

@@ -166,10 +166,9 @@ class _Registration:
         """Whether a version with equal weights has lost its files, in the store too."""
         if self.training.run_id == version.run_id:
             return False
-        lost = {mismatch.what for mismatch in file_mismatches(version, self.home)}
-        if not lost:
+        if not any(file_mismatches(version, self.home)):
             return False
-        restore(version, lost, self.home)
+        restore(version, self.home)
         is_lost = any(file_mismatches(version, self.home))
         if is_lost:
             log.warning("%s has lost its files: a new version replaces it", version)

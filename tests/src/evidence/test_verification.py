@@ -69,9 +69,9 @@ def spoil(file):
 
 
 def test_what_verify_sends_to_a_repair_is_repaired(after_first):
-    """The report of the run, and a file of the snapshot that no training reads."""
+    """A file beside the model, and one of the snapshot that no training reads."""
     settings = Settings(project=after_first.project, home=after_first.path)
-    for pattern in ("mlartifacts/**/report.html", "store/**/rejected.parquet"):
+    for pattern in ("mlartifacts/**/MLmodel", "store/**/rejected.parquet"):
         (file,) = settings.home.glob(pattern)
         spoil(file)
         assert verify(settings).status == "broken"

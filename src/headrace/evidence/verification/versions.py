@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 from headrace.data.snapshots.reading import files_of, find_snapshot
-from headrace.errors import IntegrityError, NotFoundError
+from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.copies import copied_files, copy_key, mend_copy
 from headrace.records import MANIFEST
 from headrace.stages.promotion.registry import registry_mismatches
-from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-from headrace.state.regular import UnusableFileError
-from headrace.state.tracking import MODEL_FILE, REPORT_FILE
+from headrace.state.tracking import MODEL_FILE
 from headrace.state.tracking.artifacts import how_changed, model_places
 
 
 def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
-    """The other logged files of a version, its copy and its report.
+    """The other logged files of a version and its copy, where they were changed.
 
     Those that are gone are left out: a logged model works without them, and a copy is
     made again.
@@ -27,33 +24,19 @@ def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     Raises:
         DependencyError: the store or MLflow does not answer.
     """
-    store = home.store
-    for path, digest in version.details.get("files", {}).items():
-        for folder in model_places(version, home.settings.artifacts):
-            place = f"{folder}/{path}"
-            if path != MODEL_FILE and how_changed(place, digest) == "was changed":
-                message = f"{place} was changed: it is not what was registered."
-                yield Mismatch.of(version, "model", f"file {path}", message)
     for path, digest in copied_files(version).items():
-        key = copy_key(version, path)
+        place = home.store.uri(copy_key(version, path))
         size = version.model_bytes if path.endswith(f"/{MODEL_FILE}") else 0
-        message = f"{store.uri(key)} was changed: it is not the copy that was made."
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                if store.digest(key, size) == digest:
-                    continue
-            except UnusableFileError as error:
-                message = f"{error}."
+        if how_changed(place, digest, size) == "was changed":
+            message = f"{place} was changed: it is not the copy that was made."
             mend = mend_copy(version)
             yield Mismatch.of(version, "store", f"copy {path}", message, mend)
-    key = card_key(version.run_id)
-    try:
-        if digest := home.ledger.anchors([key]).get(key, ""):
-            home.tracking.run_file(version.run_id, REPORT_FILE, digest)
-    except IntegrityError as error:
-        if not isinstance(error.__cause__, NotFoundError | OSError):
-            message = f"{version.model}/{version.version}: {error.message}"
-            yield Mismatch.of(version, "mlflow", f"file {REPORT_FILE}", message)
+    folder = model_places(version, home.settings.artifacts)[0]
+    for path, digest in version.details.get("files", {}).items():
+        place = f"{folder}/{path}"
+        if path != MODEL_FILE and how_changed(place, digest) == "was changed":
+            message = f"{place} was changed: it is not what was registered."
+            yield Mismatch.of(version, "model", f"file {path}", message)
 
 
 def champion_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:

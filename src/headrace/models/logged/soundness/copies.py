@@ -134,28 +134,36 @@ def _describe_files(folder: Path) -> dict[str, dict[str, str]]:
     return {"files": digests}
 
 
-def restore(version: Version, parts: Collection[str], home: Home) -> list[str]:
-    """Restore files of a version from its copy in the store.
-
-    Args:
-        version: its row in the ledger.
-        parts: what to restore: `MODEL`, `GOLDEN`.
+def restore(version: Version, home: Home) -> list[str]:
+    """Put files of a version that are gone or changed back from its copy in the store.
 
     Returns:
-        the steps done, in words; empty if the store has no valid copy.
+        the steps done, in words; empty if the store has no valid copy of them.
 
     Raises:
         DependencyError: MLflow, its disk or the store failed.
     """
-    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        files = _fetch(version, Path(folder), parts, home.store)
-        golden = files.pop(_GOLDEN, None)
-        if _MODEL not in files:
-            files = {}
-        logged = {path.removeprefix(f"{LOGGED}/"): file for path, file in files.items()}
-        _write_files(version, logged, golden, home)
-    whole = [name for name, file in (("model", files), ("golden", golden)) if file]
-    return [f"put the {name} file back from the store's copy" for name in whole]
+    tracking, artifacts, steps = home.tracking, home.settings.artifacts, []
+    model, run = model_places(version, artifacts)[0], run_places(version, artifacts)[0]
+    with contextlib.suppress(NotFoundError):  # MLflow no longer has it
+        model = tracking.model_place(version.model_uri)
+    with contextlib.suppress(NotFoundError):
+        run = tracking.run_place(version.run_id)
+    files = copied_files(version)
+    for path in sorted(files, key=lambda path: path == _MODEL):  # without it, none is
+        place, name = model, path.removeprefix(f"{LOGGED}/")
+        if path == _GOLDEN:
+            place, name = run, GOLDEN_FILE
+        if digest_at(f"{place}/{name}") == files[path]:
+            continue
+        content = _read(home.store, version.model_digest, path, files[path])
+        if content is not None:
+            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                (file := Path(folder, "file")).write_bytes(content)
+                put(tracking.uri, place, name, file)
+            whole = {_MODEL: "the model file", _GOLDEN: "the golden file"}
+            steps.append(f"put {whole.get(path, name)} back from the store's copy")
+    return steps
 
 
 def _fetch(
@@ -172,34 +180,6 @@ def _fetch(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
     return files
-
-
-def _write_files(
-    version: Version, files: Mapping[str, Path], golden: Path | None, home: Home
-) -> None:
-    """Write local files to where MLflow has, or would have, those of a version.
-
-    The model file is replaced. Other files of the logged model are written only if
-    they are missing.
-
-    Args:
-        version: its row in the ledger.
-        files: of the logged model, by their path in it.
-        golden: the golden file.
-    """
-    tracking, artifacts = home.tracking, home.settings.artifacts
-    if files:
-        place = model_places(version, artifacts)[0]
-        with contextlib.suppress(NotFoundError):  # MLflow no longer has it
-            place = tracking.model_place(version.model_uri)
-        for path in sorted(files, key=lambda path: path == MODEL_FILE):
-            if path == MODEL_FILE or not digest_at(f"{place}/{path}"):
-                put(tracking.uri, place, path, files[path])
-    if golden is not None:
-        place = run_places(version, artifacts)[0]
-        with contextlib.suppress(NotFoundError):
-            place = tracking.run_place(version.run_id)
-        put(tracking.uri, place, GOLDEN_FILE, golden)
 
 
 def _key(digest: str, *path: str) -> str:
