@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psutil
 
 from headrace.errors import DependencyError, UsageError
-from headrace.interrupts import DOUBLED_SECONDS
 from headrace.settings import Settings, variable
 from headrace_ops import environment, live, pools, run_server
 
@@ -109,9 +108,9 @@ def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
     """Shut down on a signal: accept no more flows, and end the running ones.
 
     A server that does not answer would keep the worker from its end, so it has a
-    limited time, and a second signal ends it at once, unless it is the first one again.
+    limited time.
     """
-    is_ending, began = asyncio.Event(), 0.0
+    is_ending, tasks = asyncio.Event(), set[asyncio.Task[None]]()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     poll = worker.get_and_submit_flow_runs
 
@@ -125,18 +124,11 @@ def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
             if task is not None:
                 task.cancel()
 
-    tasks: set[asyncio.Task[None]] = set()
-
     def shut_down() -> None:
-        nonlocal began
         if is_ending.is_set():
-            if loop.time() - began >= DOUBLED_SECONDS:
-                _end_now("a second signal came")
             return
         is_ending.set()
-        began = loop.time()
-        why = f"it did not end within {ENDING_SECONDS:g} s"
-        limit = threading.Timer(ENDING_SECONDS, _end_now, [why])
+        limit = threading.Timer(ENDING_SECONDS, _end_now)
         limit.daemon = True
         limit.start()
         tasks.add(loop.create_task(end()))
@@ -152,33 +144,18 @@ def _end_flows() -> None:
     flows = psutil.Process().children()
     for flow in flows:
         with contextlib.suppress(psutil.Error):  # it has ended meanwhile
-            if not _is_suspended(flow):
-                flow.terminate()
+            flow.terminate()
     psutil.wait_procs(flows, timeout=GRACE_SECONDS)
 
 
-def _end_now(why: str) -> NoReturn:
+def _end_now() -> NoReturn:
     """End this process and its flows, whatever they wait for."""
-    log.error("The worker ends without reporting to the Prefect server: %s.", why)
+    log.error(
+        "The worker ends without reporting to the Prefect server: it did not end "
+        "within %g s.",
+        ENDING_SECONDS,
+    )
     for flow in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             flow.kill()
     os._exit(DependencyError.exit_code)
-
-
-def _is_suspended(flow: psutil.Process) -> bool:
-    """Whether the flow run of a process is suspended until a person answers.
-
-    Such a process ends by itself. A signal would turn the suspended run into a crash.
-    """
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectException
-
-    try:
-        run = UUID(flow.environ()["PREFECT__FLOW_RUN_ID"])
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(run).state
-    except (KeyError, httpx.HTTPError, PrefectException):
-        return False
-    return state is not None and state.is_paused()

@@ -15,11 +15,9 @@ WORKER = """
 import asyncio, subprocess, sys
 from headrace_ops import worker
 
-worker.GRACE_SECONDS, worker.ENDING_SECONDS = 0.1, float(sys.argv[1])
-worker.DOUBLED_SECONDS = float(sys.argv[2])
+worker.GRACE_SECONDS, worker.ENDING_SECONDS = 0.1, 1.0
 ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
 flow = [sys.executable, "-c", ignoring + "print('flow', flush=True); time.sleep(300)"]
-worker._is_suspended = lambda flow: False  # would ask Prefect
 
 class Waiting:
     async def get_and_submit_flow_runs(self):
@@ -38,16 +36,9 @@ asyncio.run(work())
 """
 
 
-@pytest.mark.parametrize(
-    ("seconds", "doubled", "signals", "why"),
-    [
-        (0.5, 1, 1, "it did not end within 0.5 s"),
-        (300, 0, 2, "a second signal came"),
-        (1.0, 300, 2, "it did not end within 1 s"),  # as GNU timeout sends it
-    ],
-)
-def test_a_worker_whose_server_does_not_answer_ends(seconds, doubled, signals, why):
-    command = [sys.executable, "-c", WORKER, str(seconds), str(doubled)]
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_worker_whose_server_does_not_answer_ends(signals):
+    command = [sys.executable, "-c", WORKER]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **streams) as process:
         try:
@@ -57,7 +48,7 @@ def test_a_worker_whose_server_does_not_answer_ends(seconds, doubled, signals, w
                 process.send_signal(signal.SIGTERM)
                 time.sleep(0.2)  # two at once would count as one
             assert process.wait(60) == 3
-            assert f"without reporting to the Prefect server: {why}" in (
+            assert "without reporting to the Prefect server: it did not end" in (
                 process.stderr.read()
             )
             flow.wait(30)
