@@ -24,7 +24,7 @@ def test_a_process_with_other_code_runs_no_trial(trained):
         folder=pack_folder(plan.folder, plan.home.store),
         key="of other code",
         metric=Metric("val_loss", True),
-        bounds=[],
+        bounds={},
         parent=("r1", "1"),
         **data,
     )

@@ -163,7 +163,7 @@ def _task(
         contract=data[1],
         key=Plan(spec, plan.folder, plan.home).train(*data).fingerprint,
         metric=study.metric,
-        bounds=study.bounds(number),
+        bounds=study.bounds(number, spec.training.epochs),
         parent=parent,
     )
 

@@ -177,18 +177,24 @@ class Study:
                 return left
         return {}
 
-    def bounds(self, number: int) -> list[float]:
-        """The median of earlier waves' trials by epoch, below which one is stopped."""
+    def bounds(self, number: int, epochs: int) -> dict[int, float]:
+        """The medians of earlier waves by epoch; a trial that is worse is stopped.
+
+        Args:
+            number: of the trial.
+            epochs: that it trains; it is not stopped after the last one.
+        """
         first = (number - 1) // self.wave * self.wave
-        rows = [
-            trial for trial in self._trials[:first] if trial.state.name == "COMPLETE"
-        ]
-        if len(rows) < STARTUP_TRIALS:
-            return []
-        longest = max(len(row.intermediate_values) for row in rows)
-        curves = [row.intermediate_values for row in rows]
-        epochs = range(1, longest + 1)
-        return [statistics.median(c[e] for c in curves if e in c) for e in epochs]
+        done = [t for t in self._trials[:first] if t.state.name == "COMPLETE"]
+        if len(done) < STARTUP_TRIALS:
+            return {}
+        curves = [trial.intermediate_values for trial in done]
+        at = {
+            e: [c[e] for c in curves if e in c] for e in range(STARTUP_EPOCHS, epochs)
+        }
+        return {
+            epoch: statistics.median(values) for epoch, values in at.items() if values
+        }
 
     def record(self, number: int, outcome: Outcome) -> None:
         """Record how a trial has ended."""

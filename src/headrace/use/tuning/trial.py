@@ -25,7 +25,7 @@ from headrace.stages.ingredients import machine
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
 from headrace.state.tracking.runs import Child
-from headrace.use.tuning.study import STARTUP_EPOCHS, Metric, Outcome
+from headrace.use.tuning.study import Metric, Outcome
 
 
 class TrialTask(Record):
@@ -38,7 +38,7 @@ class TrialTask(Record):
         folder: of the pipeline, its digest in the store.
         key: of its training, which tells whether a worker has the same code.
         metric: what is optimized, and whether it is minimized.
-        bounds: a trial is stopped that is worse after the epoch; may be shorter.
+        bounds: by epoch; a trial whose best value is worse after it is stopped.
         parent: the ids of the study's MLflow run and of its experiment.
     """
 
@@ -50,7 +50,7 @@ class TrialTask(Record):
     contract: ContractRecord
     key: str
     metric: Metric
-    bounds: list[float]
+    bounds: dict[int, float]
     parent: tuple[str, str]
 
     @property
@@ -86,20 +86,16 @@ def run_trial(task: TrialTask, settings: Settings) -> Outcome:
             "its libraries are others.",
             "Install the same Headrace and libraries on all machines.",
         )
-    run, trial = _Trial(task), {"headrace.trial": str(task.number)}
-    tags = {**trial, "headrace.pipeline": task.pipeline}
+    data = trial_data(task.snapshot, task.contract, settings)
+    tags = {"headrace.trial": str(task.number), "headrace.pipeline": task.pipeline}
     params = task.spec.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
     )
-    name, data = (
-        f"trial-{task.number}",
-        trial_data(task.snapshot, task.contract, settings),
-    )
+    name, run = f"trial-{task.number}", _Trial(task)
     tracked = home.tracking.child_run(task.parent, name, params, tags)
     with run.reasons(), _without_new_gradients(), tracked as child:
         run.fit(folder, data, checkpoints(task, home), child)
-    seconds = round(time.perf_counter() - started, 3)
-    return run.outcome(seconds)
+    return run.outcome(round(time.perf_counter() - started, 3))
 
 
 class _Trial:
@@ -137,17 +133,11 @@ class _Trial:
         self._epochs.append(metrics)
         child.log_metrics(metrics, number)
         self._fit_seconds -= time.perf_counter() - started  # logging is not fitting
-        if (
-            STARTUP_EPOCHS
-            <= number
-            <= min(len(task.bounds), task.spec.training.epochs - 1)
-        ):
-            curve, bound = (
-                [epoch[name] for epoch in self._epochs],
-                task.bounds[number - 1],
-            )
-            if (min(curve) > bound) if is_lower else (max(curve) < bound):
-                raise _Pruned
+        bound, curve = task.bounds.get(number), [epoch[name] for epoch in self._epochs]
+        if bound is None:
+            return
+        if (min(curve) > bound) if is_lower else (max(curve) < bound):
+            raise _Pruned
 
     @property
     def _value(self) -> float | None:

@@ -207,11 +207,12 @@ def test_a_trial_is_bounded_by_the_median_of_earlier_waves(settings):
     study = a_study(settings)
     points_of(study, 4)
     study.begin(8)
-    assert study.bounds(5) == [], "as fewer than five trials were completed"
+    assert study.bounds(5, 3) == {}, "as fewer than five trials were completed"
     points_of(study, 5)
     values = sorted(math.sin(37 * number) + 2 for number in range(1, 9))
     median = (values[3] + values[4]) / 2
-    assert study.bounds(9) == study.bounds(12) == [2 * median, median]
+    assert study.bounds(9, 9) == study.bounds(12, 3) == {2: median}
+    assert study.bounds(9, 2) == {}, "as none is stopped after its last epoch"
 
 
 def test_the_sampler_learns_from_a_failure(settings):
