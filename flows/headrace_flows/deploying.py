@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -25,10 +25,6 @@ from headrace_ops.pools import ensure_pool
 
 _STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
 _OF_PRESET = ("model=", "model.arguments=", "model.arguments.preset=")
-_COMPARED = (
-    *("description", "entrypoint", "parameters", "parameter_openapi_schema"),
-    *("enforce_parameter_schema", "work_pool_name", "work_queue_name"),
-)
 
 log = logging.getLogger("headrace")
 
@@ -89,12 +85,6 @@ def find_deployments(client: Any, tags: list[str]) -> dict[str, Any]:
     }
 
 
-def has_worker(client: Any, pool: str) -> bool:
-    """Whether a worker of a pool is there, as far as the server knows."""
-    status = client.read_work_pool(pool).status
-    return status is None or status.value == "READY"
-
-
 def nightly(client: Any, owner: list[str]) -> list[WantedDeployment]:
     """What verifies the home each night at three (UTC); empty if it cannot be made."""
     about = "Restores what champions have lost, and verifies everything."
@@ -130,9 +120,10 @@ def _find(client: Any, wanted: WantedDeployment, owner: list[str]) -> Any:
 
 def _apply_one(client: Any, wanted: WantedDeployment, old: Any) -> Applied:
     body = _body(wanted)
-    new = SimpleNamespace(**body)
-    limit = old.global_concurrency_limit if old else None
-    if old and _facts(old, limit and limit.limit) == _facts(new, wanted.concurrency):
+    # Prefect shows it as the version, and has no other way to compare deployments.
+    text = json.dumps(body, default=lambda value: value.model_dump(mode="json"))
+    body["version"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    if old and old.version == body["version"]:
         identity, state = old.id, "unchanged"
     else:
         started = datetime.now(UTC)
@@ -179,26 +170,6 @@ def _body(wanted: WantedDeployment) -> dict[str, Any]:
         "concurrency_options": options if wanted.concurrency else None,
         "schedules": schedules,
     }
-
-
-def _facts(deployment: Any, limit: int | None) -> Any:
-    """What is compared of a deployment: of the server's, and of one to be made."""
-    options = deployment.concurrency_options
-    facts = {
-        **{name: getattr(deployment, name) for name in _COMPARED},
-        "tags": sorted(deployment.tags),
-        "concurrency": limit,
-        "strategy": options.collision_strategy.value if options is not None else None,
-        "schedules": [
-            [
-                getattr(one.schedule, "cron", ""),
-                getattr(one.schedule, "timezone", ""),
-                one.active,
-            ]
-            for one in deployment.schedules
-        ],
-    }
-    return json.loads(json.dumps(facts, default=str))
 
 
 def _apply_automation(client: Any, wanted: WantedDeployment, deployment: UUID) -> None:
@@ -313,12 +284,13 @@ def start(
     run = client.create_flow_run_from_deployment(
         deployment.id, parameters=parameters, name=pipeline
     )
-    pool = str(deployment.work_pool_name)
-    reason = f"a worker of pool {pool} runs it"
-    if not has_worker(client, pool):
+    name = str(deployment.work_pool_name)
+    reason = f"a worker of pool {name} runs it"
+    status = client.read_work_pool(name).status
+    if status is not None and status.value != "READY":
         reason = (
-            f"no worker of pool {pool} is there: it waits for `headrace up` or "
-            f"`headrace worker --pool {pool}`"
+            f"no worker of pool {name} is there: it waits for `headrace up` or "
+            f"`headrace worker --pool {name}`"
         )
     return Started(
         pipeline=pipeline,

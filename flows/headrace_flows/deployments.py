@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,22 +71,8 @@ def owner_tags(settings: Settings) -> list[str]:
     return [ledger_tag(settings), f"project:{settings.project.resolve().name}"]
 
 
-def recorded_of(wanted: Sequence[WantedDeployment]) -> dict[str, str]:
-    """What the ledger records of deployments: the entrypoint of each."""
-    return {one.name: one.entrypoint for one in wanted}
-
-
-def withdrawn_of(removed: Sequence[str]) -> dict[str, str]:
-    """What the ledger records of deployments that were removed, by full name."""
-    return dict.fromkeys(removed, "")
-
-
 def packed(folder: Path, store: Store) -> str:
-    """Pack a pipeline's folder into the store.
-
-    Returns:
-        ``sha256:`` and its digest, as the train flow takes it.
-    """
+    """Pack a folder into the store; returns ``sha256:`` and its digest, for a flow."""
     return f"sha256:{pack_folder(folder, store)}"
 
 

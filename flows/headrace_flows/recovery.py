@@ -14,10 +14,9 @@ import itertools
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
@@ -191,30 +190,14 @@ class _Sweep:
             self._client.set_task_run_state(task_run.id, crashed, force=True)
 
     def _end_in_mlflow(self, ended: set[str]) -> None:
-
-        tracking, doubtful = Home(self._settings).tracking, {}
+        tracking = Home(self._settings).tracking
         alive = {x.process for x in self._leases if x.is_alive(self._now)}
         for run in tracking.running():
-            process = run.process
-            if process is None or process in alive:
+            if run.process is None or run.process in alive:
                 continue
-            condition = process.condition
-            if condition == "gone" or run.flow_run_id in ended:
+            is_over = run.flow_run_id in ended or self._is_dead(run.flow_run_id)
+            if is_over or run.process.condition == "gone":
                 tracking.end(run.run_id)
-            elif condition == "unknown":
-                doubtful[run.run_id] = run.flow_run_id
-        if not doubtful:
-            return
-        over = {
-            str(flow_run.id)
-            for flow_run in self._flow_runs({"id": {"any_": [*doubtful.values()]}})
-            if flow_run.state
-            and flow_run.state.is_final()
-            and _age(flow_run) > rules.GRACE_SECONDS
-        }
-        for run_id, flow_run_id in doubtful.items():
-            if flow_run_id in over or self._is_dead(flow_run_id):
-                tracking.end(run_id)
 
 
 def _age(run: FlowRun) -> float:
@@ -222,34 +205,29 @@ def _age(run: FlowRun) -> float:
     return (datetime.now(UTC) - moment).total_seconds() if moment else 0.0
 
 
-def _sweep_quietly(settings: Settings) -> None:
-    """Sweep, and log an error instead of raising it."""
-    try:
-        sweep(settings)
-    except HeadraceError as error:
-        log.warning("sweep: %s", error.message)
-    except Exception as error:  # Prefect's client raises many kinds
-        log.warning("sweep: %s: %s", type(error).__name__, error)
-
-
 @contextmanager
-def in_background(
-    work: Callable[[], None], name: str, period_seconds: float = 0.0
-) -> Iterator[None]:
-    """Work in a thread during the block, whose end waits for it for some seconds.
+def _sweeping(settings: Settings, period: float, api_url: str = "") -> Iterator[None]:
+    """Sweep in a thread during the block, whose end waits for it for some seconds.
 
-    Args:
-        name: the name of the thread.
-        period_seconds: the pause before the work is repeated; 0: do it once.
+    Errors are logged. With a period of 0 it sweeps once.
     """
     closing = threading.Event()
 
-    def repeat() -> None:
-        work()
-        while period_seconds and not closing.wait(period_seconds):
-            work()
+    def work() -> None:
+        from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    thread = threading.Thread(target=repeat, name=name, daemon=True)
+        while True:
+            try:
+                with temporary_settings({PREFECT_API_URL: api_url} if api_url else {}):
+                    sweep(settings)
+            except HeadraceError as error:
+                log.warning("sweep: %s", error.message)
+            except Exception as error:  # Prefect's client raises many kinds
+                log.warning("sweep: %s: %s", type(error).__name__, error)
+            if not period or closing.wait(period):
+                return
+
+    thread = threading.Thread(target=work, name="headrace-sweep", daemon=True)
     thread.start()
     try:
         yield
@@ -260,7 +238,7 @@ def in_background(
 
 def swept(settings: Settings) -> AbstractContextManager[None]:
     """Sweep once during the block."""
-    return in_background(partial(_sweep_quietly, settings), "headrace-sweep")
+    return _sweeping(settings, 0.0)
 
 
 def keep_sweeping(
@@ -272,11 +250,4 @@ def keep_sweeping(
         settings: with the ledger and MLflow.
         api_url: Prefect's API, if this process has another setting.
     """
-
-    def work() -> None:
-        from prefect.settings import PREFECT_API_URL, temporary_settings
-
-        with temporary_settings({PREFECT_API_URL: api_url} if api_url else {}):
-            _sweep_quietly(settings)
-
-    return in_background(work, "headrace-sweeper", SWEEP_SECONDS)
+    return _sweeping(settings, SWEEP_SECONDS, api_url)

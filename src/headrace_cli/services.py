@@ -124,12 +124,7 @@ def deploy(
     from headrace.use.backbones.pinning import pinned
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply, nightly
-    from headrace_flows.deployments import (
-        owner_tags,
-        recorded_of,
-        wanted_of,
-        withdrawn_of,
-    )
+    from headrace_flows.deployments import owner_tags, wanted_of
     from headrace_flows.events import ensure_notifications
 
     settings = prepared()
@@ -150,10 +145,10 @@ def deploy(
         owner = owner_tags(settings)
         wanted += [] if pipeline else nightly(client, owner)
         ledger = Home(settings).ledger
-        ledger.record(recorded_of(wanted), settings.user)
+        ledger.record({one.name: one.entrypoint for one in wanted}, settings.user)
         applied = apply(client, wanted, owner, only)
-        removed = [a.name for a in applied if a.state == "removed"]
-        ledger.record(withdrawn_of(removed), settings.user)
+        removed = {one.name: "" for one in applied if one.state == "removed"}
+        ledger.record(removed, settings.user)
         notified = ensure_notifications(client, settings)
     if pipeline and not applied:
         raise UsageError(
