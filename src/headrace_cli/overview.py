@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
 from headrace.errors import UsageError
 from headrace.signs import as_score
@@ -22,8 +22,7 @@ from headrace_cli.answers import (
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.state.ledger import Ledger, Version
-    from headrace.tasks import Task
+    from headrace.state.ledger import Ledger
     from headrace.use.comparison import ModelComparison
     from headrace_ops.running import Running
 
@@ -102,9 +101,6 @@ def compare(
         list[int] | None,
         Argument(metavar="VERSION VERSION", help="Two versions, in detail."),
     ] = None,
-    metric: Annotated[
-        list[str] | None, Option(help="Show this metric; may be repeated.")
-    ] = None,
 ) -> None:
     """Compare a model's versions: all in a table, or two in detail.
 
@@ -114,10 +110,13 @@ def compare(
     if versions:
         _compare_two(model, versions)
         return
+    from headrace.tasks import task
+
     ledger = pipelines.open_ledger(model)
     rows = list(_version_rows(model, ledger))
     champion = next((row["version"] for row in rows if row["champion"]), None)
-    metrics = _metrics_to_show(ledger.versions(model)[-1], rows, metric)
+    shown = task(ledger.versions(model)[-1].task).shown
+    metrics = {**shown, "latency_ms": "latency ms"}
     value = {"model": model, "champion": champion, "versions": rows}
     answer(value, lambda: _show_versions(rows, metrics))
 
@@ -180,22 +179,6 @@ def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
         }
 
 
-def _metrics_to_show(
-    newest: Version, rows: list[dict[str, Any]], asked: list[str] | None
-) -> dict[str, str]:
-    """The metrics of the table, and the heads of their columns."""
-    if not asked:
-        return {**_task_of(newest).shown, "latency_ms": "latency ms"}
-    names = sorted({name for row in rows for name in row["metrics"]})
-    for name in asked:
-        if name not in names:
-            raise UsageError(
-                f"--metric {name}: no version of {newest.model} has this metric.",
-                f"Name one of: {', '.join(names)}.",
-            )
-    return {name: name.replace("_", " ") for name in asked}
-
-
 def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> None:
     rows = [
         [
@@ -242,10 +225,3 @@ def _describe_evidence(evidence: Any) -> dict[str, Any]:
         "law": evidence.law_digest,
         "created": evidence.created,
     }
-
-
-def _task_of(version: Version) -> Task:
-    """The task of a version."""
-    from headrace.tasks import task
-
-    return task(version.task)
