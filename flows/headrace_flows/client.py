@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import Any
 
 from headrace import errors
@@ -28,8 +27,6 @@ from headrace_ops.prefect_errors import translate_errors
 SILENCE_LIMIT_SECONDS = 600
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 1.0
-LOOK_SECONDS = 4.0  # from one look at the pool's workers to the next
-SILENT_BEATS = 2  # of a worker's heart that were not heard
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")  # states of ended flow runs
 PAGE = 200  # the most flow runs that Prefect answers with
 
@@ -165,7 +162,6 @@ def wait_for(
     import httpx
     from prefect.exceptions import ObjectNotFound
 
-    heard = _Heard(place)
     started = last_answer = time.monotonic()
     stopping, patience = stopping or threading.Event(), PATIENCE_SECONDS
     while True:
@@ -186,55 +182,12 @@ def wait_for(
                 ) from error
         if run.state is not None and run.state.is_final():
             return run
-        heard.look(client, run.work_pool_name)
         waits = run.state is None or run.state.is_scheduled()
         if waits and time.monotonic() - started > patience:
             log.info("waiting for a free worker of %s", place)
             patience = math.inf  # it is logged once
         if stopping.wait(POLL_SECONDS):
             raise Stopped
-
-
-class _Heard:
-    """When the workers of a run's pool were heard of last; a silence is told once.
-
-    Only that the last time changes counts: the server's clock may be another one.
-
-    Args:
-        place: where the run is, for the message.
-    """
-
-    def __init__(self, place: str) -> None:
-        self._place, self._next_look, self._since = place, 0.0, 0.0
-        self._last: datetime | None = None
-        self._is_told = False
-
-    def look(self, client: Any, pool: str | None) -> None:
-        """Look now and then; nothing is known while the server does not answer."""
-        import httpx
-        from prefect.exceptions import ObjectNotFound
-
-        now = time.monotonic()
-        if not pool or now < self._next_look:
-            return
-        self._next_look = now + LOOK_SECONDS
-        try:
-            workers = client.read_workers_for_work_pool(pool)
-        except (httpx.HTTPError, ObjectNotFound):
-            return
-        known = [one for one in workers if one.last_heartbeat_time]
-        newest = max((one.last_heartbeat_time for one in known), default=None)
-        if newest is None or newest != self._last:
-            self._last, self._since, self._is_told = newest, now, False
-            return
-        beat = max(one.heartbeat_interval_seconds or 0 for one in known)
-        if now - self._since > beat * SILENT_BEATS and not self._is_told:
-            self._is_told = True
-            log.warning(
-                "no worker of %s has been heard of since %s",
-                self._place,
-                newest.astimezone().strftime("%H:%M:%S"),
-            )
 
 
 def error_in(state: Any) -> HeadraceError | None:

@@ -26,7 +26,6 @@ CHECKS: dict[str, Callable[[Settings], Iterable[DoctorCheck]]] = {
     "signing": checks.check_signing,
     "models": checks.check_models,
     "extensions": checks.check_extensions,
-    "pipelines": checks.check_pipelines,
     "versions": checks.check_versions,
 }
 

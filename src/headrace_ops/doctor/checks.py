@@ -14,8 +14,6 @@ from headrace import extensions
 from headrace.errors import HeadraceError
 from headrace.records import Record, Shown
 from headrace.settings import Settings
-from headrace.spec import load_spec
-from headrace.spec.folders import pipeline_names
 from headrace.state.remote import check_options
 
 _PACKAGES = ("prefect", "mlflow", "keras", "tensorflow", "great_expectations")
@@ -132,16 +130,6 @@ def check_extensions(_: Settings) -> Iterator[DoctorCheck]:
                 yield wrong(name, f"{origin}: {error.message}", error.action)
             else:
                 yield ok(name, origin)
-
-
-def check_pipelines(settings: Settings) -> Iterator[DoctorCheck]:
-    """Pipeline files that cannot be read."""
-    for name, folder in pipeline_names(settings).items():
-        try:
-            load_spec(folder)
-        except HeadraceError as error:
-            message, fix = error.message.partition("\n")[0], error.action
-            yield wrong(f"pipeline {name}", message, fix or f"headrace check {name}")
 
 
 def check_versions(_: Settings) -> Iterator[DoctorCheck]:

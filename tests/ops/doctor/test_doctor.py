@@ -100,16 +100,6 @@ def test_what_packages_add_has_a_line_each(empty, extend):
     assert "there is no such module" in bad.seen
 
 
-def test_a_pipeline_file_that_cannot_be_read_has_a_line(empty):
-    folder = empty.project / "pipelines" / "torn"
-    folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text("medium = ")
-    (check,) = checks.check_pipelines(empty)
-    assert (check.name, check.state) == ("pipeline torn", "wrong")
-    assert "is not valid TOML" in check.seen
-    assert check.fix == "Correct that line, or the one before it."
-
-
 def test_what_is_configured_and_does_not_answer_is_exit_3(home, monkeypatch):
     nobody = "http://127.0.0.1:9"
     monkeypatch.setenv("PREFECT_API_URL", f"{nobody}/api")
