@@ -32,7 +32,6 @@ KINDS = {
     "engine": "store/engines/*/model.onnx",
     "record of the engine": "store/engines/*/record.json",
     "page": "store/cards/*.html",
-    "page in MLflow": "mlartifacts/**/report.html",
     "evaluation": "store/stages/*.json",
     "manifest of the snapshot": "store/snapshots/*/manifest.json",
     "snapshot": "store/snapshots/*/items/*.parquet",

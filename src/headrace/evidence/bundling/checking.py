@@ -1,23 +1,21 @@
 """``headrace verify FILE``: a bundle is checked without a home and without a network.
 
-Nothing of it is loaded or run. With a key it is unpacked into a temporary folder, for
-the library that checks the signature.
+It is unpacked into a temporary folder. Nothing of it is loaded or run.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.evidence.bundling.archive import read_archive
+from headrace.evidence.bundling.archive import Digest, unpack, write_archive
 from headrace.evidence.bundling.manifest import (
     BILL,
     EVIDENCE,
@@ -29,15 +27,14 @@ from headrace.evidence.bundling.manifest import (
 )
 from headrace.records import Record, Shown
 from headrace.settings import Settings
+from headrace.state.regular import file_digest
 from headrace.state.signing import check_signature
 
 _LARGEST_READ = 64 * 2**20  # of a file that is parsed; the others are only hashed
-_PARSED = (MANIFEST, EVIDENCE, BILL)
 _AGAIN = "Get it again from where it was made."
 log = logging.getLogger("headrace")
 
 Signed = Literal["valid", "unsigned", "not checked"]
-_UNSIGNED: Signed = "unsigned"
 
 
 class BundleCheck(Record):
@@ -72,15 +69,22 @@ def check_bundle(path: Path, settings: Settings) -> BundleCheck:
         UsageError: the key cannot be used.
     """
     try:
-        digests, sizes, texts = _read(path)
-        manifest = _manifest(texts)
-        _compare(manifest, digests, sizes)
-        _check_content(manifest, texts)
-        name, signature = f"{manifest.model}/{manifest.version}", _UNSIGNED
-        if SIGNATURE in digests:
-            signature = _signature(path, name, settings)
-        else:
-            _refuse_unsigned(manifest, name, settings)
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            folder = Path(place)
+            with path.open("rb") as stream:
+                unpack(stream, folder)
+            files = {
+                file.relative_to(folder).as_posix(): file
+                for file in folder.rglob("*")
+                if file.is_file()
+            }
+            sizes = {name: file.stat().st_size for name, file in files.items()}
+            manifest = _manifest(files)
+            _compare(manifest, files, sizes)
+            _check_content(manifest, files)
+            name = f"{manifest.model}/{manifest.version}"
+            sha256 = _same_archive(path, manifest, files)
+            signature = _signature(folder, manifest, name, settings)
     except IntegrityError as error:
         return BundleCheck(status="broken", reason=str(error), file=str(path))
     except OSError as error:
@@ -95,31 +99,27 @@ def check_bundle(path: Path, settings: Settings) -> BundleCheck:
         model=manifest.model,
         version=manifest.version,
         signature=signature,
-        checked={"files": len(digests), "bytes": sum(sizes.values())},
-        sha256=_digest(path),
+        checked={"files": len(sizes), "bytes": sum(sizes.values())},
+        sha256=sha256,
     )
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, int], dict[str, bytes]]:
-    """The sha256 and the size of each file, and the content of those to parse."""
-    digests, sizes, texts = dict[str, str](), dict[str, int](), dict[str, bytes]()
-    with path.open("rb") as stream:
-        for member in read_archive(stream):
-            if member.name in _PARSED:
-                texts[member.name] = member.read(_LARGEST_READ)
-            else:
-                for _ in member.parts():
-                    pass
-            digests[member.name] = member.sha256
-            sizes[member.name] = member.size
-    return digests, sizes, texts
+def _read(name: str, files: Mapping[str, Path]) -> bytes:
+    """A file that is parsed; raises IntegrityError."""
+    if name not in files:
+        raise IntegrityError(f"{name} is missing.", _AGAIN)
+    if (size := files[name].stat().st_size) > _LARGEST_READ:
+        raise IntegrityError(
+            f"{name} has {size:,} bytes; at most {_LARGEST_READ:,} are read.",
+            "It is not what `headrace export --evidence` writes.",
+        )
+    return files[name].read_bytes()
 
 
-def _manifest(texts: dict[str, bytes]) -> Manifest:
-    if MANIFEST not in texts:
-        raise IntegrityError(f"{MANIFEST} is missing.", _AGAIN)
+def _manifest(files: Mapping[str, Path]) -> Manifest:
+    text = _read(MANIFEST, files)
     try:
-        return Manifest.model_validate_json(texts[MANIFEST])
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "its form"
@@ -130,35 +130,35 @@ def _manifest(texts: dict[str, bytes]) -> Manifest:
 
 
 def _compare(
-    manifest: Manifest, digests: dict[str, str], sizes: dict[str, int]
+    manifest: Manifest, files: Mapping[str, Path], sizes: Mapping[str, int]
 ) -> None:
-    present = digests.keys() - {MANIFEST, SIGNATURE}
+    present = files.keys() - {MANIFEST, SIGNATURE}
     if missing := sorted(manifest.files.keys() - present):
         raise IntegrityError(f"{missing[0]} is missing.", _AGAIN)
     if added := sorted(present - manifest.files.keys()):
         raise IntegrityError(f"{added[0]} is not in {MANIFEST}.", _AGAIN)
     for name, facts in manifest.files.items():
-        if (facts.sha256, facts.bytes) != (digests[name], sizes[name]):
+        if (facts.sha256, facts.bytes) != (file_digest(files[name]), sizes[name]):
             raise IntegrityError(
                 f"{name} was changed: it is not the file that {MANIFEST} has.", _AGAIN
             )
 
 
-def _check_content(manifest: Manifest, texts: dict[str, bytes]) -> None:
+def _check_content(manifest: Manifest, files: Mapping[str, Path]) -> None:
     """Raise IntegrityError unless model, evidence and bill are of one version."""
-    files = manifest.files
+    listed = manifest.files
     for name, digest in (
         (MODEL, manifest.model_digest),
         (GOLDEN, manifest.golden_digest),
     ):
-        if name not in files or files[name].sha256 != digest:
+        if name not in listed or listed[name].sha256 != digest:
             raise IntegrityError(
                 f"{name} is not the one that {MANIFEST} names.", _AGAIN
             )
     try:
-        version = json.loads(texts[EVIDENCE])["version"]
+        version = json.loads(_read(EVIDENCE, files))["version"]
         identity = tuple(version[name] for name in ("model", "version", "model_digest"))
-        component = json.loads(texts[BILL])["metadata"]["component"]
+        component = json.loads(_read(BILL, files))["metadata"]["component"]
         hashes = [entry["content"] for entry in component["hashes"]]
     except (KeyError, TypeError, ValueError, RecursionError):
         raise IntegrityError(f"{EVIDENCE} or {BILL} cannot be read.", _AGAIN) from None
@@ -168,26 +168,25 @@ def _check_content(manifest: Manifest, texts: dict[str, bytes]) -> None:
         raise IntegrityError(f"{BILL} is of another model.", _AGAIN)
 
 
-def _signature(path: Path, name: str, settings: Settings) -> Signed:
-    """Check the signature of a bundle that has one, if there is a key."""
-    if not settings.verify_key_file:
-        return "not checked"
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        signature = b""
-        with path.open("rb") as stream:
-            for member in read_archive(stream):
-                if member.name == SIGNATURE:
-                    signature = member.read(_LARGEST_READ)
-                    continue
-                file = Path(place) / PurePosixPath(member.name)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("xb") as written:
-                    written.writelines(member.parts())
-        check_signature(Path(place), signature, f"the bundle of {name}", settings)
-    return "valid"
+def _same_archive(path: Path, manifest: Manifest, files: Mapping[str, Path]) -> str:
+    """The sha256 of the archive, which is the one that these files make."""
+    write_archive(anew := Digest(), f"{manifest.model}-{manifest.version}", files)
+    if (sha256 := file_digest(path)) != anew.hex():
+        raise IntegrityError(f"{path}: bytes between its files were changed.", _AGAIN)
+    return sha256
 
 
-def _refuse_unsigned(manifest: Manifest, name: str, settings: Settings) -> None:
+def _signature(
+    folder: Path, manifest: Manifest, name: str, settings: Settings
+) -> Signed:
+    """Check the signature of the files in a folder, if there is a key."""
+    if (file := folder / SIGNATURE).is_file():
+        if not settings.verify_key_file:
+            return "not checked"
+        signature = file.read_bytes()
+        file.unlink()
+        check_signature(folder, signature, f"the bundle of {name}", settings)
+        return "valid"
     if settings.verify_key_file:
         raise IntegrityError(
             f"{name} is unsigned, and HEADRACE_VERIFY_KEY_FILE has a key.",
@@ -199,6 +198,7 @@ def _refuse_unsigned(manifest: Manifest, name: str, settings: Settings) -> None:
             "(promotion.signed).",
             "Ask for a signed bundle.",
         )
+    return "unsigned"
 
 
 def _reason(name: str, signature: Signed) -> str:
@@ -208,8 +208,3 @@ def _reason(name: str, signature: Signed) -> str:
     if signature == "not checked":
         return f"{whole}; it is signed, and no key was given to check that"
     return f"{whole}, and unsigned: whoever changed it could have written it anew"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
