@@ -25,7 +25,7 @@ from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
 from headrace.settings import Settings
 from headrace.signs import number_of
 from headrace.stages import ingredients
-from headrace.stages.fitting import Fit
+from headrace.stages.fitting import Fit, FittedModel
 from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import IngredientDifference, Packed, Restored
 from headrace.stages.training import epoch_line
@@ -84,44 +84,25 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
     started = time.perf_counter()
     home = Home.existing(settings, f"run {name!r}", place=settings.tracking_uri)
     run_id = home.ledger.find(name).run_id if {"@", "/"} & {*name} else name
-    run, again = train_again(run_id, home)
-    recorded, reproduced = run.tags["headrace.weights_digest"], again.weights_digest
+    with (
+        disk_errors(tempfile.gettempdir()),
+        tempfile.TemporaryDirectory(prefix="headrace-") as place,
+    ):
+        run, recipe = restored(run_id, home, Path(place))
+        log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
+        fitted, differences = _train(recipe, settings)
+    recorded, reproduced = run.tags["headrace.weights_digest"], fitted.weights_digest
     same = recorded == reproduced
     return Reproduction(
         run_id=run.run_id,
         pipeline=run.tags["headrace.pipeline"],
         status="same" if same else "different",
-        reason=_reason(same, again.differences),
+        reason=_reason(same, differences),
         weights_digest=WeightsDigests(recorded=recorded, reproduced=reproduced),
-        differences=again.differences,
-        metrics=again.metrics,
+        differences=differences,
+        metrics=fitted.metrics,
         seconds=round(time.perf_counter() - started, 3),
     )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class TrainedAgain:
-    """A training that was repeated.
-
-    Attributes:
-        metrics: of the epoch whose weights were kept.
-        differences: the ingredients that have changed.
-    """
-
-    weights_digest: str
-    metrics: Metrics
-    differences: tuple[IngredientDifference, ...]
-
-
-def train_again(run_id: str, home: Home) -> tuple[MlflowRun, TrainedAgain]:
-    """Repeat a run's training from its record; raises what `reproduce` raises."""
-    with (
-        disk_errors(tempfile.gettempdir()),
-        tempfile.TemporaryDirectory(prefix="headrace-") as place,
-    ):
-        run, recorded = restored(run_id, home, Path(place))
-        log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
-        return run, _train(recorded, home.settings)
 
 
 def restored(run_id: str, home: Home, place: Path) -> tuple[MlflowRun, Restored]:
@@ -185,7 +166,10 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
     return dataclasses.replace(recorded, snapshot=snapshot, contract=contract)
 
 
-def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
+def _train(
+    recorded: Restored, settings: Settings
+) -> tuple[FittedModel, tuple[IngredientDifference, ...]]:
+    """Train again; the model, and the ingredients that have changed."""
     spec, folder, then = recorded.spec, recorded.folder, recorded.ingredients
     secret = _secret_of(then.execution, settings)
     packed = Packed(spec, folder, then.builder, recorded.snapshot, recorded.contract)
@@ -215,11 +199,7 @@ def _train(recorded: Restored, settings: Settings) -> TrainedAgain:
             f"What differs from then: {differ}." if differ else error.action,
         ) from error
     now = packed.ingredients(fitted.facts)
-    return TrainedAgain(
-        weights_digest=fitted.weights_digest,
-        metrics=fitted.metrics,
-        differences=ingredients.differences(then, now),
-    )
+    return fitted, ingredients.differences(then, now)
 
 
 def _secret_of(execution: Mapping[str, Any], settings: Settings) -> str:
