@@ -1,8 +1,12 @@
 """``headrace backfill``: a range of dates, each done once."""
 
+import json
 import shutil
+import signal
+import time
 from datetime import date
 
+import psutil
 import pytest
 
 from headrace.errors import DependencyError, UsageError
@@ -184,3 +188,25 @@ def test_a_number_of_workers_below_one_is_refused(home, count):
     answer = home.headrace(*command)
     assert answer.exit_code == 2
     assert "--workers" in answer.json["reason"]
+
+
+def test_ctrl_c_ends_trainings_ahead_and_says_what_waits(home, by_date, prefect_server):
+    long = ("--set", "training.epochs=10000", "--set", "training.checkpoint_steps=9")
+    process = home.start(
+        *("backfill", "blobs", *DAYS, "--set", by_date, *long),
+        *("--workers", "2", "--json"),
+    )
+    folder = home.path / "store" / "checkpoints"
+    limit = time.monotonic() + 300
+    while not any(folder.rglob("*.ckpt")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    answer = json.loads(out)
+    assert (answer["status"], answer["counts"]) == ("cancelled", {"waiting": 3})
+    assert len(children) >= 2
+    assert not psutil.wait_procs(children, timeout=10)[1]
