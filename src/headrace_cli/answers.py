@@ -9,7 +9,6 @@ important columns are left out and named below it, and one column may wrap.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import json
 import logging
@@ -123,7 +122,7 @@ def print_interrupted() -> None:
 
 
 WIDTH_OF_FILES = 200
-_SPACE = 2
+_GAP = 2  # between two columns
 _ESTIMATED_SECONDS = 86_400.0  # rich's own 30 hold no two epochs of over 30 s
 _LEAST_WIDTH = 24  # of the column that may wrap
 _shown: list[Any] = []  # rich's display, with all bars: there can be only one
@@ -143,50 +142,27 @@ def marked(value: object) -> str:
 
 def console() -> Console:
     """Standard output, in colour on a terminal; markup needs ``markup=True``."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    return _console_class()(
+    return Console(
         highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
     )
 
 
-@functools.cache
-def _console_class() -> type[Console]:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    class Plain(Console):
-        def print(self, *objects: Any, **options: Any) -> None:
-            super().print(*map(self._shown, objects), **options)
-
-        def _shown(self, value: Any) -> Any:
-            """Text that is visible; a table without blanks at the ends of its lines."""
-            if not isinstance(value, Table):
-                return visible(value) if isinstance(value, str) else value
-            lines = [
-                Text.assemble(*((part.text, part.style or "") for part in line))
-                for line in self.render_lines(value)
-            ]
-            for line in lines:
-                line.rstrip()
-            return Text("\n").join(lines)
-
-    return Plain
-
-
 def show_text(text: object = "", **style: Any) -> None:
     """Print text on standard output; markup needs ``markup=True``."""
-    console().print(text, **style)
+    console().print(visible(text) if isinstance(text, str) else text, **style)
 
 
 def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
     """Print a plain table, with a head if there are names of columns."""
-    from rich.table import Table
+    from rich.cells import cell_len
 
-    table = Table(*columns, box=None, padding=(0, _SPACE), show_header=bool(columns))
-    for row in rows:
-        table.add_row(*map(_text, row))
-    show_text(table)
+    texts = [[*map(_text, row)] for row in rows]
+    table = [[*columns], *texts] if columns else texts
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    _show_lines(table, widths, has_head=bool(columns), indent="  ", gap=4)
 
 
 def show_table(
@@ -205,8 +181,6 @@ def show_table(
         less_important: the columns that may be left out, in this order.
     """
     from rich.cells import cell_len
-    from rich.table import Table
-    from rich.text import Text
 
     texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
     widths = {
@@ -218,30 +192,52 @@ def show_table(
     widths[wraps] = min(whole, _LEAST_WIDTH)
     hidden, room = [], console().width
     for name in less_important:
-        if sum(widths.values()) + _SPACE * len(widths) <= room:
+        if sum(widths.values()) + _GAP * len(widths) <= room:
             break
         if widths.pop(name, None):
             hidden.append(name)
     names = [column for column in columns if widths.get(column)]
-    if sum(widths.values()) - widths[wraps] + whole + _SPACE * len(names) <= room:
-        widths[wraps] = whole  # so nothing wraps, and rich would only take its time
-        lines = [
-            "".join(
-                f"{c[n]}{' ' * (widths[n] + _SPACE - cell_len(c[n]))}" for n in names
-            )
-            for c in ({name: name for name in names}, *texts)
-        ]
-        head, *others = (line.rstrip() for line in lines)
-        show_text(Text.assemble((head, "bold"), *(f"\n{line}" for line in others)))
-    else:
-        table = Table(box=None, padding=(0, _SPACE, 0, 0), header_style="bold")
-        for name in names:
-            table.add_column(name, no_wrap=name != wraps, min_width=widths[name])
-        for cell in texts:
-            table.add_row(*(cell[name] for name in names))
-        show_text(table)
+    others = sum(widths[name] for name in names) - widths[wraps] + _GAP * len(names)
+    widths[wraps] = min(whole, max(widths[wraps], room - others))
+    table = [names]
+    for cells in texts:
+        for number, part in enumerate(_wrapped(cells[wraps], widths[wraps])):
+            rest = cells if number == 0 else dict.fromkeys(names, "")
+            table.append([part if name == wraps else rest[name] for name in names])
+    _show_lines(table, [widths[name] for name in names], has_head=True, gap=_GAP)
     if hidden:
         show_text(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of a width, in cells of the terminal."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    if cell_len(text) <= width:
+        return [text]
+    return [line.plain for line in Text(text).wrap(console(), width)]
+
+
+def _show_lines(
+    table: Iterable[Sequence[str]],
+    widths: Sequence[int],
+    *,
+    has_head: bool,
+    indent: str = "",
+    gap: int,
+) -> None:
+    from rich.cells import set_cell_size
+    from rich.text import Text
+
+    lines = [
+        (indent + (" " * gap).join(map(set_cell_size, cells, widths))).rstrip()
+        for cells in table
+    ]
+    head = len(lines[0]) if lines and has_head else 0
+    text = Text("\n").join(map(Text, lines))
+    text.stylize("bold", 0, head)
+    show_text(text)
 
 
 def _text(cell: object) -> str:
