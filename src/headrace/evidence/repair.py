@@ -7,7 +7,7 @@ run`` registers a new one.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -132,25 +132,22 @@ def _repair(version: Version, home: Home, mismatches: list[Mismatch]) -> Repair:
     left = [*_mismatches(version, home)] if mismatches else []
     if left or failures:
         status = "failed"
-    messages = [one.message for one in mismatches]
-    if not mismatches:
-        messages = ["its files are as registered, and it answers as it did."]
-    messages.append(_sentence(steps))
-    messages += [one.message for one in left if one not in mismatches] + failures
-    messages.append(_remedy(version, {one.what for one in left}))
+    done = "; ".join(steps)
+    reasons = [
+        *[one.message for one in mismatches],
+        "" if mismatches else "its files are as registered, and it answers as it did.",
+        f"{done[0].upper()}{done[1:]}." if done else "",
+        *[one.message for one in left if one not in mismatches],
+        *failures,
+        _remedy(version, {one.what for one in left}),
+    ]
     return Repair(
         model=version.model,
         version=version.version,
         status=status,
-        reason=" ".join(filter(None, messages)),
+        reason=" ".join(filter(None, reasons)),
         done=tuple(steps),
     )
-
-
-def _sentence(steps: Sequence[str]) -> str:
-    """Steps as one sentence; empty if there are none."""
-    text = "; ".join(steps)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _remedy(version: Version, names: set[str]) -> str:
