@@ -54,8 +54,8 @@ DATA = (
 DataOption = Annotated[str | None, Option(metavar="URI", help=DATA)]
 
 
-def open_ledger(model: str = "") -> Ledger:
-    """The ledger of the home, which is made if it is missing and no model is named.
+def open_ledger(model: str) -> Ledger:
+    """The ledger of the home that has a model.
 
     Raises:
         NotFoundError: the model has no version.
@@ -63,10 +63,7 @@ def open_ledger(model: str = "") -> Ledger:
     from headrace.settings import Settings
     from headrace.state.home import Home
 
-    settings = Settings()
-    if not model:
-        return Home(settings.prepare_home()).ledger
-    ledger = Home.existing(settings, f"model {model!r}").ledger
+    ledger = Home.existing(Settings(), f"model {model!r}").ledger
     ledger.newest_version(model)
     return ledger
 

@@ -19,7 +19,7 @@ from headrace_ops import environment, guard, live, run_server, servers
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
-# Seconds before each restart of a server; their number is the limit of successive ones.
+# Seconds between a start and each restart; their number is the limit of restarts.
 PAUSES = (0.5, 2.0, 5.0, 15.0, 30.0, 60.0)
 RESET_AFTER_SECONDS = 600.0
 
@@ -32,14 +32,12 @@ class Supervised:
 
     Attributes:
         failures: the number of successive unexpected exits.
-        restart_at: when to restart it; None while it runs.
     """
 
     service: Service
     process: subprocess.Popen[bytes]
     started_at: float = field(default_factory=time.monotonic)
     failures: int = 0
-    restart_at: float | None = None
 
 
 class Supervisor:
@@ -99,17 +97,10 @@ class Supervisor:
         )
 
     def _check(self, server: Supervised) -> None:
-        now = time.monotonic()
-        name = server.service.name
-        if server.restart_at is not None:
-            if now >= server.restart_at:
-                server.process = self._run(server.service)
-                server.started_at, server.restart_at = now, None
-            return
         if server.process.poll() is None:
             return
-        guard.stop(server.process)
-        if now - server.started_at > RESET_AFTER_SECONDS:
+        ran_seconds, name = time.monotonic() - server.started_at, server.service.name
+        if ran_seconds > RESET_AFTER_SECONDS:
             server.failures = 0
         last_message = live.last_line(server.service.log)
         if server.failures == len(PAUSES):
@@ -117,10 +108,13 @@ class Supervisor:
                 f"{name} ended by itself {server.failures + 1} times: {last_message}",
                 f"See {server.service.log}, then run `headrace up` again.",
             )
-        pause = PAUSES[server.failures]
+        if ran_seconds < PAUSES[server.failures]:
+            return
+        log.warning("%s ended (%s) and is started again", name, last_message)
+        guard.stop(server.process)
         server.failures += 1
-        server.restart_at = now + pause
-        log.warning("%s ended (%s); restart in %g s", name, last_message, pause)
+        server.process = self._run(server.service)
+        server.started_at = time.monotonic()
 
 
 def start_all(

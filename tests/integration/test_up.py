@@ -72,7 +72,7 @@ def test_all_of_it_answers_and_is_found(services):
         "seen": ["cpu: 1", "gpu: 1"],
         "fix": "",
     }
-    assert seen["ledger"]["seen"].startswith("postgresql://")
+    assert seen["ledger"]["seen"].startswith("postgresql")
 
 
 def test_a_run_finds_the_databases_by_itself(services):

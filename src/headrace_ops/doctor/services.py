@@ -43,7 +43,7 @@ def check_ledger(settings: Settings) -> Iterator[DoctorCheck]:
         yield wrong("ledger", report.problem, fix)
     else:
         rows = number_of(report.rows, "rows")
-        yield ok("ledger", f"{url}, {rows}, last link {report.head[:16]}")
+        yield ok("ledger", f"{url}, {rows}, last link {report.head[:16] or 'none'}")
 
 
 def check_mlflow(settings: Settings) -> Iterator[DoctorCheck]:
