@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -51,43 +53,45 @@ def attach(name: str, description: str, text: str, flow_run_id: str) -> str:
     return str(created.id)
 
 
+@contextlib.contextmanager
+def _only_logged(what: str) -> Iterator[None]:
+    """Log an error of the block as a warning: a run does not depend on its pages."""
+    try:
+        yield
+    except Exception as error:  # of MLflow, the templates, Prefect and all below them
+        log.warning("%s: %s: %s", what, type(error).__name__, error)
+
+
 def begin_report(run: Run) -> None:
     """Attach the report to the run's page in Prefect before it is known, and link it.
 
-    An error is only logged, since the run does not depend on its report.
+    An error is only logged.
     """
     name = f"{run.spec.name}-report"
-    try:
+    with _only_logged("the run has no report"):
         number = attach(name, run.spec.description, _NOT_YET, run.flow_run_id)
-    except Exception as error:  # of Prefect's client and all below it
-        log.warning("the run has no report: %s: %s", type(error).__name__, error)
-        return
-    place = f"the artifact {key_of(name)}"
-    if run.ui_url:
-        place = run.report_url = f"{run.ui_url}/artifacts/artifact/{number}"
-    get_run_logger().info("The report of this run: %s", place)
+        place = f"the artifact {key_of(name)}"
+        if run.ui_url:
+            place = run.report_url = f"{run.ui_url}/artifacts/artifact/{number}"
+        get_run_logger().info("The report of this run: %s", place)
 
 
 def publish_name(run: Run) -> None:
     """Name the run in Prefect by what it overrides, and by its version if it has one.
 
-    An error is only logged, since the run does not depend on its name.
+    An error is only logged.
     """
     name = f"{run.title}, version {run.version}" if run.version else run.title
-    try:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(run.flow_run_id), name=name)
-    except Exception as error:  # of Prefect's client and all below it
-        log.warning("the run has no name: %s: %s", type(error).__name__, error)
+    with _only_logged("the run has no name"), get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(run.flow_run_id), name=name)
 
 
 def publish_report(run: Run) -> None:
     """Attach the report to the run's page in Prefect, as far as the run has come.
 
-    The report of a complete run is logged in MLflow too. An error is only logged, since
-    the run does not depend on its report.
+    The report of a complete run is logged in MLflow too. An error is only logged.
     """
-    try:
+    with _only_logged("the run's page has no report"):
         shown = contents(run, links(run, for_page=True), run.plan.home)
         if run.promotion is not None and run.training is not None:
             log_report(run.training.run_id, shown, run.plan.home)
@@ -95,10 +99,7 @@ def publish_report(run: Run) -> None:
         page = render("report.md", **shown)
         name = f"{run.spec.name}-report"
         attach(name, run.spec.description, page, run.flow_run_id)
-    except Exception as error:  # of MLflow, the templates, Prefect and all below them
-        log.warning("the run's page has no report: %s: %s", type(error).__name__, error)
-        return
-    publish_name(run)
+        publish_name(run)
 
 
 def note_refusal(run: Run, reason: str) -> None:
