@@ -115,7 +115,7 @@ def _show_verification(result: Verification) -> None:
     for kind, count in result.missing.items():
         show_text(f"  no longer there: {number_of(count, kind)}")
     for kind, count in result.collected.items():
-        show_text(f"  collected by headrace gc: {number_of(count, kind)}")
+        show_text(f"  deleted by headrace gc or forget: {number_of(count, kind)}")
     for split, count in result.forgotten.items():
         show_text(
             f"  forgotten by headrace forget: {number_of(count, f'{split} rows')}"

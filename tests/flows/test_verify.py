@@ -141,6 +141,9 @@ def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first):
     assert answer.exit_code == 1
     assert answer.json["problem"]["where"] == "ledger"
     assert "(entry blobs/1) was changed" in answer.json["problem"]["what"]
+    repaired = after_first.headrace("verify", "--repair", "--json")
+    assert (repaired.exit_code, repaired.json["repairs"]) == (1, [])
+    assert repaired.json["problem"] == answer.json["problem"]
     checks = after_first.headrace("doctor", "--json").json["checks"]
     (chain,) = [check for check in checks if check["name"] == "ledger"]
     assert chain["state"] == "wrong"

@@ -108,7 +108,10 @@ def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(many):
     verified = many.home.headrace("verify", "--json").json
     assert verified["collected"] == collected(done)
     assert (verified["missing"], verified["checked"]["models"]) == ({}, 2)
-    assert "collected by headrace gc: 2 versions" in many.home.headrace("verify").out
+    assert (
+        "deleted by headrace gc or forget: 2 versions"
+        in many.home.headrace("verify").out
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_whatever_needs_a_collected_version_says_so(many, command):
     many.home.headrace(*ALL)
     answer = many.home.headrace(*command, "--json")
     assert answer.exit_code == 1
-    assert "were collected by `headrace gc`" in answer.json["reason"]
+    assert "were deleted by `headrace gc` or `headrace forget`" in answer.json["reason"]
 
 
 POINTS = [
