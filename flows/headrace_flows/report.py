@@ -18,7 +18,7 @@ from headrace.errors import HeadraceError
 from headrace.evidence.reporting import contents, log_report
 from headrace.pages import render
 from headrace.state.home import Home
-from headrace.state.ledger.files import Refused, refusal_of
+from headrace.state.ledger.facts import Refused, refusal_of
 from headrace_flows.run import Run
 from headrace_flows.summary import links
 
@@ -112,6 +112,6 @@ def note_refusal(run: Run, reason: str) -> None:
     settings = run.plan.settings
     fact = {refusal_of(run.spec.name): refused.model_dump_json()}
     try:
-        Home(settings).ledger.record(fact, settings.user)
+        Home(settings).ledger.facts.record(fact, settings.user)
     except HeadraceError as error:
         log.warning("the refusal was not recorded: %s", error)

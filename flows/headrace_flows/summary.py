@@ -235,7 +235,7 @@ def _has_report(run: Run, number: int) -> bool:
     """Whether the report of a version's run is whole; a full disk keeps none."""
     home = run.plan.home
     version = home.ledger.version(run.spec.name, number)
-    digest = home.ledger.anchors([key := card_key(version.run_id)]).get(key)
+    digest = home.ledger.files.anchors([key := card_key(version.run_id)]).get(key)
     place = run_places(version, home.settings.artifacts)[0]
     if digest is None or local_path(place) is None:
         return digest is not None

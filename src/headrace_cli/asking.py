@@ -228,7 +228,7 @@ def generate(  # noqa: PLR0913 (options)
     options give the same text or sound.
     """
     from headrace.models.logged.loading import load
-    from headrace.state.ledger.rows import model_of
+    from headrace.state.ledger.records import model_of
     from headrace.tasks import task
 
     loaded = load(model, prepared(), at_first_use=True)

@@ -154,7 +154,7 @@ def _show_two(compared: ModelComparison) -> None:
 
 def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
     """Every version with its standing evidence, for ``--json``."""
-    from headrace.state.ledger.former import standing_evidence
+    from headrace.state.ledger.rules import standing_evidence
 
     champion = ledger.champion(model)
     number = champion.version.version if champion else None

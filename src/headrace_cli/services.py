@@ -145,10 +145,10 @@ def deploy(
         owner = owner_tags(settings)
         wanted += [] if pipeline else nightly(client, owner)
         ledger = Home(settings).ledger
-        ledger.record({one.name: one.entrypoint for one in wanted}, settings.user)
+        ledger.facts.record({one.name: one.entrypoint for one in wanted}, settings.user)
         applied = apply(client, wanted, owner, only)
         removed = {one.name: "" for one in applied if one.state == "removed"}
-        ledger.record(removed, settings.user)
+        ledger.facts.record(removed, settings.user)
         notified = ensure_notifications(client, settings)
     if pipeline and not applied:
         raise UsageError(

@@ -60,7 +60,7 @@ def verify(
     --repair restores the files of a version from the store's copy.
     """
     from headrace.evidence import verification
-    from headrace.state.ledger.rows import model_of
+    from headrace.state.ledger.records import model_of
 
     settings = begin()
     if _is_file(name) and repair:

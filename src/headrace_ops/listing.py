@@ -13,9 +13,10 @@ from headrace.settings import Settings
 from headrace.signs import as_score
 from headrace.spec.files import load_spec, read_tables
 from headrace.spec.folders import pipeline_names
-from headrace.state.ledger.files import Deployments, Refused, refusal_of
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.facts import Refused, refusal_of
 from headrace.state.ledger.leases import Lease, Leases
-from headrace.state.ledger.standings import Standing, Standings
+from headrace.state.ledger.standings import Standing, standings
 
 
 def listed(settings: Settings) -> dict[str, Any]:
@@ -26,12 +27,12 @@ def listed(settings: Settings) -> dict[str, Any]:
         DependencyError: the ledger does not answer.
     """
     has_ledger = settings.has_ledger
-    ledger = Standings(settings.prepare_home().database_url) if has_ledger else None
-    facts = Deployments(settings.database_url).all() if has_ledger else {}
+    ledger = Ledger(settings.prepare_home().database_url) if has_ledger else None
+    facts = ledger.facts.all() if ledger else {}
     leases = _last_leases(settings) if has_ledger else {}
     folders = pipeline_names(settings)
     with ledger.reading_once() if ledger else contextlib.nullcontext():
-        models = ledger.all() if ledger else {}
+        models = standings(ledger) if ledger else {}
         rows = [
             {
                 **_of_ledger(name, models.get(name), *leases.get(name, (None, False))),

@@ -26,7 +26,8 @@ from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, url_host
-from headrace.state.ledger.standings import Score, Standings
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.standings import Score, scores
 from headrace.state.logins import login_of
 from headrace_ops import live
 from headrace_ops.listing import listed
@@ -72,7 +73,7 @@ def overview(settings: Settings, host: str = "") -> str:
     """
     facts, running = listed(settings), look(settings)
     home = Home(settings)
-    ledger = Standings(settings.database_url) if settings.has_ledger else None
+    ledger = Ledger(settings.database_url) if settings.has_ledger else None
     with ledger.reading_once() if ledger else contextlib.nullcontext():
         pipelines = facts["pipelines"]
         rows = [_shown(row, running, home, ledger, host) for row in pipelines]
@@ -122,7 +123,7 @@ def _shown(
     row: dict[str, Any],
     running: Running,
     home: Home,
-    ledger: Standings | None,
+    ledger: Ledger | None,
     host: str,
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
@@ -152,12 +153,12 @@ def _shown(
     if champion is not None:
         version = champion.version
         metric = str(task_default(version.task, "HEADLINE"))
-        scores = ledger.scores(name, metric, SHOWN)
+        shown_scores = scores(ledger, name, metric, SHOWN)
         shown |= {
             "report": _report(version.run_id, home, host),
             "metric": label(metric),
             "score": row.get(metric),
-            "line": line_of(scores, version.version),
+            "line": line_of(shown_scores, version.version),
         }
         with contextlib.suppress(HeadraceError):  # what is wrong is told by `verify`
             history = History(version.model_digest, home.anchored)

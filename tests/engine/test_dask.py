@@ -141,7 +141,7 @@ def test_without_a_worker_it_says_so_and_ends_and_goes_on_with_a_new_one(
 
 
 def parts_of(home):
-    query = "SELECT number FROM events WHERE subject LIKE 'scores/%'"
+    query = "SELECT number FROM ledger_files WHERE key LIKE 'scores/%'"
     return rows_of(home.path / "headrace.db", query)
 
 

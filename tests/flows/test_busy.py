@@ -14,8 +14,8 @@ CHANGED = ("run", "blobs", "--json", "--set", "training.seed=2")
 WAITS = "blobs is run by ada@lab (process "
 
 
-VERSIONS = "SELECT CAST(subject AS INTEGER) FROM events WHERE kind = 'version'"
-ENTRIES = "SELECT step FROM events WHERE kind = 'entry'"
+VERSIONS = "SELECT version FROM ledger_chain WHERE kind = 'version'"
+ENTRIES = "SELECT sequence FROM ledger_chain WHERE kind = 'decision'"
 
 
 def test_of_two_equal_runs_at_once_one_trains(after_first, prefect_server):

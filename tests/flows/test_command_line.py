@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from headrace import __version__
 from headrace.evidence import verification
 from headrace.settings import Settings
-from headrace.state.ledger.files import Deployments
+from headrace.state.ledger import Ledger
 from headrace_cli import answers
 from headrace_cli.main import app
 
@@ -162,7 +162,7 @@ def test_list_shows_the_schedule_of_a_deployment_alone(home, tmp_path, is_deploy
     settings = Settings(home=home.path, project=home.project)
     settings.prepare_home()
     if is_deployed:
-        Deployments(settings.database_url).record({"train/blobs": "x"}, "ada")
+        Ledger(settings.database_url).facts.record({"train/blobs": "x"}, "ada")
     lines = home.headrace("list").out.splitlines()
     blobs = next(line for line in lines if line.startswith("blobs"))
     assert ("0 3 * * * UTC" in blobs) is is_deployed

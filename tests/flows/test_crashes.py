@@ -26,7 +26,7 @@ POINTS = [
         id="MLflow has the version, the ledger has not",
     ),
     pytest.param(
-        "headrace.state.ledger.versions:Versions.add_evidence",
+        "headrace.state.ledger:Ledger.add_evidence",
         "before",
         id="the ledger has the version, no evidence",
     ),
@@ -38,9 +38,9 @@ POINTS = [
 ]
 
 
-VERSIONS = "SELECT CAST(subject AS INTEGER) FROM events WHERE kind = 'version'"
-ENTRIES = "SELECT step, body ->> 'to_version' FROM events WHERE kind = 'entry'"
-JUDGED = "SELECT DISTINCT body ->> 'version' FROM events WHERE kind = 'evidence'"
+VERSIONS = "SELECT version FROM ledger_chain WHERE kind = 'version'"
+ENTRIES = "SELECT sequence, version FROM ledger_chain WHERE kind = 'decision'"
+JUDGED = "SELECT DISTINCT version FROM ledger_chain WHERE kind = 'evidence'"
 
 
 def states(server, flow_run_ids):

@@ -91,12 +91,12 @@ def test_a_file_that_a_killed_run_has_not_replaced_is_absent(after_first):
     """It was recorded before it was to be written; a champion must have its data."""
     ledger = Ledger(f"sqlite:///{after_first.path}/headrace.db")
     name = file_of(after_first, "store/pipelines/*/train.json").parent.name
-    ledger.anchor({f"pipelines/{name}/train.json": "a" * 64})
+    ledger.files.anchor({f"pipelines/{name}/train.json": "a" * 64})
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 0, answer.out
     assert sum(answer.json["missing"].values()) == 1
     manifest = file_of(after_first, "store/snapshots/*/manifest.json")
-    ledger.anchor({f"snapshots/{manifest.parent.name}/manifest.json": "a" * 64})
+    ledger.files.anchor({f"snapshots/{manifest.parent.name}/manifest.json": "a" * 64})
     problem = after_first.headrace("verify", "--json").json["problem"]
     assert "the data of blobs/1, the champion" in problem["what"]
 
@@ -133,14 +133,14 @@ def test_what_mlflow_says_otherwise_is_named(after_first, statement, what):
 def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first):
     file_of(after_first, "store/stages/*.json").write_text("{}")
     place = after_first.path / "headrace.db"
-    query = "SELECT sql FROM sqlite_master WHERE name = 'events_no_update'"
+    query = "SELECT sql FROM sqlite_master WHERE name = 'ledger_chain_no_update'"
     (trigger,) = values_of(place, query)
-    edit = setting("sqlite", "who", "somebody", "kind = 'entry'")
-    execute(place, "DROP TRIGGER events_no_update", edit, trigger)
+    edit = setting("sqlite", "who", "somebody", "kind = 'decision'")
+    execute(place, "DROP TRIGGER ledger_chain_no_update", edit, trigger)
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 1
     assert answer.json["problem"]["where"] == "ledger"
-    assert "(entry blobs/1) was changed" in answer.json["problem"]["what"]
+    assert "(decision blobs/1) was changed" in answer.json["problem"]["what"]
     repaired = after_first.headrace("verify", "--repair", "--json")
     assert (repaired.exit_code, repaired.json["repairs"]) == (1, [])
     assert repaired.json["problem"] == answer.json["problem"]

@@ -12,8 +12,8 @@ from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Approval
-from headrace.state.ledger.events import utc_now
 from headrace.state.ledger.holding import hold
+from headrace.state.ledger.records import utc_now
 
 HOSTILE = "<script>alert('x')</script>"
 FILE = 'name = "{name}"\nmedium = "image"\n[data]\nsource = "data.npz"\n'
@@ -35,7 +35,7 @@ def make(project):
         folder.mkdir(parents=True)
         (folder / "pipeline.toml").write_text(FILE.format(name=name) + table)
     home = Home(settings)
-    home.ledger.record({"train/digits": "headrace_flows.train.train"}, "ada@mill")
+    home.ledger.facts.record({"train/digits": "headrace_flows.train.train"}, "ada@mill")
     for model, count in {"digits": 11, "scans": 4, "voices": 1}.items():
         _versions(home, model, count)
     for model, status in {"digits": "ok", "scans": "degraded"}.items():

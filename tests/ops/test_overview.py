@@ -15,10 +15,11 @@ from tests.ops import mill
 
 from headrace.evidence.verification.said import FILE, last_said, note
 from headrace.state.home import Home
-from headrace.state.ledger.files import Refused, refusal_of
+from headrace.state.ledger import Ledger
+from headrace.state.ledger.facts import Refused, refusal_of
 from headrace.state.ledger.holding import hold
 from headrace.state.ledger.leases import Lease, Leases
-from headrace.state.ledger.standings import Standings
+from headrace.state.ledger.standings import standings
 from headrace.state.logins import read_login
 from headrace_ops.listing import listed
 from headrace_ops.live import only_one, write_links
@@ -75,7 +76,7 @@ def test_a_run_that_was_refused_is_told_with_why_and_its_report(settings, run_id
     with hold(settings, "letters", RUN):
         note = Refused(flow_run_id=RUN, run_id=run_id, reason="serving: 0.5 differs")
         fact = {refusal_of("letters"): note.model_dump_json()}
-        Home(settings).ledger.record(fact, "ada")
+        Home(settings).ledger.facts.record(fact, "ada")
     page = overview(settings)
     (told,) = [one for one in matters(page) if one.startswith("letters")]
     opened = " headrace open letters" if run_id else ""
@@ -91,7 +92,7 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     page = overview(busy)
     digits = part(page, "digits")
     assert digits.startswith("digits version 9 since ")
-    value = Standings(busy.database_url).all()["digits"].metrics["test_accuracy"]
+    value = standings(Ledger(busy.database_url))["digits"].metrics["test_accuracy"]
     assert f"{value:.4f} accuracy" in digits
     assert "accuracy of versions 1 to 11, from 0.87" in digits
     assert " version 11 ok " in digits, "the newest one, and its drift"

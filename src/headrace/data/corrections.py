@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from headrace.errors import IntegrityError
 from headrace.records import Record
 from headrace.state.anchored import AnchoredStore
-from headrace.state.ledger.events import utc_now
+from headrace.state.ledger.records import utc_now
 
 FOLDER = "corrections"
 
@@ -71,7 +71,7 @@ def find_corrections(anchored: AnchoredStore, pipeline: str) -> Corrections:
     Raises:
         IntegrityError: the file of the last ones is gone or was changed.
     """
-    last = anchored.ledger.last_anchor_below(f"{FOLDER}/{pipeline}/")
+    last = anchored.ledger.files.last_anchor_below(f"{FOLDER}/{pipeline}/")
     if not last:
         return Corrections(pipeline=pipeline)
     data = anchored.read(last)

@@ -88,7 +88,7 @@ def open_snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord | None
         data = anchored.store.read(key)
     except FileNotFoundError:
         return None
-    recorded = anchored.ledger.anchored_before(key)
+    recorded = anchored.ledger.files.anchored_before(key)
     if not recorded:
         return None
     if hashlib.sha256(data).hexdigest() not in recorded:
@@ -118,7 +118,7 @@ def delete_unrecorded(anchored: AnchoredStore, forgotten: ForgottenItems) -> int
         except FileNotFoundError:
             goes = True
         else:
-            is_recorded = anchored.ledger.anchored_before(f"{folder}/{MANIFEST}")
+            is_recorded = anchored.ledger.files.anchored_before(f"{folder}/{MANIFEST}")
             goes = not is_recorded and _has_rows(manifest, store.uri(folder), forgotten)
         if goes:
             store.delete_folder(folder)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError, Refusal, UsageError
+from headrace.explanations.checked import MapCheck, find_check, record_check
 from headrace.home import check_present
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.holding import checking_maps, hold, wait_for_collection
-from headrace.state.ledger.rows import MapCheck
 
 if TYPE_CHECKING:
     from headrace.records import Metrics
@@ -52,8 +52,8 @@ def check_maps(name: str, settings: Settings) -> tuple[Version, bool]:
     with hold(settings, *lease) as held:
         wait_for_collection(settings)
         home = Home(settings, held.lease)
-        before = home.ledger.map_checks(model, number)
-        is_new = not before or bool(before[-1].reason)
+        before = find_check(home.ledger, model, number)
+        is_new = before is None or bool(before.reason)
         if is_new:
             _check(version, home)
     return version, is_new
@@ -81,7 +81,8 @@ def _check(version: Version, home: Home) -> None:
 def _record(version: Version, home: Home, **found: Any) -> None:
     names = {"model", "version", "snapshot_digest", "model_digest"}
     own = version.model_dump(include=names)
-    home.ledger.add_map_check(MapCheck(**own, **found, who=home.settings.user))
+    check = MapCheck(**own, **found, who=home.settings.user)
+    record_check(home.ledger, check)
 
 
 def _measured(version: Version, home: Home) -> Metrics:
@@ -90,7 +91,7 @@ def _measured(version: Version, home: Home) -> Metrics:
     from headrace.records import TrainingRecord
     from headrace.stages import evaluation
 
-    if home.ledger.is_collected(version):
+    if home.ledger.disposals.is_collected(version):
         raise collected_error(version, IntegrityError)
     load_backend()
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:

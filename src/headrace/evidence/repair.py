@@ -99,7 +99,7 @@ def _mismatches(
     version: Version, home: Home, *, anew: bool = False
 ) -> Iterator[Mismatch]:
     """What of a version is not as recorded; ``anew`` repeats its answers, too."""
-    is_collected = home.ledger.is_collected(version)
+    is_collected = home.ledger.disposals.is_collected(version)
     for one in checks.find_mismatches([version], home, anew=anew):
         if not (one.is_gone and is_collected):
             yield one

@@ -18,6 +18,7 @@ from headrace.evidence.map_section import keep_page
 from headrace.evidence.metrics import headline, metric_rows
 from headrace.evidence.pictured import pictured
 from headrace.explanations import why_not
+from headrace.explanations.checked import MEASURED
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pages import render
 from headrace.records import (
@@ -38,8 +39,7 @@ from headrace.stages.evaluation.report import slice_tables
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
-from headrace.state.ledger.rows import model_of
-from headrace.state.ledger.steps import MEASURED
+from headrace.state.ledger.records import model_of
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
 from headrace.tasks import task
@@ -245,7 +245,7 @@ def find_report(name: str, settings: Settings) -> str:
     tracking, ledger = home.tracking, home.ledger
     if {"/", "@"} & set(name):
         version = ledger.find(name)
-        if ledger.is_collected(version):
+        if ledger.disposals.is_collected(version):
             raise collected_error(version, IntegrityError)
         run_id = version.run_id
     else:

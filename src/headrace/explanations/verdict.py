@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from headrace.state.ledger.steps import MEASURED
+from headrace.explanations.checked import MEASURED, find_check
 from headrace.wire import Answer
 
 if TYPE_CHECKING:
@@ -109,13 +109,14 @@ def sanity_of(model: str, version: int | None, ledger: Ledger) -> dict[str, Verd
     """
     if version is None:
         return unchecked("maps were not checked: the model has no version")
-    if checks := ledger.map_checks(model, version):
-        if checks[-1].reason:
-            return impossible(model, version, checks[-1].reason)
-        return verdicts_of(checks[-1].metrics)
+    if check := find_check(ledger, model, version):
+        if check.reason:
+            return impossible(model, version, check.reason)
+        return verdicts_of(check.metrics)
     if not is_due(model, version, ledger):
         return unchecked(PRIVATE)
-    is_champion = ledger.champions().get(model) == version
+    champion = ledger.champion(model)
+    is_champion = champion is not None and champion.version.version == version
     name = model if is_champion else f"{model}/{version}"
     command = f"`headrace explain {name} --check`"
     return unchecked(
@@ -129,7 +130,7 @@ def is_due(model: str, version: int | None, ledger: Ledger) -> bool:
     Raises:
         NotFoundError, DependencyError: as `sanity_of` does.
     """
-    if version is None or ledger.map_checks(model, version):
+    if version is None or find_check(ledger, model, version):
         return False
     training = ledger.version(model, version).details.get("training", {})
     return not training.get("privacy")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from headrace.drift.verdict import Sign
 from headrace.monitoring.batches import Batch
 from headrace.records import Record
-from headrace.state.ledger.events import utc_now
+from headrace.state.ledger.records import utc_now
 
 SUFFIX = ".json"
 _TIME = "%Y%m%dT%H%M%S%f"

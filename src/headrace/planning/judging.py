@@ -32,7 +32,7 @@ from headrace.stages.registration import register
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Champion, Evidence, Version
-from headrace.state.ledger.versions import forcing
+from headrace.state.ledger.rules import forcing
 
 log = logging.getLogger("headrace")
 

@@ -30,11 +30,11 @@ from headrace.spec import PipelineSpec
 from headrace.spec.law import Law, changes, read_law
 from headrace.spec.tables import SpecTable
 from headrace.spec.training import CHECKPOINT_FIELDS
+from headrace.stages.former import attempts_of, earlier_attempts, find_best_former
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence
-from headrace.state.ledger.former import earlier_attempts, find_best_former
 from headrace.tasks import comparable, task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
@@ -310,7 +310,7 @@ class Plan(Results):
         if champion is None:
             return {"champion": "none"}
         name, own, ledger = self.spec.name, training.identity, self.home.ledger
-        attempts, snapshot = ledger.attempts(name), training.snapshot_digest
+        attempts, snapshot = attempts_of(ledger, name), training.snapshot_digest
         earlier = earlier_attempts(attempts, own, champion, snapshot)
         best = find_best_former(ledger, name, champion, own, same=comparable).version
         opponents = {"champion": champion} | ({"best champion": best} if best else {})

@@ -150,7 +150,7 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        if sha256 == self.home.ledger.anchors([key]).get(
+        if sha256 == self.home.ledger.files.anchors([key]).get(
             key
         ):  # rows of it were forgotten
             manifest = self.home.store.read_json(key)

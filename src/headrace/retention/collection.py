@@ -177,11 +177,10 @@ def _record(marked: DeletionPlan, home: Home, policy: Policy) -> int | None:
     """Record a collection in the ledger; None if there is nothing to collect."""
     if not marked.items:
         return None
-    return home.ledger.record_collection(
+    return home.ledger.disposals.record_collection(
         marked.items,
         sorted(marked.files),
         who=home.settings.user,
-        policy={"keep": policy.keep, "older_days": policy.older_days},
         decisions=marked.decisions,
     )
 

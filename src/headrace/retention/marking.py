@@ -71,10 +71,10 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> DeletionPlan:
         DependencyError: the ledger, the store or MLflow does not answer.
     """
     settings, ledger, store = home.settings, home.ledger, home.store
-    decisions = ledger.decisions()
+    decisions = ledger.disposals.decisions()
     entries = _entries(store)
     runs, models = disposal.stored_runs(), disposal.stored_models()
-    anchors = ledger.anchors()
+    anchors = ledger.files.anchors()
     roots = find_roots(home, runs, models, policy)
     own_runs = _known_runs(settings, ledger, store, entries)
     old_runs = {
@@ -153,7 +153,7 @@ def _known_runs(
 
 def _versions(ledger: Ledger, disposal: Disposal, roots: Roots) -> Iterator[Collected]:
     """Versions to collect, and those that a killed collection left in MLflow."""
-    before = ledger.collected()
+    before = ledger.disposals.collected()
     for model in ledger.models():
         listed = disposal.registered(model)[1]
         for version in ledger.versions(model):

@@ -15,7 +15,7 @@ from headrace.models.engines.files import model_file
 from headrace.models.logged.loading import answers, open_model
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames, packed, unpacked
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.tasks import task
 
 

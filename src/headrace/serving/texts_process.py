@@ -18,7 +18,7 @@ from headrace.models.logged.loading import open_model
 from headrace.settings import Settings
 from headrace.state.children import leave_signals
 from headrace.state.frames import MOST_BYTES, Header, begun, receive, send
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.use.generating import TextModel, TextRequest
 
 

@@ -48,7 +48,7 @@ class AnchoredStore:
                 ledger has none.
         """
         if recorded is None:
-            recorded = self.ledger.anchors([key]).get(key)
+            recorded = self.ledger.files.anchors([key]).get(key)
         try:
             data = self.store.read(key, recorded or "")
         except UnusableFileError as error:
@@ -98,12 +98,12 @@ class AnchoredStore:
             URIs by key.
         """
         digests = {k: hashlib.sha256(data).hexdigest() for k, data in files.items()}
-        self.ledger.anchor({**(others or {}), **digests})
+        self.ledger.files.anchor({**(others or {}), **digests})
         return {key: self.store.write(key, data) for key, data in files.items()}
 
     def delete(self, key: str) -> None:
         """Delete a file; the ledger records that no bytes of this key count."""
-        self.ledger.anchor({key: ""})
+        self.ledger.files.anchor({key: ""})
         self.store.delete(key)
 
 

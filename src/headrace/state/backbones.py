@@ -18,7 +18,6 @@ from headrace.state import regular
 from headrace.state.anchored import as_json
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.ledger.files import Deployments
 from headrace.state.remote import ask
 from headrace.state.store import Store
 
@@ -85,7 +84,7 @@ def digest_of(files: Iterable[BackboneFile]) -> str:
 
 def names(home: Home) -> dict[str, str]:
     """The digest of each named backbone, sorted by name."""
-    facts = Deployments(home.settings.database_url).all()
+    facts = home.ledger.facts.all()
     return {
         name.removeprefix(_NAMED): digest
         for name, digest in sorted(facts.items())
@@ -95,12 +94,12 @@ def names(home: Home) -> dict[str, str]:
 
 def digest_named(name: str, home: Home) -> str | None:
     """The digest of the backbone of a name; None if there is none."""
-    return home.ledger.recorded(f"{_NAMED}{name}") or None
+    return home.ledger.facts.recorded(f"{_NAMED}{name}") or None
 
 
 def give_name(name: str, digest: str, home: Home) -> None:
     """Record the name of a backbone, which another one may have had."""
-    home.ledger.record({f"{_NAMED}{name}": digest}, home.settings.user)
+    home.ledger.facts.record({f"{_NAMED}{name}": digest}, home.settings.user)
 
 
 def find(digest: str, home: Home) -> Backbone | None:
@@ -123,7 +122,7 @@ def keep(backbone: Backbone, folder: Path, home: Home) -> None:
     record = as_json(backbone.model_dump(mode="json"))
     (folder / RECORD).write_bytes(record)
     # First the digest, then the files: a killed process leaves no file without one.
-    home.ledger.anchor({f"{key}/{RECORD}": hashlib.sha256(record).hexdigest()})
+    home.ledger.files.anchor({f"{key}/{RECORD}": hashlib.sha256(record).hexdigest()})
     home.store.delete_folder(key)
     home.store.publish(folder, key, RECORD)
 

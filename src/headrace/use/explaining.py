@@ -39,7 +39,7 @@ from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
-from headrace.state.ledger.rows import model_of
+from headrace.state.ledger.records import model_of
 from headrace.tasks import task
 from headrace.tasks.forms import some
 from headrace.use.scoring.rows import decoded_rows

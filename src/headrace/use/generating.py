@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from headrace.errors import InputError, UsageError
 from headrace.models.logged.loading import LoadedModel, load
-from headrace.state.ledger.rows import model_of
+from headrace.state.ledger.records import model_of
 from headrace.tasks import task
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, stream_text
 from headrace.wire import Question

@@ -128,7 +128,7 @@ def inspect(
     forgotten = ForgottenItems.of(anchored.ledger, pipeline)
     snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
     manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
-    anchored.ledger.anchor({manifest: snapshot.manifest_sha256})
+    anchored.ledger.files.anchor({manifest: snapshot.manifest_sha256})
     counts: Counts = Counter()
     groups = Counter[tuple[str, str, str]]()
     items, prefixes, blank = 0, Prefixes(medium), list[pa.Table]()

@@ -91,7 +91,7 @@ def _told(settings):
 
 def test_an_interrupted_forgetting_is_named(recorded):
     ledger = Ledger(recorded.settings.database_url)
-    number = ledger.begin_forgetting("blobs", "item", "ada", ["f" * 64])
+    number = ledger.disposals.begin_forgetting("blobs", "item", "ada", ["f" * 64])
     assert repair("blobs", recorded.settings).status == "sound"
     found = verify(recorded.settings).problem
     assert found is not None
@@ -99,7 +99,7 @@ def test_an_interrupted_forgetting_is_named(recorded):
     assert "`headrace forget blobs --yes`" in found.action
     with hold(recorded.settings, COLLECTING, "forget-x"):
         assert verify(recorded.settings).status == "ok"
-    ledger.end_forgetting([number], {})
+    ledger.disposals.end_forgetting([number], {})
     assert verify(recorded.settings).status == "ok"
 
 
@@ -138,7 +138,7 @@ def test_a_ledger_without_the_head_that_a_promotion_published_is_named(recorded)
     file, backup = settings.home / "headrace.db", settings.home / "backup.db"
     with closing(sqlite3.connect(file)) as database:
         database.execute(f"VACUUM INTO '{backup}'")
-    Ledger(settings.database_url).anchor({"stages/a.json": "0" * 64})
+    Ledger(settings.database_url).files.anchor({"stages/a.json": "0" * 64})
     publish_head("blobs", Opened(settings))
     assert verify(settings).status == "ok"
     for name in ("headrace.db-wal", "headrace.db-shm"):

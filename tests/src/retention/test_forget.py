@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def check_forgotten(many, item):
     verified = many.home.headrace("verify", "--json")
     assert verified.exit_code == 0, verified.out
     assert verified.json["forgotten"] == {"train": 1}
-    assert many.ledger.open_forgettings() == []
+    assert many.ledger.disposals.open_forgettings() == []
 
 
 def test_an_item_is_gone_from_all_that_shows_it(many, item):
@@ -239,7 +240,7 @@ def test_the_tombstone_does_not_reveal_the_item(many, item):
     many.home.headrace(*forget(item))
     forgotten = ForgottenItems.of(many.ledger, "blobs")
     assert forgotten.marks == {forgotten.mark_item(item)}
-    (one,) = many.ledger.forgettings()
+    (one,) = many.ledger.disposals.forgettings()
     assert (one.pipeline, one.kind, one.who) == ("blobs", "item", "ada@lab")
     other = ForgottenItems("blobs", "00" * 32, forgotten.marks)
     assert not other.has_items([item]).any(), "the key is needed to test a guess"
@@ -312,7 +313,7 @@ def test_what_is_not_confirmed_changes_nothing(many, item):
     assert [one.version for one in asked[0].versions] == [1, 4]
     assert done.reason == "1 row of 1 snapshot"
     assert many.files == before
-    assert many.ledger.forgettings() == []
+    assert many.ledger.disposals.forgettings() == []
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ def test_bad_words_are_refused(many, words, code, text):
     answer = many.home.headrace("forget", "blobs", *words, "--json")
     assert answer.exit_code == code
     assert text in answer.json["reason"]
-    assert many.ledger.forgettings() == []
+    assert many.ledger.disposals.forgettings() == []
 
 
 def test_nothing_is_forgotten_under_a_run_or_of_an_unknown_pipeline(many, item):
@@ -384,7 +385,7 @@ def test_a_group_is_gone_with_all_its_items(many, speakers):
         spec.data, "image", plan.home.store, many.settings, forgotten=plan.forgotten
     )
     assert sum(again.rows.values()) == 45
-    another = ForgottenItems("other", *many.ledger.tombstones())
+    another = replace(ForgottenItems.of(many.ledger), pipeline="other")
     shas = ["c" * 64]
     assert not another.has_rows(shas, ["person 2"]).any(), "its group is another one"
     assert ForgottenItems.of(many.ledger, "blobs").has_rows(shas, ["person 2"]).all()

@@ -50,7 +50,7 @@ def check_needed(many):
 def check_rest_is_gone(many):
     for number in (2, 3):
         version = many.ledger.version("blobs", number)
-        assert many.ledger.is_collected(version)
+        assert many.ledger.disposals.is_collected(version)
         assert not [name for name in many.files if version.run_id in name]
         assert not [name for name in many.files if version.model_digest in name]
     assert not [name for name in many.files if many.other.digest in name]
@@ -63,14 +63,14 @@ def test_by_default_what_is_young_is_kept(many):
     assert (answer.exit_code, answer.json["collected"]) == (0, [])
     assert "nothing to collect" in answer.json["reason"]
     assert many.files == before
-    assert many.ledger.collections() == []
+    assert many.ledger.disposals.collected() == {}
 
 
 def test_a_dry_run_says_what_a_run_then_deletes(many):
     before = many.files
     planned = many.home.headrace(*ALL, "--dry-run").json
     assert many.files == before
-    assert many.ledger.collections() == []
+    assert many.ledger.disposals.collected() == {}
     done = many.home.headrace(*ALL).json
     assert (planned["dry_run"], done["dry_run"]) == (True, False)
     assert (planned["collected"], planned["bytes"]) == (
@@ -95,14 +95,12 @@ def test_a_dry_run_says_what_a_run_then_deletes(many):
     check_rest_is_gone(many)
 
 
-def test_each_collection_is_a_row_of_the_chain_and_verify_counts_it(many):
+def test_what_is_collected_is_recorded_outside_the_chain_and_verify_counts_it(many):
     head = many.ledger.walk_chain().head
     done = many.home.headrace(*ALL).json
-    (row,) = many.ledger.collections()
-    assert (row.id, row.who) == (done["number"], "ada@lab")
-    assert row.policy == {"keep": 1, "older_days": 0}
-    assert many.ledger.walk_chain({head}).problem == ""
-    found = many.ledger.collected()
+    assert done["number"] == 1
+    assert many.ledger.head() == head
+    found = many.ledger.disposals.collected()
     assert found[f"snapshots/{many.other.digest}"].digest == many.other.digest
     assert sum(item.bytes for item in found.values()) == done["bytes"]
     verified = many.home.headrace("verify", "--json").json
@@ -132,8 +130,8 @@ def test_whatever_needs_a_collected_version_says_so(many, command):
 
 
 POINTS = [
-    ("headrace.state.ledger:Ledger.record_collection", "before"),
-    ("headrace.state.ledger:Ledger.record_collection", "after"),
+    ("headrace.state.ledger.disposals:Disposals.record_collection", "before"),
+    ("headrace.state.ledger.disposals:Disposals.record_collection", "after"),
     ("headrace.retention.collection:delete_one", "after:3"),
     ("headrace.state.tracking.disposal:Disposal._delete_artifacts", "after:2"),
     ("headrace.state.store:Store.delete_folder", "before:3"),
@@ -241,8 +239,8 @@ def test_a_version_promoted_after_the_marking_is_kept(many, monkeypatch):
     monkeypatch.setattr(collection, "mark", promoted_meanwhile)
     done = collection.collect(many.settings, Policy(1, 0.0))
     assert len(calls) == 2
-    assert not many.ledger.is_collected(many.ledger.version("blobs", 2))
-    assert many.ledger.is_collected(many.ledger.version("blobs", 3))
+    assert not many.ledger.disposals.is_collected(many.ledger.version("blobs", 2))
+    assert many.ledger.disposals.is_collected(many.ledger.version("blobs", 3))
     assert "snapshots" not in {one.kind for one in done.collected}
     assert many.home.headrace("verify", "--json").json["missing"] == {}
 

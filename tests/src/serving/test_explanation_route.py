@@ -16,10 +16,10 @@ from tests.src.serving.conftest import (
 )
 
 from headrace.explanations import Verdict
+from headrace.explanations.checked import MapCheck, record_check
 from headrace.serving import explanation_route
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.rows import MapCheck
 
 PASSED = {
     method: Verdict(status="passed", reason="it was measured")
@@ -126,7 +126,7 @@ def test_a_check_that_was_made_since_is_known_at_the_next_question(tmp_path):
         snapshot_digest="s",
         model_digest="m",
     )
-    ledger.add_map_check(check)
+    record_check(ledger, check)
     assert explain(served, *body).json["method"] == "occlusion"
     (listed,) = Site(served).ask("GET", "/models").json["models"]
     assert listed["explains"] is True

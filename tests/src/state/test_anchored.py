@@ -71,7 +71,7 @@ def test_without_the_ledger_nothing_is_written(kept, monkeypatch):
     def gone(*_):
         raise DependencyError("The ledger did not answer.")
 
-    monkeypatch.setattr(kept.ledger, "anchor", gone)
+    monkeypatch.setattr(kept.ledger.files, "anchor", gone)
     with pytest.raises(DependencyError, match="did not answer"):
         kept.write("a", b"one")
     assert not kept.store.exists("a")

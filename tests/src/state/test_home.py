@@ -37,7 +37,7 @@ def test_what_is_not_used_is_not_opened(settings):
 def test_all_parts_share_a_ledger(settings):
     home = Home(settings.prepare_home())
     home.anchored.write("stages/a.json", b"{}")
-    assert [*home.ledger.anchors()] == ["stages/a.json"]
+    assert [*home.ledger.files.anchors()] == ["stages/a.json"]
     assert home.anchored.ledger is home.ledger
 
 

@@ -188,7 +188,7 @@ def recorded_snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord | 
     Returns:
         None where the store does not have it.
     """
-    recorded = anchored.ledger.anchors([key := f"snapshots/{digest}/{MANIFEST}"])
+    recorded = anchored.ledger.files.anchors([key := f"snapshots/{digest}/{MANIFEST}"])
     return find_snapshot(anchored.store, digest, recorded.get(key, ""))
 
 

@@ -78,7 +78,7 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
             "(promotion.signed), and no signing key is set.",
             "Set HEADRACE_SIGNING_KEY_FILE.",
         )
-    if ledger.is_collected(version):
+    if ledger.disposals.is_collected(version):
         raise collected_error(version, IntegrityError)
     packing = Packing(version, home)
     files = packing.files(is_signed=is_signed)

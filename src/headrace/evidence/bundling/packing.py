@@ -19,6 +19,7 @@ from headrace.evidence.bundling.manifest import (
     Manifest,
     as_json,
 )
+from headrace.explanations.checked import find_check
 from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
 from headrace.models.logged.golden import Golden
@@ -191,11 +192,12 @@ class Packing:
             for entry in ledger.history(model)
             if number in (entry.from_version, entry.to_version)
         ]
+        check = find_check(ledger, model, number)
         rows: dict[str, Sequence[Record]] = {
             "evidence": ledger.evidence_of(model, number),
             "history": entries,
             "approvals": [a for a in ledger.approvals(model) if a.version == number],
-            "map_checks": ledger.map_checks(model, number),
+            "map_checks": [check] if check else [],
         }
         return {"version": version.model_dump(mode="json")} | {
             name: [row.model_dump(mode="json") for row in some]

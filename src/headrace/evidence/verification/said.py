@@ -13,7 +13,7 @@ from pydantic import RootModel, ValidationError
 from headrace.home import PRIVATE_FILE
 from headrace.records import Record
 from headrace.state.disk import atomic_file
-from headrace.state.ledger.events import utc_now
+from headrace.state.ledger.records import utc_now
 
 FILE = "verify.json"
 

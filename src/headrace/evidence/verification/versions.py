@@ -84,4 +84,4 @@ def manifest_digest(version: Version, home: Home) -> str:
     """sha256 of the manifest of a version's snapshot; empty if it was not recorded."""
     key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
     own = version.details.get("snapshot", {}).get("manifest_sha256", "")
-    return home.ledger.anchors([key]).get(key, "") or str(own)
+    return home.ledger.files.anchors([key]).get(key, "") or str(own)

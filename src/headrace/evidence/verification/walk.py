@@ -95,20 +95,20 @@ class Walk:
         current = leases.current(COLLECTING)
         if current is not None and current.is_alive(leases.now()):
             return
-        for one in self.home.ledger.open_forgettings():
+        for one in self.home.ledger.disposals.open_forgettings():
             yield Mismatch(
                 where="store",
                 message=f"`headrace forget {one.pipeline}` of {one.who}, begun "
-                f"{one.when}, was interrupted: what it takes out may still be there.",
+                f"{one.begun}, was interrupted: what it takes out may still be there.",
                 action=f"Run `headrace forget {one.pipeline} --yes`, which ends it.",
             )
 
     def _count_collected(self, versions: Collection[Version]) -> None:
         """Count what was collected and has not been made again since."""
-        anchors = self.home.ledger.anchors()
+        anchors = self.home.ledger.files.anchors()
         again = {*anchors, *(key.rpartition("/")[0] for key in anchors)}
         present = {version_key(version) for version in versions}
-        for key, item in self.home.ledger.collected().items():
+        for key, item in self.home.ledger.disposals.collected().items():
             is_of_version = key.startswith(f"{VERSIONS_KIND}/")
             self.collected[item.kind] += (
                 key in present if is_of_version else key not in again
@@ -140,7 +140,7 @@ class Walk:
     def _anchors(self, versions: Collection[Version]) -> list[tuple[str, str]]:
         """The files to check, each with its sha256."""
         if not self.model:
-            return [*self.home.ledger.anchors().items()]
+            return [*self.home.ledger.files.anchors().items()]
         owners: dict[Owner, set[str]] = {
             "pipeline": {self.model},
             "snapshot": {version.snapshot_digest for version in versions},
@@ -152,7 +152,7 @@ class Walk:
         own = {f"{backbones.FOLDER}/{one['digest']}/" for one in began} | {"stages/"}
         for folder in FOLDERS.values():
             own |= folder.prefixes_of(owners.get(folder.owner, ()))
-        return [*self.home.ledger.anchors_below(own).items()]
+        return [*self.home.ledger.files.anchors_below(own).items()]
 
     def _is_present(self, key: str, digest: str) -> bool:
         """Whether a file is there; a snapshot is read to the last item.
@@ -171,7 +171,7 @@ class Walk:
         except FileNotFoundError:
             return False
         if actual != digest:
-            if actual in self.home.ledger.anchored_before(key):
+            if actual in self.home.ledger.files.anchored_before(key):
                 return False
             is_backbone = folder_of(key).name == backbones.FOLDER
             raise IntegrityError(
@@ -200,7 +200,7 @@ class Walk:
         lost = next(file_mismatches(version, self.home), None)
         if lost is None:
             self.checked.update(("golden answers", "models"))
-        elif not lost.is_gone or not self.home.ledger.is_collected(version):
+        elif not lost.is_gone or not self.home.ledger.disposals.is_collected(version):
             if lost.is_gone and not is_champion:
                 self.missing["models"] += 1
             else:

@@ -12,7 +12,7 @@ from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.engines.hosted import EngineProcess
 from headrace.models.engines.stored import open_and_check
 from headrace.settings import Settings
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 
 __all__ = ["TOLERANCE", "Engine", "EngineProcess", "build_engine", "open_engine"]
 

@@ -8,7 +8,7 @@ from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.logged.golden import Golden
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames, packed, unpacked
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 
 
 def _open(name: str, version: Version, settings: Settings) -> Engine:

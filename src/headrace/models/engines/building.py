@@ -30,7 +30,7 @@ from headrace.models.engines.stored import (
 )
 from headrace.settings import Settings
 from headrace.state.framed import FramedProcess
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 
 EXPORT_SECONDS = 600.0
 NICENESS = 10  # answers come first

@@ -19,7 +19,7 @@ from headrace.models.logged.golden import Answering, Golden, Measured
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 
 MODULE = "headrace.models.engines.exporting"
 _HARD = (

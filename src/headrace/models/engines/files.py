@@ -11,7 +11,7 @@ from headrace.errors import IntegrityError
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts
 
 
@@ -28,7 +28,7 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
         with _copy(version, settings) as path:
             yield path
     except IntegrityError as error:
-        if Home(settings).ledger.is_collected(version):
+        if Home(settings).ledger.disposals.is_collected(version):
             raise collected_error(version, IntegrityError) from error
         raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
 
@@ -66,6 +66,6 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     try:
         return home.tracking.version_golden(version, GOLDEN_FILE)
     except IntegrityError as error:
-        if home.ledger.is_collected(version):
+        if home.ledger.disposals.is_collected(version):
             raise collected_error(version, IntegrityError) from error
         raise

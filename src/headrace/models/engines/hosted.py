@@ -14,7 +14,7 @@ from headrace.models.logged.loading import rows_at_once
 from headrace.settings import Settings
 from headrace.state.framed import FramedProcess
 from headrace.state.frames import BrokenFrameError, Header, packed, unpacked
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.tasks.forms import Outputs
 
 MODULE = "headrace.models.engines.answering"

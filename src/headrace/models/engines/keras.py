@@ -13,7 +13,7 @@ from headrace.backend import load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.models.logged.loading import open_model, outputs
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 
 GOLDEN = "golden.npz"
 _RECORD = "record.json"

@@ -285,7 +285,7 @@ def load(
         try:
             return load_version(home.tracking, version).model
         except IntegrityError as error:
-            if home.ledger.is_collected(version):
+            if home.ledger.disposals.is_collected(version):
                 raise collected_error(version, IntegrityError) from error
             raise
 
@@ -293,7 +293,7 @@ def load(
     loaded.max_item_bytes = version.max_item_bytes or ITEM_BYTES
     loaded.settings = settings
     loaded.item_column = version.item_column
-    if not at_first_use or home.ledger.is_collected(version):
+    if not at_first_use or home.ledger.disposals.is_collected(version):
         _ = loaded.model
     return loaded
 

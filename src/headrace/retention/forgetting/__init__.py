@@ -95,14 +95,14 @@ def forget(
             return outcome
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
-            ledger.begin_forgetting(pipeline, request.kind, who, marks)
+            ledger.disposals.begin_forgetting(pipeline, request.kind, who, marks)
         deleted = delete(affected, home, request.forgotten, published)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
             if forgotten_of(snapshot):
                 sweep(anchored, snapshot)
-        open_ones = [one.id or 0 for one in ledger.open_forgettings()]
-        ledger.end_forgetting(open_ones, {**rows, **deleted})
+        open_ones = [one.number for one in ledger.disposals.open_forgettings()]
+        ledger.disposals.end_forgetting(open_ones)
         done = outcome_of(pipeline, rows, affected, snapshots, ledger, request.kind)
         return done.forgotten(deleted)
 
@@ -149,7 +149,7 @@ def _request(
 ) -> _Request:
     """What is to be forgotten, together with all that was before."""
     ledger = anchored.ledger
-    forgotten = replace(ForgottenItems.of(ledger, pipeline), key=ledger.key())
+    forgotten = ForgottenItems.of(ledger, pipeline)
     marks = forgotten.marks
     if item:
         marks |= {forgotten.mark_item(item)}

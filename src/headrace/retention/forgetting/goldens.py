@@ -63,12 +63,9 @@ def delete(version: Version, home: Home, forgotten: ForgottenItems) -> int:
 def _record(version: Version, size: int, home: Home) -> None:
     """Record that the golden answers of a version are deleted, if it is not yet."""
     ledger = home.ledger
-    if ledger.is_collected(version):
+    if ledger.disposals.is_collected(version):
         return
-    ledger.record_collection(
+    ledger.disposals.record_collection(
         [Collected(kind="golden answers", key=version_key(version), bytes=size)],
-        (),
         who=home.settings.user,
-        policy={"forget": version.model},
-        decisions=ledger.decisions(),
     )

@@ -57,7 +57,7 @@ def delete_made(
             continue
         if folder.shows_items and (owner == "none" or folder.is_of(name, owners)):
             entries.setdefault((folder.kind, f"{top}/{name}"), []).append(key)
-    anchored.ledger.anchor(dict.fromkeys(chain(*entries.values()), ""))
+    anchored.ledger.files.anchor(dict.fromkeys(chain(*entries.values()), ""))
     for _, entry in entries:
         store.delete_folder(entry)
     return Counter(kind for kind, _ in entries)

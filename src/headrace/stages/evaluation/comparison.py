@@ -34,9 +34,9 @@ from headrace.stages.evaluation.items import (
     compared_rows,
     look_back,
 )
+from headrace.stages.former import BestFormer, attempts_of, find_best_former
 from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Version
-from headrace.state.ledger.former import BestFormer, find_best_former
 from headrace.state.tracking import Tracking
 from headrace.tasks import comparable, difference, task
 
@@ -73,7 +73,7 @@ class Opponents:
 
     def __post_init__(self) -> None:
         ledger = self.anchored.ledger
-        self.attempts = ledger.attempts(self.model)
+        self.attempts = attempts_of(ledger, self.model)
         self.versions = {v.version: v for v in ledger.versions(self.model)}
         self.archive = Archive(self.anchored.store, self._find)
         self.note, self.best = "", BestFormer()

@@ -29,7 +29,7 @@ from headrace.media.forms import Flags
 from headrace.models.logged import loading
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.stages.evaluation.answers import Scored
-from headrace.state.ledger.former import Attempt
+from headrace.stages.former import Attempt
 from headrace.state.store import Store
 from headrace.tasks import Judge, asked, difference
 from headrace.tasks.forms import Targets

@@ -140,7 +140,7 @@ class Checkpoints:
         data = pack(state)
         digest = hashlib.sha256(data).hexdigest()
         try:
-            self._store.ledger.keep_checkpoint(self._folder, key, digest, KEPT)
+            self._store.ledger.files.keep_checkpoint(self._folder, key, digest, KEPT)
         except DependencyError as error:  # training goes on
             log.warning("The checkpoint %s is left out: %s", key, error.message)
         else:
@@ -160,7 +160,7 @@ class Checkpoints:
             weights: the number of weights of the network.
             made_on: the execution and the machine, which must be equal.
         """
-        digests = self._store.ledger.checkpoints(self._folder)
+        digests = self._store.ledger.files.checkpoints(self._folder)
         for name in reversed(self._names()):
             state, key = None, f"{self._folder}/{name}"
             with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -179,7 +179,7 @@ class Checkpoints:
         # An equal training may still write there; left-over files do no harm.
         with contextlib.suppress(OSError, DependencyError):
             self._files.delete_folder(self._folder)
-            self._store.ledger.forget_checkpoints(self._folder)
+            self._store.ledger.files.forget_checkpoints(self._folder)
 
     def _names(self) -> list[str]:
         return [n for n in self._files.names(self._folder) if n.endswith(_SUFFIX)]

@@ -23,7 +23,7 @@ from headrace.stages.promotion.registry import project_aliases, publish_head
 from headrace.stages.promotion.signed import sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
-from headrace.state.ledger.versions import compared_with_another
+from headrace.state.ledger.rules import compared_with_another
 
 _SHOWN = 3
 

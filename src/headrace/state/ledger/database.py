@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import secrets
 import threading
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -20,14 +22,15 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.state.disk import full_disk
-from headrace.state.ledger.engines import is_out_of_room, is_read_only, make_engine
-from headrace.state.ledger.events import EVENTS, FORMAT, MARKER, METADATA
+from headrace.state.ledger.engines import is_out_of_room, make_engine
+from headrace.state.ledger.schema import CHAIN, FORMAT, MARKER, METADATA
 
 _LOCK = 0x48454144  # an arbitrary key of PostgreSQL's advisory lock for all writes
 _PAUSE_SECONDS = 2.0
-_DAMAGE = ("no such column", "no such table", "malformed", "Could not decode to UTF-8")
+_DAMAGE = ("no such column", "no such table", "malformed")
 
 Condition = sa.ColumnElement[bool]
+Guard = Callable[[sa.Connection], None]
 log = logging.getLogger("headrace")
 
 
@@ -43,7 +46,7 @@ def ledger_exists(url: str) -> bool:
         return False
     try:
         with engine.connect() as connection:
-            return format_of(connection, tables_of(connection)) is not None
+            return _format_of(connection) is not None
     except sa.exc.DBAPIError as error:
         raise _no_answer(engine, error) from error
 
@@ -57,7 +60,7 @@ def _no_answer(engine: sa.Engine, error: sa.exc.DBAPIError) -> DependencyError:
 
 
 class _PerThread(threading.local):
-    """The connection of `Database.reading_once` in this thread."""
+    """The open transaction of this thread, which all that it reads is part of."""
 
     connection: sa.Connection | None = None
 
@@ -71,6 +74,7 @@ class Database:
         url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
         timeout_seconds: how long to wait for a lock or a connection.
         patience_seconds: how long to retry a server that does not answer.
+        guard: raises an error at the start of each `adding` that must not be.
     """
 
     def __init__(
@@ -78,18 +82,17 @@ class Database:
         url: str,
         timeout_seconds: float,
         patience_seconds: float = 0.0,
+        guard: Guard | None = None,
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
+        self._guard = guard
         self._per_thread = _PerThread()
         self._engine = make_engine(url, timeout_seconds)
-        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
         self.name = self._engine.url.render_as_string(hide_password=True)
-        file = Path(str(self._engine.url.database))
-        self.is_read_only = self._is_sqlite and is_read_only(file)
         with self.reading() as connection:
-            present = tables_of(connection)
-            version = format_of(connection, present)
+            version = _format_of(connection)
         if version is None:
             version = self._create()
         if version != FORMAT:
@@ -107,27 +110,22 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that only reads, all of it from the same moment."""
-        held = self._per_thread.connection
-        if held is None:
+        if held := self._per_thread.connection:
+            with self._translate_errors():
+                yield held
+        else:
             with self._transaction(writes=False) as connection:
                 yield connection
-            return
-        with self._translate_errors():
-            try:
-                yield held
-            except sa.exc.SQLAlchemyError:
-                self._let_go()
-                raise
 
     @contextlib.contextmanager
     def reading_once(self) -> Iterator[None]:
         """Have all that this thread reads in the block share one transaction.
 
-        It ends early after an error, and if this object writes, so that what it wrote
-        is read. No process may be forked in the block. With PostgreSQL, where a
-        transaction should not stay open for long, each read has its own as before.
+        It ends early if this object writes, so that what it wrote is read. No process
+        may be forked in the block. With PostgreSQL, where a transaction should not stay
+        open for long, each read has its own as before.
         """
-        if not self._is_sqlite or self._per_thread.connection is not None:
+        if not self.is_sqlite or self._per_thread.connection is not None:
             yield
             return
         try:
@@ -150,38 +148,38 @@ class Database:
         return self._transaction(writes=True)
 
     @contextlib.contextmanager
-    def locking(self) -> Iterator[sa.Connection]:
-        """As `writing`, with PostgreSQL's advisory lock; SQLite has only one writer."""
-        with self.writing() as connection:
-            if not self._is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            yield connection
+    def adding(self) -> Iterator[sa.Connection]:
+        """As `writing`, one at a time; what this thread reads meanwhile is part of it.
 
-    def ensure(self, metadata: sa.MetaData) -> None:
-        """Create the tables that are missing."""
-        with self.reading() as connection:
-            if tables_of(connection) >= set(metadata.tables):
-                return
-        with self.locking() as connection:
-            metadata.create_all(connection)
+        Raises:
+            sqlalchemy.exc.IntegrityError: there is such a row.
+        """
+        with self.writing() as connection:
+            self._lock(connection)
+            if self._guard is not None:
+                self._guard(connection)
+            self._per_thread.connection = connection
+            try:
+                yield connection
+            finally:
+                self._per_thread.connection = None
+
+    def _lock(self, connection: sa.Connection) -> None:
+        if not self.is_sqlite:  # which has one writer only
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
     def _create(self) -> int:
-        if self._is_sqlite:
+        if self.is_sqlite:
             self._use_write_ahead_log()
-        with self.locking() as connection:
-            present = tables_of(connection)
-            if (version := format_of(connection, present)) is not None:
+        with self.writing() as connection:
+            self._lock(connection)
+            if (version := _format_of(connection)) is not None:
                 return version
-            if MARKER.name in present or _is_ours(connection, present):
+            if {MARKER.name, CHAIN.name} & _tables_of(connection):
                 raise self.damaged(f"its table {MARKER.name} is gone or empty")
-            if EVENTS.name in present:
-                raise UsageError(
-                    f"The database {self.name} has a table {EVENTS.name!r} already, "
-                    "which is not the ledger's.",
-                    "Set HEADRACE_DATABASE_URL to a database of its own.",
-                )
             METADATA.create_all(connection, checkfirst=False)
-            connection.execute(sa.insert(MARKER).values(format=FORMAT))
+            own = {"identity": uuid4().hex[:12], "secret": secrets.token_hex(32)}
+            connection.execute(sa.insert(MARKER).values(format=FORMAT, **own))
             return FORMAT
 
     def _use_write_ahead_log(self) -> None:
@@ -204,10 +202,8 @@ class Database:
                 yield connection
 
     def _begin(self, connection: sa.Connection, *, writes: bool) -> sa.RootTransaction:
-        if self._is_sqlite:
-            first = (
-                "BEGIN IMMEDIATE" if writes else "BEGIN"
-            )  # an upgrade would not wait
+        if self.is_sqlite:  # an upgrade of a transaction would not wait
+            first = "BEGIN IMMEDIATE" if writes else "BEGIN"
         else:
             first = f"SET LOCAL lock_timeout = {int(1000 * self._timeout_seconds)}"
             if not writes:  # else each query sees what was added since the one before
@@ -223,7 +219,7 @@ class Database:
             try:
                 return self._engine.connect()
             except sa.exc.OperationalError as error:
-                if self._is_sqlite or time.monotonic() > deadline:
+                if self.is_sqlite or time.monotonic() > deadline:
                     raise
                 log.info("the ledger does not answer (%s); retrying", _cause(error))
             time.sleep(_PAUSE_SECONDS)
@@ -244,7 +240,7 @@ class Database:
         transient = (sa.exc.OperationalError, sa.exc.InterfaceError)
         is_transient = isinstance(error, transient)
         file = str(self._engine.url.database)
-        if is_transient and self._is_sqlite and is_out_of_room(file, cause):
+        if is_transient and self.is_sqlite and is_out_of_room(file, cause):
             return full_disk(f"the ledger {file}", file)
         if any(text in str(error.orig) for text in _DAMAGE):
             return self.damaged(cause)
@@ -255,18 +251,12 @@ class Database:
             "Set HEADRACE_DATABASE_URL to a ledger, or restore this one.",
         )
 
-    def damaged(self, what: str, model: str = "") -> IntegrityError:
-        """The error for a ledger that is not as Headrace has written it.
-
-        Args:
-            model: whose rows can be read and may be in the store's copy.
-        """
-        mend = "Run `headrace verify` for details. Restore"
-        if model:
-            mend = f"Run `headrace verify {model} --repair`. If it cannot, restore"
+    def damaged(self, what: str) -> IntegrityError:
+        """The error for a ledger that is not as Headrace has written it."""
         return IntegrityError(
             f"The ledger {self.name} was damaged or changed: {what}.",
-            f"{mend} the ledger from a backup, and check who can write to it.",
+            "Run `headrace verify` for details. Restore the ledger from a backup, and "
+            "check who can write to it.",
         )
 
 
@@ -274,20 +264,12 @@ def _cause(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
-def tables_of(connection: sa.Connection) -> set[str]:
-    """The names of all tables in a database."""
+def _tables_of(connection: sa.Connection) -> set[str]:
     return set(sa.inspect(connection).get_table_names())
 
 
-def _is_ours(connection: sa.Connection, tables: Set[str]) -> bool:
-    if EVENTS.name not in tables:
-        return False
-    present = {one["name"] for one in sa.inspect(connection).get_columns(EVENTS.name)}
-    return present >= {"number", "digest", "link"}
-
-
-def format_of(connection: sa.Connection, tables: Set[str]) -> int | None:
-    """The ledger's format, given the names of the tables; None without a ledger."""
-    if MARKER.name not in tables:
+def _format_of(connection: sa.Connection) -> int | None:
+    """The ledger's format; None without a ledger."""
+    if MARKER.name not in _tables_of(connection):
         return None
     return connection.execute(sa.select(MARKER.c.format)).scalar()

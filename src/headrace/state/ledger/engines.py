@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from headrace.errors import UsageError
 from headrace.home import PRIVATE_FILE, make_private_file
 from headrace.state.disk import full_disk, is_full
+from headrace.state.ledger.schema import as_text
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
@@ -76,10 +77,10 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
     arguments: dict[str, Any] = {"timeout": timeout_seconds, "isolation_level": None}
     if not is_sqlite:
         arguments = {"connect_timeout": max(2, round(timeout_seconds)), **_KEPT_ALIVE}
-    options: dict[str, Any] = {"connect_args": arguments}
+    options: dict[str, Any] = {"connect_args": arguments, "json_serializer": as_text}
     if is_sqlite and not parsed.query:  # such as mode=ro
         if is_read_only(file):
-            options = {"creator": partial(_connect_read_only, file, timeout_seconds)}
+            options["creator"] = partial(_connect_read_only, file, timeout_seconds)
         elif creates:
             _make_file_private(file)
     try:
@@ -90,8 +91,7 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
             f"Install it in the environment of Headrace: pip install {error.name}.",
         ) from None
     if is_sqlite:
-        pragma = "PRAGMA foreign_keys = ON"
-        sa.event.listen(engine, "connect", lambda opened, _: opened.execute(pragma))
+        sa.event.listen(engine, "connect", _read_leniently)
         if "creator" not in options:
             sa.event.listen(
                 engine,
@@ -99,6 +99,11 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
                 lambda *_: _connect_without_room(file, timeout_seconds),
             )
     return engine
+
+
+def _read_leniently(connection: sqlite3.Connection, _: object) -> None:
+    """Read damaged text as well, so that walking the chain names its row."""
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
 
 def is_out_of_room(file: str, reason: str) -> bool:

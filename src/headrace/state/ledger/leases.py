@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
-from uuid import uuid4
 
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError
 from headrace.records import Record
 from headrace.state.ledger.database import Database
-from headrace.state.ledger.events import as_json, columns
+from headrace.state.ledger.records import as_json
+from headrace.state.ledger.schema import MARKER, METADATA, columns
 from headrace.state.processes import Process, this_process
 
 LIFETIME_SECONDS = 75.0
@@ -29,7 +29,6 @@ PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 # Before each attempt.
 _PAUSES_SECONDS = (0.0, 0.01, 0.1, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
-METADATA = sa.MetaData()  # not part of the ledger's format
 LEASES = sa.Table(
     "leases",
     METADATA,
@@ -39,7 +38,6 @@ LEASES = sa.Table(
     *columns(sa.Integer, "pid"),
     *columns(sa.Double, "acquired", "expires"),
 )
-IDENTITY = sa.Table("ledger_identity", METADATA, *columns(sa.String, "id"))
 
 
 class Lease(Record):
@@ -111,7 +109,7 @@ class Lease(Record):
 
 
 class Leases:
-    """The leases in one ledger's database, which creates their tables if needed.
+    """The leases in one ledger's database.
 
     Args:
         url: SQLAlchemy URL of the ledger.
@@ -124,19 +122,11 @@ class Leases:
 
     def __init__(self, url: str, *, is_patient: bool = False) -> None:
         self._database = Database(url, 10.0, PATIENCE_SECONDS if is_patient else 0.0)
-        self._database.ensure(METADATA)
 
     def identity(self) -> str:
         """An id of this ledger, the same whichever URL it is reached by."""
-        query = sa.select(IDENTITY.c.id)
-        for row in self._database.rows(query):
-            return str(row["id"])
-        with self._database.locking() as connection:
-            identity = connection.execute(query).scalar()
-            if identity is None:
-                identity = uuid4().hex[:12]
-                connection.execute(sa.insert(IDENTITY).values(id=identity))
-            return str(identity)
+        (row,) = self._database.rows(sa.select(MARKER.c.identity))
+        return str(row["identity"])
 
     def acquire(self, wanted: Lease) -> Lease:
         """Acquire a lease, unless a live run holds it.
@@ -232,6 +222,15 @@ def newest(connection: sa.Connection, name: str, lock: bool = False) -> Lease | 
     query = query.with_for_update() if lock else query
     row = connection.execute(query).mappings().first()
     return Lease(**row) if row else None
+
+
+def killed_since(connection: sa.Connection, pipeline: str) -> float | None:
+    """When the oldest run of a pipeline began that was killed and not recovered yet."""
+    own = LEASES.c.name == pipeline, LEASES.c.state != "ended"
+    rows = connection.execute(sa.select(LEASES).where(*own)).mappings()
+    leases, now = [Lease(**row) for row in rows], now_of(connection)
+    dead = [lease.acquired for lease in leases if not lease.may_be_alive(now)]
+    return min(dead, default=None)
 
 
 def now_of(connection: sa.Connection) -> float:

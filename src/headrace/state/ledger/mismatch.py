@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from headrace.records import Record, Shown
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 
 Place = Literal["ledger", "store", "model", "mlflow"]
 

@@ -1,17 +1,16 @@
-"""How every model stands, in a few queries however many models there are."""
+"""How every model stands, and how its versions have scored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from headrace.records import DEFAULT_TASK
 from headrace.state.ledger import Approval, Entry, Evidence, Ledger, Version
-from headrace.state.ledger.events import EVENTS, Event
-
-_AT_ONCE = 1000  # numbers in one query
+from headrace.state.ledger.records import Row
+from headrace.state.ledger.schema import CHAIN
 
 
 class Standing(NamedTuple):
@@ -44,165 +43,108 @@ class Score(NamedTuple):
     was_champion: bool
 
 
-class _Entry(NamedTuple):
-    action: str
-    to_version: int
-    evidence_id: int | None
-    when: str
+def standings(ledger: Ledger) -> dict[str, Standing]:
+    """Every model that has a version, by name, in a few queries for all of them.
 
-
-class _Evidence(NamedTuple):
-    id: int
-    metrics: Mapping[str, float | None]
-    overrides: Sequence[str]
-
-
-class Standings(Ledger):
-    """The ledger, and how all of its models stand."""
-
-    def all(self) -> dict[str, Standing]:
-        """Every model that has a version, by name.
-
-        Raises:
-            IntegrityError: the row of a champion is gone.
-        """
-        with self.reading_once():
-            numbers, entries = self._versions_by_model(), self._entries()
-            champions = {
-                model: self._row_of(model, own[-1].to_version, numbers)
-                for model, own in entries.items()
-            }
-            newest = {model: own[max(own)] for model, own in numbers.items()}
-            facts = self._facts({*newest.values(), *champions.values()})
-            evidence = self._evidence({*champions.values()})
-            asked = {*self._rows(self._of(Approval, EVENTS.c.model).distinct())}
-            return {
-                model: Standing(
-                    versions=len(own),
-                    newest=facts[newest[model]][0],
-                    waiting=tuple(self.waiting(model)) if (model,) in asked else (),
-                    **(
-                        _champion(entries[model], facts[row][1], evidence.get(row, ()))
-                        if (row := champions.get(model))
-                        else {}
-                    ),
-                )
-                for model, own in sorted(numbers.items())
-            }
-
-    def scores(self, model: str, metric: str, most: int) -> list[Score]:
-        """A metric of the newest versions that have it, the first version first.
-
-        Experiments count where they were promoted.
-
-        Args:
-            model: its name.
-            metric: a name of a metric of its evidence.
-            most: how many versions.
-        """
-        own = EVENTS.c.model == model
-        to, evidence, of = (
-            EVENTS.c.body[name].as_integer()
-            for name in ("to_version", "evidence_id", "version")
+    Raises:
+        IntegrityError: the row of a champion is gone.
+    """
+    body, model = CHAIN.c.body, CHAIN.c.model
+    task = body["details", "description", "task"].as_string()
+    created, when = (body[name].as_string() for name in ("created", "when"))
+    champions = _of(Entry, model, CHAIN.c.version).where(_is_last(Entry))
+    is_newest = _of(Version, model, created).where(_is_last(Version))
+    with ledger.reading_once(), ledger.database.reading() as one:
+        versions = _values(one, _of(Version, model, sa.func.count()).group_by(model))
+        newest = dict(_values(one, is_newest))
+        entries = _values(one, champions.add_columns(when))
+        is_its = sa.tuple_(model, CHAIN.c.sequence).in_(champions)
+        tasks = dict(_values(one, _of(Version, model, task).where(is_its)))
+        evidence = _of_champions(one, sa.tuple_(model, CHAIN.c.version).in_(champions))
+        asked = {name for (name,) in _values(one, _of(Approval, model).distinct())}
+        waiting = {name: tuple(ledger.waiting(name)) for name in asked}
+    for name, number, _ in entries:
+        if name not in tasks:
+            what = f"version {number} of {name}, the champion, is gone"
+            raise ledger.database.damaged(what)
+    found = {
+        name: Standing(count, newest[name], waiting=waiting.get(name, ()))
+        for name, count in sorted(versions)
+    }
+    for name, number, since in entries:
+        found[name] = found[name]._replace(
+            champion=number,
+            since=since,
+            task=tasks[name] or DEFAULT_TASK,
+            metrics=evidence.get(name),
         )
-        is_promotion = EVENTS.c.body["action"].as_string() == "promote"
-        promotions = self._of(Entry, evidence, to).where(own, is_promotion)
-        promoted = dict(self._rows(promotions))
-        metric_of = EVENTS.c.body["metrics", metric].as_float()
-        columns = EVENTS.c.step, of, metric_of, EVENTS.c.body["overrides"]
-        newest = self._of(Evidence, *columns).where(own).order_by(EVENTS.c.step.desc())
-        standing: dict[int, tuple[tuple[bool, int], float]] = {}
-        for number, version, value, overrides in self._rows(newest.limit(4 * most)):
-            rank = number in promoted, number
-            if value is None or (overrides and number not in promoted):
-                continue
-            if version not in standing or standing[version][0] < rank:
-                standing[version] = rank, value
-        champions = set(promoted.values())
-        return [
-            Score(version, value, version in champions)
-            for version, (_, value) in sorted(standing.items())[-most:]
-        ]
-
-    def _versions_by_model(self) -> dict[str, dict[int, int]]:
-        """Of each model, the rows of its versions by their numbers."""
-        query = self._of(Version, EVENTS.c.model, EVENTS.c.subject, EVENTS.c.number)
-        numbers: dict[str, dict[int, int]] = {}
-        for model, version, number in self._rows(query):
-            numbers.setdefault(model, {})[int(version)] = number
-        return numbers
-
-    def _row_of(
-        self, model: str, champion: int, numbers: Mapping[str, Mapping[int, int]]
-    ) -> int:
-        number = numbers.get(model, {}).get(champion)
-        if number is None:
-            what = f"version {champion} of {model}, the champion, is gone"
-            raise self._database.damaged(what)
-        return number
-
-    def _entries(self) -> dict[str, list[_Entry]]:
-        action, when = (EVENTS.c.body[n].as_string() for n in ("action", "when"))
-        names = ("to_version", "evidence_id")
-        to, evidence = (EVENTS.c.body[name].as_integer() for name in names)
-        query = self._of(Entry, EVENTS.c.model, action, to, evidence, when)
-        entries: dict[str, list[_Entry]] = {}
-        for model, *values in self._rows(query.order_by(EVENTS.c.step)):
-            entries.setdefault(model, []).append(_Entry(*values))
-        return entries
-
-    def _facts(self, numbers: Iterable[int]) -> dict[int, tuple[str, str]]:
-        """When some versions were registered, and their tasks, by their rows."""
-        created = EVENTS.c.body["created"].as_string()
-        task = EVENTS.c.body["details", "description", "task"].as_string()
-        rows = self._numbered(numbers, EVENTS.c.number, created, task)
-        return {number: (when, task or DEFAULT_TASK) for number, when, task in rows}
-
-    def _evidence(self, champions: set[int]) -> dict[int, list[_Evidence]]:
-        """All evidence on the champions, by their rows."""
-        every = self._rows(self._of(Evidence, EVENTS.c.number, EVENTS.c.rests_on))
-        wanted = [number for number, basis in every if basis in champions]
-        columns = EVENTS.c.rests_on, EVENTS.c.step
-        fields = (EVENTS.c.body[name] for name in ("metrics", "overrides"))
-        evidence: dict[int, list[_Evidence]] = {}
-        for basis, *values in self._numbered(wanted, *columns, *fields):
-            evidence.setdefault(basis, []).append(_Evidence(*values))
-        return evidence
-
-    def _of(self, kind: type[Event], *columns: Any) -> sa.Select[Any]:
-        return sa.select(*columns).where(EVENTS.c.kind == kind.KIND)
-
-    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
-        with self._database.reading() as connection:
-            return [tuple(row) for row in connection.execute(query)]
-
-    def _numbered(self, numbers: Iterable[int], *columns: Any) -> list[tuple[Any, ...]]:
-        """Columns of the rows with some numbers."""
-        wanted, rows = sorted(numbers), list[tuple[Any, ...]]()
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = EVENTS.c.number.in_(wanted[start : start + _AT_ONCE])
-            rows += self._rows(sa.select(*columns).where(some))
-        return rows
+    return found
 
 
-def _champion(
-    entries: Sequence[_Entry], task: str, evidence: Iterable[_Evidence]
-) -> dict[str, Any]:
-    """The champion of a model; its evidence is that of `former.standing_evidence`."""
-    last = entries[-1]
-    promoted = {
-        entry.evidence_id
-        for entry in entries
-        if entry.action == "promote" and entry.to_version == last.to_version
-    }
-    standing = max(
-        evidence,
-        key=lambda one: (one.id in promoted, not one.overrides, one.id),
-        default=None,
-    )
-    return {
-        "champion": last.to_version,
-        "since": last.when,
-        "task": task,
-        "metrics": standing.metrics if standing else None,
-    }
+def scores(ledger: Ledger, model: str, metric: str, most: int) -> list[Score]:
+    """A metric of the newest versions that have it, the first version first.
+
+    Experiments count where they were promoted.
+
+    Args:
+        ledger: with the model.
+        model: its name.
+        metric: a name of a metric of its evidence.
+        most: how many versions.
+    """
+    own, body = CHAIN.c.model == model, CHAIN.c.body
+    evidence = body["evidence_id"].as_integer()
+    is_promotion = body["action"].as_string() == "promote"
+    promotions = _of(Entry, evidence, CHAIN.c.version).where(own, is_promotion)
+    value, overrides = body["metrics", metric].as_float(), body["overrides"]
+    newest = _of(Evidence, CHAIN.c.sequence, CHAIN.c.version, value, overrides)
+    newest = newest.where(own).order_by(CHAIN.c.sequence.desc()).limit(4 * most)
+    with ledger.database.reading() as one:
+        promoted, rows = dict(_values(one, promotions)), _values(one, newest)
+    standing: dict[int, tuple[tuple[bool, int], float]] = {}
+    for number, version, score, overridden in rows:
+        rank = number in promoted, number
+        if score is None or (overridden and number not in promoted):
+            continue
+        if version not in standing or standing[version][0] < rank:
+            standing[version] = rank, score
+    champions = set(promoted.values())
+    return [
+        Score(version, score, version in champions)
+        for version, (_, score) in sorted(standing.items())[-most:]
+    ]
+
+
+def _of_champions(
+    connection: sa.Connection, of_champion: sa.ColumnElement[bool]
+) -> dict[str, Mapping[str, float | None]]:
+    """The metrics that each champion stands on; see `rules.standing_evidence`."""
+    body, model = CHAIN.c.body, CHAIN.c.model
+    is_promotion = body["action"].as_string() == "promote"
+    number = body["evidence_id"].as_integer()
+    promotions = _of(Entry, model, number).where(of_champion, is_promotion)
+    columns = model, CHAIN.c.sequence, body["overrides"], body["metrics"]
+    promoted = {*_values(connection, promotions)}
+    standing: dict[str, tuple[tuple[bool, bool, int], Any]] = {}
+    for name, number, overrides, metrics in _values(
+        connection, _of(Evidence, *columns).where(of_champion)
+    ):
+        rank = (name, number) in promoted, not overrides, number
+        if name not in standing or standing[name][0] < rank:
+            standing[name] = rank, metrics
+    return {name: metrics for name, (_, metrics) in standing.items()}
+
+
+def _is_last(kind: type[Row]) -> sa.ColumnElement[bool]:
+    """That a row of a kind is the last one of its model."""
+    last = _of(kind, CHAIN.c.model, sa.func.max(CHAIN.c.sequence))
+    place = sa.tuple_(CHAIN.c.model, CHAIN.c.sequence)
+    return place.in_(last.group_by(CHAIN.c.model))
+
+
+def _of(kind: type[Row], *columns: Any) -> sa.Select[Any]:
+    return sa.select(*columns).where(CHAIN.c.kind == kind.KIND)
+
+
+def _values(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(query)]

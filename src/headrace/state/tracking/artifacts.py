@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.disk import atomic_file, disk_errors, nothing_in_the_way
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.state.objects import PART_BYTES, open_object
 from headrace.state.regular import (
     UnusableFileError,

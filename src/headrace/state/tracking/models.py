@@ -18,7 +18,7 @@ from typing import Any
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.state.regular import UnusableFileError, file_digest, read_file
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors

@@ -35,7 +35,7 @@ from headrace.records import DataDescription, Record
 from headrace.settings import Settings
 from headrace.state.disk import disk_errors, fsync_path
 from headrace.state.home import Home
-from headrace.state.ledger.rows import Version
+from headrace.state.ledger.records import Version
 from headrace.state.temporary import sweep, work_prefix
 from headrace.tasks import asked
 from headrace.use.exporting.readme import readme

@@ -134,7 +134,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> AppliedLabels
 def withdraw(pipeline: str, settings: Settings) -> AppliedLabels:
     """Take all corrections of a pipeline back; raises UsageError if there are none."""
     anchored = Home(settings).anchored
-    if not anchored.ledger.last_anchor_below(f"corrections/{pipeline}/"):
+    if not anchored.ledger.files.last_anchor_below(f"corrections/{pipeline}/"):
         raise UsageError(
             f"No label of {pipeline} was corrected.", "There is nothing to withdraw."
         )

@@ -30,7 +30,7 @@ from headrace.media.forms import Rejected
 from headrace.records import Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.home import Home
-from headrace.state.ledger.rows import model_of
+from headrace.state.ledger.records import model_of
 from headrace.tasks import check_asks_items, task
 from headrace.use.scoring.answering import Answered, Answering, ScoredColumns, Tally
 from headrace.use.scoring.output import check_output, write_output, written_whole

@@ -128,7 +128,7 @@ class _Parts:
 
     def __init__(self, anchored: AnchoredStore, uri: str, folder: str) -> None:
         self._anchored, self._uri, self._folder = anchored, uri, folder
-        self._known = anchored.ledger.anchors_below([f"{folder}/"])
+        self._known = anchored.ledger.files.anchors_below([f"{folder}/"])
         self.count = self.earlier = 0
 
     def clear(self, is_over: bool) -> None:
@@ -139,9 +139,9 @@ class _Parts:
                 that are done stay.
         """
         store, ledger = self._anchored.store, self._anchored.ledger
-        known = ledger.anchors_below([f"{self._folder}/"])
+        known = ledger.files.anchors_below([f"{self._folder}/"])
         if is_over:
-            ledger.anchor(dict.fromkeys(known, ""))
+            ledger.files.anchor(dict.fromkeys(known, ""))
         keeps = known and not is_over
         store.delete_folder(f"{self._folder}/{READ}" if keeps else self._folder)
 
@@ -185,7 +185,7 @@ class _Parts:
             while begun[0][1]:
                 yield begun.popleft()
             part, _ = begun.popleft()
-            self._anchored.ledger.anchor({part.rows: sha256})
+            self._anchored.ledger.files.anchor({part.rows: sha256})
             yield part, sha256
         yield from begun
 

@@ -220,7 +220,7 @@ def test_of_two_builders_at_once_one_engine_is_kept_whole(registered):
     files = kept_files(registered)
     assert [path.name for path in files] == ["golden.npz", "model.onnx", "record.json"]
     assert open_stored(version_of(registered, "images"), registered) is not None
-    rows = Ledger(registered.database_url).anchors()
+    rows = Ledger(registered.database_url).files.anchors()
     assert sum(key.startswith("engines/") for key in rows) == 3
 
 

@@ -17,7 +17,7 @@ from headrace.stages.evaluation.items import (
     learned_from,
     look_back,
 )
-from headrace.state.ledger.former import Attempt
+from headrace.stages.former import Attempt
 from headrace.state.store import Store
 from headrace.tasks import task
 

@@ -12,7 +12,7 @@ from headrace.planning.plan import LastResults
 from headrace.stages.promotion import approval, conclude
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
-from headrace.state.ledger import Ledger, steps
+from headrace.state.ledger import Ledger, records
 from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.system
@@ -211,11 +211,14 @@ def test_four_eyes_refuse_who_started_the_run(trained):
     assert asked.champion == 2
 
 
-def test_who_looks_first_writes_down_that_the_time_is_over(trained, monkeypatch):
+def test_a_request_that_nobody_answered_reads_as_rejected_and_nothing_is_written(
+    trained, monkeypatch
+):
     asked = Asked(trained, approval_hours=1)
     assert asked.ledger.waiting("blobs") == [asked.request]
+    rows = asked.ledger.walk_chain().rows
     later = (datetime.now(UTC) + timedelta(hours=2)).isoformat(timespec="milliseconds")
-    monkeypatch.setattr(steps, "utc_now", lambda: later)
+    monkeypatch.setattr(records, "utc_now", lambda: later)
     with pytest.raises(NotFoundError, match="No version of blobs waits"):
         approval.approve("blobs", None, asked.home, reason="late")
     last = asked.ledger.approvals("blobs")[-1]
@@ -223,7 +226,12 @@ def test_who_looks_first_writes_down_that_the_time_is_over(trained, monkeypatch)
     status, reason = asked.end()
     assert status == "refused"
     assert "rejected by timeout (nobody answered until" in reason
-    assert len(asked.ledger.approvals("blobs")) == 2
+    assert asked.ledger.timeline("blobs")[-2:] == [asked.request, last]
+    assert asked.ledger.waiting("blobs") == []
+    assert asked.ledger.walk_chain().rows == rows
+    approval.approve("blobs", 2, asked.home, reason="late, but good")
+    steps = [step.step for step in asked.ledger.approvals("blobs")]
+    assert steps == [1, 2, 3], "the rejection keeps its place"
 
 
 def test_the_champion_must_be_the_one_it_was_compared_with(asked):

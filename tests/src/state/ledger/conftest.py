@@ -101,7 +101,7 @@ def setting(url, field, value, where):
         body = f"json_set(body, '$.{field}', json('{text}'))"
     else:
         body = f"jsonb_set(body::jsonb, '{{{field}}}', '{text}')::json"
-    return f"UPDATE events SET body = {body} WHERE {where}"
+    return f"UPDATE ledger_chain SET body = {body} WHERE {where}"
 
 
 def run(url, *statements):
@@ -126,10 +126,10 @@ def without_triggers(url, *statements):
             for text in triggers.values():
                 connection.exec_driver_sql(text)
         else:
-            connection.exec_driver_sql("ALTER TABLE events DISABLE TRIGGER USER")
+            connection.exec_driver_sql("ALTER TABLE ledger_chain DISABLE TRIGGER USER")
             for statement in statements:
                 connection.exec_driver_sql(statement)
-            connection.exec_driver_sql("ALTER TABLE events ENABLE TRIGGER USER")
+            connection.exec_driver_sql("ALTER TABLE ledger_chain ENABLE TRIGGER USER")
     engine.dispose()
 
 

@@ -4,12 +4,19 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import sqlalchemy as sa
-from tests.src.state.ledger.conftest import a_version, fill, promote, some_evidence
+from tests.src.state.ledger.conftest import (
+    a_version,
+    fill,
+    promote,
+    run,
+    some_evidence,
+)
 
 from headrace.records import GateResult
-from headrace.state.ledger import Ledger
-from headrace.state.ledger.events import EVENTS
+from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger.schema import CHAIN
 
 ODD = {
     "floats": [0.1, 1e22, 5e-324, -0.0, 1.0, 123456789.123456789],
@@ -22,7 +29,7 @@ ODD = {
 def rows_of(url):
     engine = sa.create_engine(url)
     with engine.connect() as connection:
-        rows = connection.execute(sa.select(EVENTS).order_by(EVENTS.c.number))
+        rows = connection.execute(sa.select(CHAIN).order_by(CHAIN.c.number))
         found = [dict(row) for row in rows.mappings()]
     engine.dispose()
     return found
@@ -48,14 +55,12 @@ def test_a_link_is_over_its_row_and_the_link_before(url):
     fill(ledger, 1)
     promote(ledger, 1)
     row, before = rows_of(url)[2], rows_of(url)[1]
-    own = {k: row[k] for k in ("kind", "model", "subject", "step", "rests_on", "body")}
-    text = json.dumps(own, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    assert (row["kind"], row["model"], row["step"]) == ("entry", "digits", 1)
-    assert row["rests_on"] == before["number"] == 2, "the evidence"
-    assert row["digest"] == digest
-    values = [before["link"], 3, digest]
-    assert row["link"] == hashlib.sha256(json.dumps(values).encode()).hexdigest()
+    names = ("number", "kind", "model", "sequence", "version")
+    own = [row[name] for name in names]
+    assert own == [3, "decision", "digits", 1, 1]
+    body = json.dumps(row["body"], separators=(",", ":"))
+    text = json.dumps([before["link"], *own, body], separators=(",", ":"))
+    assert row["link"] == hashlib.sha256(text.encode()).hexdigest()
     assert ledger.walk_chain().head == row["link"]
 
 
@@ -74,7 +79,7 @@ def test_what_is_added_during_a_check_is_no_tampering(url):
     others = iter([Ledger(url)])
 
     def add_more(_, __, statement, *___):
-        if "FROM events" not in statement:
+        if "FROM ledger_chain" not in statement:
             return
         for other in others:  # once: between this query and the next
             fill(other, 2, others=(1,))
@@ -91,30 +96,33 @@ def test_what_is_added_during_a_check_is_no_tampering(url):
 
 
 def test_many_writers_make_one_chain(url):
-    Ledger(url)
+    fill(Ledger(url), 1)
 
     def write(writer):
         ledger = Ledger(url)
         for turn in range(10):
-            ledger.anchor({f"{writer}/{turn}": "d", f"shared/{turn}": str(writer)})
+            ledger.add_evidence(some_evidence(1, metrics={"by": writer, "at": turn}))
+            files = {f"{writer}/{turn}": "d", f"shared/{turn}": str(writer)}
+            ledger.files.anchor(files)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
-    report = Ledger(url).walk_chain()
-    assert report.problem == ""
-    assert report.rows >= 4 * 10 + 10
-    assert [row["number"] for row in rows_of(url)] == [*range(1, report.rows + 1)]
-
-
-def test_the_last_anchor_of_a_key_holds(url):
     ledger = Ledger(url)
-    ledger.anchor({"a": "1", "b": "2"})
-    ledger.anchor({"a": "1"})
-    assert ledger.walk_chain().rows == 2, "what is known is not said twice"
-    ledger.anchor({"a": "3", "b": ""})
-    ledger.anchor({"a": "1"})
-    assert ledger.anchors(["a", "b", "c"]) == {"a": "1"}
-    assert ledger.anchors() == {"a": "1"}
-    many = {str(number): "d" for number in range(1200)}
-    ledger.anchor(many)
-    assert ledger.anchors(many) == many
+    report = ledger.walk_chain()
+    assert (report.rows, report.problem) == (2 + 4 * 10, "")
+    assert [row["number"] for row in rows_of(url)] == [*range(1, report.rows + 1)]
+    assert len(ledger.files.anchors()) == 4 * 10 + 10
+
+
+@pytest.mark.parametrize("kind", ["version", "evidence", "decision", "approval"])
+def test_no_number_of_a_kind_is_given_twice(url, kind):
+    """Also where a writer does without the lock."""
+    ledger = Ledger(url)
+    fill(ledger, 1)
+    promote(ledger, 1)
+    ask = Approval(model="digits", version=1, step=1, action="request", who="ada")
+    ledger.add_approval(ask)
+    names = ", ".join(CHAIN.c.keys()[1:])
+    again = f"INSERT INTO ledger_chain SELECT 99, {names} FROM ledger_chain"
+    with pytest.raises(sa.exc.IntegrityError):
+        run(url, f"{again} WHERE kind = '{kind}'")

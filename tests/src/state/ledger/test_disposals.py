@@ -1,39 +1,66 @@
-"""The secret key of a ledger, by which forgotten items are marked."""
+"""What was deleted, and the secret by which forgotten items are marked."""
 
 import pytest
-from tests.src.state.ledger.conftest import run, url_of
+from tests.src.state.ledger.conftest import a_version, fill, promote
 
 from headrace.data.forgotten import ForgottenItems
-from headrace.errors import IntegrityError
+from headrace.errors import PromotionError
 from headrace.state.ledger import Ledger
+from headrace.state.ledger.disposals import Collected, Outdated, version_key
 
 ITEM = "d" * 64
 
 
 def forget(ledger, item=ITEM):
-    known = ForgottenItems("", ledger.key())
-    ledger.begin_forgetting("digits", "item", "ada", [known.mark_item(item)])
+    marks = [ForgottenItems.of(ledger).mark_item(item)]
+    ledger.disposals.begin_forgetting("digits", "item", "ada", marks)
     return ForgottenItems.of(ledger)
 
 
-def test_the_key_is_the_same_for_ever(ledger, tmp_path):
-    key = ledger.key()
-    assert ledger.key() == key != Ledger(f"sqlite:///{tmp_path}/new.db").key()
+def test_what_was_forgotten_stays_known_by_its_mark(url, tmp_path):
+    ledger = Ledger(url)
+    assert not ForgottenItems.of(ledger)
     forget(ledger)
-    assert forget(ledger, "e" * 64).key == key
-    assert ForgottenItems.of(ledger).has_items([ITEM]).all()
+    found = forget(ledger, "e" * 64)
+    assert [*found.has_items([ITEM, "e" * 64, "f" * 64])] == [True, True, False]
+    assert ledger.disposals.secret() == Ledger(url).disposals.secret()
+    other = Ledger(f"sqlite:///{tmp_path}/new.db").disposals.secret()
+    assert ledger.disposals.secret() != other
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DROP TABLE ledger_key",
-        "DELETE FROM ledger_key",
-        "UPDATE ledger_key SET key='00'",
-    ],
-)
-def test_another_key_or_none_is_noticed(ledger, tmp_path, statement):
+def test_a_request_is_open_until_it_was_carried_out(url):
+    ledger = Ledger(url)
     forget(ledger)
-    run(url_of(tmp_path), statement)
-    with pytest.raises(IntegrityError, match="gone or another one: what was forgotten"):
-        ForgottenItems.of(ledger)
+    (one,) = ledger.disposals.open_forgettings()
+    assert (one.number, one.pipeline, one.kind, one.who) == (1, "digits", "item", "ada")
+    ledger.disposals.end_forgetting([one.number])
+    assert ledger.disposals.open_forgettings() == []
+    assert len(ledger.disposals.forgettings()) == 1
+
+
+def test_a_collection_invalidates_its_files_and_its_versions(url):
+    ledger = Ledger(url)
+    fill(ledger, 1, 2)
+    ledger.files.anchor({"stages/a.json": "a" * 64, "stages/b.json": "b" * 64})
+    key = version_key(ledger.version("digits", 2))
+    item = Collected(kind="versions", key=key)
+    decisions = ledger.disposals.decisions()
+    record = ledger.disposals.record_collection
+    number = record([item], ["stages/a.json"], who="ada", decisions=decisions)
+    assert number == 1
+    assert record([item], (), who="ada") == 2, "again"
+    assert ledger.disposals.collected() == {key: item}
+    assert ledger.files.anchors() == {"stages/b.json": "b" * 64}
+    with pytest.raises(PromotionError, match=r"deleted by `headrace gc`"):
+        promote(ledger, 2)
+
+
+def test_a_collection_that_was_planned_before_a_decision_is_refused(url):
+    ledger = Ledger(url)
+    fill(ledger, 1)
+    decisions = ledger.disposals.decisions()
+    ledger.add_version(a_version(2))
+    item = Collected(kind="engines", key="engines/x")
+    with pytest.raises(Outdated):
+        ledger.disposals.record_collection([item], who="ada", decisions=decisions)
+    assert ledger.disposals.collected() == {}

@@ -11,14 +11,14 @@ from tests.src.state.ledger.conftest import (
 )
 
 from headrace.errors import IntegrityError
-from headrace.state.ledger import Approval
-from headrace.state.ledger.standings import Standings
+from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger.standings import scores, standings
 
 
 @pytest.fixture
-def standings(url):
+def ledger(url):
     """Models of all kinds: without a champion, rolled back, forced, asked for."""
-    made = Standings(url)
+    made = Ledger(url)
     fill(made, 1, 2, 3)
     for number in (1, 2, 3):
         promote(made, number)
@@ -35,18 +35,18 @@ def standings(url):
     return made
 
 
-def test_each_stands_as_it_does_alone(standings):
-    found = standings.all()
-    assert list(found) == standings.models() == ["digits", "letters", "words"]
+def test_each_stands_as_it_does_alone(ledger):
+    found = standings(ledger)
+    assert list(found) == ledger.models() == ["digits", "letters", "words"]
     for model, standing in found.items():
-        champion = standings.champion(model)
+        champion = ledger.champion(model)
         number = champion.version.version if champion else None
-        versions = standings.versions(model)
+        versions = ledger.versions(model)
         assert (standing.champion, standing.versions) == (number, len(versions))
         assert standing.newest == versions[-1].created
-        assert list(standing.waiting) == standings.waiting(model)
+        assert list(standing.waiting) == ledger.waiting(model)
         if champion is not None:
-            evidence = standings.standing_evidence(model, number)
+            evidence = ledger.standing_evidence(model, number)
             metrics = dict(evidence.metrics) if evidence else None
             assert standing.metrics == metrics
             assert standing.since == champion.entry.when
@@ -54,15 +54,23 @@ def test_each_stands_as_it_does_alone(standings):
     assert [one.version for one in found["words"].waiting] == [10]
 
 
-def test_the_champions_are_known_in_one_query(standings):
-    assert standings.champions() == {"digits": 2, "words": 2}
+def test_the_scores_are_those_that_versions_stand_on(ledger):
+    found = scores(ledger, "digits", "test_accuracy", 9)
+    assert [(one.version, one.was_champion) for one in found] == [
+        (1, True),
+        (2, True),
+        (3, True),
+    ]
+    assert scores(ledger, "digits", "a", 9) == [], "an experiment that none promoted"
+    assert [one.version for one in scores(ledger, "digits", "test_accuracy", 2)] == [
+        2,
+        3,
+    ]
 
 
-@pytest.mark.parametrize(
-    "edit", ["model = 'others'", "kind = 'x'", "subject = '1' || subject"]
-)
-def test_that_the_row_of_a_champion_is_gone_is_said(standings, url, edit):
-    own = "kind = 'version' AND model = 'words'"
-    without_triggers(url, f"UPDATE events SET {edit} WHERE {own}")
+@pytest.mark.parametrize("edit", ["model = 'others'", "kind = 'x'", "sequence = 3"])
+def test_that_the_row_of_a_champion_is_gone_is_said(ledger, url, edit):
+    own = "kind = 'version' AND model = 'words' AND sequence = 2"
+    without_triggers(url, f"UPDATE ledger_chain SET {edit} WHERE {own}")
     with pytest.raises(IntegrityError, match="version 2 of words, the champion, is go"):
-        standings.all()
+        standings(ledger)

@@ -61,7 +61,7 @@ def kept(trained):
     """The files below ``scores/`` in the store, and those that the ledger accepts."""
     files = [key for key in trained.home.store.keys() if key.startswith("scores/")]
     anchors = [
-        key for key in trained.home.ledger.anchors() if key.startswith("scores/")
+        key for key in trained.home.ledger.files.anchors() if key.startswith("scores/")
     ]
     return files, anchors
 

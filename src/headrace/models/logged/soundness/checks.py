@@ -96,7 +96,7 @@ def require_sound(version: Version, home: Home) -> None:
     mismatches = find_mismatches([version], home, anew=True)
     if not mismatches:
         return
-    if home.ledger.is_collected(version):
+    if home.ledger.disposals.is_collected(version):
         raise collected_error(version, IntegrityError)
     raise IntegrityError(
         f"{version} is not what was registered: {mismatches[0].message}",

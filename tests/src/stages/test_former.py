@@ -4,24 +4,28 @@ from types import SimpleNamespace
 
 import pytest
 
-from headrace.state.ledger import Entry, Evidence, Ledger, Version
-from headrace.state.ledger.former import (
+from headrace.stages import former
+from headrace.stages.former import (
     Attempt,
     BestFormer,
+    attempts_of,
     earlier_attempts,
     find_best_former,
 )
+from headrace.state.ledger import Entry, Evidence, Ledger, Version
 
 SHAPES = {"description": {"shape": [8, 8, 1], "classes": ["0", "1"]}}
 
 
 def best_former(entries, attempts, versions, champion, training, gone=()):
     """As of a ledger with these rows."""
-    rows = {"history": entries, "attempts": attempts, "versions": versions}
+    rows = {"history": entries, "versions": versions}
     ledger = SimpleNamespace(
         **{name: lambda _model, found=found: found for name, found in rows.items()}
     )
-    return find_best_former(ledger, "blobs", champion, training, gone)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(former, "attempts_of", lambda *_: attempts)
+        return find_best_former(ledger, "blobs", champion, training, gone)
 
 
 def version(number, **values):
@@ -181,10 +185,10 @@ def test_the_ledger_tells_attempts_and_the_best(url, better):
             expected_sequence=number - 1,
             evidence_id=evidence.id,
         )
-    first, second = ledger.attempts("blobs")
+    first, second = attempts_of(ledger, "blobs")
     assert (first.training, first.champion_version) == ("w1", None)
     assert (second.training, second.champion_version) == ("w2", 1)
     assert (second.rows_digest, second.id > first.id) == ("d", True)
-    assert ledger.attempts("other") == []
+    assert attempts_of(ledger, "other") == []
     found = find_best_former(ledger, "blobs", 2, "w3")
     assert found.version == (None if better else 1)

@@ -14,7 +14,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.state.ledger.rows import Entry, Evaluated, Evidence
+import sqlalchemy as sa
+
+from headrace.state.ledger.records import Entry, Evaluated, Evidence, Version
+from headrace.state.ledger.rules import rolled_back
+from headrace.state.ledger.schema import CHAIN
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
@@ -63,6 +67,24 @@ class BestFormer:
     since: int = 0
 
 
+def attempts_of(ledger: Ledger, model: str) -> list[Attempt]:
+    """All evaluations of a model's versions that are evidence, oldest first."""
+    names = Attempt.model_fields.keys() - {"id", "version", "training"}
+    values = [CHAIN.c.body[name].label(name) for name in names]
+    training = CHAIN.c.body["training"].as_string().label("training")
+    own = sa.select(CHAIN.c.version, CHAIN.c.sequence.label("id"))
+    own = own.where(CHAIN.c.model == model).order_by(CHAIN.c.sequence)
+    versions = own.add_columns(training).where(CHAIN.c.kind == Version.KIND)
+    evidence = own.add_columns(*values).where(CHAIN.c.kind == Evidence.KIND)
+    with ledger.reading_once():
+        rows = ledger.database.rows(versions)
+        trainings = {row["version"]: row["training"] for row in rows}
+        return [
+            Attempt(**row, training=trainings[row["version"]])
+            for row in ledger.database.rows(evidence)
+        ]
+
+
 def find_best_former(
     ledger: Ledger,
     model: str,
@@ -88,7 +110,7 @@ def find_best_former(
     Raises:
         DependencyError: the ledger does not answer.
     """
-    entries, attempts = ledger.history(model), ledger.attempts(model)
+    entries, attempts = ledger.history(model), attempts_of(ledger, model)
     versions = {row.version: row for row in ledger.versions(model)}
     data = versions[champion].details.get("description")
     promotions = [n for n, entry in enumerate(entries) if entry.to_version == champion]
@@ -107,17 +129,6 @@ def find_best_former(
     if best is None or best == champion or versions[best].training == training:
         return BestFormer(None, since)
     return BestFormer(best, since)
-
-
-def rolled_back(entries: Sequence[Entry]) -> dict[int | None, Entry]:
-    """The rollback of each version that was not promoted again afterwards."""
-    rollbacks: dict[int | None, Entry] = {}
-    for entry in entries:
-        if entry.action == "promote":
-            rollbacks.pop(entry.to_version, None)
-        else:
-            rollbacks[entry.from_version] = entry
-    return rollbacks
 
 
 def _is_better(
@@ -146,28 +157,3 @@ def earlier_attempts(
         if (attempt.training, *compared) == (training, champion, snapshot):
             return number
     return len(attempts)
-
-
-def standing_evidence(
-    evidence: Sequence[Evidence], history: Sequence[Entry], version: int
-) -> Evidence | None:
-    """The evidence that a version was last promoted on; else its last.
-
-    Evidence of an experiment counts only if there is no other. Later evidence, against
-    another champion or under another law, does not replace that of a promotion.
-
-    Args:
-        evidence: of its model, oldest first.
-        history: the model's promotions and rollbacks, oldest first.
-        version: whose evidence is returned.
-    """
-    promoted = {
-        entry.evidence_id
-        for entry in history
-        if entry.action == "promote" and entry.to_version == version
-    }
-    return max(
-        (row for row in evidence if row.version == version),
-        key=lambda row: (row.id in promoted, not row.experiment, row.id or 0),
-        default=None,
-    )

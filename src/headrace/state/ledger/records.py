@@ -1,22 +1,44 @@
-"""Versions, what is known of them, and who promoted them: events of the ledger."""
+"""The rows of the chain: versions, their evidence, decisions and approvals."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from headrace.records import DEFAULT_TASK, DataDescription, GateResult, Record
-from headrace.state.ledger.events import Event, Key, utc_now
+
+TIMEOUT = "timeout"  # who has rejected an expired request
 
 
-def key_of_version(model: str, version: int) -> Key:
-    """The key of a version's row."""
-    return Key("version", model, str(version), 1)
+def utc_now() -> str:
+    """The current time, ISO 8601 with milliseconds, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class Version(Event):
+def as_json(record: Record) -> dict[str, Any]:
+    """A record as JSON values; a number that is not finite becomes None."""
+    values: dict[str, Any] = json.loads(record.model_dump_json())
+    return values
+
+
+def model_of(name: str) -> str:
+    """The model in ``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``."""
+    return name.partition("@")[0].partition("/")[0]
+
+
+class Row(Record):
+    """What a row of the chain says; `KIND` is its kind."""
+
+    KIND: ClassVar[str]
+
+    model: str
+
+
+class Version(Row):
     """One registered training.
 
     Attributes:
@@ -28,10 +50,7 @@ class Version(Event):
     """
 
     KIND: ClassVar = "version"
-    SUBJECT: ClassVar = "version"
-    IS_SINGLE: ClassVar = True
 
-    model: str
     version: int = Field(ge=1)
     training: str
     run_id: str
@@ -99,7 +118,7 @@ class Evaluated(Record):
     rows_digest: str = ""
 
 
-class Evidence(Evaluated, Event):
+class Evidence(Evaluated, Row):
     """The verdict of the gates on one version.
 
     Attributes:
@@ -115,10 +134,8 @@ class Evidence(Evaluated, Event):
     """
 
     KIND: ClassVar = "evidence"
-    STEP: ClassVar = "id"
 
     id: int | None = None
-    model: str
     passed: bool
     gates: tuple[GateResult, ...]
     champion_sequence: int
@@ -128,11 +145,6 @@ class Evidence(Evaluated, Event):
     overrides: tuple[str, ...] = ()
     run_id: str
     created: str = Field(default_factory=utc_now)
-
-    @property
-    def rests_on(self) -> Key:
-        """The version."""
-        return key_of_version(self.model, self.version)
 
     @property
     def experiment(self) -> bool:
@@ -157,40 +169,14 @@ class Evidence(Evaluated, Event):
             self.law.get("applied"),
         )
 
-
-class MapCheck(Event):
-    """What a check of explanations has measured, after the evaluation of a version.
-
-    Attributes:
-        step: 1, 2, 3 … in one version; the last one is valid.
-        metrics: that say whether its maps are shown.
-        reason: why nothing could be measured; empty if it was.
-        model_digest: sha256 of the model file that was checked.
-        when: ISO 8601, UTC.
-    """
-
-    KIND: ClassVar = "map_check"
-    SUBJECT: ClassVar = "version"
-    STEP: ClassVar = "step"
-
-    model: str
-    version: int
-    step: int | None = None
-    metrics: Mapping[str, float | None] = {}
-    reason: str = ""
-    snapshot_digest: str
-    model_digest: str
-    who: str = ""
-    when: str = Field(default_factory=utc_now)
-
-    @property
-    def rests_on(self) -> Key:
-        """The version."""
-        return key_of_version(self.model, self.version)
+    def equals(self, other: Evidence) -> bool:
+        """Whether both say the same, at whatever moment."""
+        moment = {"id": None, "created": ""}
+        return as_json(self) | moment == as_json(other) | moment
 
 
-class Entry(Event):
-    """One promotion or rollback.
+class Entry(Row):
+    """A decision: one promotion or rollback.
 
     Attributes:
         sequence: 1, 2, 3 … without gaps in one model.
@@ -199,10 +185,8 @@ class Entry(Event):
         forced: whether it was promoted without passing evidence.
     """
 
-    KIND: ClassVar = "entry"
-    STEP: ClassVar = "sequence"
+    KIND: ClassVar = "decision"
 
-    model: str
     sequence: int
     action: Literal["promote", "rollback"]
     from_version: int | None
@@ -212,13 +196,6 @@ class Entry(Event):
     why: str
     forced: bool = False
     evidence_id: int | None = None
-
-    @property
-    def rests_on(self) -> Key:
-        """The evidence, which rests on the version; else the version."""
-        if self.evidence_id is not None:
-            return Key("evidence", self.model, "", self.evidence_id)
-        return key_of_version(self.model, self.to_version)
 
     def __str__(self) -> str:
         step = f"promoted version {self.to_version}"
@@ -234,6 +211,51 @@ class Champion(Record):
     entry: Entry
 
 
-def model_of(name: str) -> str:
-    """The model in ``MODEL``, ``MODEL@champion`` or ``MODEL/VERSION``."""
-    return name.partition("@")[0].partition("/")[0]
+class Approval(Row):
+    """A request for approval of a version, or the answer to one.
+
+    Attributes:
+        step: 1, 2, 3 … in one version; the last one is valid.
+        who: for a request, who started the run. Names are not authenticated.
+        when: ISO 8601, UTC.
+        expires: of a request, ISO 8601, UTC; then it counts as rejected.
+        four_eyes: of a request, whether another person must answer it.
+        evidence_id: the evidence of the decision.
+    """
+
+    KIND: ClassVar = "approval"
+
+    version: int
+    step: int = Field(ge=1)
+    action: Literal["request", "approve", "reject"]
+    who: str
+    when: str = Field(default_factory=utc_now)
+    why: str = ""
+    expires: str | None = None
+    four_eyes: bool = False
+    evidence_id: int | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it is a request that has expired."""
+        return self.expires is not None and self.expires <= utc_now()
+
+    def answer(self, action: Literal["approve", "reject"], **values: Any) -> Approval:
+        """The answer to a request, with values of its other fields."""
+        values |= {"model": self.model, "version": self.version}
+        return Approval(action=action, step=self.step + 1, **values)
+
+    def timed_out(self) -> Approval:
+        """The rejection of an expired request, which no row says."""
+        return self.answer(
+            "reject",
+            who=TIMEOUT,
+            when=self.expires,
+            why=f"nobody answered until {self.expires}",
+            evidence_id=self.evidence_id,
+        )
+
+    def __str__(self) -> str:
+        verbs = {"request": "asked for", "approve": "approved", "reject": "rejected"}
+        reason = f" ({self.why})" if self.why else ""
+        return f"{verbs[self.action]} by {self.who}{reason}"

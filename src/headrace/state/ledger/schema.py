@@ -1,0 +1,115 @@
+"""The ledger's tables: an append-only chain of decisions, and plain tables beside it.
+
+A row of the chain has a link: the digest of its own values and of the link before. So a
+row that is changed, removed or inserted by accident no longer fits. The triggers refuse
+what is written by mistake. The plain tables have what is true now, without history.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+FORMAT = 6
+MOST = 2**31 - 1  # the greatest integer of a column
+REFUSAL = "rows of the ledger are never changed or removed"
+METADATA = sa.MetaData()
+
+
+def as_text(value: Any) -> str:
+    """JSON as the database has it: the links are over this text."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def columns(
+    kind: type[sa.types.TypeEngine[Any]], *names: str, nullable: bool = False
+) -> list[sa.Column[Any]]:
+    """Columns of one type."""
+    return [sa.Column(name, kind, nullable=nullable) for name in names]
+
+
+def _key(name: str, kind: type[sa.types.TypeEngine[Any]]) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=True, autoincrement=False)
+
+
+# Its only row says that the database is a ledger. `identity` names it, whichever URL it
+# is reached by; `secret` is the key of the marks of forgotten items, 64 hex digits.
+MARKER = sa.Table(
+    "ledger_format",
+    METADATA,
+    _key("format", sa.Integer),
+    *columns(sa.String, "identity", "secret"),
+)
+# `number` counts all rows, and `sequence` those of one kind in one model: of two who
+# add the next one, one succeeds. A version has its own number as its sequence.
+CHAIN = sa.Table(
+    "ledger_chain",
+    METADATA,
+    _key("number", sa.Integer),
+    *columns(sa.String, "kind", "model"),
+    *columns(sa.Integer, "sequence", "version"),
+    *columns(sa.String, "link"),
+    *columns(sa.JSON, "body"),
+    sa.UniqueConstraint("kind", "model", "sequence"),
+)
+# `earlier` is the sha256 before this one, `number` the order of their recording.
+FILES = sa.Table(
+    "ledger_files",
+    METADATA,
+    _key("key", sa.String),
+    *columns(sa.String, "sha256", "earlier"),
+    *columns(sa.BigInteger, "number"),
+)
+FACTS = sa.Table(
+    "ledger_facts",
+    METADATA,
+    _key("name", sa.String),
+    *columns(sa.String, "value", "who", "moment"),
+)
+CHECKPOINTS = sa.Table(
+    "ledger_checkpoints",
+    METADATA,
+    _key("folder", sa.String),
+    *columns(sa.JSON, "digests"),
+)
+COLLECTED = sa.Table(
+    "ledger_collected",
+    METADATA,
+    _key("key", sa.String),
+    *columns(sa.String, "kind", "digest", "who", "moment"),
+    *columns(sa.BigInteger, "bytes", "collection"),
+)
+FORGETTINGS = sa.Table(
+    "ledger_forgettings",
+    METADATA,
+    _key("number", sa.Integer),
+    *columns(sa.String, "pipeline", "kind", "who", "begun"),
+    *columns(sa.String, "ended", nullable=True),
+)
+TOMBSTONES = sa.Table("ledger_tombstones", METADATA, _key("mark", sa.String))
+
+
+def _triggers(dialect: str) -> list[str]:
+    """The statements by which a database refuses to change the chain."""
+    if dialect == "sqlite":
+        refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        return [
+            f"CREATE TRIGGER {CHAIN.name}_no_{event} BEFORE {event} ON {CHAIN.name} "
+            f"{refuse}"
+            for event in ("update", "delete")
+        ]
+    function = f"{CHAIN.name}_append_only"
+    return [
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$",
+        f"CREATE TRIGGER {function} BEFORE UPDATE OR DELETE OR TRUNCATE ON "
+        f"{CHAIN.name} FOR EACH STATEMENT EXECUTE FUNCTION {function}()",
+    ]
+
+
+for _dialect in ("sqlite", "postgresql"):
+    for _statement in _triggers(_dialect):
+        _ddl: Any = sa.DDL(_statement)  # type: ignore[no-untyped-call]
+        sa.event.listen(CHAIN, "after_create", _ddl.execute_if(dialect=_dialect))
