@@ -258,12 +258,12 @@ def test_rows_of_request_logs_are_taken_out(many, item):
 
 
 POINTS = [
-    ("headrace.state.ledger:Ledger.begin_forgetting", "after"),
+    ("headrace.state.ledger.disposals:Disposals.begin_forgetting", "after"),
     ("headrace.retention.forgetting.places:delete_results", "before"),
     ("headrace.retention.forgetting.goldens:_record", "after"),
     ("headrace.state.anchored:AnchoredStore.write", "before"),
     ("headrace.data.forgetting:sweep", "before"),
-    ("headrace.state.ledger:Ledger.end_forgetting", "before"),
+    ("headrace.state.ledger.disposals:Disposals.end_forgetting", "before"),
 ]
 
 

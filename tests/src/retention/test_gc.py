@@ -174,7 +174,7 @@ def test_with_an_older_or_changed_ledger_nothing_is_deleted(many, is_changed):
     assert promoted.exit_code == 0, promoted.out
     before = many.files
     if is_changed:
-        change = setting("sqlite", "run_id", "x", "kind = 'version' AND subject = '2'")
+        change = setting("sqlite", "run_id", "x", "kind = 'version' AND sequence = 2")
         without_triggers(many.settings.database_url, change)
     else:
         old.replace(database)
