@@ -218,8 +218,10 @@ class Ledger:
         Raises:
             UsageError: the number belongs to another training.
         """
+        training = CHAIN.c.body["training"].as_string() == version.training
+        is_like = training | (CHAIN.c.sequence == version.version)
         with self.database.adding() as connection:
-            for row in self._all(Version, version.model):
+            for row in self._all(Version, version.model, is_like):
                 same = row.training == version.training
                 if same and row.model_digest == version.model_digest:
                     return row
