@@ -23,6 +23,7 @@ from headrace.data.corrections import (
 )
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import IntegrityError
+from headrace.models.engines.files import golden_bytes
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import load_champion
 from headrace.models.logged.soundness.checks import require_sound
@@ -123,10 +124,10 @@ def test_an_item_is_gone_from_all_that_shows_it(many, item):
 
 
 def test_golden_answers_that_show_it_are_deleted(many, item):
-    """The version goes on, but nothing that would check its answers takes it."""
+    """The version is served with its answer to zeros, and never promoted again."""
     answer = many.home.headrace(*forget(item)).json
     assert answer["deleted"]["golden answers"] == 2
-    assert "no server starts with them" in answer["reason"]
+    assert "nothing is rolled back to them" in answer["reason"]
     version, home = many.ledger.version("blobs", 1), Home(many.settings)
     for place in (many.settings.home / "mlartifacts", Path(many.settings.store)):
         for path in place.rglob("golden.npz"):
@@ -136,7 +137,11 @@ def test_golden_answers_that_show_it_are_deleted(many, item):
     verified = many.home.headrace("verify", "--repair", "--json")
     assert verified.exit_code == 0, verified.out
     assert verified.json["collected"] == {"golden answers": 2}
-    assert load_champion("blobs", many.settings).version == 1
+    model = load_champion("blobs", many.settings)
+    assert model.version == 1
+    golden = Golden.read(golden_bytes(version, many.settings))
+    assert golden.items.shape[0] == 1 and not golden.items.any()
+    np.testing.assert_allclose(model(golden.items), golden.outputs, atol=1e-6)
 
 
 def test_copies_and_corrections_are_without_it(many, item):

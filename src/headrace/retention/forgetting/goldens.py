@@ -1,11 +1,13 @@
 """Deletes the golden answers of versions that show forgotten items.
 
-Golden answers are those to the first rows of train. The ledger records first that they
-are gone, so a killed call can be repeated.
+The ledger records first that they are gone, so a killed call can be repeated. In their
+place the store has the version's own answer to an item of zeros, with which engines are
+still compared: a champion is served until its model is trained anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 import numpy as np
@@ -15,7 +17,8 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.digests import digests
 from headrace.models.logged.golden import Golden
-from headrace.models.logged.soundness.copies import golden_key
+from headrace.models.logged.loading import golden_bytes, load_version
+from headrace.models.logged.soundness.copies import golden_key, zeros_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.ledger.disposals import Collected, version_key
@@ -47,16 +50,21 @@ def delete(version: Version, home: Home, forgotten: ForgottenItems) -> int:
             f"The golden answers of {version} are not what was recorded.",
             f"Run `headrace verify {version.model}/{version.version} --repair` first.",
         )
-    shown = medium(version.description.medium)
-    shas = digests(np.ascontiguousarray(Golden.read(data).items), shown)
+    golden, description = Golden.read(data), version.description
+    shas = digests(np.ascontiguousarray(golden.items), medium(description.medium))
     hexes = [shas[at : at + _SHA].hex() for at in range(0, len(shas), _SHA)]
     count = int(forgotten.has_items(hexes).sum())
     if not count:
         return 0
     _record(version, len(data), home)
+    with contextlib.suppress(IntegrityError):  # the model's file was collected
+        model = load_version(tracking, version).model
+        zeros = np.zeros_like(golden.items[:1])
+        data = golden_bytes(model, zeros, description)
+        home.anchored.write(zeros_key(version), data)
+    store.delete(key)
     if is_logged:
         Disposal(home.settings).delete_artifact(version.run_id, GOLDEN_FILE)
-    store.delete(key)
     return count
 
 

@@ -59,8 +59,8 @@ class Outcome(Record):
             )
         if deleted.get("golden answers"):
             reason += (
-                "; versions whose golden answers showed them have none any more: no "
-                "server starts with them, and nothing is rolled back to them"
+                "; versions whose golden answers showed them are served until they "
+                "are replaced, and nothing is rolled back to them"
             )
         done = {"status": "forgotten", "deleted": dict(deleted)}
         return self.model_copy(update={**done, "reason": reason})

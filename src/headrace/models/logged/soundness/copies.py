@@ -92,6 +92,14 @@ def golden_key(version: Version) -> str:
     return copy_key(version, _GOLDEN)
 
 
+def zeros_key(version: Version) -> str:
+    """The key of a version's answer to an item of zeros.
+
+    `forget` writes it where the golden file shows a forgotten item.
+    """
+    return copy_key(version, "zeros.npz")
+
+
 def mend_copy(version: Version) -> str:
     """What to do about a copy that was changed."""
     name = f"{version.model}/{version.version}"
