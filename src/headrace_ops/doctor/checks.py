@@ -110,6 +110,10 @@ def check_models(settings: Settings) -> Iterator[DoctorCheck]:
     messages = {one.model: one.message for one in reversed(mismatches)}
     for v in champions:
         name = f"model {v.model}"
+        if v.model in messages and home.ledger.disposals.is_collected(v):
+            message = f"version {v.version} learned from rows that were forgotten"
+            yield hint(name, message, f"headrace run {v.model}, and promote")
+            continue
         if v.model in messages:
             message = f"the champion, version {v.version}: {messages[v.model]}"
             yield wrong(name, message, f"headrace verify {v.model} --repair")
