@@ -227,7 +227,7 @@ def test_the_page_has_the_report_before_anyone_is_asked(wanting, client):
     (report,) = (artifact.data for artifact in found.values())
     assert "| accuracy | passed |" in report
     assert "data:image" not in report
-    assert "The run in MLflow has pictures, classes and groups." in report
+    assert "The run in MLflow has pictures" in report
     assert "- spec training.seed: 1 → 2" in report
     assert client.read_flow_run(run.id).name == "blobs seed=2, version 2"
     assert "version 2" in report
