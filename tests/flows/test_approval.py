@@ -232,7 +232,6 @@ def test_the_page_has_the_report_before_anyone_is_asked(wanting, client):
     assert client.read_flow_run(run.id).name == "blobs seed=2, version 2"
     assert "version 2" in report
     assert f"/runs/flow-run/{run.id}>" in report
-    assert "/#/models/blobs/versions/2?workflowType=machine_learning>" in report
     keyset = run.state.state_details.run_input_keyset
     question = client.read_flow_run_input(run.id, keyset["description"])
     assert "blobs version 2" in question
