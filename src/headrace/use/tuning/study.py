@@ -231,24 +231,25 @@ class Study:
 
     def _candidates(self, number: int) -> Iterator[Point]:
         """What a trial may try, the best first."""
+        import optuna
         from optuna.samplers import TPESampler
-        from optuna.trial import TrialState, create_trial
 
         if number == 0 and self._own is not None:
             yield self._own
         if number < STARTUP_TRIALS:
             yield self.space.spread(self._seed, number)
-        trial, point = create_trial(state=TrialState.RUNNING), Point()
+        direction = "minimize" if self.metric.lower else "maximize"
+        point = Point()
         for draw in range(DRAWS):
             text = f"{self._seed} {number} {draw}".encode()
             seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
             # The liar keeps away from what is tried in the same wave.
             sampler = TPESampler(n_startup_trials=1, seed=seed, constant_liar=True)
-            for d in self.space.dimensions:
-                distribution = d.distribution()
-                point[d.key] = sampler.sample_independent(
-                    self._study, trial, d.key, distribution
-                )
+            # It draws the fields together for a trial that is asked for.
+            study = optuna.create_study(direction=direction, sampler=sampler)
+            study.add_trials(self._trials)
+            ranges = {d.key: d.distribution() for d in self.space.dimensions}
+            point = study.ask(ranges).params
             yield self.space.rounded(point)
         yield point
         yield from self.space.points()

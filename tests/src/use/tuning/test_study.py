@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 
 from headrace.errors import DependencyError, UsageError
@@ -248,3 +249,42 @@ def test_a_storage_that_cannot_be_written_names_the_remedy(settings):
     with pytest.raises(DependencyError, match="not a database") as failed:
         a_study(settings)
     assert "run the same command again" in failed.value.action
+
+
+def test_fields_that_depend_on_one_another_are_drawn_together(settings):
+    """Of Hartmann's function, whose least value is -3.32237.
+
+    With these seeds 0.67 is left on average; with fields drawn one by one, 0.94.
+    """
+    fields = [f"model.arguments.x{i}" for i in range(6)]
+    left = []
+    for seed in range(5):
+        study = a_study(settings, *(f"{f}=uniform(0,1)" for f in fields), seed=seed)
+        while begun := study.begin(40):
+            for number, point in begun.items():
+                value = hartmann(np.array([point[field] for field in fields]))
+                study.record(number, an_outcome(value))
+        left.append(3.32237 + study.best()["value"])
+    assert np.mean(left) < 0.8, left
+
+
+def hartmann(place):
+    """Hartmann's function of six variables from 0 to 1 (Dixon and Szego, 1978)."""
+    scales = np.array(
+        [
+            [10, 3, 17, 3.5, 1.7, 8],
+            [0.05, 10, 17, 0.1, 8, 14],
+            [3, 3.5, 1.7, 10, 17, 8],
+            [17, 8, 0.05, 10, 0.1, 14],
+        ]
+    )
+    centres = 1e-4 * np.array(
+        [
+            [1312, 1696, 5569, 124, 8283, 5886],
+            [2329, 4135, 8307, 3736, 1004, 9991],
+            [2348, 1451, 3522, 2883, 3047, 6650],
+            [4047, 8828, 8732, 5743, 1091, 381],
+        ]
+    )
+    exponents = (scales * (place - centres) ** 2).sum(1)
+    return float(-np.array([1, 1.2, 3, 3.2]) @ np.exp(-exponents))
