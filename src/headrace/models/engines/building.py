@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.errors import HeadraceError, UsageError
+from headrace.errors import HeadraceError
 from headrace.home import check_present
 from headrace.models.engines import formats
 from headrace.models.engines.exporting import MODULE as EXPORTING
@@ -126,14 +126,11 @@ def _export(order: Order) -> BuildAttempt:
     try:
         report, _ = process.converse(header, b"", most_bytes=0, seconds=EXPORT_SECONDS)
         return BuildAttempt.model_validate(report)
-    except UsageError:  # what is installed here does not suffice
-        raise
-    except HeadraceError as error:
-        if process.code not in (None, -signal.SIGKILL, -signal.SIGTERM):  # it crashed
-            return BuildAttempt(engine=name, reason=f"the export {process.failure}")
-        if process.failure:
+    except HeadraceError:
+        has_reported = not process.failure
+        if has_reported or process.code in (None, -signal.SIGKILL, -signal.SIGTERM):
             raise
-        raise process.error(f"has no result: {error.message}") from None
+        return BuildAttempt(engine=name, reason=f"the export {process.failure}")
     finally:
         process.fail("is over")
         process.close()

@@ -18,6 +18,7 @@ from headrace.models.engines.stored import GOLDEN, BuildAttempt, Tensor
 from headrace.models.logged.golden import Answering, Golden, Measured
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.state.disk import disk_errors
 from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.records import Version
 
@@ -62,12 +63,13 @@ def export(order: Order) -> BuildAttempt:
     (order.folder.parent / GOLDEN).write_bytes(golden_file)
     module = formats.format_of(name)
     try:
-        model = _open(order, golden)
-        given = model.inputs[0]
-        any_length = None in given.shape[1:] and not _is_of_ids(order)
-        if name == formats.SERVES and any_length:
-            return BuildAttempt(engine=name, reason=_ANY_LENGTH)
-        module.export(model, order.folder)
+        with disk_errors(str(settings.home)):  # no verdict on the version
+            model = _open(order, golden)
+            given = model.inputs[0]
+            any_length = None in given.shape[1:] and not _is_of_ids(order)
+            if name == formats.SERVES and any_length:
+                return BuildAttempt(engine=name, reason=_ANY_LENGTH)
+            module.export(model, order.folder)
         taken = Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
     except HeadraceError:  # of the version's own file
         raise
