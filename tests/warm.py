@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import struct
@@ -71,7 +72,7 @@ class Forker:
             self._ours.close()
 
 
-class Forked(children.Forked):
+class Forked:
     """One of them, which tells its pid and its exit code through a pipe."""
 
     def __init__(self, forker, argv, niceness=0, **options):
@@ -111,12 +112,33 @@ class Forked(children.Forked):
         (number,) = _NUMBER.unpack(os.read(self._ended, _NUMBER.size))
         return int(number)
 
-    def _code(self):
-        return self._read()
+    def poll(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
 
-    def _send(self, number):
-        with contextlib.suppress(ProcessLookupError):  # it is no child of this process
-            super()._send(number)
+    def wait(self, timeout=None):
+        if self.returncode is None:
+            poll = select.poll()
+            poll.register(self._ended)
+            if not poll.poll(None if timeout is None else timeout * 1000):
+                raise subprocess.TimeoutExpired("a forked process", timeout)
+            with self._lock:  # it tells its code once
+                if self.returncode is None:
+                    self.returncode = self._read()
+                    os.close(self._ended)
+        return self.returncode
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number):
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # no child of this process
+                os.kill(self.pid, number)
 
 
 @contextlib.contextmanager

@@ -17,11 +17,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn
 
 from headrace.state import children
 
-Guard: TypeAlias = subprocess.Popen[Any] | children.Forked
 GRACE_SECONDS = 10
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -51,26 +50,24 @@ def start(
         )
 
 
-def fork(name: str, work: Callable[[], None], log_path: str) -> children.Forked:
+def fork(name: str, work: Callable[[], None], log_path: str) -> subprocess.Popen[bytes]:
     """Do some work in a guarded fork of this process, as `start` runs a command.
 
     Args:
         name: of the process.
-        work: what it does; see `children.Forked`.
+        work: what it does; see `children.fork`.
     """
     from headrace.state.regular import open_log
 
-    reading, writing = os.pipe()
     with open_log(log_path) as log:
-        guarded = children.Forked(
+        return children.fork(
             "headrace-guard",
             partial(_guard_fork, name, work),
-            (reading, log.fileno(), log.fileno()),
-            has_session=True,
-            stdin=open(writing, "wb"),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    os.close(reading)
-    return guarded
 
 
 def _guard_fork(name: str, work: Callable[[], None]) -> NoReturn:
@@ -78,11 +75,10 @@ def _guard_fork(name: str, work: Callable[[], None]) -> NoReturn:
         _end_with_guard()
         work()
 
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    _watch(children.Forked(name, guarded, (nothing, 1, 2)))
+    _watch(children.fork(name, guarded, stdin=subprocess.DEVNULL))
 
 
-def stop(*guards: Guard) -> None:
+def stop(*guards: subprocess.Popen[bytes]) -> None:
     """End guarded commands at the same time, and wait for them."""
     for guard in guards:
         if guard.stdin is not None:
@@ -107,7 +103,7 @@ def main() -> None:
     _watch(child)
 
 
-def _watch(child: Guard) -> NoReturn:
+def _watch(child: subprocess.Popen[bytes]) -> NoReturn:
     threading.Thread(target=_end_with_parent, args=[child], daemon=True).start()
     code = child.wait()
     # End the command's children too, which may hold the port of a restarted server.
@@ -122,7 +118,7 @@ def _end_with_guard() -> None:
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 
-def _end_with_parent(child: Guard) -> None:
+def _end_with_parent(child: subprocess.Popen[bytes]) -> None:
     while os.read(0, 4096):
         pass
     child.terminate()

@@ -24,7 +24,7 @@ from headrace.state.disk import atomic_file
 from headrace.state.logins import LIVE_FILE, LOCK_FILE, OWN, live_servers
 
 if TYPE_CHECKING:
-    from headrace_ops.guard import Guard
+    from subprocess import Popen
 
 START_LIMIT_SECONDS = 300  # a busy machine takes minutes
 ENDING_LIMIT_SECONDS = 30
@@ -134,7 +134,9 @@ def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(ready: Callable[[], bool], process: Guard, what: str, log: Path) -> None:
+def wait_until(
+    ready: Callable[[], bool], process: Popen[bytes], what: str, log: Path
+) -> None:
     """Wait until a server answers.
 
     Raises:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ class TemporaryServer:
         self._cleanup.close()
 
 
-def _start(port: int, variables: dict[str, str], log: str) -> guard.Guard:
+def _start(port: int, variables: dict[str, str], log: str) -> subprocess.Popen[bytes]:
     """Start the temporary server: a fork, where that is safe, imports half as much."""
     if children.can_fork():
         load_jsonschema()

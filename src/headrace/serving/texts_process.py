@@ -17,7 +17,7 @@ from headrace.models.engines.files import model_file
 from headrace.models.logged.loading import open_model
 from headrace.settings import Settings
 from headrace.state.children import leave_signals
-from headrace.state.frames import MOST_BYTES, Header, begun, receive, send
+from headrace.state.frames import Header, begun, receive, send
 from headrace.state.ledger.records import Version
 from headrace.use.generating import TextModel, TextRequest
 
@@ -54,7 +54,7 @@ def main() -> None:
 def _read(connection: socket.socket, messages: queue.SimpleQueue[Header]) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
-            messages.put(receive(connection, MOST_BYTES)[0])
+            messages.put(receive(connection)[0])
     os._exit(0)  # taking TensorFlow down would take long
 
 

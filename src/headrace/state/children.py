@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
+import gc
 import os
 import select
 import signal
@@ -14,7 +14,8 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable
-from typing import IO, Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn
 
 _SET_NAME = 15  # PR_SET_NAME
 _STARTED: weakref.WeakKeyDictionary[subprocess.Popen[bytes], str] = (
@@ -52,11 +53,15 @@ def started() -> list[tuple[str, int]]:
 
 
 def end_with_parent() -> None:
-    """End this process once its standard input is closed, as by its parent's end."""
+    """End this process once the other end of its standard input is closed.
+
+    That is a pipe or a socket, and is closed however the parent ends.
+    """
 
     def wait() -> None:
-        while os.read(0, 4096):
-            pass
+        poll = select.poll()
+        poll.register(0, 0)  # only hanging up is reported
+        poll.poll()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -90,8 +95,10 @@ def can_fork() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-class Forked:
-    """A fork of this process that does some work, with what we need of `Popen`.
+def fork(
+    name: str, work: Callable[[], None], **options: Any
+) -> subprocess.Popen[bytes]:
+    """Fork this process, which `can_fork`, to do some work; raises OSError.
 
     It imports nothing again that is imported here. It has no descriptors but its
     streams, and Ctrl-C and signals end it as they end any other process.
@@ -99,87 +106,30 @@ class Forked:
     Args:
         name: of the process, as ``top`` shows it; at most 15 letters.
         work: what it does; then it ends with 0, or with 1 if that raises something.
-        streams: its standard input, output and error.
-        has_session: whether it leads a session of its own, which Ctrl-C does not reach.
-        stdin: this process's end of its standard input, if that is a pipe.
+        options: of `subprocess.Popen`, such as its streams.
     """
-
-    def __init__(
-        self,
-        name: str,
-        work: Callable[[], None],
-        streams: tuple[int, int, int],
-        *,
-        has_session: bool = False,
-        stdin: IO[bytes] | None = None,
-    ) -> None:
-        self.returncode: int | None = None
-        self.stdin = stdin
-        self._lock = threading.Lock()
-        self._ended, held = os.pipe()  # the process holds one end until it ends
-        self.pid = os.fork()
-        if self.pid == 0:
-            _do(name, work, (*streams, held), has_session)
-        os.close(held)
-
-    def poll(self) -> int | None:
-        """Its exit code; None if it has not ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0)
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit code; raises TimeoutExpired if it has not ended in time."""
-        if self.returncode is None:
-            poll = select.poll()
-            poll.register(self._ended)
-            if not poll.poll(None if timeout is None else timeout * 1000):
-                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
-            with self._lock:  # a process can be waited for only once
-                if self.returncode is None:
-                    self.returncode = self._code()
-                    os.close(self._ended)
-        return self.returncode
-
-    def _code(self) -> int:
-        _, status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(status)
-
-    def kill(self) -> None:
-        """Kill it, if it has not ended."""
-        self._send(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """Ask it to end, if it has not ended."""
-        self._send(signal.SIGTERM)
-
-    def _send(self, number: int) -> None:
-        if self.returncode is None:
-            os.kill(self.pid, number)
+    # What runs before a program would replace the fork does not come to its end.
+    does = partial(_do, name, work, gc.isenabled())
+    return subprocess.Popen(  # noqa: S603
+        [name],
+        preexec_fn=does,  # noqa: PLW1509
+        restore_signals=False,
+        **options,
+    )
 
 
-def _do(
-    name: str,
-    work: Callable[[], None],
-    descriptors: tuple[int, ...],
-    has_session: bool,
-) -> NoReturn:
+def _do(name: str, work: Callable[[], None], collects: bool) -> NoReturn:
     """What a fork does.
 
     Args:
-        descriptors: those that it keeps, as 0, 1 and so on; it closes all others.
+        collects: whether it collects garbage, which `subprocess` has turned off.
     """
     code = 1
     try:
-        above = len(descriptors)
-        for number, descriptor in enumerate(
-            [fcntl.fcntl(one, fcntl.F_DUPFD, above) for one in descriptors]
-        ):
-            os.dup2(descriptor, number, inheritable=number <= 2)
-        os.closerange(above, os.sysconf("SC_OPEN_MAX"))
-        if has_session:
-            os.setsid()
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         ctypes.CDLL(None).prctl(_SET_NAME, name.encode())
+        if collects:
+            gc.enable()
         for signaled in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             if callable(signal.getsignal(signaled)):  # others were so before Headrace
                 signal.signal(signaled, signal.SIG_DFL)

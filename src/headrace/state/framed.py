@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace import errors
-from headrace.errors import DependencyError, HeadraceError
+from headrace.errors import DependencyError
 from headrace.state import children
-from headrace.state.frames import BrokenFrameError, Header, receive, send
+from headrace.state.frames import Header, receive, send
 
 _ENDING_SECONDS = 5.0  # in which a process that has closed its socket ends
 _LAST_BYTES = 4096  # of its messages, in which the last line is looked for
@@ -86,15 +86,13 @@ class FramedProcess:
         with self.reasons(seconds):
             self._connection.settimeout(seconds)
             send(self._connection, header, body)
-            header, body = receive(self._connection, most_bytes, seconds)
+            header, body = receive(self._connection, most_bytes)
+            self._connection.settimeout(None)
             if "error" not in header:
                 return header, body
-            kind = str(header["error"])
+            kind = getattr(errors, str(header["error"]), None)
             message, action = str(header["message"]), str(header["action"])
-        error = getattr(errors, kind, None) if kind else None
-        if isinstance(error, type) and issubclass(error, HeadraceError):
-            raise error(message, action)
-        raise self.error(f"failed: {message}")
+        raise kind(message, action) if kind else self.error(f"failed: {message}")
 
     @property
     def code(self) -> int | None:
@@ -107,7 +105,7 @@ class FramedProcess:
 
     def read(self) -> Header | None:
         """The next frame that it sends by itself; None once it has ended."""
-        with contextlib.suppress(OSError, EOFError, BrokenFrameError):
+        with contextlib.suppress(OSError, EOFError, ValueError):
             return receive(self._connection, 0)[0]
         return None
 
@@ -120,7 +118,7 @@ class FramedProcess:
             self.fail(f"did not answer within {seconds:g} s")
         except (EOFError, OSError):
             self.fail(self.ending())
-        except (BrokenFrameError, KeyError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             self.fail(f"sent something else than an answer: {error}")
         else:
             return
@@ -130,12 +128,11 @@ class FramedProcess:
         """How the process ended, and the last line of its messages."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_SECONDS)
-        messages = b""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(ValueError):  # it was closed meanwhile
             end = self._messages.seek(0, os.SEEK_END)
             self._messages.seek(max(0, end - _LAST_BYTES))
-            messages = self._messages.read()
-        return children.ending(self._process.returncode, messages)
+            return children.ending(self._process.returncode, self._messages.read())
+        return children.ending(self._process.returncode, b"")
 
     def fail(self, reason: str) -> None:
         """End it; the first reason is kept as its `failure`."""
@@ -152,9 +149,8 @@ class FramedProcess:
         """
         try:
             self._connection.shutdown(socket.SHUT_WR)
-            receive(self._connection, 0, seconds)
             self._process.wait(seconds)
-        except (OSError, EOFError, BrokenFrameError, subprocess.TimeoutExpired):
+        except (OSError, subprocess.TimeoutExpired):
             return False
         return True
 

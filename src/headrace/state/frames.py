@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import select
 import socket
 import struct
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -24,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import HeadraceError
-from headrace.state.children import leave_signals
+from headrace.state.children import end_with_parent, leave_signals
 
 _LENGTHS = struct.Struct("!IQ")
 MOST_HEADER_BYTES = 2**22  # the record of a version is in one
@@ -36,10 +32,6 @@ END: Header = {"ends": True}  # what is asked last, see `answer_frames`
 Answer = Callable[[Header, bytearray], tuple[Header, Any]]
 T = TypeVar("T")
 _TEXTS = "texts"
-
-
-class BrokenFrameError(Exception):
-    """What was received is no frame, or not the one that was expected."""
 
 
 def send(connection: socket.socket, header: Header, body: Any = b"") -> None:
@@ -56,47 +48,37 @@ def send(connection: socket.socket, header: Header, body: Any = b"") -> None:
 
 
 def receive(
-    connection: socket.socket, most_bytes: int, seconds: float | None = None
+    connection: socket.socket, most_bytes: int = MOST_BYTES
 ) -> tuple[Header, bytearray]:
     """Receive a frame.
 
     Args:
+        connection: its timeout is that of each part of a frame.
         most_bytes: that its array may have.
-        seconds: until when all of it must have come; None: as long as it takes.
 
     Raises:
-        BrokenFrameError: it is no frame, or has more bytes.
+        ValueError: it is no frame, or has more bytes.
         EOFError: the other process has closed the connection.
-        TimeoutError: it did not come in time.
+        OSError: it is broken; a TimeoutError: nothing came in time.
     """
-    deadline = math.inf if seconds is None else time.monotonic() + seconds
-    lengths = _receive(connection, _LENGTHS.size, deadline)
+    lengths = _receive(connection, _LENGTHS.size)
     header_bytes, body_bytes = _LENGTHS.unpack(lengths)
     if header_bytes > MOST_HEADER_BYTES or body_bytes > most_bytes:
-        raise BrokenFrameError(f"a frame of {header_bytes} and {body_bytes} bytes")
-    text = _receive(connection, header_bytes, deadline)
-    try:
-        header = json.loads(text)
-    except ValueError as error:
-        raise BrokenFrameError(f"a header that is no JSON: {error}") from error
+        raise ValueError(f"a frame of {header_bytes} and {body_bytes} bytes")
+    header = json.loads(_receive(connection, header_bytes))
     if not isinstance(header, dict):
-        raise BrokenFrameError("a header that is no JSON object")
-    return header, _receive(connection, body_bytes, deadline)
+        raise ValueError("a header that is no JSON object")
+    return header, _receive(connection, body_bytes)
 
 
-def _receive(connection: socket.socket, size: int, deadline: float) -> bytearray:
+def _receive(connection: socket.socket, size: int) -> bytearray:
     data = bytearray(size)
     view = memoryview(data)
     while view:
-        left = None if deadline == math.inf else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
         count = connection.recv_into(view)
         if not count:
             raise EOFError
         view = view[count:]
-    connection.settimeout(None)
     return data
 
 
@@ -110,16 +92,13 @@ def packed(items: npt.NDArray[Any]) -> tuple[Header, Any]:
 
 
 def unpacked(header: Header, body: bytearray) -> npt.NDArray[Any]:
-    """The reverse of `packed`; raises BrokenFrameError."""
-    try:
-        shape = tuple(header["shape"])
-        if header["dtype"] == _TEXTS:
-            items = np.empty(shape, object)
-            items[:] = json.loads(body)
-            return items
+    """The reverse of `packed`; raises KeyError, TypeError or ValueError."""
+    shape = tuple(header["shape"])
+    if header["dtype"] != _TEXTS:
         return np.frombuffer(body, np.dtype(header["dtype"])).reshape(shape)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BrokenFrameError(f"an array of another form: {error}") from error
+    items = np.empty(shape, object)
+    items[:] = json.loads(body)
+    return items
 
 
 def answer_frames(
@@ -136,34 +115,24 @@ def answer_frames(
             the other process ended.
     """
     leave_signals()
-    with socket.socket(fileno=0) as connection:
-        if not finishes:
-            watch = threading.Thread(target=_end_with, args=(connection,), daemon=True)
-            watch.start()
-        with contextlib.suppress(EOFError, OSError):
-            _serve(connection, begin, finishes)
+    if not finishes:
+        end_with_parent()
+    with (
+        socket.socket(fileno=0) as connection,
+        contextlib.suppress(EOFError, ConnectionError),
+    ):
+        answer = begun(connection, begin)
+        with contextlib.suppress(EOFError, ConnectionError):
+            while True:
+                send(connection, *_answer(answer, *receive(connection)))
+        if finishes:
+            answer(END, bytearray())
     os._exit(0)  # taking TensorFlow down would take long
-
-
-def _serve(
-    connection: socket.socket,
-    begin: Callable[[Header], tuple[Answer, Header]],
-    finishes: bool,
-) -> None:
-    answer = begun(connection, begin)
-    while True:
-        try:
-            asked = receive(connection, MOST_BYTES)
-        except (EOFError, OSError):
-            if finishes:
-                send(connection, *_answer(answer, END, bytearray()))
-            return
-        send(connection, *_answer(answer, *asked))
 
 
 def begun(connection: socket.socket, begin: Callable[[Header], tuple[T, Header]]) -> T:
     """What begins as the first frame says; see `answer_frames`."""
-    header, _ = receive(connection, MOST_BYTES)
+    header, _ = receive(connection)
     try:
         what, figures = begin(header)
     except Exception as error:  # all of them are reported
@@ -187,11 +156,3 @@ def _failure(error: Exception) -> Header:
         return {"error": kind, "message": message, "action": error.action}
     reason = (str(error).strip().splitlines() or [""])[0][:300]
     return {"error": "", "message": f"{type(error).__name__}: {reason}", "action": ""}
-
-
-def _end_with(connection: socket.socket) -> None:
-    """End this process once the other end of a socket is closed."""
-    poll = select.poll()
-    poll.register(connection, 0)  # only hanging up is reported
-    poll.poll()
-    os._exit(0)

@@ -51,14 +51,15 @@ def test_processes_that_run_are_listed_by_their_modules(tmp_path):
 
 FORK = """
 import os, signal, subprocess, sys, time
-from headrace.state.children import Forked, can_fork
+from headrace.state import children
+from headrace.state.children import can_fork
 
 secret = os.open(__file__, os.O_RDONLY)
 out = os.open(sys.argv[2], os.O_CREAT | os.O_RDWR)
-nothing = os.open(os.devnull, os.O_RDWR)
 
 def fork(work, **options):
-    return Forked("a-name", work, (nothing, out, out), **options)
+    streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+    return children.fork("a-name", work, **streams, **options)
 
 """
 
@@ -106,7 +107,7 @@ def test_a_fork_has_its_name_its_session_and_no_other_descriptor(
         "        try: link = os.readlink(f'/proc/self/fd/{number}')\n"
         "        except OSError: continue\n"
         "        if 'script.py' in link: print('leaked')\n"
-        "fork(work, has_session=True).wait(60)\n"
+        "fork(work, start_new_session=True).wait(60)\n"
     )
     _, said = forked(code, tmp_path)
     assert said.splitlines() == ["a-name True", "[0, 1, 2, 3]"]
@@ -118,7 +119,7 @@ def test_a_fork_of_a_fork_writes_where_that_one_does(tmp_path: Path) -> None:
         "def work():\n"
         "    print('outer')\n"
         "    sys.stdout.flush()\n"
-        "    inner = Forked('inner', lambda: print('inner'), (0, 1, 2))\n"
+        "    inner = children.fork('inner', lambda: print('inner'))\n"
         "    print(inner.wait(60))\n"
         "fork(work).wait(60)\n"
     )
@@ -141,7 +142,7 @@ def test_threads_that_wait_for_a_fork_all_get_its_code(tmp_path: Path) -> None:
 def test_a_fork_that_runs_on_can_be_ended(tmp_path: Path) -> None:
     code = (
         "signal.signal(signal.SIGTERM, lambda *_: None)\n"
-        "for end in (Forked.terminate, Forked.kill):\n"
+        "for end in (subprocess.Popen.terminate, subprocess.Popen.kill):\n"
         "    running = fork(lambda: time.sleep(600))\n"
         "    try: running.wait(0.05)\n"
         "    except subprocess.TimeoutExpired: print(running.poll())\n"

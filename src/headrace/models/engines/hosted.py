@@ -13,7 +13,7 @@ from headrace.models.engines.batching import Batching
 from headrace.models.logged.loading import rows_at_once
 from headrace.settings import Settings
 from headrace.state.framed import FramedProcess
-from headrace.state.frames import BrokenFrameError, Header, packed, unpacked
+from headrace.state.frames import Header, packed, unpacked
 from headrace.state.ledger.records import Version
 from headrace.tasks.forms import Outputs
 
@@ -132,7 +132,7 @@ class EngineProcess:
         header, body = self._converse(*packed(items), self._answer_seconds, shape)
         with self._process.reasons(self._answer_seconds):
             if (header.get("dtype"), header.get("shape")) != (_FLOATS, shape):
-                raise BrokenFrameError(f"{str(header)[:80]} is no answer")
+                raise ValueError(f"{str(header)[:80]} is no answer")
             return unpacked(header, body)
 
     def _start(self, header: Header, seconds: float) -> Header:
@@ -141,7 +141,7 @@ class EngineProcess:
             names = {self.name} if self.name else {"keras", formats.SERVES}
             is_start = set(figures) == {"ready", "shape", "difference", "latency_ms"}
             if not is_start or figures["ready"] not in names:
-                raise BrokenFrameError(f"{str(figures)[:80]} is no start")
+                raise ValueError(f"{str(figures)[:80]} is no start")
         return figures
 
     def _converse(

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -83,15 +84,12 @@ class _Running:
         self.answer, self.errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         reading, writing = os.pipe()
         self.lifeline = open(writing, "wb", buffering=0)
-        self.process: subprocess.Popen[bytes] | children.Forked
-        streams = (reading, self.answer.fileno(), self.errors.fileno())
+        start = partial(children.start, MODULE)
         if is_forked:
-            self.process = children.Forked("serving-check", _answer, streams)
-        else:
-            names = ("stdin", "stdout", "stderr")
-            self.process = children.start(
-                MODULE, **dict(zip(names, streams, strict=True))
-            )
+            start = partial(children.fork, "serving-check", _answer)
+        self.process: subprocess.Popen[bytes] = start(
+            stdin=reading, stdout=self.answer, stderr=self.errors
+        )
         os.close(reading)
 
     def end(self) -> None:
