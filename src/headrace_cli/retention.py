@@ -32,13 +32,10 @@ def gc_(
     """Delete what no version, approval or run needs, and record it."""
     from headrace.retention.collection import check_policy, collect
     from headrace.retention.roots import Policy
-    from headrace_flows.retention import old_flow_runs
 
     policy = Policy(keep, older)
     check_policy(policy)
-    settings = prepared()
-    with old_flow_runs(settings, policy) as others:
-        done = collect(settings, policy, dry_run=dry_run, others=others)
+    done = collect(prepared(), policy, dry_run=dry_run)
     answer(done.model_dump(mode="json"), lambda: _show_collected(done))
 
 
@@ -79,7 +76,6 @@ def forget(
     Without --item or --group it finishes the work of a command that was killed.
     """
     from headrace.retention.forgetting import forget as take_out
-    from headrace_flows.retention import delete_published
 
     if not yes and (wants_json() or not sys.stdin.isatty()):
         raise UsageError(
@@ -94,14 +90,7 @@ def forget(
         show_text(f"{outcome.reason}. This cannot be undone.")
         return typer.confirm("Forget them?", err=True)
 
-    done = take_out(
-        settings,
-        pipeline,
-        item=item,
-        group=group,
-        confirm=confirm,
-        published=lambda flow_runs: delete_published(settings, flow_runs),
-    )
+    done = take_out(settings, pipeline, item=item, group=group, confirm=confirm)
     value = done.model_dump(mode="json")
     answer(value, lambda: _show_forgotten(done), int(done.status == "declined"))
 

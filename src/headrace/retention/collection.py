@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ from headrace.state.tracking.disposal import Disposal
 ATTEMPTS = 5
 _MOST_DAYS = 36_500  # a date that lies further back may not exist
 
-Delete = Callable[[Sequence[Collected]], None]
 log = logging.getLogger("headrace")
 
 
@@ -67,24 +66,6 @@ class CollectionResult(Record):
     reason: str
 
 
-class Others:
-    """What lies outside ledger, store and MLflow; the command line hands it down.
-
-    Args:
-        find: what may be collected; called with the ids of the flow runs to keep.
-        delete: deletes such things.
-        prefix: of their keys.
-    """
-
-    def __init__(
-        self,
-        find: Callable[[set[str]], list[Collected]],
-        delete: Delete,
-        prefix: str,
-    ) -> None:
-        self.find, self.delete, self.prefix = find, delete, prefix
-
-
 def check_policy(policy: Policy) -> None:
     """Raise UsageError if a policy would keep too little."""
     if policy.keep < 1 or not 0 <= policy.older_days <= _MOST_DAYS:
@@ -95,11 +76,7 @@ def check_policy(policy: Policy) -> None:
 
 
 def collect(
-    settings: Settings,
-    policy: Policy,
-    *,
-    dry_run: bool = False,
-    others: Others | None = None,
+    settings: Settings, policy: Policy, *, dry_run: bool = False
 ) -> CollectionResult:
     """Delete what no root needs; see `find_roots`.
 
@@ -107,7 +84,6 @@ def collect(
         settings: where ledger, store and MLflow are, and who the user is.
         policy: what is to be kept beside what must be.
         dry_run: only say what would be deleted.
-        others: further places.
 
     Raises:
         IntegrityError: the ledger was changed, or an older one is in its place.
@@ -117,13 +93,13 @@ def collect(
     home, disposal = Home(settings), Disposal(settings)
     _check_ledger(home)
     if dry_run:
-        return _result(_mark(home, disposal, policy, others), True, None)
+        return _result(_mark(home, disposal, policy), True, None)
     with _told_what_may_go(home), alone(settings, "gc"):
         for _ in range(ATTEMPTS):
-            marked = _mark(home, disposal, policy, others)
+            marked = _mark(home, disposal, policy)
             with contextlib.suppress(Outdated):
                 number = _record(marked, home, policy)
-                _delete(marked, home, disposal, others)
+                _delete(marked, home, disposal)
                 return _result(marked, False, number)
     raise DependencyError(
         "The ledger was changed each time that a collection was planned.",
@@ -161,16 +137,9 @@ def _check_ledger(home: Home) -> None:
         )
 
 
-def _mark(
-    home: Home, disposal: Disposal, policy: Policy, others: Others | None
-) -> DeletionPlan:
+def _mark(home: Home, disposal: Disposal, policy: Policy) -> DeletionPlan:
     log.info("gc: looking for what nothing needs")
-    marked = mark(home, disposal, policy)
-    if others is None:
-        return marked
-    flow_runs = {run.flow_run_id for run in disposal.stored_runs()}
-    flow_runs -= {run.flow_run_id for run in marked.runs.values()}
-    return marked.with_items(others.find(flow_runs - {""}))
+    return mark(home, disposal, policy)
 
 
 def _record(marked: DeletionPlan, home: Home, policy: Policy) -> int | None:
@@ -185,17 +154,9 @@ def _record(marked: DeletionPlan, home: Home, policy: Policy) -> int | None:
     )
 
 
-def _delete(
-    marked: DeletionPlan, home: Home, disposal: Disposal, others: Others | None
-) -> None:
+def _delete(marked: DeletionPlan, home: Home, disposal: Disposal) -> None:
     """Delete what was recorded, in its order."""
-    elsewhere = [
-        item for item in marked.items if others and item.key.startswith(others.prefix)
-    ]
-    if others is not None and elsewhere:
-        others.delete(elsewhere)
-    rest = [item for item in marked.items if item not in elsewhere]
-    for item in counted(rest, "gc", "deleted"):
+    for item in counted(marked.items, "gc", "deleted"):
         delete_one(item, marked, home, disposal)
 
 

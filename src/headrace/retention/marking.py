@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from stat import S_ISREG
@@ -57,11 +57,6 @@ class DeletionPlan:
     models: Mapping[str, StoredModel]
     decisions: int
     kept_runs: int
-
-    def with_items(self, items: Iterable[Collected]) -> DeletionPlan:
-        """The same plan with more to delete, first."""
-        values = {**vars(self), "items": (*items, *self.items)}
-        return DeletionPlan(**values)
 
 
 def mark(home: Home, disposal: Disposal, policy: Policy) -> DeletionPlan:

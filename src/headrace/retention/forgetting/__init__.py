@@ -26,7 +26,7 @@ from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.progress import counted
 from headrace.records import SnapshotRecord
 from headrace.retention import alone
-from headrace.retention.forgetting.deleting import Published, delete
+from headrace.retention.forgetting.deleting import delete
 from headrace.retention.forgetting.outcome import Outcome, outcome_of
 from headrace.settings import Settings
 from headrace.spec.folders import pipeline_names
@@ -53,7 +53,6 @@ def forget(
     item: str = "",
     group: str = "",
     confirm: Callable[[Outcome], bool],
-    published: Published | None = None,
 ) -> Outcome:
     """Forget an item or a group, and end what a killed command has left.
 
@@ -64,7 +63,6 @@ def forget(
         group: a value of ``data.group``. Without either, only the rest of earlier
             commands is done.
         confirm: gets what would be done, and decides.
-        published: deletes what flow runs have published; gets their ids, perhaps none.
 
     Raises:
         UsageError: the digest is none, or both an item and a group are given.
@@ -96,7 +94,7 @@ def forget(
         if request.kind:
             marks, who = request.forgotten.marks, settings.user
             ledger.disposals.begin_forgetting(pipeline, request.kind, who, marks)
-        deleted = delete(affected, home, request.forgotten, published)
+        deleted = delete(affected, home, request.forgotten)
         snapshots = list(_snapshots(anchored))
         for snapshot in snapshots:
             if forgotten_of(snapshot):

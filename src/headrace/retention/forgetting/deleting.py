@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
 
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
@@ -22,22 +21,17 @@ from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.tracking.disposal import Disposal
 
-Published = Callable[[set[str]], Counter[str]]
 log = logging.getLogger("headrace")
 
 
 def delete(
-    affected: list[SnapshotRecord],
-    home: Home,
-    forgotten: ForgottenItems,
-    published: Published | None,
+    affected: list[SnapshotRecord], home: Home, forgotten: ForgottenItems
 ) -> Counter[str]:
     """Delete what shows forgotten items.
 
     Args:
         affected: the snapshots that have them.
         forgotten: the tombstones.
-        published: deletes what flow runs have published; gets their ids, perhaps none.
 
     Returns:
         how much was deleted, by kind.
@@ -55,16 +49,12 @@ def delete(
     for name in anchored.store.names(CORRECTIONS):
         dropped = drop_items(anchored, name, forgotten.has_items)
         counts["corrected labels"] += dropped
-    flow_runs = set[str]()
     if digests or asked:
         log.info("forget: pages, pictures and results")
         disposal = Disposal(settings)
         runs = disposal.stored_runs()
         models = {version.model for version in versions} | asked
         counts += places.delete_pages(disposal, anchored, runs, digests, models)
-        flow_runs = {run.flow_run_id for run in runs if run.snapshot in digests} - {""}
-    if published:
-        counts += published(flow_runs)
     if digests:
         counts += places.delete_results(anchored, digests)
         counts += _delete_of_versions(versions, home, forgotten)

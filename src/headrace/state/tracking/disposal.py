@@ -16,7 +16,7 @@ from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import local_path
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.models import Tracking
-from headrace.state.tracking.runs import FLOW_TAG, PROCESS_TAG
+from headrace.state.tracking.runs import PROCESS_TAG
 
 _PAGE = 1000
 _PARENT = "mlflow.parentRunId"
@@ -34,7 +34,6 @@ class StoredRun:
         is_training: whether it has the record of a training.
         digest: of the record of its ingredients; empty if it has none.
         snapshot: the digest of its data; empty if it has none.
-        flow_run_id: of its flow run in Prefect; empty if it has none.
         place: URI of its artifacts.
     """
 
@@ -46,7 +45,6 @@ class StoredRun:
     is_training: bool
     digest: str
     snapshot: str
-    flow_run_id: str
     place: str
 
 
@@ -208,7 +206,6 @@ def _as_stored(run: Any, names: dict[str, str]) -> StoredRun:
         is_training=f"{_OURS}pipeline" in tags,
         digest=tags.get(f"{_OURS}ingredients", ""),
         snapshot=tags.get(f"{_OURS}snapshot", ""),
-        flow_run_id=tags.get(FLOW_TAG, ""),
         place=str(run.info.artifact_uri),
     )
 
