@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from headrace.records import Record
 from headrace.state.ledger import Ledger
-from headrace.state.regular import UnusableFileError
 from headrace.state.store import Store
 
 R = TypeVar("R", bound=Record)
@@ -50,10 +49,7 @@ class AnchoredStore:
         if recorded is None:
             recorded = self.ledger.files.anchors([key]).get(key)
         try:
-            data = self.store.read(key, recorded or "")
-        except UnusableFileError as error:
-            log.warning("%s: it is ignored.", error)
-            return None
+            data = self.store.read(key)
         except FileNotFoundError:
             return None
         if recorded == hashlib.sha256(data).hexdigest():

@@ -66,7 +66,7 @@ def files_of(paths: Mapping[str, Path]) -> tuple[BackboneFile, ...]:
         paths: where they are, by their name in a backbone's folder.
 
     Raises:
-        FileNotFoundError: one is no regular file, or too large.
+        FileNotFoundError: one is gone.
     """
     return tuple(
         BackboneFile(
@@ -138,7 +138,7 @@ def damaged(backbone: Backbone, store: Store) -> str:
     key = f"{FOLDER}/{backbone.digest}"
     for file in backbone.files:
         try:
-            is_same = store.digest(f"{key}/{file.name}", file.bytes) == file.sha256
+            is_same = store.digest(f"{key}/{file.name}") == file.sha256
         except FileNotFoundError:
             is_same = False
         if not is_same:

@@ -81,34 +81,19 @@ class Store:
         facts = os.stat if self.is_local else self.fs.info
         return self._find(key, lambda: facts(path)) is not None
 
-    def read(self, key: str, sha256: str = "") -> bytes:
-        """The bytes of a key.
-
-        Args:
-            key: of a file.
-            sha256: that it should have. Without it, a file of more than
-                `regular.READ_AT_MOST` bytes is not read. The caller compares.
-
-        Raises:
-            FileNotFoundError: there is none; it is an `UnusableFileError` if there is
-                something else in its place.
-        """
+    def read(self, key: str) -> bytes:
+        """The bytes of a key; raises FileNotFoundError if there is no such file."""
         path = self.path(key)
         if not self.is_local:
-            return read_object(self.fs, path, self.uri(key), sha256)
-        return regular.read_file(path, sha256)
+            return read_object(self.fs, path, self.uri(key))
+        return regular.read_file(path)
 
-    def digest(self, key: str, size: int = 0) -> str:
-        """sha256 of a key, hex; the file is read in parts. Raises as `read`.
-
-        Args:
-            key: of a file.
-            size: that it should have, in bytes. A larger file is not read.
-        """
+    def digest(self, key: str) -> str:
+        """sha256 of a key, hex; the file is read in parts. Raises as `read`."""
         path = self.path(key)
         if not self.is_local:
-            return object_digest(self.fs, path, self.uri(key), size)[0]
-        return regular.file_digest(path, size)
+            return object_digest(self.fs, path, self.uri(key))
+        return regular.file_digest(path)
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""

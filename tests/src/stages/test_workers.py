@@ -37,7 +37,7 @@ def helped(monkeypatch):
 
 def spread(work, tasks, settings):
     with Workers(settings) as several:
-        if not workers.HERE_SECONDS and several._works and several._helpers:
+        if not workers.HERE_SECONDS and several._helpers:
             wake(several)
         yield from several.spread(work, tasks)
 
@@ -59,18 +59,16 @@ def test_after_a_moment_the_same_others_help(settings, monkeypatch):
     slow = f"(__import__('time').sleep({HERE_SECONDS / 2}), {PROCESS})[1]"
 
     def tasks(several):
-        yield from (slow, slow, PROCESS)  # one is asked for ahead
+        yield from (slow, slow)
         wake(several)
         yield from (PROCESS, PROCESS)
 
     with Workers(settings) as several:
-        first, second, *others, last = several.spread(eval, tasks(several))
-        *again, last_again = several.spread(eval, [PROCESS] * 3)
+        first, second, *others = several.spread(eval, tasks(several))
+        again = [*several.spread(eval, [PROCESS] * 2)]
     assert first == second == os.getpid()
     assert len({*others, *again}) == 1
     assert os.getpid() not in others
-    # Nothing follows: another would begin it later.
-    assert last == last_again == os.getpid()
 
 
 @pytest.mark.usefixtures("helped")
@@ -125,14 +123,14 @@ def test_an_error_of_another_process_passes_and_drops_the_rest(
         return begun[-1]
 
     def tasks():
-        yield from ("1 / 0", "0")  # one is asked for ahead
+        yield from ("1 / 0", "0")
         wait(begun)
         yield from (f"__import__('os').mkdir('{tmp_path}/{n}')" for n in range(50))
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", kept)
     with pytest.raises(ZeroDivisionError):
         list(spread(eval, tasks(), settings))
-    assert not list(tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) <= 1, "but for the one that was made meanwhile"
 
 
 def test_an_error_of_making_a_task_comes_after_the_task_before_it(settings):

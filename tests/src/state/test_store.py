@@ -1,6 +1,5 @@
 """Bytes are written whole or not at all."""
 
-import hashlib
 import os
 import socket
 import subprocess
@@ -12,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.state import objects, regular
 from headrace.state.disk import disk_errors
 from headrace.state.processes import this_process
-from headrace.state.regular import UnusableFileError
 from headrace.state.remote import ask
 from headrace.state.store import Store
 from headrace.state.temporary import work_prefix
@@ -301,18 +298,3 @@ def test_a_large_write_that_nobody_takes_ends(silent, monkeypatch):
 def test_an_unknown_protocol_is_told():
     with pytest.raises(UsageError, match="nowhere://x"):
         Store("nowhere://x/y")
-
-
-@pytest.mark.parametrize("place", ["a disk", "memory://records/store"])
-def test_a_record_beyond_its_limit_is_not_even_hashed(tmp_path, monkeypatch, place):
-    for module in (regular, objects):
-        monkeypatch.setattr(module, "READ_AT_MOST", 8)
-    store = Store(str(tmp_path) if place == "a disk" else place)
-    data = bytes(40)
-    for key in ("record.json", "items.bin"):
-        store.write(key, data)
-    digest = hashlib.sha256(data).hexdigest()
-    assert store.digest("items.bin") == digest
-    for read in (store.digest, lambda key: store.read(key, digest)):
-        with pytest.raises(UnusableFileError, match="has 40 bytes, and may have 8"):
-            read("record.json")

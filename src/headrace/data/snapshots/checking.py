@@ -112,7 +112,7 @@ def content_digest(snapshot: SnapshotRecord, manifest: SnapshotManifest) -> str:
     """The digest over the rows that a manifest lists, and the rejected items."""
     sha = hashlib.sha256(form_line(snapshot.description))
     for shard in shards_in(manifest):
-        data = read_file(snapshot, shard.name, shard.sha256, shard.size)
+        data = read_file(snapshot, shard.name, shard.sha256)
         sha.update(content_of(read_parquet(data)))
     sha.update(rejected_lines(rejected_of(snapshot, manifest)))
     return sha.hexdigest()

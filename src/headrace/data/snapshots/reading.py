@@ -101,16 +101,16 @@ def shards_in(manifest: SnapshotManifest) -> list[Shard]:
     return shards
 
 
-def files_of(snapshot: SnapshotRecord) -> list[tuple[str, str, int]]:
-    """The name, the sha256 and the bytes of each file that the manifest lists.
+def files_of(snapshot: SnapshotRecord) -> list[tuple[str, str]]:
+    """The name and the sha256 of each file that the manifest lists.
 
     Raises:
         IntegrityError: as `shards_of`.
     """
     with check_complete(snapshot):
         manifest = manifest_of(snapshot)
-    rejected = manifest.rejected_file, manifest.rejected_sha256, 0
-    return [*((s.name, s.sha256, s.size) for s in shards_in(manifest)), rejected]
+    rejected = manifest.rejected_file, manifest.rejected_sha256
+    return [*((s.name, s.sha256) for s in shards_in(manifest)), rejected]
 
 
 def forgotten_of(snapshot: SnapshotRecord) -> dict[str, int]:
@@ -136,7 +136,7 @@ def read_shard(
         IntegrityError: the shard is missing or damaged.
     """
     with check_complete(snapshot):
-        data = read_file(snapshot, shard.name, shard.sha256, shard.size)
+        data = read_file(snapshot, shard.name, shard.sha256)
         return read_parquet(data, columns)
 
 
@@ -240,9 +240,9 @@ def manifest_of(snapshot: SnapshotRecord) -> SnapshotManifest:
     return manifest
 
 
-def read_file(snapshot: SnapshotRecord, name: str, sha256: str, size: int = 0) -> bytes:
+def read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> bytes:
     """A file of a snapshot; raises IntegrityError if it has another digest."""
-    data = read(f"{snapshot.uri}/{name}", sha256, size)
+    data = read(f"{snapshot.uri}/{name}")
     if hashlib.sha256(data).hexdigest() != sha256:
         raise IntegrityError(
             f"{snapshot.uri}/{name} is not the file that was written.",

@@ -26,8 +26,7 @@ def other_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     """
     for path, digest in copied_files(version).items():
         place = home.store.uri(copy_key(version, path))
-        size = version.model_bytes if path.endswith(f"/{MODEL_FILE}") else 0
-        if how_changed(place, digest, size) == "was changed":
+        if how_changed(place, digest) == "was changed":
             message = f"{place} was changed: it is not the copy that was made."
             mend = mend_copy(version)
             yield Mismatch.of(version, "store", f"copy {path}", message, mend)
@@ -68,8 +67,8 @@ def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
         if how := how_changed(uri, recorded):
             problem = f"The data of {version}: {uri} {how}."
         elif snapshot := find_snapshot(store, version.snapshot_digest, recorded):
-            for name, sha256, size in files_of(snapshot):
-                if how := how_changed(f"{snapshot.uri}/{name}", sha256, size):
+            for name, sha256 in files_of(snapshot):
+                if how := how_changed(f"{snapshot.uri}/{name}", sha256):
                     problem = f"The data of {version}: {snapshot.uri}/{name} {how}."
                     break
         else:

@@ -22,7 +22,6 @@ from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
-from headrace.state.regular import UnusableFileError
 
 _MEND_CHAIN = (
     "Somebody has written to the ledger's database. Restore it from a backup, and "
@@ -166,8 +165,6 @@ class Walk:
         store, (folder, _, name) = self.home.store, key.rpartition("/")
         try:
             actual = store.digest(key)
-        except UnusableFileError as error:
-            raise IntegrityError(f"{error}.") from None
         except FileNotFoundError:
             return False
         if actual != digest:
@@ -180,7 +177,7 @@ class Walk:
                 _MEND_BACKBONE if is_backbone else _MEND_STORE,
             )
         if name == MANIFEST:
-            self._check_snapshot(store.read(key, digest), store.uri(folder))
+            self._check_snapshot(store.read(key), store.uri(folder))
         elif key.startswith(f"{backbones.FOLDER}/"):
             backbones.check(folder.rpartition("/")[2], self.home)
         return True

@@ -124,7 +124,7 @@ def read_stored(version: Version, settings: Settings) -> StoredEngine | None:
     for name, digest in record.files.items():
         key = _key(version.model_digest, name)
         with contextlib.suppress(FileNotFoundError):
-            files[name] = store.read(key, digest)
+            files[name] = store.read(key)
         if hashlib.sha256(files.get(name, b"")).hexdigest() != digest:
             log.warning("%s is gone or changed: it is ignored", store.uri(key))
             return None

@@ -254,6 +254,5 @@ def is_logged(training: TrainingRecord, home: Home) -> bool:
 def _logged(tracking: Tracking, record: TrainingRecord) -> Iterator[tuple[Path, bytes]]:
     """The model's file and the golden file."""
     golden = tracking.run_file(record.run_id, GOLDEN_FILE, record.golden_digest)
-    facts = record.model_uri, record.model_digest, record.model_bytes
-    with tracking.model_file(*facts) as file:
+    with tracking.model_file(record.model_uri, record.model_digest) as file:
         yield file, golden

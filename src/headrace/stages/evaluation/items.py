@@ -77,7 +77,7 @@ class Archive:
 
     def _read(self, digest: str) -> Items | None:
         try:
-            data = self.store.read(f"judged/{digest}.bin", digest)
+            data = self.store.read(f"judged/{digest}.bin")
         except FileNotFoundError:
             return None
         if hashlib.sha256(data).hexdigest() != digest or len(data) % DIGEST.itemsize:

@@ -83,11 +83,6 @@ class Version(Row):
         return str(digest or "")
 
     @property
-    def model_bytes(self) -> int:
-        """The size of its model's file; 0 where it is not known."""
-        return int(self.details.get("training", {}).get("model_bytes") or 0)
-
-    @property
     def max_item_bytes(self) -> int | None:
         """The ``data.max_item_bytes`` that its data was read by; None if none is."""
         limit: int | None = self.details.get("max_item_bytes")

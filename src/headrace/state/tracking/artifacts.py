@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import io
-import os
 import re
 import shutil
 import tempfile
@@ -23,27 +22,20 @@ from urllib.parse import unquote, urlsplit
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.disk import atomic_file, disk_errors, nothing_in_the_way
 from headrace.state.ledger.records import Version
-from headrace.state.objects import PART_BYTES, open_object
-from headrace.state.regular import (
-    UnusableFileError,
-    digest_of,
-    file_digest,
-    open_regular,
-    read_file,
-)
-from headrace.state.remote import ask, file_system
+from headrace.state.objects import object_digest
+from headrace.state.regular import file_digest, read_file
+from headrace.state.remote import file_system
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 HOME = "{artifacts}"
-UNUSABLE = "unusable"
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 # Errors for a missing artifact, of a server or S3; other failures have them as well.
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
 _SHARED = re.compile(rb'"shared_object_id": \d+')
-_digests: dict[tuple[Any, ...], str] = {}  # by URI, size, times and the like
+_digests: dict[tuple[Any, ...], str] = {}  # by path, size, times and the like
 
 
-def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
+def fetch(uri: str, folder: str, path: str, target: str) -> Path:
     """A local copy of an artifact.
 
     Args:
@@ -51,7 +43,6 @@ def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
         folder: the URI of a folder of artifacts.
         path: below it.
         target: a local folder to copy to.
-        size: that it should have, in bytes. A larger file of this machine is not read.
 
     Raises:
         FileNotFoundError: it is gone.
@@ -59,9 +50,6 @@ def fetch(uri: str, folder: str, path: str, target: str, size: int = 0) -> Path:
     """
     mlflow = import_mlflow()
     source = f"{folder.rstrip('/')}/{path}"
-    if local := local_path(source):
-        with open_regular(local, size):  # MLflow would copy a pipe without end
-            pass
     try:
         with tracking_errors(uri):
             return Path(mlflow.artifacts.download_artifacts(source, dst_path=target))
@@ -95,7 +83,7 @@ def read_folder(uri: str, folder: str, path: str) -> dict[str, bytes]:
             place = local_path(f"{folder.rstrip('/')}/{path}")
             place = place or fetch(uri, folder, path, target)
             for file in sorted(place.iterdir()):
-                with contextlib.suppress(UnusableFileError):
+                if file.is_file():
                     files[file.name] = read_file(file)
         except (FileNotFoundError, NotADirectoryError):
             pass
@@ -105,21 +93,6 @@ def read_folder(uri: str, folder: str, path: str) -> dict[str, bytes]:
                 "Look at its permissions and its disk.",
             ) from error
     return files
-
-
-def require_regular(uri: str) -> None:
-    """Check that what MLflow would copy from this machine are regular files.
-
-    Args:
-        uri: of a folder of artifacts; a remote one is not looked at.
-
-    Raises:
-        UnusableFileError: there is something else in it.
-    """
-    for folder, _, names in os.walk(local_path(uri) or ""):
-        for name in names:
-            with open_regular(os.path.join(folder, name)):
-                pass
 
 
 def put(uri: str, folder: str, path: str, file: Path) -> None:
@@ -217,43 +190,36 @@ def local_bytes(places: Iterable[str], path: str, digest: str) -> bytes | None:
     for place in places:
         folder = local_path(place)
         with contextlib.suppress(OSError):
-            data = read_file(folder / path, digest) if folder else b""
+            data = read_file(folder / path) if folder else b""
             if hashlib.sha256(data).hexdigest() == digest:
                 return data
     return None
 
 
-def digest_at(uri: str, size: int = 0) -> str:
+def digest_at(uri: str) -> str:
     """sha256 of the file at a path or URI; empty if there is none.
 
-    It is `UNUSABLE`, which is no file's, if there is something else than a file, or a
-    larger one. The digest is cached until the file's size or times change.
-
-    Args:
-        uri: of the file.
-        size: that it should have, in bytes. A larger file is not read.
+    Of a file on this machine it is cached until its size or times change.
 
     Raises:
         DependencyError: a remote location does not answer.
     """
     path = local_path(uri)
     if path is None:
-        return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri, size)
+        return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri)
     try:
         stat = path.stat()
         key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         if key not in _digests:
-            _digests[key] = file_digest(path, size)
-    except UnusableFileError:
-        return UNUSABLE
+            _digests[key] = file_digest(path)
     except OSError:
         return ""
     return _digests[key]
 
 
-def how_changed(uri: str, digest: str, size: int = 0) -> str:
+def how_changed(uri: str, digest: str) -> str:
     """``was changed`` or ``is gone``; empty for a file with this sha256."""
-    actual = digest_at(uri, size)
+    actual = digest_at(uri)
     if actual == digest:
         return ""
     return "was changed" if actual else "is gone"
@@ -274,20 +240,9 @@ def network_digest(file: Path | io.BytesIO) -> str:
     return hashlib.sha256(_SHARED.sub(number, layers)).hexdigest()
 
 
-def _remote_digest(uri: str, size: int) -> str:
+def _remote_digest(uri: str) -> str:
     files, path = file_system(uri)
     try:
-        return ask(uri, lambda: _hash(files, path, uri, size))
-    except UnusableFileError:
-        return UNUSABLE
+        return object_digest(files, path, uri)
     except FileNotFoundError:
         return ""
-
-
-def _hash(files: Any, path: str, uri: str, size: int) -> str:
-    with open_object(files, path, uri, size) as file:
-        details = file.details  # known since it was opened, without another request
-        key = (uri, *(str(details.get(k)) for k in ("size", "ETag", "LastModified")))
-        if key not in _digests:
-            _digests[key] = digest_of(file, file.size, PART_BYTES)
-        return _digests[key]

@@ -19,7 +19,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
 from headrace.state.ledger.records import Version
-from headrace.state.regular import UnusableFileError, file_digest, read_file
+from headrace.state.regular import file_digest, read_file
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
@@ -100,17 +100,15 @@ class Tracking(Runs):
         """
         download = import_mlflow().artifacts.download_artifacts
         with _must_exist(model_uri), tracking_errors(self.uri):
-            artifacts.require_regular(place := self.model_place(model_uri))
-            return Path(download(place, dst_path=str(folder)))
+            return Path(download(self.model_place(model_uri), dst_path=str(folder)))
 
     @contextlib.contextmanager
-    def model_file(self, model_uri: str, digest: str, size: int = 0) -> Iterator[Path]:
+    def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
         """The Keras file of a logged model, downloaded and checked.
 
         Args:
             model_uri: of the logged model.
             digest: sha256 that the file should have.
-            size: that it should have, in bytes; 0 if that is not known.
 
         Raises:
             IntegrityError: it is gone, or not the file that was logged.
@@ -118,7 +116,7 @@ class Tracking(Runs):
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             with _must_exist(model_uri):
                 place = self.model_place(model_uri)
-                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder, size)
+                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder)
                 actual = file_digest(path)
             if actual != digest:
                 raise IntegrityError(
@@ -136,10 +134,10 @@ class Tracking(Runs):
         Raises:
             IntegrityError: it is gone, or not the file that was registered.
         """
-        digest, size = version.model_digest, version.model_bytes
+        digest = version.model_digest
         for place in artifacts.model_places(version, self.artifacts):
             path, file = artifacts.local_path(place), f"{place}/{MODEL_FILE}"
-            if path is None or artifacts.digest_at(file, size) != digest:
+            if path is None or artifacts.digest_at(file) != digest:
                 continue
             with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
                 copy = Path(folder) / "model.keras"
@@ -147,7 +145,7 @@ class Tracking(Runs):
                 if file_digest(copy) == digest:
                     yield copy
                     return
-        with self.model_file(version.model_uri, digest, size) as downloaded:
+        with self.model_file(version.model_uri, digest) as downloaded:
             yield downloaded
 
     def version_golden(self, version: Version, path: str) -> bytes:
@@ -164,7 +162,7 @@ class Tracking(Runs):
         for place in artifacts.run_places(version, self.artifacts):
             folder = artifacts.local_path(place)
             if folder is not None and artifacts.digest_at(f"{place}/{path}") == digest:
-                return read_file(folder / path, digest)
+                return read_file(folder / path)
         return self.run_file(version.run_id, path, digest)
 
     def create_version(
@@ -314,11 +312,6 @@ def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
 def _must_exist(model_uri: str) -> Iterator[None]:
     try:
         yield
-    except UnusableFileError as error:
-        raise IntegrityError(
-            f"{error}: the file was changed or damaged.",
-            "Restore it from a backup, or train again.",
-        ) from error
     except (NotFoundError, FileNotFoundError) as error:
         raise IntegrityError(
             f"The model {model_uri} is no longer in MLflow's artifact store.",

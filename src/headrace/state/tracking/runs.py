@@ -18,7 +18,7 @@ from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.processes import Process, this_process
-from headrace.state.regular import UnusableFileError, read_file
+from headrace.state.regular import read_file
 from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch, read_folder
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
@@ -315,11 +315,9 @@ class Runs(Experiments):
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
             try:
                 place = self.run_place(run_id)
-                content = read_file(fetch(self.uri, place, path, folder), digest)
+                content = read_file(fetch(self.uri, place, path, folder))
             except (NotFoundError, OSError) as error:
                 message = f"The artifact {path} of the run {run_id} is gone."
-                if isinstance(error, UnusableFileError):
-                    message = f"{error}."
                 raise IntegrityError(message, action) from error
         if digest and hashlib.sha256(content).hexdigest() != digest:
             message = f"{path} of the run {run_id} is not what was logged."

@@ -152,7 +152,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
 def _json(path: Path) -> Any:
     """A JSON object."""
     try:
-        value = json.loads(read_file(path, size=MOST_TEXT))
+        value = json.loads(read_file(path, MOST_TEXT))
     except (ValueError, RecursionError, FileNotFoundError) as error:
         raise Refusal(
             f"{path} cannot be read: {error}.", "Copy or download it again."
@@ -208,7 +208,7 @@ def _architecture(path: Path, config: Mapping[str, Any]) -> str:
 def _licence(folder: Path) -> str:
     """The licence in the front matter of the README; empty where there is none."""
     try:
-        text = read_file(folder / "README.md", size=MOST_TEXT)
+        text = read_file(folder / "README.md", MOST_TEXT)
     except FileNotFoundError:
         return ""
     lines = text.decode("utf-8", "replace").splitlines()

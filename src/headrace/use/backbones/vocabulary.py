@@ -39,11 +39,11 @@ def check_vocabulary(
         if _ASSET not in paths or TOKENIZER not in paths:
             raise _no_vocabulary(folder, _ASSET)
         rows = _table(config, "config").get("vocabulary_size")
-        _check_words(paths[_ASSET], read_file(paths[_ASSET], size=MOST_TEXT), rows)
+        _check_words(paths[_ASSET], read_file(paths[_ASSET], MOST_TEXT), rows)
         return {}
     made = {}
     if VOCABULARY in paths:
-        data = read_file(paths[VOCABULARY], size=MOST_TEXT)
+        data = read_file(paths[VOCABULARY], MOST_TEXT)
     elif words := _words_of(_table(tokenizer, "model")):
         data = made[VOCABULARY] = "".join(f"{word}\n" for word in words).encode()
     else:

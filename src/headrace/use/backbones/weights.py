@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import Refusal, UsageError
-from headrace.state.regular import open_regular
 
 WEIGHTS = re.compile(r"[\w.-]+\.(safetensors|weights\.h5)")
 INDEXES = {"model.safetensors.index.json", "model.weights.json"}
@@ -100,7 +99,7 @@ def megabytes(paths: Iterable[Path]) -> float:
         if path.suffix != ".safetensors":
             total += path.stat().st_size
             continue
-        with open_regular(path) as file:
+        with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         shapes = [one["shape"] for name, one in header.items() if name[:2] != "__"]
         total += 4 * sum(math.prod(shape) for shape in shapes)
@@ -110,7 +109,7 @@ def megabytes(paths: Iterable[Path]) -> float:
 def _check_safetensors(path: Path) -> None:
     """Refuse a file whose header does not fit its size."""
     problem = ""
-    with open_regular(path) as file:
+    with path.open("rb") as file:
         size = path.stat().st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _MOST_HEADER):

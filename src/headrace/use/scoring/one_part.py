@@ -127,7 +127,7 @@ def fetch(store: Store, key: str, sha256: str) -> bytes:
         DependencyError: it is not there, or was changed.
     """
     with contextlib.suppress(FileNotFoundError):
-        data = store.read(key, sha256)
+        data = store.read(key)
         if hashlib.sha256(data).hexdigest() == sha256:
             return data
     raise DependencyError(

@@ -17,7 +17,6 @@ from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.ledger.disposals import collected_error
-from headrace.state.regular import UnusableFileError
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
@@ -44,11 +43,11 @@ def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
     """
     artifacts, model = home.settings.artifacts, version.model_digest
     models, runs = model_places(version, artifacts), run_places(version, artifacts)
-    for what, places, path, digest, size in (
-        (MODEL, models, MODEL_FILE, model, version.model_bytes),
-        (GOLDEN, runs, GOLDEN_FILE, version.golden_digest, 0),
+    for what, places, path, digest in (
+        (MODEL, models, MODEL_FILE, model),
+        (GOLDEN, runs, GOLDEN_FILE, version.golden_digest),
     ):
-        if digest in (digest_at(f"{place}/{path}", size) for place in places):
+        if digest in (digest_at(f"{place}/{path}") for place in places):
             continue
         try:
             if what == GOLDEN:
@@ -58,7 +57,6 @@ def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
                     pass
         except IntegrityError as error:
             is_gone = isinstance(error.__cause__, NotFoundError | OSError)
-            is_gone = is_gone and not isinstance(error.__cause__, UnusableFileError)
             mismatch = Mismatch.of(version, "model", what, error.message)
             yield mismatch.model_copy(update={"is_gone": is_gone})
 

@@ -210,7 +210,7 @@ def _is_whole(copy: str, files: Mapping[str, str], store: Store) -> bool:
 def _read(store: Store, copy: str, path: str, digest: str) -> bytes | None:
     """A file of a copy, if it has this digest."""
     try:
-        content = store.read(_key(copy, path), digest)
+        content = store.read(_key(copy, path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     return content if hashlib.sha256(content).hexdigest() == digest else None

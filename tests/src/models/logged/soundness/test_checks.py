@@ -1,6 +1,5 @@
 """A version is sound if its files have their digests and it answers as it did."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.evidence.verification.versions import other_mismatches
 from headrace.models.logged.soundness.checks import (
     GOLDEN,
     MODEL,
@@ -20,7 +18,6 @@ from headrace.models.logged.soundness.checks import (
     require_sound,
 )
 from headrace.stages.registration import register
-from headrace.state import regular
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 
@@ -99,27 +96,6 @@ def test_a_file_that_changes_is_read_again(trained, champion):
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     [mismatch] = file_mismatches(champion, Home(settings))
     assert mismatch.what == MODEL
-
-
-def test_a_larger_file_in_the_place_of_a_model_is_refused_unread(
-    trained, champion, monkeypatch
-):
-    settings = trained.settings
-    assert champion.model_bytes == trained.weak.model_bytes > 0
-    for file in settings.home.glob("**/model.keras"):
-        os.truncate(file, 2**28)  # it takes no room
-    read, digest_of = list[int](), regular.digest_of
-
-    def count(file, length, *part):
-        read.append(length)
-        return digest_of(file, length, *part)
-
-    monkeypatch.setattr(regular, "digest_of", count)
-    [mismatch] = file_mismatches(champion, Home(settings))
-    assert "has 268,435,456 bytes, and may have" in mismatch.message
-    changed = other_mismatches(champion, Home(settings))
-    assert [mismatch.where for mismatch in changed] == ["store"]
-    assert 2**28 not in read
 
 
 def test_several_versions_are_asked_in_one_process(trained, champion):
