@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import importlib.util
 import json
 import os
 import sys
@@ -168,12 +167,11 @@ def servers_logins(settings: Settings) -> dict[str, Login]:
 
 
 def started_logins(settings: Settings) -> dict[str, Login]:
-    """The logins of the servers started here, except where MLflow has its own users."""
+    """The logins of the servers that are started here."""
     return {
         name: login
         for name, login in servers_logins(settings).items()
         if not variable(CONFIGURED.get(name, "")).startswith("http")
-        and not (name == "mlflow" and mlflow_has_users())
     }
 
 
@@ -183,36 +181,21 @@ def home_logins(settings: Settings) -> dict[str, Login]:
     return {n: login for n, login in started_logins(settings).items() if login == own}
 
 
-def mlflow_has_users() -> bool:
-    """Whether MLflow's own access control is configured."""
-    return any(map(variable, ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_AUTH_CONFIG_PATH")))
-
-
 def require_passwords(host: str) -> None:
     """Refuse to serve other machines without passwords.
 
     Raises:
         UsageError: other machines can reach the address, and Prefect or MLflow has no
-            password; or MLflow's access control is not complete.
+            password.
     """
-    if mlflow_has_users():
-        if importlib.util.find_spec("flask_wtf") is None:
-            raise UsageError(
-                "MLflow's access control needs the Python package 'Flask-WTF'.",
-                "Install it: pip install 'mlflow[auth]'.",
-            )
-        if not variable("MLFLOW_FLASK_SERVER_SECRET_KEY"):
-            raise UsageError(
-                "MLflow's access control needs MLFLOW_FLASK_SERVER_SECRET_KEY.",
-                "Set it to a long random text that stays the same.",
-            )
     if is_loopback(host):
         return
     missing = []
     if not variable("PREFECT_SERVER_API_AUTH_STRING"):
         missing.append("PREFECT_SERVER_API_AUTH_STRING (user:password) for Prefect")
-    if not mlflow_has_users():
-        missing.append("MLFLOW_AUTH_ADMIN_PASSWORD for MLflow")
+    if mlflow_login() is None:
+        names = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        missing.append(f"{names} for MLflow")
     if missing:
         raise UsageError(
             f"Other machines can reach {host}. Without a password, anyone there could "

@@ -13,12 +13,11 @@ The gate sees the connection itself. What a reverse proxy says of the one behind
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -50,42 +49,36 @@ class Gate:
 
     Args:
         app: the ASGI application behind it.
-        logins: the accepted logins; the link and the cookie derive from the first one.
+        login: which requests must have; the link and the cookie derive from it.
         hosts: names of the server, besides loopback addresses.
         origins: allowed origins of other pages, as browsers write them.
         health: paths that need no login.
-        is_user: whether another login is accepted, for an application with its own
-            users.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        logins: Sequence[Login],
+        login: Login,
         hosts: Iterable[str] = (),
         origins: Iterable[str] = (),
         health: Iterable[str] = (),
-        is_user: Callable[[Login], bool] | None = None,
     ) -> None:
         trusted = variable("FORWARDED_ALLOW_IPS") or "127.0.0.1"  # as uvicorn has it
         behind_proxy: Any = ProxyHeadersMiddleware  # its types are uvicorn's own
         self._app: ASGIApp = behind_proxy(app, trusted)
-        self._logins = tuple(logins)
+        self._login = login
         self._hosts = {name.lower() for name in (*hosts, "localhost")}
         self._origins = {origin.rstrip("/").lower() for origin in origins} - {"*"}
         self._health = frozenset(health)
         # Else Prefect's and MLflow's pages send telemetry.
         sources = " ".join(["'self' data: blob:", *sorted(self._origins)])
         self._policy = f"connect-src {sources}; frame-ancestors 'self'"
-        self._is_user = is_user
-        self._cookie = self._session = self._set_cookie = ""
-        if self._logins:
-            self._session = self._logins[0].derive("session")
-            digest = hashlib.sha256(self._session.encode()).hexdigest()
-            self._cookie = f"headrace-{digest[:12]}"
-            pair = f"{self._cookie}={self._session}"
-            self._set_cookie = f"{pair}; Path=/; HttpOnly; SameSite=Strict"
+        self._session = login.derive("session")
+        digest = hashlib.sha256(self._session.encode()).hexdigest()
+        self._cookie = f"headrace-{digest[:12]}"
+        pair = f"{self._cookie}={self._session}"
+        self._set_cookie = f"{pair}; Path=/; HttpOnly; SameSite=Strict"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on to the application."""
@@ -102,7 +95,7 @@ class Gate:
                 await RedirectResponse(target, 303, headers)(scope, receive, send)
                 return
             if not (self._is_health(scope) or self._is_preflight(request)):
-                await self._check_login(request)
+                self._check_login(request)
         except HTTPException as refused:
             await _refuse(refused, scope, receive, send)
             return
@@ -160,27 +153,22 @@ class Gate:
         if (request.get("method"), request["path"]) != ("GET", "/login"):
             return ""
         token = request.query_params.get("token")
-        if not token or not self._logins:
+        if not token:
             return ""
-        if not _same(token, self._logins[0].derive("link")):
+        if not _same(token, self._login.derive("link")):
             raise HTTPException(403, f"This link is not valid (any more). {_HINT}")
         target = request.query_params.get("next", "/")
         is_local = target.startswith("/") and target[1:2] not in {"/", "\\"}
         return target if is_local and target.isprintable() else "/"
 
-    async def _check_login(self, request: HTTPConnection) -> None:
+    def _check_login(self, request: HTTPConnection) -> None:
         login = _basic(request.headers.get("authorization", ""))
-        if login is not None:
-            if any([_same(login.text, accepted.text) for accepted in self._logins]):
-                return
+        if login is not None and _same(login.text, self._login.text):
+            return
         cookies = cookie_parser("; ".join(request.headers.getlist("cookie")))
         session = cookies.get(self._cookie)
-        if session and _same(session, self._session):
-            return
-        if login is not None and self._is_user is not None:
-            if await asyncio.to_thread(self._is_user, login):
-                return
-        raise HTTPException(401, f"A login is needed. {_HINT}")
+        if not (session and _same(session, self._session)):
+            raise HTTPException(401, f"A login is needed. {_HINT}")
 
 
 def _check_size(scope: Scope) -> None:

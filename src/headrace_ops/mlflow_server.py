@@ -1,9 +1,8 @@
 """MLflow's server behind the gate.
 
 The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
-``create_app``, its own application behind the gate. The gate requires the login in the
-environment, or one of MLflow's users if MLflow's access control is configured; with
-users of its own, MLflow's pages stay as they are.
+``create_app``, its own application behind the gate, which requires the login in the
+environment.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,12 @@ from typing import Any
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state import hosts
-from headrace.state.logins import Login
 from headrace_ops import environment
 from headrace_ops.gate import HEADER_BYTES, Gate
 from headrace_ops.mlflow_page import WithViews
 
 _APP = "headrace_ops.mlflow_server:create_app"
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
-CACHE_SECONDS = 60.0
 _HOST = "_HEADRACE_MLFLOW_HOST"
 
 
@@ -45,12 +41,6 @@ def create_app() -> Gate:
         "origins": hosts.split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
         "health": ("/health",),
     }
-    if environment.mlflow_has_users():
-        from mlflow.server import auth
-
-        app = auth.create_app()
-        is_user = cached(auth.store.authenticate_user)
-        return Gate(app, logins=(), is_user=is_user, **rules)
     login = environment.mlflow_login()
     if login is None:
         raise UsageError(
@@ -62,26 +52,7 @@ def create_app() -> Gate:
 
     start_page = Path(str(pages.static_folder)) / "index.html"
     viewed = WithViews(app, start_page, Settings())
-    return Gate(viewed, logins=[login], **rules)
-
-
-def cached(authenticate: Callable[[str, str], bool]) -> Callable[[Login], bool]:
-    """Cache for a minute the logins that MLflow has accepted.
-
-    MLflow's own check takes a tenth of a second, and MLflow repeats it behind the gate.
-    """
-    accepted: dict[str, float] = {}
-
-    def is_user(login: Login) -> bool:
-        key, now = login.derive("user"), time.monotonic()
-        if now - accepted.get(key, -CACHE_SECONDS) < CACHE_SECONDS:
-            return True
-        accepted.pop(key, None)
-        if authenticate(login.user, login.password):
-            accepted[key] = now
-        return key in accepted
-
-    return is_user
+    return Gate(viewed, login=login, **rules)
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ def application(settings: Settings, host: str) -> ASGIApp:
     """The pages behind the gate, which asks for the login of the home."""
     login = ensure_login(settings.home)
     pages, hosts = Pages(settings), names_of(host)
-    return Gate(pages, logins=[login], hosts=hosts, health=[HEALTH])
+    return Gate(pages, login=login, hosts=hosts, health=[HEALTH])
 
 
 def main() -> None:

@@ -143,7 +143,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
         asyncio.run(_ask_once(prefect))
     app = Gate(
         WithReports(prefect, Settings()) if is_lasting else prefect,
-        logins=[Login.parse(login)],
+        login=Login.parse(login),
         hosts=names_of(host) | {page.hostname or ""} - {""},
         origins=origins | own_origin,
         health=("/api/health", "/api/ready"),

@@ -84,9 +84,6 @@ def mlflow_service(settings: Settings, host: str, port: int) -> Service:
     if not _artifact_root_is_configured():
         command += ["--default-artifact-root", settings.artifacts]
         command += ["--artifacts-destination", settings.artifacts]
-    if environment.mlflow_has_users():
-        command += ["--app-name", "basic-auth"]
-        variables.setdefault("MLFLOW_AUTH_CONFIG_PATH", _write_access_file(settings))
     return _web_service("mlflow", settings, host, port, command, variables)
 
 
@@ -155,20 +152,3 @@ def public_link(link: str, host: str) -> str:
 def _artifact_root_is_configured() -> bool:
     names = ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "MLFLOW_ARTIFACTS_DESTINATION")
     return any(map(variable, names))
-
-
-def _write_access_file(settings: Settings) -> str:
-    """Write MLflow's access settings, without a secret; its users are in the home."""
-    home = settings.home.absolute()
-    path = home / "mlflow-access.ini"
-    path.write_text(
-        "[mlflow]\n"
-        "default_permission = READ\n"
-        f"database_uri = sqlite:///{home}/mlflow-access.db\n"
-        "admin_username = admin\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-        f"auth_cache_ttl_seconds = {mlflow_server.CACHE_SECONDS:.0f}\n"
-        "grant_default_workspace_access = false\n",
-        encoding="utf-8",
-    )
-    return str(path)

@@ -57,7 +57,7 @@ def statuses(headers):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    gate = Gate(behind, logins=[LOGIN], health=routes.HEALTH)
+    gate = Gate(behind, login=LOGIN, health=routes.HEALTH)
 
     async def all_of_them():
         return {route: await ask(gate, route, headers) for route in all_routes()}

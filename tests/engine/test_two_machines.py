@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -212,27 +211,11 @@ def objects(machines, folder):
 
 
 @pytest.fixture(scope="module")
-def auth(tmp_path_factory):
-    """The folder of what MLflow's logins need besides: the extra ``auth``."""
-    place = tmp_path_factory.mktemp("auth")
-    lock = place / "auth.lock"
-    text = (INFRA / "images" / "images.lock").read_text(encoding="utf-8")
-    rows = re.findall(r"^(?:flask-wtf|wtforms)==.*(?:\n .*)*", text, re.MULTILINE)
-    lock.write_text("\n".join(rows) + "\n")
-    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
-    install += ["--target", str(place / "site"), "--require-hashes", "-r", str(lock)]
-    done = subprocess.run(install, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"cannot install Flask-WTF: {done.stderr.strip()}")
-    return place / "site"
-
-
-@pytest.fixture(scope="module")
-def shell(machines, folder, project, postgres, objects, auth):
+def shell(machines, folder, project, postgres, objects):
     """The environment of a shell on the control machine, whose servers answer."""
     control = machines[0]
     own = without_tls("control.env")
-    server = environment(project, folder / "control", PYTHONPATH=str(auth), **own)
+    server = environment(project, folder / "control", **own)
     log = folder / "up.log"
     words = command("headrace up --host control --no-workers")
     process = control.start(*words, log=log, environment=server)
@@ -243,18 +226,9 @@ def shell(machines, folder, project, postgres, objects, auth):
 
     until(is_up, "no servers", PATIENCE_SECONDS)
     assert "this machine only" not in log.read_text()
-    shell = environment(
+    return environment(
         project, folder / "shell", **without_tls("/etc/headrace/worker.env")
     )
-    admin = {
-        "MLFLOW_TRACKING_USERNAME": "admin",
-        "MLFLOW_TRACKING_PASSWORD": own["MLFLOW_AUTH_ADMIN_PASSWORD"],
-        "MLFLOW_USER_PASSWORD": shell["MLFLOW_TRACKING_PASSWORD"],
-    }
-    users = INFRA / "prepare" / "users.py"
-    admin["PYTHONPATH"] = str(auth)
-    control.run(sys.executable, users, "headrace", environment=shell | admin)
-    return shell
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.hosts import is_loopback
-from headrace_ops import environment, servers
+from headrace_ops import servers
 from headrace_ops.environment import flow_environment, require_passwords
 
 SECRETS = {
@@ -72,7 +72,7 @@ def test_a_wider_address_is_refused_without_passwords(host, monkeypatch):
     with pytest.raises(UsageError) as refused:
         require_passwords(host)
     assert "PREFECT_SERVER_API_AUTH_STRING" in str(refused.value)
-    assert "MLFLOW_AUTH_ADMIN_PASSWORD" in str(refused.value)
+    assert "MLFLOW_TRACKING_PASSWORD" in str(refused.value)
 
     monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "admin:canary")
     with pytest.raises(UsageError) as refused:
@@ -80,11 +80,8 @@ def test_a_wider_address_is_refused_without_passwords(host, monkeypatch):
     assert "PREFECT_SERVER" not in str(refused.value)
     assert "canary" not in str(refused.value)
 
-    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda _: object())
-    monkeypatch.setenv("MLFLOW_AUTH_ADMIN_PASSWORD", "canary")
-    with pytest.raises(UsageError, match="MLFLOW_FLASK_SERVER_SECRET_KEY"):
-        require_passwords(host)
-    monkeypatch.setenv("MLFLOW_FLASK_SERVER_SECRET_KEY", "canary")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "canary")
     require_passwords(host)
 
 

@@ -19,7 +19,7 @@ async def behind(scope, _receive, send):
 
 
 def gate(**changes):
-    return Gate(behind, **{"logins": [LOGIN], "health": ("/health",), **changes})
+    return Gate(behind, **{"login": LOGIN, "health": ("/health",), **changes})
 
 
 ELSEWHERE = ("10.0.0.9", 5)  # another machine: whose process it is cannot be asked
@@ -62,7 +62,7 @@ def test_the_application_gets_what_a_proxy_says_of_the_client():
 
     given = {"x_forwarded_for": "10.0.0.9", "x_forwarded_proto": "https"}
     proxy = {"client": ("127.0.0.1", 5), "authorization": LOGIN.header}
-    ask(Gate(app, logins=[LOGIN]), "/x", **proxy, **given)
+    ask(Gate(app, login=LOGIN), "/x", **proxy, **given)
     assert seen == [("10.0.0.9", "https")]
 
 
@@ -209,25 +209,13 @@ def test_an_odd_authorization_is_none(header):
     assert ask(gate(), "/x", authorization=header).status_code == 401
 
 
-def test_an_application_with_users_of_its_own_is_asked_about_them():
-    def is_user(login):
-        return login == Login("ada", "right")
-
-    users = gate(logins=[], is_user=is_user)
-    right, wrong = Login("ada", "right").header, Login("ada", "wrong").header
-    assert ask(users, "/x", authorization=right).status_code == 200
-    assert ask(users, "/x", authorization=wrong).status_code == 401
-    assert ask(users, "/x", cookie="=").status_code == 401
-    assert ask(users, "/login?token=").status_code == 401
-
-
 def test_what_is_no_request_is_handed_on():
     seen = []
 
     async def app(scope, *_):
         seen.append(scope["type"])
 
-    made = Gate(app, logins=[LOGIN])
+    made = Gate(app, login=LOGIN)
     asyncio.run(made({"type": "lifespan"}, _nothing, None))
     assert seen == ["lifespan"]
 
