@@ -31,7 +31,6 @@ ENDING_LIMIT_SECONDS = 30
 UI_PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 _TAIL_BYTES = 4000
 DATA_DOCS, REPORTS = "/data_docs/", "/reports/"
-RUNS = "/headrace/runs"  # on MLflow's server: the newest training's experiment
 FLOW_RUNS = "/runs"  # on Prefect's: the list of flow runs
 
 

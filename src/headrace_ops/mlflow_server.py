@@ -14,14 +14,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from headrace.errors import UsageError
-from headrace.settings import Settings, variable
+from headrace.settings import variable
 from headrace.state import hosts
 from headrace_ops import environment
 from headrace_ops.gate import HEADER_BYTES, Gate
-from headrace_ops.mlflow_page import WithViews
 
 _APP = "headrace_ops.mlflow_server:create_app"
+ASSISTANT = "/ajax-api/3.0/mlflow/assistant/"
+_CHOICES = """
+<style>[data-assistant-ui] { display: none !important }</style>
+<script>
+localStorage["mlflow.assistant.fab.autoOpenedOnFirstLoad_v1"] = "true";
+localStorage["mlflow.assistant.panelOpen_v1"] = "false";
+localStorage["mlflow.settings.telemetry.enabled_v1"] = "false";
+localStorage["mlflow.telemetry.info.alert.dismissed_v1"] = "true";
+localStorage["mlflow.workflowType_v1"] ??= '"machine_learning"';
+</script>
+"""
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
 _HOST = "_HEADRACE_MLFLOW_HOST"
 
@@ -50,9 +63,31 @@ def create_app() -> Gate:
     from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
-    start_page = Path(str(pages.static_folder)) / "index.html"
-    viewed = WithViews(app, start_page, Settings())
-    return Gate(viewed, login=login, **rules)
+    page = Path(str(pages.static_folder)) / "index.html"
+    return Gate(with_choices(app, page), login=login, **rules)
+
+
+def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
+    """MLflow's application, which reports no usage and has no assistant.
+
+    Its server has no switch for either, and the assistant can run commands here.
+
+    Args:
+        app: MLflow's application.
+        page: the file of its start page.
+    """
+    html = page.read_text(encoding="utf-8").replace("<head>", f"<head>{_CHOICES}", 1)
+    start = HTMLResponse(html, headers={"cache-control": "no-store"})
+    nothing = Response("There is no assistant.", 404)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        answered = nothing if path.startswith(ASSISTANT) else app
+        if path == "/" and scope["method"] == "GET":
+            answered = start
+        await answered(scope, receive, send)
+
+    return answer
 
 
 def main() -> None:

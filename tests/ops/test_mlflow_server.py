@@ -1,5 +1,6 @@
 """MLflow's servers, and whom they ask for a login."""
 
+import asyncio
 import configparser
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from headrace.errors import UsageError
-from headrace_ops.mlflow_server import create_app
+from headrace_ops.mlflow_server import create_app, with_choices
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -17,6 +18,38 @@ def test_without_a_login_nothing_is_served(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UsageError, match="MLFLOW_TRACKING_PASSWORD"):
         create_app()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/ajax-api/3.0/mlflow/assistant/message", 404),
+        ("POST", "/ajax-api/3.0/mlflow/assistant/message", 404),
+        ("GET", "/", 200),
+        ("POST", "/", 299),
+        ("GET", "/api/2.0/x", 299),
+    ],
+)
+def test_mlflow_is_as_it_is_but_for_its_choices_and_its_assistant(method, path, status):
+    from mlflow.server import app
+
+    sent = []
+
+    async def mlflow(scope, receive, send):
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+
+    async def send(message):
+        sent.append(message)
+
+    made = with_choices(mlflow, Path(app.static_folder) / "index.html")
+    scope = {"type": "http", "method": method, "path": path, "headers": []}
+    asyncio.run(made(scope, None, send))
+    assert sent[0]["status"] == status
+    if status == 200:
+        page = sent[1]["body"].decode()
+        assert page.index("telemetry") < page.index('<script defer="defer"'), (
+            "told first"
+        )
 
 
 def in_compose():
