@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("pipeline", "champion", "result", "versions", "last run (UTC)"),
-    *("waits for approval", "schedule", "folder"),
+    *("waits for approval", "schedule"),
 )
 _UNITS = {"latency_ms": "ms", "model_megabytes": "MB"}
 _KINDS = {"spec": "pipeline file", "lock": "library", "device": "execution"}
@@ -66,15 +66,13 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
             f"{' refused' * bool(p['refused'])}",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
             "not deployed" if schedule and not p["deployed"] else schedule,
-            folder,
         ]
         tables[bool(folder) and is_packaged(Path(folder), settings)].append(row)
-    order = ["folder", "versions", "last run (UTC)", "schedule"]
     for comes_with_headrace, rows in tables.items():
         if rows and comes_with_headrace:
             show_text("comes with Headrace:", style="dim")
         if rows:
-            show_table(_COLUMNS, rows, wraps="waits for approval", less_important=order)
+            show_table(rows, _COLUMNS)
     show_text(value["notice"] or f"home: {value['home']}")
 
 
@@ -87,9 +85,6 @@ def _show_running(running: Running) -> None:
     for one in running.serving:
         since = f"process {one.pid}, since {minutes(one.since)} UTC"
         show_text(f"serving: {', '.join(one.models)} at {one.url}, {since}")
-    for worker in running.workers:
-        heard = f", heard of at {minutes(worker.seen)} UTC" if worker.seen else ""
-        show_text(f"worker: pool {worker.pool}: {one_line(worker.name)}{heard}")
 
 
 list_.__name__ = "list"
@@ -143,13 +138,13 @@ def _show_two(compared: ModelComparison) -> None:
         for name, pair in compared.metrics.items()
     ]
     metrics.append(["failed gates", *gates])
-    show_table(columns, metrics, wraps=columns[-1])
+    show_table(metrics, columns)
     show_text()
     if compared.notice:
         show_text(compared.notice)
     differences = compared.differences
     rows = [[_KINDS.get(d.kind, d.kind), d.name, *d.values] for d in differences]
-    show_table(["kind", "what differs", *columns[1:]], rows, wraps=columns[-1])
+    show_table(rows, ["kind", "what differs", *columns[1:]])
 
 
 def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
@@ -158,11 +153,10 @@ def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
 
     champion = ledger.champion(model)
     number = champion.version.version if champion else None
-    all_evidence, entries = ledger.evidence_of(model), ledger.history(model)
+    rows, entries = ledger.evidence_of(model), ledger.history(model)
     for version in ledger.versions(model):
-        evidence = standing_evidence(all_evidence, entries, version.version)
+        evidence = standing_evidence(rows, entries, version.version)
         gates = evidence.gates if evidence else ()
-        own = [row for row in all_evidence if row.version == version.version]
         yield {
             "version": version.version,
             "champion": version.version == number,
@@ -175,7 +169,6 @@ def _version_rows(model: str, ledger: Ledger) -> Iterator[dict[str, Any]]:
             "created": version.created,
             "created_by": version.created_by,
             "experiment": bool(evidence and evidence.experiment),
-            "evidence": [_describe_evidence(row) for row in own],
         }
 
 
@@ -184,20 +177,15 @@ def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> N
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
             *(as_score(v["metrics"].get(name), name) for name in metrics),
-            _verdict(v),
             v["snapshot"][:12],
             minutes(v["created"]),
             v["created_by"],
+            _verdict(v),
         ]
         for v in versions
     ]
-    heads = [*metrics.values()]
-    show_table(
-        ["version", *heads, "gates", "snapshot", "created (UTC)", "by"],
-        rows,
-        wraps="gates",
-        less_important=["by", "snapshot", "created (UTC)", *reversed(heads)],
-    )
+    after = ["snapshot", "created (UTC)", "by", "gates"]
+    show_table(rows, ["version", *metrics.values(), *after])
 
 
 def _verdict(version: dict[str, Any]) -> str:
@@ -211,17 +199,3 @@ def _verdict(version: dict[str, Any]) -> str:
 def _shown(value: float | None, name: str) -> str:
     text = as_score(value, name)
     return text and f"{text} {_UNITS.get(name, '')}".rstrip()
-
-
-def _describe_evidence(evidence: Any) -> dict[str, Any]:
-    """A row of evidence, for ``compare --json``."""
-    return {
-        "id": evidence.id,
-        "champion": evidence.champion_version,
-        "passed": evidence.passed,
-        "failed_gates": [gate.name for gate in evidence.gates if not gate.passed],
-        "experiment": evidence.experiment,
-        "overrides": list(evidence.overrides),
-        "law": evidence.law_digest,
-        "created": evidence.created,
-    }

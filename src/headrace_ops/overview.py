@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from headrace.errors import HeadraceError
-from headrace.evidence.metrics import label
 from headrace.evidence.verification.said import last_said
-from headrace.extensions import task_default
 from headrace.monitoring.history import History
 from headrace.pages import render, script
 from headrace.settings import Settings
@@ -27,7 +25,6 @@ from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, url_host
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.standings import Score, scores
 from headrace.state.logins import login_of
 from headrace_ops import live
 from headrace_ops.listing import listed
@@ -37,8 +34,6 @@ Kind = Literal["bad", "warn"]
 VERIFY = "headrace verify"
 SEVERE: dict[str, Kind] = {"degraded": "bad", "drift": "warn"}  # of drift
 PAGE, SCRIPT = "overview.html", "overview.js"
-SHOWN = 24  # versions in a line of scores
-_WIDTH, _HEIGHT, _EDGE = 128, 36, 4  # of such a line, in pixels
 
 
 class Matter(NamedTuple):
@@ -127,82 +122,31 @@ def _shown(
     host: str,
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
-    name, folder, settings = row["name"], row["folder"], home.settings
-    refused_run = (row["refused"] or {}).get("run_id")
+    name, folder, refused = row["name"], row["folder"], row["refused"]
     runs = [one for one in running.runs if one.pipeline == name]
-    is_own = not folder or not is_packaged(Path(folder), settings)
     shown = {
         **row,
-        **dict.fromkeys(
-            ("report", "newest", "metric", "score", "line", "drift", "too_few")
-        ),
-        "is_own": is_own,
+        **dict.fromkeys(("report", "newest", "drift")),
+        "is_own": not folder or not is_packaged(Path(folder), home.settings),
         "has_run": bool(row["last_run"] or runs),
         "runs": runs,
-        "of_refused": _report(refused_run, home, host) if refused_run else "",
-        "links": {},
+        "of_refused": _report(refused["run_id"], home, host) if refused else "",
     }
-    if not row["versions"] or ledger is None:
-        return shown
-    newest, champion = ledger.newest_version(name), ledger.champion(name)
-    shown["newest"] = newest.version, _report(newest.run_id, home, host)
-    links = {"MLflow": live.mlflow_page(settings, f"models/{quote(name)}")}
-    if prefect := live.pages_url(live.lasting_api_url(settings)):
-        links["Prefect"] = row["run"] and f"{prefect}/runs/flow-run/{row['run']}"
-    shown["links"] = {n: _reached(link, host) for n, link in links.items() if link}
-    if champion is not None:
-        version = champion.version
-        metric = str(task_default(version.task, "HEADLINE"))
-        shown_scores = scores(ledger, name, metric, SHOWN)
-        shown |= {
-            "report": _report(version.run_id, home, host),
-            "metric": label(metric),
-            "score": row.get(metric),
-            "line": line_of(shown_scores, version.version),
-        }
-        with contextlib.suppress(HeadraceError):  # what is wrong is told by `verify`
-            history = History(version.model_digest, home.anchored)
-            shown["drift"] = last = history.last()
-            if last and last.status == "too few":
-                shown["drift"] = history.last(tested=True) or last
-            shown["too_few"] = last != shown["drift"]
+    if row["versions"] and ledger is not None:
+        newest, champion = ledger.newest_version(name), ledger.champion(name)
+        shown["newest"] = newest.version, _report(newest.run_id, home, host)
+        if champion is not None:
+            shown["report"] = _report(champion.version.run_id, home, host)
+            with contextlib.suppress(HeadraceError):  # what is wrong `verify` says
+                history = History(champion.version.model_digest, home.anchored)
+                shown["drift"] = history.last(tested=True) or history.last()
     return shown
-
-
-def line_of(scores: Sequence[Score], champion: int) -> dict[str, Any] | None:
-    """Where the scores of versions are in a small picture; None of less than two.
-
-    Args:
-        scores: the first version first.
-        champion: the version in production.
-    """
-    if len(scores) < 2:
-        return None
-    values = [score.value for score in scores]
-    least, most = min(values), max(values)
-    step = (_WIDTH - 2 * _EDGE) / (len(scores) - 1)
-    spread = (most - least) or 1
-    level = 0.5 if most == least else 0.0  # of equal scores: in the middle
-
-    def place(number: int, value: float) -> tuple[float, float]:
-        share = level or (value - least) / spread
-        y = _HEIGHT - _EDGE - share * (_HEIGHT - 2 * _EDGE)
-        return round(_EDGE + number * step, 1), round(y, 1)
-
-    places = [place(number, value) for number, value in enumerate(values)]
-    both = [*zip(scores, places, strict=True)]
-    return {
-        "size": (_WIDTH, _HEIGHT),
-        "points": " ".join(f"{x},{y}" for x, y in places),
-        "former": [place for score, place in both if score.was_champion],
-        "champion": next((place for s, place in both if s.version == champion), None),
-        "ends": (least, most),
-        "versions": (scores[0].version, scores[-1].version),
-    }
 
 
 def _report(run_id: str, home: Home, host: str) -> str:
     """Where the report of a run is for a browser; empty if it cannot get it."""
+    if not run_id:
+        return ""
     return _stored(card_key(run_id), home, live.report_path(run_id) if host else "")
 
 

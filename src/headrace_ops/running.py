@@ -1,4 +1,4 @@
-"""What runs and serves for a home: runs under way, workers, processes that serve."""
+"""What runs and serves for a home: runs under way, and processes that serve."""
 
 from __future__ import annotations
 
@@ -13,15 +13,6 @@ from headrace.settings import Settings
 from headrace.state.ledger import ledger_exists
 from headrace.state.ledger.holding import pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
-from headrace_ops import live, pools
-
-
-class Worker(Record):
-    """A worker that Prefect's server hears of; ``seen`` is when it did, ISO 8601."""
-
-    name: str
-    pool: str
-    seen: str | None
 
 
 class UnderWay(Record):
@@ -47,7 +38,6 @@ class Running(Record):
 
     runs: tuple[UnderWay, ...]
     serving: tuple[Serving, ...]
-    workers: tuple[Worker, ...]
 
     @field_serializer("serving")
     def _by_number(self, serving: tuple[Serving, ...]) -> list[dict[str, Any]]:
@@ -70,7 +60,6 @@ def look(settings: Settings) -> Running:
     return Running(
         runs=tuple(_of_run(run, own) for run, own in of_runs.items()),
         serving=tuple(servings(settings.home)),
-        workers=tuple(_workers(settings)),
     )
 
 
@@ -85,21 +74,3 @@ def _of_run(flow_run_id: str, leases: list[Lease]) -> UnderWay:
         process=first.pid,
         since=since.isoformat(timespec="seconds"),
     )
-
-
-def _workers(settings: Settings) -> list[Worker]:
-    """The workers that Prefect's server has heard of; none if it does not say."""
-    url = live.lasting_api_url(settings)
-    if not url:
-        return []
-    import httpx
-
-    try:
-        online = pools.online(url, pools.headers(settings, url))
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
-        return []  # it is down, or does not accept the login: `headrace doctor` says so
-    return [
-        Worker(name=one["name"], pool=pool, seen=one.get("last_heartbeat_time"))
-        for pool, some in sorted(online.items())
-        for one in some
-    ]

@@ -93,12 +93,11 @@ def test_a_pipeline_has_champion_score_drift_and_schedule(busy):
     digits = part(page, "digits")
     assert digits.startswith("digits version 9 since ")
     value = standings(Ledger(busy.database_url))["digits"].metrics["test_accuracy"]
-    assert f"{value:.4f} accuracy" in digits
-    assert "accuracy of versions 1 to 11, from 0.87" in digits
+    assert f"accuracy {value:.4f}" in digits
     assert " version 11 ok " in digits, "the newest one, and its drift"
     assert digits.endswith(" 0 3 * * * UTC report")
     assert "0 3 * * * UTC not deployed" in part(page, "scans")
-    assert "1 version" in part(page, "voices")
+    assert "version 1" in part(page, "voices")
 
 
 def test_what_waits_has_the_command_that_decides_and_what_is_broken_is_first(settings):
@@ -175,8 +174,6 @@ def test_pages_of_servers_are_by_the_name_that_the_browser_uses(busy):
         stub.should_exit = True
         thread.join()
     assert f'<a href="http://localhost:{port}/runs">Prefect</a>' in page
-    assert f'<a href="http://localhost:{port}/#/models/digits' in page
-    assert f'<a href="http://localhost:{port}/runs/flow-run/01997f0e-' in page
     assert f'<a href="/reports/{mill.run_of("digits", 9)}">report</a>' in page
 
 

@@ -30,11 +30,7 @@ def settings(tmp_path):
 def test_a_home_in_which_nothing_runs(home):
     answer = home.headrace("list", "--json")
     assert answer.exit_code == 0
-    assert {name: answer.json[name] for name in ("runs", "serving", "workers")} == {
-        "runs": [],
-        "serving": [],
-        "workers": [],
-    }
+    assert (answer.json["runs"], answer.json["serving"]) == ([], [])
     assert not home.path.exists(), "a look makes nothing"
 
 
@@ -76,50 +72,9 @@ def test_a_run_whose_process_is_gone_is_not_under_way(settings):
     assert look(settings).runs == ()
 
 
-def test_workers_are_those_that_the_server_hears_of(settings, client_of_prefect):
-    client_of_prefect("attic", "box attic 7-ab12")
-    (worker,) = look(settings).workers
-    assert (worker.pool, worker.name) == ("attic", "box attic 7-ab12")
-    assert worker.seen
-
-
 def test_a_process_that_serves_is_shown(home, settings):
     with announced(home.path, "http://127.0.0.1:8080", ["digits"]):
         text = home.headrace("list").out
         (one,) = home.headrace("list", "--json").json["serving"]
     assert f"digits at http://127.0.0.1:8080, process {os.getpid()}, since 20" in text
     assert (one["models"], one["process"]) == (["digits"], os.getpid())
-
-
-def test_workers_are_left_out_where_the_server_refuses_the_login(
-    settings, prefect_server, monkeypatch
-):
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "ada:wrong")
-    assert look(settings).workers == ()
-
-
-@pytest.fixture
-def client_of_prefect(prefect_server, monkeypatch):
-    """Has a worker of a pool tell the server of itself."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    pools = []
-
-    def beat(pool, name):
-        pools.append(pool)
-        with get_client(sync_client=True) as client:
-            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-            client.request(
-                "POST",
-                "/work_pools/{work_pool_name}/workers/heartbeat",
-                path_params={"work_pool_name": pool},
-                json={"name": name},
-            )
-
-    yield beat
-    with get_client(sync_client=True) as client:
-        for pool in pools:
-            client.delete_work_pool(pool)
