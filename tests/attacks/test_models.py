@@ -22,7 +22,6 @@ from headrace.stages.registration import register
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Ledger
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
-from headrace_ops.doctor.checks import check_models
 
 Trained = Any
 
@@ -197,11 +196,3 @@ def test_what_cannot_be_repaired_is_said_in_a_sentence(lab, monkeypatch):
     assert "`headrace run blobs`, which registers a new version" in done["reason"]
     assert "Traceback" not in answer.stderr
     assert lab.champion == 1
-
-
-@attacks
-def test_the_doctor_names_the_repair(lab: Lab, attack: Attack) -> None:
-    attack(lab, 1)
-    [check] = check_models(lab.settings)
-    assert (check.name, check.state) == ("model blobs", "wrong")
-    assert check.fix == "headrace verify blobs --repair"

@@ -24,7 +24,6 @@ CHECKS: dict[str, Callable[[Settings], Iterable[DoctorCheck]]] = {
     "mlflow": services.check_mlflow,
     "prefect": services.check_prefect,
     "signing": checks.check_signing,
-    "models": checks.check_models,
     "extensions": checks.check_extensions,
     "versions": checks.check_versions,
 }

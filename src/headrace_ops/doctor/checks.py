@@ -95,33 +95,6 @@ def check_store(settings: Settings) -> Iterator[DoctorCheck]:
     yield ok("store", place)
 
 
-def check_models(settings: Settings) -> Iterator[DoctorCheck]:
-    """Each champion's model file, golden file and answers, in one clean process."""
-    from headrace.models.logged.soundness.checks import find_mismatches
-    from headrace.state.home import Home
-    from headrace.state.ledger import ledger_exists
-
-    if not ledger_exists(settings.database_url):
-        return
-    home = Home(settings)
-    entries = (home.ledger.champion(model) for model in home.ledger.models())
-    champions = [champion.version for champion in entries if champion is not None]
-    mismatches = find_mismatches(champions, home, anew=True)
-    messages = {one.model: one.message for one in reversed(mismatches)}
-    for v in champions:
-        name = f"model {v.model}"
-        if v.model in messages and home.ledger.disposals.is_collected(v):
-            message = f"version {v.version} learned from rows that were forgotten"
-            yield hint(name, message, f"headrace run {v.model}, and promote")
-            continue
-        if v.model in messages:
-            message = f"the champion, version {v.version}: {messages[v.model]}"
-            yield wrong(name, message, f"headrace verify {v.model} --repair")
-            continue
-        message = "its files are as registered, and so are its golden answers"
-        yield ok(name, f"version {v.version}: {message}")
-
-
 def check_extensions(_: Settings) -> Iterator[DoctorCheck]:
     """Whether each thing that an installed package adds can be imported."""
     for kind, points in extensions.added().items():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,7 +22,7 @@ _PLACES = {
     "prefect": ("PREFECT_API_AUTH_STRING", "/admin/version", "/admin/version"),
     "mlflow": (
         "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-        "/api/2.0/mlflow/experiments/search?max_results=50",
+        "/api/2.0/mlflow/experiments/search?max_results=1",
         "/version",
     ),
 }
@@ -54,9 +53,7 @@ def check_mlflow(settings: Settings) -> Iterator[DoctorCheck]:
         headers = environment.authorization(login or login_of(settings.home, uri))
         if login is None and (token := variable("MLFLOW_TRACKING_TOKEN")):
             headers = {"Authorization": f"Bearer {token}"}
-        answer = yield from check_server("mlflow", uri.rstrip("/"), headers)
-        if answer is not None:
-            yield from check_artifacts(answer.get("experiments", []), uri)
+        yield from check_server("mlflow", uri.rstrip("/"), headers)
     elif not uri.startswith(("sqlite", "postgresql", "mysql", "mssql")):
         message = f"MLFLOW_TRACKING_URI is {uri!r}; MLflow no longer supports folders"
         fix = "Unset MLFLOW_TRACKING_URI, or set it to a server or a database."
@@ -76,7 +73,7 @@ def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
         yield ok("prefect", message)
         return
     headers = pools.headers(settings, url)
-    if (yield from check_server("prefect", url, headers)) is None:
+    if not (yield from check_server("prefect", url, headers)):
         return
     online = {pool: len(some) for pool, some in pools.online(url, headers).items()}
     if any(online.values()):
@@ -89,8 +86,8 @@ def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
 
 def check_server(
     package: str, url: str, headers: dict[str, str]
-) -> Generator[DoctorCheck, None, Any]:
-    """Check access and version of a server; returns its private page, or None.
+) -> Generator[DoctorCheck, None, bool]:
+    """Check access and version of a server; returns whether it accepts the login.
 
     Args:
         package: the package that it runs.
@@ -105,7 +102,7 @@ def check_server(
     if page.status_code in {401, 403}:
         message = f"{url} does not accept the login (status {page.status_code})"
         yield wrong(package, message, f"Set {login} to those of the server.")
-        return None
+        return False
     page.raise_for_status()
     yield ok(package, url)
     yield compare(package, _get(url + version, headers).text.strip().strip('"'), url)
@@ -114,7 +111,7 @@ def check_server(
         message = f"{url} can be used by anyone, without a password"
         fix = f"Start it with `headrace up` or with a login, and set {login} here."
         yield wrong(f"{package} access", message, fix)
-    return page.json()
+    return True
 
 
 def _get(url: str, headers: dict[str, str]) -> httpx.Response:
@@ -129,23 +126,3 @@ def compare(package: str, server: str, where: str) -> DoctorCheck:
     state = hint if server.split(".", maxsplit=1)[0] == client.split(".")[0] else wrong
     message = f"{where} has {server}, this machine has {client}"
     return state(name, message, f"Install {package} {client} on the server.")
-
-
-def check_artifacts(experiments: list[Any], url: str) -> Iterator[DoctorCheck]:
-    """Whether the artifacts of a server's experiments are in a folder of one machine.
-
-    A client writes to such a folder itself, on whichever machine it is.
-    """
-    places = {
-        urlsplit(str(one.get("artifact_location", "")).rpartition("/")[0])
-        for one in experiments
-        if one.get("experiment_id") != "0"  # MLflow's own, Default, which is not used
-    }
-    folders = sorted(unquote(p.path) for p in places if p.scheme in {"", "file"})
-    if folders and not hosts.is_loopback(urlsplit(url).hostname or ""):
-        message = f"the server's artifact root is a folder, {', '.join(folders)}"
-        fix = (
-            "Start the server with --artifacts-destination, so that it writes the "
-            "artifacts, and train in a new experiment."
-        )
-        yield hint("mlflow artifacts", message, fix)
