@@ -113,11 +113,6 @@ class Settings(BaseModel):
         "reaches MLflow. Prefect's own PREFECT_UI_URL is that of its pages",
         pattern=r"^(https?://[^@\s]+)?$",
     )
-    worker_environment: str = option(
-        "",
-        "further environment variables that a worker passes to its flows: "
-        "comma-separated names, in which * stands for any letters",
-    )
     engines: Literal["auto", "none"] = option(
         "auto",
         "auto: `headrace serve` exports models to faster engines before it answers "

@@ -3,39 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
-from headrace.state.hosts import is_loopback, split_list
+from headrace.state.hosts import is_loopback
 from headrace.state.logins import Login, ensure_login, login_of
-
-# The variables that a flow may need; the servers' secrets are not among them.
-PASSED_ON = (
-    # the system
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"),
-    *("SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "*_PROXY", "*_proxy"),
-    *("LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON*", "XDG_*"),
-    # data, servers and access to them
-    *("HEADRACE_*", "PREFECT_*", "MLFLOW_*", "AWS_*", "FSSPEC_*", "PG*"),
-    *("HF_ENDPOINT", "HF_HOME", "HF_TOKEN"),
-    # computing
-    *("CUDA_*", "NVIDIA_*", "TF_*", "XLA_*", "KERAS_*", "JAX_*", "NCCL_*"),
-    *("OMP_*", "MKL_*", "OPENBLAS_*", "MALLOC_*"),
-    *("DO_NOT_TRACK", "GX_ANALYTICS_ENABLED"),
-)
-_WITHHELD = (
-    *("PREFECT_SERVER_*", "PREFECT_API_DATABASE_*", "PREFECT_UI_[!U]*"),
-    *("MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_AUTH_*"),
-    *("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_SERVER_*", "MLFLOW_CRYPTO_*"),
-)
 
 _HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
 CONFIGURED = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}
@@ -60,32 +38,20 @@ def own_prefect_database() -> Path | None:
     return Path(home, "prefect.db").absolute()
 
 
-def flow_environment(settings: Settings) -> dict[str, str]:
-    """The part of the environment that a worker passes on to its flows.
-
-    ``HEADRACE_WORKER_ENVIRONMENT`` names more variables. Paths are absolute, so that
-    they are valid in any working directory.
-    """
-    more = split_list(settings.worker_environment)
-    chosen = {
-        name: value
-        for name, value in dict(os.environ).items()
-        if _matches(name, more)
-        or (_matches(name, PASSED_ON) and not _matches(name, _WITHHELD))
+def places(settings: Settings) -> dict[str, str]:
+    """The variables of this home's places, which are valid in any working directory."""
+    paths = {
+        "HOME": settings.home,
+        "PROJECT": settings.project,
+        "DATA": settings.data,
+        "SIGNING_KEY_FILE": settings.signing_key_file,
+        "VERIFY_KEY_FILE": settings.verify_key_file,
     }
-    chosen["HEADRACE_HOME"] = str(settings.home.absolute())
-    chosen["HEADRACE_PROJECT"] = str(settings.project.absolute())
-    for file in ("signing_key_file", "verify_key_file"):
-        if path := getattr(settings, file):
-            absolute = Path(path).expanduser().absolute()
-            chosen[f"HEADRACE_{file.upper()}"] = str(absolute)
-    if settings.data:
-        chosen["HEADRACE_DATA"] = str(settings.data.expanduser().absolute())
-    return chosen
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    return {
+        f"HEADRACE_{name}": str(Path(path).expanduser().absolute())
+        for name, path in paths.items()
+        if path
+    }
 
 
 def prefect_login() -> Login | None:
@@ -154,31 +120,27 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
             ) from error
 
 
-def servers_logins(settings: Settings) -> dict[str, Login]:
-    """The logins that the servers started here accept."""
-    home_login = ensure_login(settings.home)
+def server_logins(settings: Settings) -> dict[str, Login]:
+    """The login of each server that is started here."""
+    own = ensure_login(settings.home)
     configured = variable("PREFECT_SERVER_API_AUTH_STRING")
     prefect = Login.parse(configured) if configured else prefect_login()
+    logins = {"prefect": prefect or own, "mlflow": mlflow_login() or own}
     return {
-        "prefect": prefect or home_login,
-        "mlflow": mlflow_login() or home_login,
-        "headrace": home_login,
+        **{n: one for n, one in logins.items() if not is_elsewhere(CONFIGURED[n])},
+        "headrace": own,
     }
 
 
-def started_logins(settings: Settings) -> dict[str, Login]:
-    """The logins of the servers that are started here."""
-    return {
-        name: login
-        for name, login in servers_logins(settings).items()
-        if not variable(CONFIGURED.get(name, "")).startswith("http")
-    }
+def is_elsewhere(name: str) -> bool:
+    """Whether a variable has the address of a server."""
+    return variable(name).startswith("http")
 
 
 def home_logins(settings: Settings) -> dict[str, Login]:
     """The home's login, by the name of each server started here that accepts it."""
     own = ensure_login(settings.home)
-    return {n: login for n, login in started_logins(settings).items() if login == own}
+    return {n: login for n, login in server_logins(settings).items() if login == own}
 
 
 def require_passwords(host: str) -> None:

@@ -47,7 +47,7 @@ class Service:
 
 def prefect_service(settings: Settings, host: str, port: int) -> Service:
     """Prefect's server, with the home's database unless another is configured."""
-    login = environment.servers_logins(settings)["prefect"]
+    login = environment.server_logins(settings)["prefect"]
     variables = {
         # The default is memory: a restarted server would cancel running flows.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
@@ -73,7 +73,7 @@ def mlflow_service(settings: Settings, host: str, port: int) -> Service:
         **os.environ,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **environment.mlflow_variables(environment.servers_logins(settings)["mlflow"]),
+        **environment.mlflow_variables(environment.server_logins(settings)["mlflow"]),
     }
     command = [mlflow_server.__name__, "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
@@ -114,9 +114,9 @@ def _web_service(
 
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
-    """A worker of one pool, with only the variables that its flows need."""
+    """A worker of one pool; its flows have its variables."""
     started = datetime.now(UTC)
-    variables = environment.flow_environment(settings)
+    variables = {**os.environ, **environment.places(settings)}
     api_url = variables["PREFECT_API_URL"] = f"{links['prefect']}/api"
     variables["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
     if variable(MLFLOW_DATABASE) or _artifact_root_is_configured():

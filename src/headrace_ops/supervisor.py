@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
-from headrace.state.processes import listening_at
 from headrace_ops import environment, guard, live, run_server, servers
 from headrace_ops.servers import Service
 
@@ -139,8 +138,7 @@ def start_all(
     """
     environment.require_passwords(host)
     run_server.configure(settings)
-    if not variable("PREFECT_API_URL"):
-        login = environment.servers_logins(settings)["prefect"]
+    if login := environment.server_logins(settings).get("prefect"):
         os.environ.update(environment.prefect_variables(login))
     links, services = _servers(settings, host)
     supervisor.start(*services)
@@ -168,11 +166,8 @@ def _servers(settings: Settings, host: str) -> tuple[dict[str, str], list[Servic
     for name, start in make.items():
         key = environment.CONFIGURED.get(name, "")
         links[name] = variable(key).rstrip("/").removesuffix("/api")
-        if not links[name].startswith("http"):
-            port = live.free_port(usual := live.UI_PORTS[name], host)
-            if port != usual:
-                taken = f"port {usual} is taken by {listening_at(usual)}"
-                log.info("%s: %s has port %d", taken, name, port)
+        if not environment.is_elsewhere(key):
+            port = live.free_port(live.UI_PORTS[name], host)
             services.append(start(settings, host, port))
             links[name] = services[-1].link
         elif not live.answers(links[name] + servers.HEALTH[name], 10):
@@ -189,8 +184,7 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     They contain no login from the environment, and no database URL with a password.
     """
     variables = {
-        "HEADRACE_HOME": str(settings.home.absolute()),
-        "HEADRACE_PROJECT": str(settings.project.absolute()),
+        **environment.places(settings),
         "HEADRACE_STORE": settings.store,
         "PREFECT_API_URL": f"{links['prefect']}/api",
         "MLFLOW_TRACKING_URI": links["mlflow"],
@@ -207,7 +201,7 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
 
 def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
     """The links, with a login for the servers that were started here."""
-    logins = environment.started_logins(settings)
-    places = {"mlflow": live.RUNS, "prefect": live.FLOW_RUNS}
+    logins = environment.server_logins(settings)
+    places = {"prefect": live.FLOW_RUNS}
     own = {n: login.link(links[n], places.get(n, "/")) for n, login in logins.items()}
     return {**links, **own}

@@ -44,8 +44,6 @@ def work(
 ) -> None:
     """Run the flows of a pool until SIGTERM or Ctrl-C; then end the running flows.
 
-    This removes all variables from the environment that flows do not need.
-
     Args:
         limit: how many flows run concurrently; by default one on a GPU, otherwise one
             per core.
@@ -68,9 +66,7 @@ def work(
             f"The Prefect server {api_url} does not answer.",
             "Start the server, then start the worker again.",
         )
-    variables = environment.flow_environment(settings)
-    os.environ.clear()
-    os.environ.update({**DEFAULTS, **variables})
+    os.environ.update({**DEFAULTS, **os.environ, **environment.places(settings)})
     run_server.configure(settings)
     environment.enter_prefect(settings, api_url)
     # This import loads plugins, which must precede threads and the event loop.

@@ -1,8 +1,9 @@
-"""A flow is given what it may need, and nobody is let in unasked."""
+"""A flow finds its home, and nobody is let in unasked."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,55 +11,17 @@ from headrace.errors import UsageError
 from headrace.settings import Settings
 from headrace.state.hosts import is_loopback
 from headrace_ops import servers
-from headrace_ops.environment import flow_environment, require_passwords
-
-SECRETS = {
-    "PREFECT_SERVER_API_AUTH_STRING": "admin:canary",
-    "PREFECT_API_DATABASE_CONNECTION_URL": "postgresql://u:canary@db/prefect",
-    "MLFLOW_BACKEND_STORE_URI": "postgresql://u:canary@db/mlflow",
-    "MLFLOW_AUTH_ADMIN_PASSWORD": "canary",
-    "MLFLOW_FLASK_SERVER_SECRET_KEY": "canary",
-    "GITHUB_TOKEN": "canary",
-    "MY_PASSWORD": "canary",
-    "PREFECT_UI_API_URL": "http://canary",
-}
-NEEDED = {
-    "PATH": "/bin",
-    "https_proxy": "http://proxy",
-    "PREFECT_API_AUTH_STRING": "admin:needed",
-    "MLFLOW_TRACKING_PASSWORD": "needed",
-    "HEADRACE_DATABASE_URL": "postgresql://db/headrace",
-    "AWS_SECRET_ACCESS_KEY": "needed",
-    "HF_TOKEN": "needed",
-    "PREFECT_UI_URL": "https://prefect.example.org",
-    "CUDA_VISIBLE_DEVICES": "0",
-}
+from headrace_ops.environment import places, require_passwords
 
 
-def test_a_flow_is_handed_what_it_needs_and_no_secret_of_a_server(
-    tmp_path, monkeypatch
-):
-    settings = Settings(project=tmp_path, home=tmp_path / "home")
-    for name, value in {**SECRETS, **NEEDED}.items():
-        monkeypatch.setenv(name, value)
-    found = flow_environment(settings)
-    assert "canary" not in repr(found)
-    assert NEEDED.items() <= found.items()
-    assert found["HEADRACE_HOME"] == str(tmp_path / "home")
-    assert found["HEADRACE_PROJECT"] == str(tmp_path)
-
-
-def test_further_variables_are_handed_on_by_name(tmp_path, monkeypatch):
-    settings = Settings(
-        project=tmp_path,
-        home=tmp_path,
-        worker_environment="GOOGLE_APPLICATION_CREDENTIALS, AZURE_*",
-    )
-    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "AZURE_KEY", "OTHER"):
-        monkeypatch.setenv(name, "x")
-    found = flow_environment(settings)
-    assert found.keys() >= {"GOOGLE_APPLICATION_CREDENTIALS", "AZURE_KEY"}
-    assert "OTHER" not in found
+def test_a_flow_is_given_places_that_hold_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(project=Path("mill"), home=Path("home"), data=Path("data"))
+    assert places(settings) == {
+        "HEADRACE_HOME": str(tmp_path / "home"),
+        "HEADRACE_PROJECT": str(tmp_path / "mill"),
+        "HEADRACE_DATA": str(tmp_path / "data"),
+    }
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,10 +12,9 @@ from tests.waiting import until
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace_ops import guard, live
-from headrace_ops.live import free_port
+from headrace_ops import guard
 from headrace_ops.servers import Service
-from headrace_ops.supervisor import Supervisor, _servers, page_links
+from headrace_ops.supervisor import Supervisor, page_links
 
 WORKS = "import os,sys,time; open(sys.argv[1],'a').write(f'{os.getpid()} ');"
 
@@ -172,24 +170,4 @@ def test_the_links_log_in_and_open_the_runs(tmp_path, monkeypatch):
     places = {
         n: link.partition("&")[2] for n, link in page_links(settings, links).items()
     }
-    assert places == {
-        **{"prefect": "next=/runs", "mlflow": "next=/headrace/runs"},
-        "headrace": "",
-    }
-
-
-def test_a_usual_port_that_is_taken_is_told_with_who_has_it(
-    tmp_path, monkeypatch, caplog
-):
-    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as another:
-        port = another.getsockname()[1]
-        usual = {"prefect": free_port(), "mlflow": free_port(), "headrace": port}
-        monkeypatch.setattr(live, "UI_PORTS", usual)
-        with caplog.at_level("INFO", logger="headrace"):
-            links, _ = _servers(Settings(project=tmp_path, home=tmp_path), "127.0.0.1")
-    assert not links["headrace"].endswith(f":{port}")
-    (told,) = caplog.messages
-    assert told.startswith(f"port {port} is taken by ") and str(os.getpid()) in told
-    assert told.endswith(f": headrace has port {links['headrace'].rpartition(':')[2]}")
+    assert places == {"prefect": "next=/runs", "mlflow": "", "headrace": ""}
