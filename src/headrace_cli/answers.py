@@ -2,8 +2,7 @@
 
 A reason, a label or a name may hold markup of rich, control sequences, or signs that
 change the direction of text. They are shown as text, and have no effect. Every cell of
-a table is one line of such text, and none is cut. Where a table is too wide, the less
-important columns are left out and named below it, and one column may wrap.
+a table is one line of such text.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from headrace import progress
 from headrace.signs import UNSEEN, visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from headrace.settings import Settings
     from headrace.state.home import Home
 
@@ -121,10 +118,7 @@ def print_interrupted() -> None:
     print_failure("Interrupted.", "Run the same command to go on.", "Interrupted")
 
 
-WIDTH_OF_FILES = 200
-_GAP = 2  # between two columns
 _ESTIMATED_SECONDS = 86_400.0  # rich's own 30 hold no two epochs of over 30 s
-_LEAST_WIDTH = 24  # of the column that may wrap
 _shown: list[Any] = []  # rich's display, with all bars: there can be only one
 
 
@@ -140,104 +134,32 @@ def marked(value: object) -> str:
     return escape(one_line(value))
 
 
-def console() -> Console:
-    """Standard output, in colour on a terminal; markup needs ``markup=True``."""
+def show_text(text: str = "", **style: Any) -> None:
+    """Print text on standard output; markup needs ``markup=True``."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
-    return Console(
-        highlight=False, soft_wrap=True, width=width, markup=False, emoji=False
-    )
-
-
-def show_text(text: object = "", **style: Any) -> None:
-    """Print text on standard output; markup needs ``markup=True``."""
-    console().print(visible(text) if isinstance(text, str) else text, **style)
-
-
-def show_rows(rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> None:
-    """Print a plain table, with a head if there are names of columns."""
-    from rich.cells import cell_len
-
-    texts = [[*map(_text, row)] for row in rows]
-    table = [[*columns], *texts] if columns else texts
-    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
-    _show_lines(table, widths, has_head=bool(columns), indent="  ", gap=4)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console.print(visible(text), **style)
 
 
 def show_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    *,
-    wraps: str,
-    less_important: Sequence[str] = (),
+    rows: Iterable[Sequence[object]], columns: Sequence[str] = (), indent: str = ""
 ) -> None:
-    """Print a table; columns without a value are left out.
+    """Print a table, with a head if there are names of columns.
 
-    Args:
-        columns: their names.
-        rows: the cells of each.
-        wraps: the column whose cells may take several lines.
-        less_important: the columns that may be left out, in this order.
+    Columns without a value are left out. No cell is cut: a terminal wraps long lines.
     """
-    from rich.cells import cell_len
+    from rich.cells import cell_len, set_cell_size
 
-    texts = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
-    widths = {
-        column: max(map(cell_len, (column, *(cell[column] for cell in texts))))
-        for column in columns
-        if any(cell[column] for cell in texts)
-    }
-    whole = widths.get(wraps, 0)
-    widths[wraps] = min(whole, _LEAST_WIDTH)
-    hidden, room = [], console().width
-    for name in less_important:
-        if sum(widths.values()) + _GAP * len(widths) <= room:
-            break
-        if widths.pop(name, None):
-            hidden.append(name)
-    names = [column for column in columns if widths.get(column)]
-    others = sum(widths[name] for name in names) - widths[wraps] + _GAP * len(names)
-    widths[wraps] = min(whole, max(widths[wraps], room - others))
-    table = [names]
-    for cells in texts:
-        for number, part in enumerate(_wrapped(cells[wraps], widths[wraps])):
-            rest = cells if number == 0 else dict.fromkeys(names, "")
-            table.append([part if name == wraps else rest[name] for name in names])
-    _show_lines(table, [widths[name] for name in names], has_head=True, gap=_GAP)
-    if hidden:
-        show_text(f"No room for: {', '.join(hidden)}. See --json.", style="dim")
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of a width, in cells of the terminal."""
-    from rich.cells import cell_len
-    from rich.text import Text
-
-    if cell_len(text) <= width:
-        return [text]
-    return [line.plain for line in Text(text).wrap(console(), width)]
-
-
-def _show_lines(
-    table: Iterable[Sequence[str]],
-    widths: Sequence[int],
-    *,
-    has_head: bool,
-    indent: str = "",
-    gap: int,
-) -> None:
-    from rich.cells import set_cell_size
-    from rich.text import Text
-
-    lines = [
-        (indent + (" " * gap).join(map(set_cell_size, cells, widths))).rstrip()
-        for cells in table
-    ]
-    head = len(lines[0]) if lines and has_head else 0
-    text = Text("\n").join(map(Text, lines))
-    text.stylize("bold", 0, head)
-    show_text(text)
+    cells = [[*map(_text, row)] for row in rows]
+    by_column = [column for column in zip(*cells, strict=True) if any(column)]
+    if columns:
+        named = zip(columns, *cells, strict=True)
+        by_column = [column for column in named if any(column[1:])]
+    widths = [max(map(cell_len, column)) for column in by_column]
+    for number, line in enumerate(zip(*by_column, strict=True)):
+        text = indent + "  ".join(map(set_cell_size, line, widths))
+        show_text(text.rstrip(), style=None if number or not columns else "bold")
 
 
 def _text(cell: object) -> str:

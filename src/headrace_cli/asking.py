@@ -16,7 +16,7 @@ from headrace_cli.answers import (
     answer,
     one_line,
     prepared,
-    show_rows,
+    show_table,
     show_text,
     wants_json,
 )
@@ -158,7 +158,8 @@ def _show(explained: Sequence[ItemExplained], reason: str) -> None:
         return
     of = f", of {visible(explanation.of)}" * bool(explanation.of)
     show_text(f"by {METHODS[explanation.method]}, in {explanation.unit}{of}:")
-    show_rows((f"{part.value:+.3g}", part.name) for part in explanation.parts[:_SHOWN])
+    parts = explanation.parts[:_SHOWN]
+    show_table([(f"{part.value:+.3g}", part.name) for part in parts], indent="  ")
     if explanation.completeness_error is not None:
         show_text(f"error of the sum: {explanation.completeness_error:.2%}")
     show_text(verdict)
@@ -192,30 +193,12 @@ def generate(  # noqa: PLR0913 (options)
             "default 0.8."
         ),
     ] = None,
-    characters: Annotated[
-        int | None,
-        Option(metavar="N", help="The most characters to write; by default 500."),
-    ] = None,
     lines: Annotated[
         int | None, Option(metavar="N", help="How many lines to write.")
     ] = None,
     speaker: Annotated[
         str | None,
         Option(help="Of a sound: one of the model's speakers; by default the first."),
-    ] = None,
-    variation: Annotated[
-        float | None,
-        Option(
-            min=0,
-            max=2,
-            help="Of a sound: how far takes differ; 0 is the most typical one.",
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        Option(
-            min=0, help="Of a sound: the length of each text, else the model's own."
-        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -233,16 +216,15 @@ def generate(  # noqa: PLR0913 (options)
 
     loaded = load(model, prepared(), at_first_use=True)
     speaks = task(loaded.description.task).speaks
-    of_text = {"temperature": temperature, "characters": characters, "lines": lines}
-    of_sound = {"speaker": speaker, "variation": variation, "seconds": seconds}
-    other = of_text if speaks else {**of_sound, "output": output}
-    for name, value in other.items():
+    of_text = {"temperature": temperature, "lines": lines}
+    of_sound = {"speaker": speaker, "output": output}
+    for name, value in (of_text if speaks else of_sound).items():
         if value is not None:
             raise UsageError(
                 f"--{name} is not for {model}, a model of {loaded.description.task}.",
                 "Leave it out.",
             )
-    wishes = {"seed": seed, **(of_sound if speaks else of_text)}
+    wishes = {"seed": seed, "speaker": speaker, **of_text}
     given = {name: value for name, value in wishes.items() if value is not None}
     if speaks:
         _speak(loaded, model_of(model), prompt, output or Path("speech.wav"), given)

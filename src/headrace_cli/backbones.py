@@ -102,7 +102,7 @@ def _list() -> None:
         if not rows:
             show_text("There is none yet: headrace backbone add NAME SOURCE")
             return
-        show_table(_COLUMNS, [_cells(row) for row in rows], wraps="name")
+        show_table([_cells(row) for row in rows], _COLUMNS)
 
     answer({"backbones": rows}, show)
 

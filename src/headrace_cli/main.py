@@ -107,18 +107,6 @@ def options(
         warn_of_variables()
 
 
-def _use_capitals(parameter: Any) -> None:
-    """What stands for a value in the help: in capitals, without the name of a type."""
-    described, name = parameter.type_descriptor, str(parameter.name).strip("_").upper()
-    if parameter.param_type_name == "argument":
-        parameter.display_type_rich = lambda ctx: None
-    elif parameter.is_flag or described.is_choice:
-        return
-    elif described.is_ranged:
-        name = "N"
-    parameter.metavar = parameter.metavar or name
-
-
 class Commands(Mapping[str, Any]):
     """Every command by name, built at its first use: building all takes 20 ms.
 
@@ -139,8 +127,6 @@ class Commands(Mapping[str, Any]):
             )
             alone.command(cls=DataOrDefault if function is check else None)(function)
             command = typer.main.get_command(alone)
-            for parameter in command.params:
-                _use_capitals(parameter)
             command.params += self._shared
             self._built[name] = command
         return self._built[name]
@@ -158,8 +144,6 @@ class Group(TyperGroup):
     def __init__(self, *, params: list[Any], **others: Any) -> None:
         super().__init__(params=params, **others)
         shared = [param for param in params if param.name in ("json", *_LEVELS)]
-        for parameter in shared:
-            _use_capitals(parameter)
         self.commands: Any = Commands(shared)
 
     def list_commands(self, ctx: Any) -> list[str]:

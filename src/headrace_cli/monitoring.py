@@ -24,12 +24,12 @@ def monitor(  # noqa: PLR0913 (options)
     model: pipelines.ModelVersionArgument,
     data: Annotated[
         str | None,
-        Option(metavar="URI", help=f"The window, with or without labels. {DATA}"),
+        Option(
+            metavar="URI",
+            help="The window, with or without labels; by default the server's request "
+            f"log. {DATA}",
+        ),
     ] = None,
-    log: Annotated[
-        bool,
-        Option("--log", help="The window is of the server's request log; the default."),
-    ] = False,
     labels: Annotated[
         str | None,
         Option(
@@ -51,10 +51,6 @@ def monitor(  # noqa: PLR0913 (options)
         bool,
         Option("--labels-anew", help="Ignore labels from earlier reports."),
     ] = False,
-    dry_run: Annotated[
-        bool,
-        Option("--dry-run", help="Report only: no event, nothing for later windows."),
-    ] = False,
 ) -> None:
     """Report drift of inputs and answers, and what it costs.
 
@@ -71,11 +67,6 @@ def monitor(  # noqa: PLR0913 (options)
     from headrace_flows.events import drift_of, emit_from_command
     from headrace_flows.summary import with_pages
 
-    if data is not None and log:
-        raise UsageError(
-            "--data and --log name two windows.",
-            "Give --data URI, or --log for the server's request log.",
-        )
     if data is None and (text is not None or (label is not None and labels is None)):
         raise UsageError(
             "--text and --label name columns of a table: of --data, --label also of "
@@ -84,7 +75,7 @@ def monitor(  # noqa: PLR0913 (options)
         )
     if data is not None and since is not None:
         raise UsageError(
-            "--since needs --log: rows of data have no time.",
+            "--since is for the request log: rows of data have no time.",
             "Leave it out, or give data of that time.",
         )
     watch = MonitorOptions(
@@ -94,7 +85,6 @@ def monitor(  # noqa: PLR0913 (options)
         label=label if labels is not None else None,
         since=None if since is None else moment(since),
         rows=rows,
-        dry_run=dry_run,
         labels_anew=labels_anew,
     )
     settings = prepared()
@@ -135,7 +125,7 @@ def _show(record: MonitorRecord) -> None:
             )
             for shift in record.drifted[:_SHOWN]
         ]
-        show_table(["column", "of", "drift", "effect", "p"], rows, wraps="column")
+        show_table(rows, ["column", "of", "drift", "effect", "p"])
     for line in _performance(record):
         show_text(f"  {line}")
     for note in record.notes:

@@ -97,7 +97,7 @@ def history(model: ModelArgument) -> None:
     def show() -> None:
         rows = [_history_row(record, entries) for record in ledger.timeline(model)]
         columns = ["#", "action", "from", "to", "who", "when (UTC)", "why"]
-        show_table(columns, rows, wraps="why", less_important=["from", "#", "who"])
+        show_table(rows, columns)
 
     answer(value, show)
 

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace.signs import number_of
-from headrace_cli.answers import answer, prepared, show_rows, show_text, wants_json
+from headrace_cli.answers import answer, prepared, show_table, show_text, wants_json
 from headrace_cli.pipelines import complete_pipelines
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _show_collected(done: CollectionResult) -> None:
         (one.kind, f"{one.count:,}", f"{one.bytes:,} bytes") for one in done.collected
     ]
     if rows:
-        show_rows(rows)
+        show_table(rows, indent="  ")
     counts = ", ".join(number_of(count, kind) for kind, count in done.kept.items())
     show_text(f"  kept: {counts}")
 
@@ -100,7 +100,7 @@ def _show_forgotten(done: Outcome) -> None:
     rows = [(f"{split} rows", f"{count:,}") for split, count in done.rows.items()]
     rows += [(kind, f"{count:,}") for kind, count in done.deleted.items()]
     if rows:
-        show_rows(rows)
+        show_table(rows, indent="  ")
     for one in done.versions if done.status == "forgotten" else ():
         verb = "learned from" if one.learned else "was tested on"
         champion = ", the champion," if one.is_champion else ""

@@ -15,7 +15,7 @@ from typer import Option
 from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
 from headrace.signs import as_score, number_of
-from headrace_cli.answers import INTERRUPTED, answer, prepared, show_rows, show_text
+from headrace_cli.answers import INTERRUPTED, answer, prepared, show_table, show_text
 from headrace_cli.pipelines import DataOption, PipelineArgument
 from headrace_cli.summary import show_summary
 
@@ -130,7 +130,7 @@ def _show_trials(value: dict[str, Any]) -> None:
         )
         for trial in completed[:TRIALS_SHOWN]
     ]
-    show_rows(rows, ["trial", value["metric"], *trials[0]["overrides"], "epochs", "s"])
+    show_table(rows, ["trial", value["metric"], *trials[0]["overrides"], "epochs", "s"])
 
 
 def backfill(  # noqa: PLR0913
@@ -293,5 +293,5 @@ def _show_backfill(value: dict[str, Any]) -> None:
         result = ", ".join(as_score(metric) for metric in metrics)
         row = run["date"], status, run.get("version"), result, run.get("reason")
         rows.append(row)
-    show_rows(rows, ["date", "", "version", "result", ""])
+    show_table(rows, ["date", "", "version", "result", ""])
     show_text(f"{value['pipeline']}: {value['reason']}")

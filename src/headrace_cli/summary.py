@@ -7,7 +7,7 @@ from textwrap import indent, shorten
 from typing import TYPE_CHECKING
 
 from headrace.signs import as_score, number_of
-from headrace_cli.answers import marked, one_line, show_rows, show_text
+from headrace_cli.answers import marked, one_line, show_table, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -43,7 +43,7 @@ def show_summary(summary: Summary, settings: Settings) -> None:
     rest = summary.seconds - done
     if done and rest >= 1:
         stages.append(("other", "", f"{rest:.1f} s", "start, servers and records"))
-    show_rows(stages)
+    show_table(stages, indent="  ")
     if privacy := summary.privacy:
         show_text(
             f"  private: epsilon {privacy.epsilon:.4g} at delta "

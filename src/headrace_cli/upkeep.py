@@ -13,7 +13,7 @@ from headrace_cli.answers import (
     answer,
     begin,
     marked,
-    show_rows,
+    show_table,
     show_text,
 )
 
@@ -154,7 +154,7 @@ def _show_reproduction(result: Reproduction) -> None:
         show_text(f"  reproduced  {result.weights_digest.reproduced}")
     rows = [(d.kind, d.name, *map(_shorten, (d.then, d.now))) for d in differences]
     if rows:
-        show_rows(rows[:DIFFERENCES_SHOWN], ["", "", "then", "now"])
+        show_table(rows[:DIFFERENCES_SHOWN], ["", "", "then", "now"], "  ")
     if len(rows) > DIFFERENCES_SHOWN:
         show_text(f"  and {len(rows) - DIFFERENCES_SHOWN} more; --json has all")
 

@@ -1,6 +1,5 @@
 """What every command has: help, version, loudness, completion, tables that fit."""
 
-import io
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import typer
-from rich.cells import cell_len
 
 from headrace import __version__
 from headrace.evidence import verification
@@ -87,26 +85,12 @@ def test_a_shell_completes_commands_and_pipelines(home):
     assert not home.path.exists()
 
 
-@pytest.fixture
-def narrow(monkeypatch):
-    """A terminal of 80 columns."""
-    out = io.StringIO()
-    made = answers.console()
-    made.file, made.width = out, 80
-    monkeypatch.setattr(answers, "console", lambda: made)
-    return out
-
-
-def test_a_table_leaves_out_what_has_no_room(narrow):
-    columns = ["name", "empty", "first", "second", "why"]
-    rows = [["x" * 20, None, "y" * 20, "z" * 30, "a word " * 20]]
-    order = ["second", "first", "name"]
-    answers.show_table(columns, rows, wraps="why", less_important=order)
-    lines = narrow.getvalue().splitlines()
-    assert max(cell_len(line) for line in lines) <= 80
-    assert lines[0].split() == ["name", "first", "why"]
-    assert lines[-1] == "No room for: second. See --json."
-    assert " ".join(line[44:].strip() for line in lines[1:-1]) == rows[0][-1].strip()
+def test_a_table_is_aligned_and_leaves_out_columns_without_a_value(capsys):
+    rows = [["a", None, 1.5], ["犬犬", "", "of\ntwo lines"]]
+    answers.show_table(rows, ["name", "empty", "why"], indent=" ")
+    assert capsys.readouterr().out == (
+        " name  why\n a     1.5\n 犬犬  of\\ntwo lines\n"
+    )
 
 
 def test_list_says_where_there_is_no_project(tmp_path, home, monkeypatch):
@@ -141,11 +125,11 @@ def test_a_model_where_there_is_no_home_makes_none(home, command):
         ("verify", "nope.tar", "--repair"),
         ("export", "blobs", "--output", "x"),
         ("export", "blobs", "--evidence", "--format", "onnx", "--output", "x"),
-        ("generate", "blobs", "--characters", "-4"),
+        ("generate", "blobs", "--lines", "-4"),
         ("generate", "blobs", "--temperature", "nan"),
         ("generate", "blobs", "--prompt", "3", "--output", "no.wav"),
-        ("monitor", "blobs", "--text", "a", "--dry-run"),
-        ("monitor", "blobs", "--label", "a", "--dry-run"),
+        ("monitor", "blobs", "--text", "a"),
+        ("monitor", "blobs", "--label", "a"),
         ("promote", "blobs", "99999999999999999999"),
     ],
 )

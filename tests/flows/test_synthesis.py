@@ -140,7 +140,6 @@ def test_its_training_is_repeated_to_the_same_weights(home, ran):
     [
         (("left",), 1, "does not know the text 'left'"),
         (("up", "--speaker", "lou"), 1, "does not know the speaker 'lou'"),
-        (("up", "--seconds", "9"), 1, "seconds is 9.0"),
         (("up", "--output", "x.mp4"), 2, "no suffix of a sound"),
         (("up", "--temperature", "1"), 2, "--temperature is not for words"),
     ],
