@@ -320,8 +320,7 @@ def links(run: Run, *, for_page: bool = False) -> dict[str, str]:
             pages["data_docs"] = server + live.data_docs_path(docs)
         elif not (is_local and for_page):
             pages["data_docs"] = Path(docs).as_uri() if is_local else docs
-    if for_page and run.training is not None and (server or not run.ui_url):
-        # Without servers it has no host: Prefect's will send visits on.
+    if for_page and run.training is not None and server:
         pages["report"] = server + live.report_path(run.training.run_id)
     if for_page and run.version:
         place = f"models/{run.spec.name}/versions/{run.version}"

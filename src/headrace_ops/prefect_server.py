@@ -19,17 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
-from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from headrace.errors import UsageError
 from headrace.imports import load_jsonschema
-from headrace.settings import Settings, variable
-from headrace.state.hosts import is_loopback, names_of, split_list, url_host
+from headrace.settings import variable
+from headrace.state.hosts import names_of, split_list
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
-from headrace_ops import live
 from headrace_ops.environment import own_prefect_database
 from headrace_ops.gate import UVICORN, Gate
 
@@ -71,33 +66,6 @@ def _create_own_database() -> None:
     faults = OSError, sqlite3.Error, subprocess.SubprocessError
     with contextlib.suppress(*faults):  # Prefect will say what is wrong
         create_database(path)
-
-
-class WithReports:
-    """An ASGI middleware that sends visits of reports on to the server that has them.
-
-    A report in Prefect that was written without servers links one without a host.
-    """
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Redirect a request, or pass it on to the application."""
-        path = scope.get("path", "")
-        is_read = scope["type"] == "http" and scope["method"] == "GET"
-        server = ""
-        if is_read and path.startswith(live.REPORTS):
-            server = live.live_links(self._settings).get("headrace", "")
-        if not server:
-            await self._app(scope, receive, send)
-            return
-        place = urlsplit(server)
-        if is_loopback(place.hostname or ""):  # seen from here
-            host = url_host(Request(scope).url.hostname or "")
-            server = place._replace(netloc=f"{host}:{place.port}").geturl()
-        await RedirectResponse(server + path, 303)(scope, receive, send)
 
 
 async def _ask_once(app: Any) -> None:
@@ -142,7 +110,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     if not is_lasting:
         asyncio.run(_ask_once(prefect))
     app = Gate(
-        WithReports(prefect, Settings()) if is_lasting else prefect,
+        prefect,
         login=Login.parse(login),
         hosts=names_of(host) | {page.hostname or ""} - {""},
         origins=origins | own_origin,
