@@ -22,12 +22,14 @@ def backbone(
         Literal["add", "list"], Argument(help="What to do.", metavar="ADD|LIST")
     ],
     name: Annotated[
-        str | None, Argument(help="By which pipelines name it: minilm.")
+        str | None,
+        Argument(metavar="NAME", help="By which pipelines name it: minilm."),
     ] = None,
     source: Annotated[
         str | None,
         Argument(
-            help="A folder, hf://OWNER/NAME or kaggle://OWNER/MODEL/keras/VARIANT."
+            metavar="SOURCE",
+            help="A folder, hf://OWNER/NAME or kaggle://OWNER/MODEL/keras/VARIANT.",
         ),
     ] = None,
     licence: Annotated[

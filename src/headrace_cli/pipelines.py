@@ -21,11 +21,16 @@ def complete_pipelines(incomplete: str) -> list[str]:
 
 ModelArgument = Annotated[
     str,
-    Argument(help="A model: its pipeline's name.", autocompletion=complete_pipelines),
+    Argument(
+        metavar="MODEL",
+        help="A model: its pipeline's name.",
+        autocompletion=complete_pipelines,
+    ),
 ]
 PipelineArgument = Annotated[
     str,
     Argument(
+        metavar="PIPELINE",
         help="A pipeline's name, or the path of its folder.",
         autocompletion=complete_pipelines,
     ),

@@ -48,7 +48,9 @@ def init(
 
 
 def new(  # noqa: PLR0913
-    name: Annotated[str, Argument(help="The pipeline's name, and its model's.")],
+    name: Annotated[
+        str, Argument(metavar="NAME", help="The pipeline's name, and its model's.")
+    ],
     medium: Annotated[str, Option(help="What its items are: image, text or audio.")],
     data: Annotated[str, Option(metavar="URI", help=pipelines.DATA)],
     task: Annotated[str, Option(help="What is learned of an item.")] = "classification",

@@ -25,7 +25,8 @@ log = logging.getLogger("headrace")
 def promote(
     model: ModelArgument,
     version: Annotated[
-        int | None, Argument(help="A version; by default the newest.")
+        int | None,
+        Argument(metavar="VERSION", help="A version; by default the newest."),
     ] = None,
     force: Annotated[
         bool, Option("--force", help="Even without passing evidence; this is recorded.")
@@ -105,7 +106,8 @@ def history(model: ModelArgument) -> None:
 def approve(
     model: ModelArgument,
     version: Annotated[
-        int | None, Argument(help="A version; by default the one that waits.")
+        int | None,
+        Argument(metavar="VERSION", help="A version; by default the one that waits."),
     ] = None,
     reject: Annotated[
         bool,

@@ -57,6 +57,7 @@ def forget(
     pipeline: Annotated[
         str,
         Argument(
+            metavar="PIPELINE",
             help="Whose data has the items.",
             autocompletion=complete_pipelines,
         ),

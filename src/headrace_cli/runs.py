@@ -106,6 +106,7 @@ def check(
     pipeline: Annotated[
         str | None,
         Argument(
+            metavar="PIPELINE",
             help="A pipeline; by default all of them.",
             autocompletion=pipelines.complete_pipelines,
         ),

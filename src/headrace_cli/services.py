@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace_cli.answers import answer, begin, marked, prepared, show_text
+from headrace_cli.answers import answer, begin, prepared, show_table, show_text
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.spec import PipelineSpec
     from headrace_flows.deploying import Applied
-    from headrace_ops.doctor import DoctorCheck
 
-_COLOURS = {"ok": "green", "hint": "yellow", "wrong": "red", "unreachable": "red"}
 _FIELDS = ("pool", "queue", "timezone", "paused", "when_busy", "cooldown_minutes")
 EXAMPLE = '[deploy]\ncron = "0 3 * * *"'
 
@@ -101,22 +99,20 @@ def doctor() -> None:
     home, rows = str(settings.home.absolute()), [c.model_dump() for c in checks]
     value = {"status": status, "home": home, "checks": rows}
     exit_code = {"wrong": 2, "unreachable": 3}.get(status, 0)
-    answer(value, lambda: _show_checks(checks), exit_code)
-
-
-def _show_checks(checks: list[DoctorCheck]) -> None:
-    width = max([17, *(len(check.name) + 2 for check in checks)])
-    for check in checks:
-        state = f"[{_COLOURS[check.state]}]{check.state:<12}[/]"
-        line = marked(f"{check.name:<{width}}{check.seen}")
-        fix = f"[bold]  ->  {marked(check.fix)}[/]" if check.fix else ""
-        show_text(f"{state}{line}{fix}", markup=True)
+    lines = [
+        (check.state, check.name, check.seen + f"  ->  {check.fix}" * bool(check.fix))
+        for check in checks
+    ]
+    answer(value, lambda: show_table(lines), exit_code)
 
 
 def deploy(
     pipeline: Annotated[
         str | None,
-        Argument(help="A pipeline; by default all, and stale deployments are deleted."),
+        Argument(
+            metavar="PIPELINE",
+            help="A pipeline; by default all, and stale deployments are deleted.",
+        ),
     ] = None,
 ) -> None:
     """Make the deployments of the [deploy] tables, and a nightly verify."""
@@ -190,19 +186,25 @@ def _described(applied: Applied, url: str) -> dict[str, Any]:
 
 
 def _show_deployments(value: dict[str, Any]) -> None:
-    for row in value["deployments"]:
-        show_text(f"[bold]{marked(row['name'])}[/] {row['state']}", end="", markup=True)
-        if row["state"] == "removed":
-            show_text()
-            continue
-        starts = list(row["events"])
-        if row["cron"]:
-            paused = " (paused)" if row["paused"] else ""
-            starts.insert(0, f"{row['cron']} {row['timezone']}{paused}")
-        show_text(f"  pool {row['pool']}, {', '.join(starts) or 'when asked'}")
-        show_text(f"  {row['link']}")
+    rows = [
+        (row["name"], row["state"], *_place(row), row["link"])
+        for row in value["deployments"]
+    ]
+    show_table(rows)
     if not any(row["name"].startswith("train/") for row in value["deployments"]):
         show_text(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
     if value["notify"]:
         show_text(f"tells {value['notify']} of what needs a person")
     show_text(f"server: {value['server']}")
+
+
+def _place(row: dict[str, Any]) -> tuple[str, str]:
+    """The pool of a deployment, and what starts it."""
+    if row["state"] == "removed":
+        return "", ""
+    starts = list(row["events"])
+    if row["cron"]:
+        starts.insert(
+            0, f"{row['cron']} {row['timezone']}{' (paused)' * row['paused']}"
+        )
+    return f"pool {row['pool']}", ", ".join(starts) or "when asked"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent, shorten
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,10 @@ from headrace.signs import as_score, number_of
 from headrace_cli.answers import marked, one_line, show_table, show_text
 
 if TYPE_CHECKING:
+    from headrace.records import StageReport
     from headrace.settings import Settings
     from headrace.tasks import Task
-    from headrace_flows.summary import SnapshotFacts, Summary
+    from headrace_flows.summary import Summary
 
 _GROUPS_SHOWN = 10
 _COLOURS = {"promoted": "green", "unchanged": "green", "refused": "red", "error": "red"}
@@ -31,51 +32,52 @@ def show_summary(summary: Summary, settings: Settings) -> None:
     )
     show_text(indent(summary.reason, "  "))
     if summary.experiment:
-        fields = one_line(", ".join(summary.overrides))
-        show_text(f"  experiment: it overrides {fields}")
-    stages: list[tuple[str, str, str, str]] = []
-    for stage in summary.stages:
-        seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""
-        is_shown = stage.why in summary.reason
-        why = "" if is_shown else shorten(one_line(stage.why), 100)
-        stages.append((stage.name, stage.state, seconds, why))
-    done = sum(stage.seconds for stage in summary.stages)
-    rest = summary.seconds - done
-    if done and rest >= 1:
-        stages.append(("other", "", f"{rest:.1f} s", "start, servers and records"))
-    show_table(stages, indent="  ")
-    if privacy := summary.privacy:
-        show_text(
-            f"  private: epsilon {privacy.epsilon:.4g} at delta "
-            f"{privacy.delta:.2g}, for each of {privacy.rows:,} rows of train"
-        )
-    if stopped := summary.stopped_early:
-        show_text(
-            f"  stopped early: after epoch {stopped.epoch} of {stopped.epochs}; "
-            f"the model has the weights of epoch {stopped.best_epoch}"
-        )
-    if kept := summary.kept_epoch:
-        show_text(
-            f"  kept: epoch {kept.epoch} of {kept.epochs}, which has the lowest "
-            "validation loss"
-        )
+        _show_lines([f"experiment: it overrides {', '.join(summary.overrides)}"])
+    show_table([_stage(stage, summary) for stage in summary.stages], indent="  ")
+    _show_lines(_training(summary))
     if summary.metrics:
         learned = task(summary.task)
         show_text(f"  {learned.answers.figures(summary.metrics)}", style="bold")
-        for line in _slices(summary, learned):
-            show_text(f"  {one_line(line)}")
+        _show_lines(_slices(summary, learned))
     _show_gates(summary)
-    _show_supported(summary)
     show_warnings((one.check, one.message) for one in summary.warnings)
-    _show_suspects(summary)
-    _show_snapshot(summary.snapshot)
-    for name, link in summary.links.items():
-        show_text(f"  {name}: {link}")
+    _show_lines(_data(summary))
+    _show_lines(f"{name}: {link}" for name, link in summary.links.items())
     if summary.has_report:
-        show_text(f"  report: headrace open {one_line(summary.pipeline)}")
+        _show_lines([f"report: headrace open {summary.pipeline}"])
     ids = {"mlflow": summary.run_id, "prefect": summary.flow_run_id}
     show_where_pages_open(ids, summary.links)
-    show_text(f"  home: {settings.home.absolute()}")
+    _show_lines([f"home: {settings.home.absolute()}"])
+
+
+def _show_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        show_text(f"  {one_line(line)}")
+
+
+def _stage(stage: StageReport, summary: Summary) -> tuple[str, str, str, str]:
+    why = "" if stage.why in summary.reason else shorten(stage.why, 100)
+    seconds = f"{stage.seconds:.1f} s" if stage.seconds else ""
+    return stage.name, stage.state, seconds, why
+
+
+def _training(summary: Summary) -> Iterator[str]:
+    """Lines on the training: its privacy, and the epoch whose weights were kept."""
+    if privacy := summary.privacy:
+        yield (
+            f"private: epsilon {privacy.epsilon:.4g} at delta "
+            f"{privacy.delta:.2g}, for each of {privacy.rows:,} rows of train"
+        )
+    if stopped := summary.stopped_early:
+        yield (
+            f"stopped early: after epoch {stopped.epoch} of {stopped.epochs}; "
+            f"the model has the weights of epoch {stopped.best_epoch}"
+        )
+    if kept := summary.kept_epoch:
+        yield (
+            f"kept: epoch {kept.epoch} of {kept.epochs}, which has the lowest "
+            "validation loss"
+        )
 
 
 def show_where_pages_open(
@@ -123,56 +125,39 @@ def _slices(summary: Summary, learned: Task) -> list[str]:
 
 
 def _show_gates(summary: Summary) -> None:
-    gates = summary.gates
+    """Print the gates, and the stricter ones that a first run supports."""
     states = {stage.name: stage.state for stage in summary.stages}
-    if gates and states.get("evaluate") == "cached" and summary.version:
-        text = f"  gates as of the evaluation of version {summary.version}:"
-        show_text(text)
-    names = [one_line(gate.name) for gate in gates]
-    longest = max(map(len, names), default=0)
-    compared = [one_line(gate.figures) for gate in gates]
-    width = max(map(len, compared), default=0)
-    for name, what, gate in zip(names, compared, gates, strict=True):
-        mark = "[green]pass[/]" if gate.passed else "[red]FAIL[/]"
-        rest = f"{marked(f'{what:<{width}}')}  {marked(gate.reason)}"
-        text = f"  gate {marked(f'{name:<{longest}}')}  {mark}  {rest}"
-        show_text(text.rstrip(), markup=True)
-
-
-def _show_supported(summary: Summary) -> None:
-    """Print the stricter gates that a first run supports."""
-    gates = [
-        f"{one_line(one.gate)} {one.threshold:g} (now {one.now:g})"
-        for one in summary.supported_gates
+    if summary.gates and states.get("evaluate") == "cached" and summary.version:
+        _show_lines([f"gates as of the evaluation of version {summary.version}:"])
+    rows = [
+        (f"gate {one.name}", "pass" if one.passed else "FAIL", one.figures, one.reason)
+        for one in summary.gates
     ]
-    if gates:
-        show_text(
-            f"  its intervals support stricter gates: {', '.join(gates)}; write them "
-            "into the pipeline's file"
+    show_table(rows, indent="  ")
+    stricter = ", ".join(
+        f"{one.gate} {one.threshold:g} (now {one.now:g})"
+        for one in summary.supported_gates
+    )
+    if stricter:
+        where = "write them into the pipeline's file"
+        _show_lines([f"its intervals support stricter gates: {stricter}; {where}"])
+
+
+def _data(summary: Summary) -> Iterator[str]:
+    """Lines on the data: labels to look at, and the snapshot."""
+    if suspects := summary.suspects:
+        first = suspects[0]
+        yield (
+            f"{number_of(len(suspects), 'labels')} to look at; first {first.name}: "
+            f"labelled {first.label}, predicted {first.likely}; review: "
+            f"headrace relabel {summary.pipeline}"
         )
-
-
-def _show_suspects(summary: Summary) -> None:
-    if not (suspects := summary.suspects):
-        return
-    first = suspects[0]
-    show_text(
-        f"  {number_of(len(suspects), 'labels')} to look at; first "
-        f"{one_line(first.name)}: labelled {one_line(first.label)}, "
-        f"predicted {one_line(first.likely)}; review: headrace relabel "
-        f"{summary.pipeline}"
-    )
-
-
-def _show_snapshot(snapshot: SnapshotFacts | None) -> None:
-    if not snapshot:
-        return
-    rows = ", ".join(f"{n:,} {split}" for split, n in snapshot.rows.items())
-    show_text(
-        f"  data: {rows}; {snapshot.quarantined:,} in quarantine; "
-        f"snapshot {snapshot.digest[:12]}",
-    )
-    for note in snapshot.notes:
-        show_text(f"  {one_line(note)}")
-    if snapshot.attribution:
-        show_text(f"  {snapshot.attribution}")
+    if snapshot := summary.snapshot:
+        rows = ", ".join(f"{n:,} {split}" for split, n in snapshot.rows.items())
+        yield (
+            f"data: {rows}; {snapshot.quarantined:,} in quarantine; "
+            f"snapshot {snapshot.digest[:12]}"
+        )
+        yield from snapshot.notes
+        if snapshot.attribution:
+            yield snapshot.attribution

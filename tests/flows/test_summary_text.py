@@ -97,13 +97,6 @@ def test_an_unchanged_run_says_of_which_evaluation_its_gates_are(tmp_path, capsy
     assert lines[place + 1].startswith("  gate champion")
 
 
-def test_the_time_that_no_stage_took_has_a_line(tmp_path, capsys):
-    stage = {"name": "train", "state": "completed", "seconds": 37.5, "why": ""}
-    lines = _printed(tmp_path, capsys, stages=[stage], seconds=70.0)
-    (other,) = [line for line in lines if "start, servers and records" in line]
-    assert "32.5 s" in other
-
-
 def test_links_are_those_of_a_browser_where_it_reaches_mlflow_elsewhere(
     tmp_path, monkeypatch
 ):
