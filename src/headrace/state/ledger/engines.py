@@ -10,10 +10,8 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import sqlite3
 import stat
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,11 +76,9 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
     if not is_sqlite:
         arguments = {"connect_timeout": max(2, round(timeout_seconds)), **_KEPT_ALIVE}
     options: dict[str, Any] = {"connect_args": arguments, "json_serializer": as_text}
-    if is_sqlite and not parsed.query:  # such as mode=ro
-        if is_read_only(file):
-            options["creator"] = partial(_connect_read_only, file, timeout_seconds)
-        elif creates:
-            _make_file_private(file)
+    is_plain = is_sqlite and not parsed.query  # such as mode=ro
+    if is_plain and creates and not is_read_only(file):
+        _make_file_private(file)
     try:
         engine = sa.create_engine(parsed, poolclass=sa.NullPool, **options)
     except ModuleNotFoundError as error:
@@ -92,12 +88,9 @@ def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa
         ) from None
     if is_sqlite:
         sa.event.listen(engine, "connect", _read_leniently)
-        if "creator" not in options:
-            sa.event.listen(
-                engine,
-                "do_connect",
-                lambda *_: _connect_without_room(file, timeout_seconds),
-            )
+    if is_plain:
+        reading = partial(_connect_reading, file, timeout_seconds)
+        sa.event.listen(engine, "do_connect", lambda *_: reading())
     return engine
 
 
@@ -119,20 +112,27 @@ def is_out_of_room(file: str, reason: str) -> bool:
     return "disk is full" in reason
 
 
-def _connect_without_room(
-    file: Path, timeout_seconds: float
-) -> sqlite3.Connection | None:
-    """A connection that only reads, on a disk with no room for the further files.
+def _connect_reading(file: Path, timeout_seconds: float) -> sqlite3.Connection | None:
+    """A connection where the files beside the database cannot be made; else None.
 
-    None where there is room, or another process has made them.
+    It only reads the file itself, unless a log beside it has more.
     """
-    if not (file.is_file() and is_full(str(file))):
+    if not (is_read_only(file) or (file.is_file() and is_full(str(file)))):
         return None
-    try:
-        _open(file, "mode=rw", timeout_seconds).close()
-    except sqlite3.OperationalError as error:
-        if is_out_of_room(str(file), str(error)):
-            return _connect_read_only(file, timeout_seconds)
+    log_beside = file.with_name(f"{file.name}-wal")
+    has_more = log_beside.is_file() and log_beside.stat().st_size
+    for options in ("rw", "ro") if has_more else ("rw", "ro", "ro&immutable=1"):
+        connection = sqlite3.connect(
+            f"file:{quote(str(file.absolute()))}?mode={options}",
+            uri=True,
+            timeout=timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        connection.close()
     return None
 
 
@@ -159,43 +159,3 @@ def is_read_only(file: Path) -> bool:
     if not file.is_file():
         return False
     return not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
-
-
-def _connect_read_only(path: Path, timeout_seconds: float) -> sqlite3.Connection:
-    try:
-        return _open(path, "mode=ro", timeout_seconds)
-    except sqlite3.OperationalError:
-        write_ahead_log = path.with_name(f"{path.name}-wal")
-        if not (write_ahead_log.is_file() and write_ahead_log.stat().st_size):
-            return _open(path, "mode=ro&immutable=1", timeout_seconds)
-    return _copy_to_memory(path)
-
-
-def _open(path: Path, options: str, timeout_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{options}",
-        uri=True,
-        timeout=timeout_seconds,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _copy_to_memory(path: Path) -> sqlite3.Connection:
-    """A copy in memory, including the write-ahead log of a killed process."""
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        for suffix in ("", "-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(f"{path}{suffix}", f"{folder}/ledger.db{suffix}")
-        copy = sqlite3.connect(f"{folder}/ledger.db")
-        with contextlib.closing(copy):
-            copy.backup(memory)
-    memory.execute("PRAGMA query_only = ON")
-    return memory
