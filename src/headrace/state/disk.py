@@ -63,21 +63,17 @@ def disk_error(
         `DependencyError`: the disk is full or fails. `UsageError`: a file below
         ``where`` may not be written.
     """
-    number, reason = error.errno, error.strerror
+    number = error.errno
     if isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error):
-        number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)  # of copytree
+        number = errno.ENOSPC  # of copytree
     if number in _DISK_ERRORS:
-        if "Detail: [errno" in str(reason):  # Arrow's own words
-            reason = os.strerror(number)
         temporary = shared_temporary_folder()
-        if number in _FULL and _is_out(temporary) and not _is_out(where):
+        if number in _FULL and is_full(temporary) and not is_full(where):
             where, mend = temporary, _MAKE_ROOM.replace("HEADRACE_HOME", "TMPDIR")
         full = ": the disk is full" if number in _FULL else ""
-        if number == errno.ENOSPC and _has_no_inode(where):
-            full = ": its file system can have no more files"
+        reason = os.strerror(number)
         return DependencyError(
-            f"Writing to {where} failed: {reason}{_free(where)}{full}.",
-            mend,
+            f"Writing to {where} failed: {reason}{_free(where)}{full}.", mend
         )
     if error.errno in _NOT_ALLOWED and str(error.filename or "").startswith(where):
         return UsageError(
@@ -105,19 +101,6 @@ def is_full(where: str, needed_bytes: int = _MIN_FREE) -> bool:
     """Whether a disk has fewer free bytes than needed."""
     with contextlib.suppress(OSError):
         return shutil.disk_usage(where).free < needed_bytes
-    return False
-
-
-def _is_out(where: str) -> bool:
-    """Whether a file system has no room for a file."""
-    return is_full(where) or _has_no_inode(where)
-
-
-def _has_no_inode(where: str) -> bool:
-    """Whether a file system counts its files, and has no room for another one."""
-    with contextlib.suppress(OSError):
-        status = os.statvfs(where)
-        return status.f_files > 0 and status.f_favail == 0
     return False
 
 

@@ -44,8 +44,12 @@ def own_temporary_folder() -> Iterator[None]:
     Only the user can read the folder, and it is deleted when the block ends. The block
     is re-entrant. If the folder cannot be made, the system's default is used.
     """
-    parent = _parent()
-    if parent is None:
+    try:
+        parent = Path(tempfile.gettempdir())
+        is_own = _owner(parent) == str(this_process())
+    except OSError:
+        is_own = True
+    if is_own:
         yield
         return
     sweep_temporary(parent)
@@ -69,15 +73,6 @@ def shared_temporary_folder() -> str:
     """The system's temporary folder, where this process has one of its own in it."""
     folder = Path(tempfile.gettempdir())
     return str(folder.parent if _owner(folder) == str(this_process()) else folder)
-
-
-def _parent() -> Path | None:
-    """The system's temporary folder; None if this process has its own already."""
-    try:
-        parent = Path(tempfile.gettempdir())
-    except OSError:
-        return None
-    return None if _owner(parent) == str(this_process()) else parent
 
 
 def sweep_temporary(parent: Path) -> None:
