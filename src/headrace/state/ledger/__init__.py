@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from headrace.errors import NotFoundError, PromotionError, UsageError
+from headrace.errors import PromotionError, UsageError
 from headrace.state.ledger import rules
 from headrace.state.ledger.chain import (
     ChainReport,
@@ -175,13 +175,14 @@ class Ledger:
             if found := self._last(Version, model, CHAIN.c.sequence == version):
                 return found
         known = [row.version for row in self.versions(model)]
-        raise rules.no_version(model, version, known, self.models())
+        what = f"version {version} of {model}"
+        raise rules.not_found(what, model, self.models(), known)
 
     def newest_version(self, model: str) -> Version:
         """The version with the highest number; raises NotFoundError."""
         if versions := self.versions(model):
             return versions[-1]
-        raise rules.no_model(model, self.models())
+        raise rules.not_found(f"model {model!r}", model, self.models())
 
     def find_training(self, model: str, training: str) -> Version | None:
         """The newest version of a training, if it was registered."""
@@ -201,11 +202,8 @@ class Ledger:
         model, slash, number = name.partition("/")
         if slash and number.isdecimal():
             return self.version(model, int(number))
-        if slash and model in self.models():
-            raise NotFoundError(
-                f"{number!r} is no version of {model}: a version is a number.",
-                f"Name for example {model}/{self.newest_version(model).version}.",
-            )
+        if slash and (known := [row.version for row in self.versions(model)]):
+            raise rules.not_found(f"version {number!r} of {model}", model, (), known)
         model, at, alias = name.partition("@")
         champion = self.champion(model)
         if champion is None or (at and alias != "champion"):
@@ -462,16 +460,14 @@ class Ledger:
 
     def request(self, model: str, version: int) -> Approval | None:
         """The last request for a version, answered or not."""
-        own = reversed(self._all(Approval, model, CHAIN.c.version == version))
-        return next((step for step in own if step.action == "request"), None)
+        is_request = CHAIN.c.body["action"].as_string() == "request"
+        return self._last(Approval, model, CHAIN.c.version == version, is_request)
 
     def waiting(self, model: str) -> list[Approval]:
         """The requests that nobody has answered yet, oldest first."""
-        last: dict[int, Approval] = {}
-        for step in self.approvals(model):
-            last.pop(step.version, None)  # sorts the versions by their last step
-            last[step.version] = step
-        return [step for step in last.values() if step.action == "request"]
+        steps = self.approvals(model)
+        last = {step.version: step for step in steps}
+        return [s for s in steps if s.action == "request" and last[s.version] is s]
 
     def add_approval(self, approval: Approval) -> Approval:
         """Add the next request or answer for a version.

@@ -159,38 +159,29 @@ def conflict(
     )
 
 
-def no_model(model: str, models: Sequence[str]) -> NotFoundError:
-    """The error for a model without versions."""
-    name = model_of(model)
-    if name != model and name in models:
-        return NotFoundError(
-            f"There is no model {model!r}: here, {name!r} is its whole name.",
-            "Leave out the rest, or give a version as the next word.",
-        )
-    listed = f"Known models: {', '.join(models) or 'none'}."
-    return NotFoundError(
-        f"There is no model {model!r}.", did_you_mean(model, models, listed)
-    )
-
-
-def no_version(
-    model: str, version: int, known: Sequence[int], models: Sequence[str]
+def not_found(
+    what: str, model: str, models: Sequence[str], versions: Sequence[int] = ()
 ) -> NotFoundError:
-    """The error for a version that there is not."""
-    message = f"There is no version {version} of {model}."
-    if known:
-        listed = ", ".join(map(str, known))
-        return NotFoundError(message, f"Known versions: {listed}.")
-    named = f"Known models: {', '.join(models) or 'none'}."
-    return NotFoundError(message, did_you_mean(model, models, named))
+    """The error for what there is not.
+
+    Args:
+        what: a model, or a version of one.
+        model: its name.
+        models: those that there are.
+        versions: of this model.
+    """
+    listed = f"Known models: {', '.join(models) or 'none'}."
+    action = did_you_mean(model_of(model), models, listed)
+    if versions:
+        action = f"Known versions: {', '.join(map(str, versions))}."
+    return NotFoundError(f"There is no {what}.", action)
 
 
 def no_champion(model: str, alias: str, models: Sequence[str]) -> NotFoundError:
     """The error for a name that stands for no version."""
     if models and model not in models:
-        return no_model(model, models)
+        return not_found(f"model {model!r}", model, models)
     return NotFoundError(
         f"The model {model!r} has no {alias or 'champion'}.",
-        "Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run "
-        f"{model}` first. Known models: {', '.join(models) or 'none'}.",
+        f"Name MODEL, MODEL@champion or MODEL/VERSION, or run `headrace run {model}`.",
     )

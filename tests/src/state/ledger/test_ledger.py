@@ -197,13 +197,15 @@ def test_a_forced_promotion_is_not_on_an_experiment_where_there_is_other_evidenc
 @pytest.mark.parametrize("name", ["digits/1", "digits@champion"])
 def test_a_version_in_place_of_a_name_is_told(ledger, name):
     ledger.add_version(a_version(1))
-    with pytest.raises(NotFoundError, match="'digits' is its whole name"):
+    with pytest.raises(NotFoundError, match=f"no model {name!r}. Did you mean digits"):
         ledger.newest_version(name)
 
 
 def test_what_is_no_number_is_no_version(ledger):
     ledger.add_version(a_version(1))
-    with pytest.raises(NotFoundError, match=r"'x' is no version of digits.* digits/1"):
+    with pytest.raises(
+        NotFoundError, match=r"version 'x' of digits\. Known versions: 1"
+    ):
         ledger.find("digits/x")
 
 
