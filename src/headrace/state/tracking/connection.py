@@ -22,14 +22,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import sqlalchemy as sa
 
-from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.errors import DependencyError, HeadraceError, NotFoundError, UsageError
 from headrace.home import make_private
 from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
 from headrace.state.disk import disk_error, full_disk
 from headrace.state.ledger.engines import is_out_of_room, is_read_only
 from headrace.state.logins import Login, login_of
-from headrace.state.remote import CONNECT_SECONDS, READ_SECONDS
 from headrace.state.templates import new_database
 from headrace.state.tracking.retries import retry_connections
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _FULL = os.strerror(errno.ENOSPC)
-_DAMAGE = ("malformed", "file is not a database")
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -45,16 +43,44 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Of a request to S3 without a server of MLflow; each may take a minute.
+    "AWS_RETRY_MODE": "standard",
+    "AWS_MAX_ATTEMPTS": "2",
     # A server would hand out URLs of its object store, which clients may not reach.
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
 _ANOTHER = "Delete it, or set MLFLOW_TRACKING_URI to another database."
-_ATTEMPTS = 4  # of a request to S3
-_REFUSED = re.compile(
-    "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket|SignatureDoesNotMatch"
-    "|Unable to locate credentials"
-)
+# Signs of a fault in an error of MLflow, and what is raised: kind, message and action.
+_FAULTS: list[tuple[str, type[HeadraceError], str, str]] = [
+    (
+        "AccessDenied|ExpiredToken|InvalidAccessKeyId|NoSuchBucket"
+        "|SignatureDoesNotMatch|Unable to locate credentials",
+        UsageError,
+        "The bucket of MLflow's artifacts refuses access: {sign}.",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may list, read "
+        "and write there, and check AWS_ENDPOINT_URL.",
+    ),
+    (
+        "out-of-date database schema",
+        DependencyError,
+        "The MLflow database {uri} was made by an older MLflow.",
+        "Back it up, then run: mlflow db upgrade {uri}",
+    ),
+    (
+        "Could not parse SQLAlchemy URL",
+        UsageError,
+        "MLFLOW_TRACKING_URI is '{uri}', which is no URI of MLflow's.",
+        "Give http://HOST:PORT, or sqlite:////FOLDER/mlflow.db.",
+    ),
+    (
+        "malformed|file is not a database",
+        DependencyError,
+        "MLflow at {uri} failed: {text}.",
+        "Restore that file from a backup. If there is none, move it away: champions go "
+        "on working from the ledger and their files.",
+    ),
+]
 _URI_COLUMNS = {  # of artifacts, by table
     "experiments": "artifact_location",
     "runs": "artifact_uri",
@@ -121,28 +147,10 @@ def tracking_errors(uri: str) -> Iterator[None]:
             raise disk_error(OSError(errno.ENOSPC, _FULL), file) or error from error
         if "RESOURCE_DOES_NOT_EXIST" in str(getattr(error, "error_code", "")):
             raise NotFoundError(f"MLflow at {uri}: {text}.") from error
-        if refusal := _REFUSED.search(str(error)):
-            raise UsageError(
-                f"The bucket of MLflow's artifacts refuses access: {refusal.group()}.",
-                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may "
-                "list, read and write there, and check AWS_ENDPOINT_URL.",
-            ) from error
-        if "out-of-date database schema" in str(error):
-            raise DependencyError(
-                f"The MLflow database {uri} was made by an older MLflow.",
-                f"Back it up, then run: mlflow db upgrade {uri}",
-            ) from error
-        if "Could not parse SQLAlchemy URL" in text:
-            raise UsageError(
-                f"MLFLOW_TRACKING_URI is {uri!r}, which is no URI of MLflow's.",
-                "Give http://HOST:PORT, or sqlite:////FOLDER/mlflow.db.",
-            ) from error
-        if file != uri and any(sign in text for sign in _DAMAGE):
-            raise DependencyError(
-                f"MLflow at {uri} failed: {text}.",
-                "Restore that file from a backup. If there is none, move it away: "
-                "champions go on working from the ledger and their files.",
-            ) from error
+        for signs, kind, message, action in _FAULTS:
+            if sign := re.search(signs, str(error)):
+                what = message.format(uri=uri, sign=sign.group(), text=text)
+                raise kind(what, action.format(uri=uri)) from error
         if "Max retries exceeded" in text:
             text = "it cannot be reached"
         raise DependencyError(
@@ -229,30 +237,6 @@ def _send_own_logins() -> None:
     setattr(credentials, "MlflowHostCreds", with_own_login)  # noqa: B010
 
 
-def _limit_s3(settings: Settings) -> None:
-    """Set timeouts and retries of all S3 clients of the process.
-
-    MLflow sets neither for its client.
-    """
-    if not (settings.store.startswith("s3:") or variable("MLFLOW_S3_ENDPOINT_URL")):
-        return
-    # Imported by name: no result of a stage depends on the version.
-    try:
-        names = ("boto3", "botocore.session", "botocore.config")
-        boto3, botocore, config = map(importlib.import_module, names)
-    except ImportError:
-        return  # then only an MLflow server uses S3
-    session = botocore.get_session()
-    session.set_default_client_config(
-        config.Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-        )
-    )
-    boto3.setup_default_session(botocore_session=session)
-
-
 def follow_home(settings: Settings) -> None:
     """Create the home's own SQLite database; rewrite artifact URIs in an own one.
 
@@ -321,7 +305,6 @@ class Connection:
         folder = self.home / "mlartifacts"
         if self.artifacts == folder.as_uri() and os.access(self.home, os.W_OK):
             make_private(folder)  # MLflow would make it readable by everyone
-        _limit_s3(settings)
         with _connecting:
             self._connect(mlflow, settings)
 

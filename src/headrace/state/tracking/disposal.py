@@ -7,7 +7,7 @@ deleted before the row that names them, so a killed deletion can be found and en
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,43 +67,33 @@ class Disposal(Tracking):
         from mlflow.entities import ViewType
 
         names = self._experiments()
-        runs = []
+
+        def search(page: str | None) -> Any:
+            everything = [*names], "", ViewType.ALL, _PAGE
+            return self.client.search_runs(*everything, page_token=page)
+
         with tracking_errors(self.uri):
-            for ids in _parts([*names]):
-                page = None
-                while True:
-                    results = self.client.search_runs(
-                        ids, "", ViewType.ALL, _PAGE, page_token=page
-                    )
-                    runs += [_as_stored(run, names) for run in results if _is_ours(run)]
-                    if not (page := results.token):
-                        break
+            runs = [_as_stored(run, names) for run in _paged(search) if _is_ours(run)]
         return sorted(runs, key=lambda run: run.began, reverse=True)
 
     def stored_models(self) -> list[StoredModel]:
         """All logged models of Headrace's experiments."""
         names = self._experiments()
-        models = []
+
+        def search(page: str | None) -> Any:
+            return self.client.search_logged_models([*names], page_token=page)
+
         with tracking_errors(self.uri):
-            for ids in _parts([*names]):
-                page = None
-                while True:
-                    results = self.client.search_logged_models(
-                        ids, max_results=50, page_token=page
-                    )
-                    models += [
-                        StoredModel(
-                            model.model_id,
-                            str(model.source_run_id or ""),
-                            names[model.experiment_id],
-                            model.creation_timestamp / 1000,
-                            str(model.artifact_location),
-                        )
-                        for model in results
-                    ]
-                    if not (page := results.token):
-                        break
-        return models
+            return [
+                StoredModel(
+                    model.model_id,
+                    str(model.source_run_id or ""),
+                    names[model.experiment_id],
+                    model.creation_timestamp / 1000,
+                    str(model.artifact_location),
+                )
+                for model in _paged(search)
+            ]
 
     def artifact_bytes(self, place: str) -> int:
         """The size of all files below a folder of artifacts."""
@@ -218,7 +208,10 @@ def _sizes(repository: Any, path: str | None) -> Iterator[int]:
             yield int(file.file_size or 0)
 
 
-def _parts(ids: list[str]) -> Iterator[list[str]]:
-    """Lists of at most 500 experiments, for one query each."""
-    for start in range(0, len(ids), 500):
-        yield ids[start : start + 500]
+def _paged(search: Callable[[str | None], Any]) -> Iterator[Any]:
+    """All that a search finds, which gives a page for a token."""
+    token = None
+    while True:
+        yield from (page := search(token))
+        if not (token := page.token):
+            return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
 from headrace.state.ledger.records import Version
-from headrace.state.regular import file_digest, read_file
+from headrace.state.regular import file_digest
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
@@ -135,18 +134,16 @@ class Tracking(Runs):
             IntegrityError: it is gone, or not the file that was registered.
         """
         digest = version.model_digest
-        for place in artifacts.model_places(version, self.artifacts):
-            path, file = artifacts.local_path(place), f"{place}/{MODEL_FILE}"
-            if path is None or artifacts.digest_at(file) != digest:
-                continue
-            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-                copy = Path(folder) / "model.keras"
-                shutil.copyfile(path / MODEL_FILE, copy)
-                if file_digest(copy) == digest:
-                    yield copy
-                    return
-        with self.model_file(version.model_uri, digest) as downloaded:
-            yield downloaded
+        places = artifacts.model_places(version, self.artifacts)
+        data = artifacts.local_bytes(places, MODEL_FILE, digest)
+        if data is None:
+            with self.model_file(version.model_uri, digest) as downloaded:
+                yield downloaded
+            return
+        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+            copy = Path(folder) / "model.keras"
+            copy.write_bytes(data)
+            yield copy
 
     def version_golden(self, version: Version, path: str) -> bytes:
         """The golden file of a registered version, checked.
@@ -159,11 +156,9 @@ class Tracking(Runs):
             IntegrityError: it is gone or changed.
         """
         digest = version.golden_digest
-        for place in artifacts.run_places(version, self.artifacts):
-            folder = artifacts.local_path(place)
-            if folder is not None and artifacts.digest_at(f"{place}/{path}") == digest:
-                return read_file(folder / path)
-        return self.run_file(version.run_id, path, digest)
+        places = artifacts.run_places(version, self.artifacts)
+        data = artifacts.local_bytes(places, path, digest)
+        return data or self.run_file(version.run_id, path, digest)
 
     def create_version(
         self,
