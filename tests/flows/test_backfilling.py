@@ -13,7 +13,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.spec import load_spec
 from headrace.spec.tables import FlowSpec
 from headrace.stages.pieces import opened
-from headrace.stages.workers import processors
+from headrace.stages.processes import processors
 from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, dates, fill_in
 from headrace_flows.dated_runs import BackfillTask, Here, There

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from headrace.errors import DependencyError
-from headrace.stages.workers import live_with_parent
+from headrace.stages.processes import live_with_parent
 from headrace.state.children import can_fork
 
 R = TypeVar("R")

@@ -1,4 +1,4 @@
-"""Where pieces of work are done, several at once: an executor, and how many.
+"""Where work is done, several tasks at once: an executor, and how many.
 
 A piece is a small record, and what does it a function of a module, of the record and
 the settings. What it starts from is in the store. It may be killed in the middle: done
@@ -10,24 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import multiprocessing
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 from headrace.backend import load_backend
-from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace.stages.clusters import cluster
-from headrace.stages.workers import live_with_parent, processors
+from headrace.stages.processes import given_up, processes, processors
 from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
 
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
@@ -47,11 +40,12 @@ class Piece(Protocol):
 
 
 P = TypeVar("P", bound=Piece)
+T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Place(NamedTuple):
-    """Where pieces are done.
+    """Where tasks are done.
 
     Attributes:
         executor: has them done.
@@ -90,10 +84,40 @@ class Place(NamedTuple):
             for future in begun:
                 future.cancel()
 
+    def in_order(
+        self, work: Callable[[T], R], tasks: Iterable[T]
+    ) -> Iterator[tuple[T, R]]:
+        """Have tasks done; gives each with its result, in their order.
+
+        Args:
+            work: a function of a module.
+            tasks: small ones. They are asked for one ahead of what is being done.
+
+        Raises:
+            what ``work`` raises; tasks that are not begun are dropped.
+        """
+        waiting = deque[tuple[T, Future[R]]]()
+        try:
+            for task in tasks:
+                while len(begun := [f for _, f in waiting if not f.done()]) >= (
+                    self.at_once
+                ):
+                    wait(begun, return_when=FIRST_COMPLETED)
+                waiting.append((task, self.executor.submit(work, task)))
+                while waiting and waiting[0][1].done():
+                    yield waiting[0][0], waiting.popleft()[1].result()
+            while waiting:
+                yield waiting[0][0], waiting.popleft()[1].result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
 
 @contextlib.contextmanager
-def opened(settings: Settings, count: int) -> Iterator[Place]:
-    """The place where pieces are done, up to a number at once.
+def opened(
+    settings: Settings, count: int, *, threads: int | None = None
+) -> Iterator[Place]:
+    """The place where tasks are done, up to a number at once.
 
     It is the Dask cluster of the settings, else processes of this machine, which share
     its processors: at most one for each. They end with this one, however it ends. If
@@ -101,61 +125,27 @@ def opened(settings: Settings, count: int) -> Iterator[Place]:
     machine end in the middle of their piece; what Dask has begun goes on, and who asks
     for the same piece waits for it.
 
+    Args:
+        settings: name the cluster.
+        count: of tasks at once.
+        threads: of TensorFlow in each process here, 0: its choice; None: their share of
+            the processors.
+
     Raises:
         UsageError: the cluster cannot be used.
         DependencyError: the cluster has no workers, does not answer, or a process has
             ended in the middle of its piece.
     """
     if settings.dask_address:
-        with cluster(settings) as (executor, threads):
-            with _given_up(executor.give_up):
-                yield Place(executor, min(count, threads), "on Dask", None)
+        with cluster(settings) as (executor, at_once):
+            with given_up(executor.give_up):
+                yield Place(executor, min(count, at_once), "on Dask", None)
         return
     count = min(count, processors())
-    with _processes(count) as executor:
+    share = max(1, processors() // count)
+    begin = partial(load_backend, threads=share if threads is None else threads)
+    with processes(count, "spawn", begin) as executor:
         yield Place(executor, count, "in processes of this machine", settings)
-
-
-@contextlib.contextmanager
-def _processes(count: int) -> Iterator[Executor]:
-    context = multiprocessing.get_context("spawn")
-    before = multiprocessing.active_children()
-    executor = ProcessPoolExecutor(
-        count, context, _begin, (max(1, processors() // count),)
-    )
-
-    def end() -> None:
-        for process in multiprocessing.active_children():
-            if process not in before:
-                process.kill()
-
-    try:
-        with _given_up(end):
-            yield executor
-    except BrokenProcessPool:
-        raise DependencyError(
-            "A worker process was killed in the middle of its work, perhaps for want "
-            "of memory.",
-            "Run the same command again; with more memory, if it was missing.",
-        ) from None
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _given_up(end: Callable[[], None]) -> Iterator[None]:
-    """Call a function if the block is interrupted."""
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            end()
-        raise
-
-
-def _begin(threads: int) -> None:
-    live_with_parent()
-    load_backend(threads=threads)
 
 
 def do_piece(

@@ -17,7 +17,7 @@ from headrace.errors import DependencyError, Refusal, SpecError
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
 from headrace.stages.fitting.precision import FLOAT32, MIXED
-from headrace.stages.workers import processors
+from headrace.stages.processes import processors
 
 _APART = 1_000_003  # between the seeds of two devices
 WINDOW_BYTES = 2**26

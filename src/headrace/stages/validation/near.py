@@ -20,8 +20,8 @@ from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
+from headrace.stages.processes import processors
 from headrace.stages.validation.tables import Rows
-from headrace.stages.workers import processors
 
 Fingerprints = npt.NDArray[np.uint64]
 Differences = npt.NDArray[np.floating]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.errors import IntegrityError
 from headrace.media.chunks import CHUNK_BYTES, Chunk
 from headrace.stages.ingestion.chunks import columns_of, with_rows
 
@@ -21,13 +20,13 @@ _FACTS = b"headrace"  # the key of what is no column
 
 def packed(chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """Parts as Arrow streams of chunks; two differ, whatever is in them."""
-    group, number = list[tuple[pa.RecordBatch, dict[str, Any]]](), 0
+    group = list[tuple[pa.RecordBatch, dict[str, Any]]]()
     for number, chunk in enumerate(chunks):
-        one = pa.record_batch(columns_of(chunk)), {"number": number, **_facts(chunk)}
-        if group and one[1]["form"] != group[0][1]["form"]:
+        facts = {"number": number, **_facts(chunk)}
+        if group and facts["form"] != group[0][1]["form"]:
             yield as_stream(group)
             group = []
-        group.append(one)
+        group.append((pa.record_batch(columns_of(chunk)), facts))
         batches = [batch for batch, _ in group]
         is_full = sum(map(len, batches)) >= ROWS
         if is_full or sum(batch.nbytes for batch in batches) >= CHUNK_BYTES:
@@ -46,26 +45,14 @@ def _facts(chunk: Chunk) -> dict[str, Any]:
     return {"form": form, "chunk": asdict(rest)}
 
 
-def unpacked(data: bytes, place: str) -> Iterator[Chunk]:
-    """The chunks of a part.
-
-    Args:
-        place: of its file, for the error.
-
-    Raises:
-        IntegrityError: it is damaged, or not what `packed` gives.
-    """
-    for rows, facts in of_stream(data, place):
-        with _checked(place):
-            rest = Chunk(**facts["chunk"])
-            if facts["form"]:
-                dtype, *shape = facts["form"]
-                rest = replace(rest, items=np.empty((0, *shape), dtype))
-            own = pa.record_batch(columns_of(rest)).schema
-            if rows.schema != own or any(column.null_count for column in rows):
-                raise TypeError("its columns are others, or lack values")
-            chunk = with_rows(rest, pa.Table.from_batches([rows]))
-        yield chunk
+def unpacked(data: bytes) -> Iterator[Chunk]:
+    """The chunks of a part that `packed` has made."""
+    for rows, facts in of_stream(data):
+        rest = Chunk(**facts["chunk"])
+        if facts["form"]:
+            dtype, *shape = facts["form"]
+            rest = replace(rest, items=np.empty((0, *shape), dtype))
+        yield with_rows(rest, pa.Table.from_batches([rows]))
 
 
 def as_stream(batches: Iterable[tuple[pa.RecordBatch, dict[str, Any]]]) -> bytes:
@@ -81,24 +68,8 @@ def as_stream(batches: Iterable[tuple[pa.RecordBatch, dict[str, Any]]]) -> bytes
     return bytes(sink.getvalue())
 
 
-def of_stream(
-    data: bytes, place: str
-) -> Iterator[tuple[pa.RecordBatch, dict[str, Any]]]:
-    """What `as_stream` was given; arguments and errors as of `unpacked`."""
-    with _checked(place), pa.ipc.open_stream(data) as reader:
+def of_stream(data: bytes) -> Iterator[tuple[pa.RecordBatch, dict[str, Any]]]:
+    """What `as_stream` was given."""
+    with pa.ipc.open_stream(data) as reader:
         for one in reader.iter_batches_with_custom_metadata():
-            one.batch.validate(full=True)  # else offsets may point anywhere
             yield one.batch, json.loads(one.custom_metadata[_FACTS])
-
-
-@contextlib.contextmanager
-def _checked(place: str) -> Iterator[None]:
-    """Name the file whose content the block cannot take."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-        why = str(error).partition("\n")[0].rstrip(".")
-        raise IntegrityError(
-            f"{place} is not what a score has written: {why}.",
-            "Delete it, and run the same command again.",
-        ) from error

@@ -9,40 +9,84 @@ kept in the store until the output is written, for a score that goes on after an
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from headrace import extensions
 from headrace.data.decoding import check_media_ratio
-from headrace.errors import Refusal
-from headrace.media.chunks import Chunk, Source
+from headrace.errors import DependencyError, Refusal, UsageError
+from headrace.media.chunks import Reading, Source
 from headrace.media.forms import Rejected
-from headrace.models.logged.loading import version_file
-from headrace.stages.clusters import cluster
-from headrace.stages.workers import Workers
+from headrace.models.logged.loading import open_model, version_file
+from headrace.records import DataDescription, Record
+from headrace.stages.ingredients.closure import code_state
+from headrace.stages.pieces import Place, opened
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
-from headrace.use.scoring.answering import Answered, Answering, Tally
-from headrace.use.scoring.one_part import (
-    MODEL,
-    PLAN,
-    READ,
-    Part,
-    ScoringPlan,
-    code_of,
-    fetch,
-    score_part,
-)
-from headrace.use.scoring.packing import of_stream, packed
+from headrace.state.store import Store
+from headrace.tasks import task_modules
+from headrace.use.scoring.answering import Answered, Answering, ScoredColumns, Tally
+from headrace.use.scoring.packing import as_stream, of_stream, packed, unpacked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace.state.anchored import AnchoredStore
-    from headrace.state.store import Store
 
+PLAN = "plan.json"
+MODEL = "model.keras"
 log = logging.getLogger("headrace")
+_opening = threading.Lock()
+
+
+class ScoringPlan(Record):
+    """What all parts of a source have in common; they are in a folder of its digest.
+
+    Attributes:
+        source, kind: where the items are from, and its format.
+        model: name and version.
+        model_digest: sha256 of its file.
+        code: that makes the rows; see `code_state`.
+    """
+
+    source: str
+    kind: str
+    model: str
+    model_digest: str
+    description: DataDescription
+    columns: ScoredColumns
+    max_item_bytes: int
+    code: Mapping[str, str]
+
+
+class Part(NamedTuple):
+    """A part of a source, for any process that reaches the store.
+
+    Attributes:
+        store: its URI.
+        folder: the key of all parts, which ends with the sha256 of their plan.
+        digest: sha256 of its chunks.
+    """
+
+    store: str
+    folder: str
+    digest: str
+
+    @property
+    def chunks(self) -> str:
+        """The key of its rows as they were read."""
+        return f"{self.folder}/read/{self.digest}.arrow"
+
+    @property
+    def rows(self) -> str:
+        """The key of its rows with the answers."""
+        return f"{self.folder}/{self.digest}.arrow"
 
 
 @contextlib.contextmanager
@@ -60,14 +104,13 @@ def in_parts(
         answering: by a model that need not be loaded here.
         model: its name.
         settings: where it is, and where the parts are done.
-        workers: how many parts at once, on the cluster of the settings, else in
-            processes of this machine; 0: as the settings have it.
+        workers: how many parts at once; 0: as many as the cluster takes.
 
     Raises:
-        what `score_part` and `Workers.spread` raise.
+        what `score_part` and `opened` raise.
     """
     home, loaded = Home(settings), answering.loaded
-    version = home.ledger.find(f"{model}/{loaded.version}")
+    store, version = home.store, home.ledger.find(f"{model}/{loaded.version}")
     plan = ScoringPlan(
         source=source.uri,
         kind=source.kind,
@@ -78,121 +121,109 @@ def in_parts(
         max_item_bytes=source.reading.max_item_bytes,
         code=code_of(loaded.description),
     )
-    data, store, is_over = plan.model_dump_json().encode(), home.store, False
+    data = plan.model_dump_json().encode()
     digest = hashlib.sha256(data).hexdigest()
     folder = f"scores/{digest}"
     with heartbeat(settings, f"score-{digest[:16]}", model):
         wait_for_collection(settings)
-        parts = _Parts(home.anchored, settings.store, folder)
-        try:
-            if not _has(store, f"{folder}/{MODEL}", version.model_digest):
-                with version_file(home.tracking, version) as path:
-                    store.write(f"{folder}/{MODEL}", path.read_bytes())
-            store.write(f"{folder}/{PLAN}", data)
-            with _opened_workers(settings, workers) as several:
-                yield parts.answered(source, several)
-            is_over = True
+        with version_file(home.tracking, version) as path:
+            store.write(f"{folder}/{MODEL}", path.read_bytes())
+        store.write(f"{folder}/{PLAN}", data)
+        try:  # TensorFlow's threads are those of one process, and so are the answers
+            with opened(settings, workers or sys.maxsize, threads=0) as place:
+                yield _answered(source, store, settings.store, folder, place)
         except Refusal:
-            is_over = True
+            store.delete_folder(folder)
             raise
-        finally:
-            parts.clear(is_over)
+        store.delete_folder(folder)
 
 
-def _has(store: Store, key: str, sha256: str) -> bool:
-    """Whether a file is there, from an earlier score."""
-    with contextlib.suppress(FileNotFoundError):
-        return store.digest(key) == sha256
-    return False
+def _answered(
+    source: Source, store: Store, uri: str, folder: str, place: Place
+) -> Answered:
+    """The rows of all parts, and what is counted; see `Answering.answered`."""
+    earlier = done = encoded = unpacked = 0
+
+    def parts() -> Iterator[Part]:
+        nonlocal earlier
+        for data in packed(source.chunks):
+            part = Part(uri, folder, hashlib.sha256(data).hexdigest())
+            if store.exists(part.rows):
+                earlier += 1
+            else:
+                store.write(part.chunks, data)
+            yield part
+
+    for part, sha256 in place.in_order(score_part, parts()):
+        done += 1
+        for rows, facts in of_stream(fetch(store, part.rows, sha256)):
+            first = facts.pop("first_failed")
+            tally = Tally(first_failed=first and Rejected(**first), **facts)
+            encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
+            check_media_ratio(source.uri, unpacked, encoded)
+            yield rows, tally
+        store.delete(part.chunks)
+    if earlier:
+        message = "score: %s of %s parts were there from an earlier score"
+        log.info(message, f"{earlier:,}", f"{done:,}")
 
 
-@contextlib.contextmanager
-def _opened_workers(settings: Settings, workers: int) -> Iterator[Workers]:
-    with contextlib.ExitStack() as block:
-        elsewhere = None
-        if workers and settings.dask_address:
-            executor, at_once = block.enter_context(cluster(settings))
-            elsewhere = executor, min(workers, 2 * at_once)
-        elif workers:
-            settings = settings.model_copy(update={"max_processes": workers})
-        yield block.enter_context(Workers(settings, elsewhere))
+def score_part(part: Part) -> str:
+    """Make the rows of a part, if they are not there; returns their file's sha256.
 
-
-class _Parts:
-    """The parts of a source, in its order.
-
-    Attributes:
-        count: how many are done.
-        earlier: how many of them were done before.
+    Raises:
+        SourceError: the source is damaged, or a decompression bomb.
+        DependencyError: a file is not in the store, or was changed.
+        UsageError: this process has other code than the one that reads the source.
     """
+    store = Store(part.store)
+    if not store.exists(part.rows):
+        with _opening:  # in two threads it would be loaded twice
+            plan, answering = _opened(part.store, part.folder)
+        chunks = unpacked(fetch(store, part.chunks, part.digest))
+        reading = Reading(max_item_bytes=plan.max_item_bytes)
+        answered = answering.answered(Source(plan.kind, plan.source, reading, chunks))
+        rows = as_stream((rows, asdict(tally)) for rows, tally in answered)
+        store.write(part.rows, rows)
+    return store.digest(part.rows)
 
-    def __init__(self, anchored: AnchoredStore, uri: str, folder: str) -> None:
-        self._anchored, self._uri, self._folder = anchored, uri, folder
-        self._known = anchored.ledger.files.anchors_below([f"{folder}/"])
-        self.count = self.earlier = 0
 
-    def clear(self, is_over: bool) -> None:
-        """Delete what another score does not go on from.
+@functools.lru_cache(maxsize=1)
+def _opened(uri: str, folder: str) -> tuple[ScoringPlan, Answering]:
+    store, digest = Store(uri), folder.rpartition("/")[2]
+    plan = ScoringPlan.model_validate_json(fetch(store, f"{folder}/{PLAN}", digest))
+    own = code_of(plan.description)
+    if other := sorted(dict(own.items() ^ plan.code.items())):
+        raise UsageError(
+            f"A worker has other code than the process that reads {plan.source}: "
+            f"{other[0]} differs, one of {len(other):,}.",
+            "Install the same packages on all machines.",
+        )
+    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
+        path = Path(name) / MODEL
+        path.write_bytes(fetch(store, f"{folder}/{MODEL}", plan.model_digest))
+        loaded = open_model(path, plan.model, plan.description)
+    return plan, Answering(loaded, plan.columns)
 
-        Args:
-            is_over: whether the output is written or the source refused. Else the parts
-                that are done stay.
-        """
-        store, ledger = self._anchored.store, self._anchored.ledger
-        known = ledger.files.anchors_below([f"{self._folder}/"])
-        if is_over:
-            ledger.files.anchor(dict.fromkeys(known, ""))
-        keeps = known and not is_over
-        store.delete_folder(f"{self._folder}/{READ}" if keeps else self._folder)
 
-    def answered(self, source: Source, workers: Workers) -> Answered:
-        """The rows of all parts, and what is counted; see `Answering.answered`.
+def code_of(data: DataDescription) -> dict[str, str]:
+    """What the rows depend on besides the plan."""
+    medium = extensions.modules("media")[data.medium]
+    learned = task_modules(data.task, "judge", "words")
+    return code_state(["headrace.use.scoring.answering", medium, *learned])
 
-        Raises:
-            what `score_part` and `Workers.spread` raise.
-        """
-        encoded, unpacked, store = 0, 0, self._anchored.store
-        for part, sha256 in self._done(source.chunks, workers):
-            self.count += 1
-            data = fetch(store, part.rows, sha256)
-            for rows, facts in of_stream(data, store.uri(part.rows)):
-                first = facts.pop("first_failed")
-                tally = Tally(first_failed=first and Rejected(**first), **facts)
-                encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
-                check_media_ratio(source.uri, unpacked, encoded)
-                yield rows, tally
-            store.delete(part.chunks)
-        if self.earlier:
-            message = "score: %s of %s parts were there from an earlier score"
-            log.info(message, f"{self.earlier:,}", f"{self.count:,}")
 
-    def _done(
-        self, chunks: Iterator[Chunk], workers: Workers
-    ) -> Iterator[tuple[Part, str]]:
-        """The parts, each once its rows are in the store, with their sha256."""
-        begun: deque[tuple[Part, str]] = deque()
+def fetch(store: Store, key: str, sha256: str) -> bytes:
+    """A file of the store.
 
-        def missing() -> Iterator[Part]:
-            for data in packed(chunks):
-                digest = hashlib.sha256(data).hexdigest()
-                part = Part(self._uri, self._folder, digest)
-                begun.append((part, self._kept(part)))
-                if not begun[-1][1]:
-                    self._anchored.store.write(part.chunks, data)
-                    yield part
-
-        for sha256 in workers.spread(score_part, missing()):
-            while begun[0][1]:
-                yield begun.popleft()
-            part, _ = begun.popleft()
-            self._anchored.ledger.files.anchor({part.rows: sha256})
-            yield part, sha256
-        yield from begun
-
-    def _kept(self, part: Part) -> str:
-        """The sha256 of the rows that an earlier score has made; empty if none has."""
-        sha256 = self._known.get(part.rows, "")
-        if not sha256 or self._anchored.read(part.rows, sha256) is None:
-            return ""
-        self.earlier += 1
-        return sha256
+    Raises:
+        DependencyError: it is not there, or was changed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        data = store.read(key)
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return data
+    raise DependencyError(
+        f"{store.uri(key)} is gone or was changed, or this machine has another store.",
+        "Let all machines share the store's folder, and run the same command again.",
+    )
