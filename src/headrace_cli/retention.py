@@ -72,7 +72,7 @@ def forget(
     ] = "",
     yes: Annotated[bool, Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Take items out of the data and all that shows them, for good.
+    """Delete all that shows some items, and leave them out from now on.
 
     Without --item or --group it finishes the work of a command that was killed.
     """
@@ -103,6 +103,5 @@ def _show_forgotten(done: Outcome) -> None:
     if rows:
         show_table(rows, indent="  ")
     for one in done.versions if done.status == "forgotten" else ():
-        verb = "learned from" if one.learned else "was tested on"
-        champion = ", the champion," if one.is_champion else ""
-        show_text(f"  {one.model}/{one.version}{champion} {verb} forgotten rows")
+        champion = ", the champion" if one.is_champion else ""
+        show_text(f"  {one.model}/{one.version}{champion}: its data had such rows")

@@ -116,10 +116,6 @@ def _show_verification(result: Verification) -> None:
         show_text(f"  no longer there: {number_of(count, kind)}")
     for kind, count in result.collected.items():
         show_text(f"  deleted by headrace gc or forget: {number_of(count, kind)}")
-    for split, count in result.forgotten.items():
-        show_text(
-            f"  forgotten by headrace forget: {number_of(count, f'{split} rows')}"
-        )
 
 
 def reproduce(

@@ -93,4 +93,4 @@ def test_neither_a_learned_text_nor_one_that_was_asked_leaves_a_trace(notes):
     left = traces(notes.path, needles(LEARNED))
     assert all(path.endswith("model.keras") for path in left), left
     assert {*map(frozenset, left.values())} == {frozenset({"word"})}, "of a vocabulary"
-    assert done(notes, "verify")["forgotten"] == {"train": 1}
+    assert done(notes, "verify")["collected"]["forgotten snapshots"] == 1

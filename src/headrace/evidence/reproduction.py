@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import IntegrityError, SpecError, UsageError
 from headrace.planning.results import in_store
 from headrace.progress import Progress
 from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
 from headrace.settings import Settings
-from headrace.signs import number_of
 from headrace.stages import ingredients
 from headrace.stages.fitting import Fit, FittedModel
 from headrace.stages.fitting.data import open_data
@@ -31,7 +29,6 @@ from headrace.stages.ingredients import IngredientDifference, Packed, Restored
 from headrace.stages.training import epoch_line
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
-from headrace.state.store import Store
 from headrace.state.tracking.runs import MlflowRun
 from headrace.tasks import task
 
@@ -115,7 +112,7 @@ def restored(run_id: str, home: Home, place: Path) -> tuple[MlflowRun, Restored]
     _check_run(run)
     read = partial(home.tracking.run_file, run.run_id)
     recorded = ingredients.restore(place, run.tags[ingredients.TAG], read)
-    return run, _in_store(recorded, home.store)
+    return run, _in_store(recorded, home)
 
 
 def _check_run(run: MlflowRun) -> None:
@@ -138,8 +135,9 @@ def _check_run(run: MlflowRun) -> None:
         )
 
 
-def _in_store(recorded: Restored, store: Store) -> Restored:
+def _in_store(recorded: Restored, home: Home) -> Restored:
     """The record with the places of its data in this store, found by their digests."""
+    store = home.store
     snapshot = in_store(recorded.snapshot, store)
     key = f"snapshots/{snapshot.digest}"
     try:
@@ -147,14 +145,13 @@ def _in_store(recorded: Restored, store: Store) -> Restored:
         if sha256 != snapshot.manifest_sha256:  # made again, perhaps by other libraries
             snapshot = snapshot.model_copy(update={"manifest_sha256": sha256})
             check_snapshot(snapshot)
-            if forgotten := sum(forgotten_of(snapshot).values()):
-                verb = "was" if forgotten == 1 else "were"
-                raise UsageError(
-                    f"{number_of(forgotten, 'rows')} of the run's data {verb} "
-                    "forgotten since: its weights cannot be made again.",
-                    f"Train anew: headrace run {recorded.spec.name}",
-                )
     except (FileNotFoundError, IntegrityError) as error:
+        if key in home.ledger.disposals.collected():
+            raise UsageError(
+                "The data of the run was deleted by `headrace gc` or `headrace "
+                "forget`: its weights cannot be made again.",
+                f"Train anew: headrace run {recorded.spec.name}",
+            ) from error
         raise IntegrityError(
             f"The data is gone: {store.uri(key)} is no whole snapshot (when the run "
             f"was trained it was {recorded.snapshot.uri}).",

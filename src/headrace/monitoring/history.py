@@ -144,14 +144,11 @@ class History:
         name = _Part(number, _ALL if anew else _NEW, digest).name
         self._anchored.write(f"{self._folder}/scores/{name}", data)
 
-    def forgotten_scores(self, forgotten: ForgottenItems) -> npt.NDArray[np.bool_]:
-        """Which of the scores are of forgotten items, bool ``(n,)``."""
-        return _are_forgotten(self.scores(), forgotten)
-
     def take_out(self, forgotten: ForgottenItems) -> int:
         """Delete the scores of forgotten items; returns their number."""
         scores = self.scores()
-        gone = _are_forgotten(scores, forgotten)
+        marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
+        gone = np.isin(scores["mark"], marks)
         if gone.any():
             self.add_scores(scores[~gone], anew=True)
         parts = self._parts()
@@ -164,11 +161,6 @@ class History:
         names = self._anchored.store.names(f"{self._folder}/scores")
         matches = filter(None, map(_PART.fullmatch, names))
         return [_Part(int(name[1]), name[2], name[3]) for name in matches]
-
-
-def _are_forgotten(scores: Scored, forgotten: ForgottenItems) -> npt.NDArray[np.bool_]:
-    marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
-    return np.isin(scores["mark"], marks)
 
 
 def _first_of_each(scores: Scored) -> Scored:

@@ -10,7 +10,7 @@ from headrace.errors import UsageError
 from headrace.evidence.repair import repair, repair_all
 from headrace.evidence.verification import verify
 from headrace.settings import Settings
-from headrace.stages.promotion.registry import publish_head
+from headrace.stages.promotion.registry import project_aliases, publish_head
 from headrace.stages.registration import register
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
@@ -91,7 +91,7 @@ def _told(settings):
 
 def test_an_interrupted_forgetting_is_named(recorded):
     ledger = Ledger(recorded.settings.database_url)
-    number = ledger.disposals.begin_forgetting("blobs", "item", "ada", ["f" * 64])
+    ledger.disposals.begin_forgetting("blobs", "item", "ada", ["f" * 64])
     assert repair("blobs", recorded.settings).status == "sound"
     found = verify(recorded.settings).problem
     assert found is not None
@@ -99,7 +99,7 @@ def test_an_interrupted_forgetting_is_named(recorded):
     assert "`headrace forget blobs --yes`" in found.action
     with hold(recorded.settings, COLLECTING, "forget-x"):
         assert verify(recorded.settings).status == "ok"
-    ledger.disposals.end_forgetting([number], {})
+    ledger.disposals.end_forgetting([1])
     assert verify(recorded.settings).status == "ok"
 
 
@@ -138,7 +138,10 @@ def test_a_ledger_without_the_head_that_a_promotion_published_is_named(recorded)
     file, backup = settings.home / "headrace.db", settings.home / "backup.db"
     with closing(sqlite3.connect(file)) as database:
         database.execute(f"VACUUM INTO '{backup}'")
-    Ledger(settings.database_url).files.anchor({"stages/a.json": "0" * 64})
+    place = (recorded.folder, recorded.snapshot)
+    place += (recorded.good, recorded.good_evaluation)
+    assert register(recorded.spec, *place, recorded.home).version == 2
+    project_aliases("blobs", recorded.home)
     publish_head("blobs", Opened(settings))
     assert verify(settings).status == "ok"
     for name in ("headrace.db-wal", "headrace.db-shm"):

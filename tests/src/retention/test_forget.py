@@ -22,6 +22,7 @@ from headrace.data.corrections import (
     save_corrections,
 )
 from headrace.data.forgotten import ForgottenItems
+from headrace.data.snapshots.reading import DIGEST
 from headrace.errors import IntegrityError
 from headrace.models.engines.files import golden_bytes
 from headrace.models.logged.golden import Golden
@@ -32,6 +33,7 @@ from headrace.planning import Plan
 from headrace.records import MANIFEST
 from headrace.retention import forgetting
 from headrace.serving.requests.columns import SCHEMA
+from headrace.stages.evaluation.items import Archive
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home
 from headrace.state.ledger.holding import hold
@@ -89,20 +91,24 @@ def forget(item):
 
 def check_forgotten(many, item):
     """Nothing in the home names or shows the item, and all that is left is whole."""
-    assert item not in rows_of(many, many.first.digest)["item"].to_pylist()
+    snapshots = [path.name for path in (many.home.path / "store/snapshots").iterdir()]
+    assert snapshots == [many.other.digest]
+    assert item not in rows_of(many, many.other.digest)["item"].to_pylist()
     for path, content in many.files.items():
         assert item.encode() not in content, path
         assert bytes.fromhex(item) not in content, path
     assert item.encode() not in (many.home.path / "headrace.db").read_bytes()
     verified = many.home.headrace("verify", "--json")
     assert verified.exit_code == 0, verified.out
-    assert verified.json["forgotten"] == {"train": 1}
+    collected = {"forgotten snapshots": 1, "golden answers": 2}
+    assert verified.json["collected"] == collected
+    repaired = many.home.headrace("verify", "--repair", "--json")
+    assert (repaired.exit_code, repaired.json["repairs"]) == (0, [])
     assert many.ledger.disposals.open_forgettings() == []
 
 
 def test_an_item_is_gone_from_all_that_shows_it(many, item):
-    before = rows_of(many, many.first.digest)
-    assert item in before["item"].to_pylist()
+    assert item in rows_of(many, many.first.digest)["item"].to_pylist()
     pages = [name for name in many.files if "/pictures/" in name]
     answer = many.home.headrace(*forget(item))
     assert answer.exit_code == 0, answer.out
@@ -110,12 +116,11 @@ def test_an_item_is_gone_from_all_that_shows_it(many, item):
     assert (done["status"], done["rows"]) == ("forgotten", {"train": 1})
     assert done["snapshots"] == [many.first.digest]
     assert done["versions"] == [
-        {"model": "blobs", "version": 1, "learned": True, "is_champion": True},
-        {"model": "blobs", "version": 4, "learned": True, "is_champion": False},
+        {"model": "blobs", "version": 1, "is_champion": True},
+        {"model": "blobs", "version": 4, "is_champion": False},
     ]
     assert "train anew with `headrace run blobs`, and promote" in done["reason"]
     check_forgotten(many, item)
-    assert len(rows_of(many, many.first.digest)) == len(before) - 1
     left = [name for name in many.files if "/pictures/" in name]
     assert pages
     runs = Disposal(many.settings).stored_runs()
@@ -136,7 +141,6 @@ def test_golden_answers_that_show_it_are_deleted(many, item):
         require_sound(version, home)
     verified = many.home.headrace("verify", "--repair", "--json")
     assert verified.exit_code == 0, verified.out
-    assert verified.json["collected"] == {"golden answers": 2}
     model = load_champion("blobs", many.settings)
     assert model.version == 1
     golden = Golden.read(golden_bytes(version, many.settings))
@@ -180,25 +184,52 @@ def test_what_a_new_pipeline_was_drafted_from_is_of_the_ledger(many, item):
 
 
 def test_snapshots_that_killed_runs_have_left_are_deleted_if_they_may_have_the_item(
-    many, item, caplog
+    many, item
 ):
     snapshots = Path(many.settings.store) / "snapshots"
     first = snapshots / many.first.digest
-    with_item, torn, damaged = (snapshots / (letter * 64) for letter in "abc")
-    for folder in (with_item, torn, damaged):
+    with_item, torn = (snapshots / (letter * 64) for letter in "ab")
+    for folder in (with_item, torn):
         shutil.copytree(first, folder)
     (torn / MANIFEST).unlink()
-    (damaged / MANIFEST).write_text("[]")
     data = write_blobs(many.settings.project / "more.npz", seed=99)
     spec = spec_of(many.settings.project, f"data.source='{data}'")
     without = ingest(spec.data, "image", Store(many.settings.store), many.settings)
     answer = many.home.headrace(*forget(item))
     assert answer.exit_code == 0, answer.err
-    assert answer.json["deleted"]["snapshots without a record"] == 2
+    assert {*answer.json["snapshots"]} == {many.first.digest, with_item.name}
     assert not with_item.exists() and not torn.exists()
     assert (snapshots / without.digest).exists(), "another ledger may use it"
-    assert damaged.exists()
-    assert f"{damaged} cannot be read" in answer.err + caplog.text
+
+
+@pytest.mark.parametrize("damage", ["manifest", "shard"])
+def test_a_snapshot_that_cannot_be_searched_is_named_and_nothing_changes(
+    many, item, damage
+):
+    folder = Path(many.settings.store) / "snapshots" / many.other.digest
+    name = MANIFEST if damage == "manifest" else "items/0000.parquet"
+    (folder / name).write_text("[]")
+    before = many.files
+    answer = many.home.headrace(*forget(item))
+    assert answer.exit_code == 1
+    assert f"{folder} cannot be searched" in answer.json["reason"]
+    assert "Delete this folder" in answer.json["reason"]
+    assert many.files == before
+    assert many.ledger.disposals.forgettings() == []
+
+
+def test_judged_items_stay_judged_without_the_forgotten_one(many, item):
+    store = Path(many.settings.store)
+    judged = [bytes([n]) * 32 for n in (1, 2)] + [bytes.fromhex(item)]
+    anchored = Home(many.settings).anchored
+    archive = Archive(anchored.store, lambda digest: 1 / 0)
+    digest = archive.keep(np.array(judged, DIGEST))
+    many.home.headrace(*forget(item))
+    left = archive.items(digest, "")
+    assert left.tolist() == judged[:2]
+    assert bytes.fromhex(item) not in b"".join(
+        path.read_bytes() for path in (store / "judged").iterdir()
+    )
 
 
 def test_reports_are_gone_where_only_the_log_has_the_item(many):
@@ -213,7 +244,7 @@ def test_reports_are_gone_where_only_the_log_has_the_item(many):
     tracking.client.log_text(run, f"<img>{logged}", "monitor.html")
     assert any(logged.encode() in content for content in many.files.values())
     deleted = many.home.headrace(*forget(logged)).json["deleted"]
-    assert deleted["rows of request logs"] == 1
+    assert deleted["files of request logs"] == 1
     assert not any(logged.encode() in content for content in many.files.values())
 
 
@@ -238,7 +269,7 @@ def test_a_run_on_such_data_is_not_said_to_be_reproducible(many, item):
     many.home.headrace(*forget(item))
     answer = many.home.headrace("reproduce", "blobs/4", "--json")
     assert answer.exit_code == 2
-    assert "1 row of the run's data was forgotten" in answer.json["reason"]
+    assert "data of the run was deleted by `headrace gc` or" in answer.json["reason"]
 
 
 def test_the_tombstone_does_not_reveal_the_item(many, item):
@@ -252,22 +283,23 @@ def test_the_tombstone_does_not_reveal_the_item(many, item):
     assert many.ledger.walk_chain().problem == ""
 
 
-def test_rows_of_request_logs_are_taken_out(many, item):
+def test_files_of_request_logs_that_have_it_are_deleted(many, item):
     day = many.home.path / "requests" / "blobs" / "2999-01-01"
     day.mkdir(parents=True)
     write_log(day / "00-a.parquet", [item, "b" * 64, item])
+    write_log(day / "01-a.parquet", ["b" * 64])
     deleted = many.home.headrace(*forget(item)).json["deleted"]
-    assert deleted["rows of request logs"] == 2
-    (left,) = day.glob("*.parquet")
-    assert pq.read_table(left)["item"].to_pylist() == ["b" * 64]
+    assert deleted["files of request logs"] == 1
+    assert [path.name for path in day.iterdir()] == ["01-a.parquet"]
 
 
 POINTS = [
     ("headrace.state.ledger.disposals:Disposals.begin_forgetting", "after"),
-    ("headrace.retention.forgetting.places:delete_results", "before"),
+    ("headrace.retention.forgetting.deleting:_delete_results", "before"),
     ("headrace.retention.forgetting.goldens:_record", "after"),
-    ("headrace.state.anchored:AnchoredStore.write", "before"),
-    ("headrace.data.forgetting:sweep", "before"),
+    ("headrace.retention.forgetting.deleting:delete_snapshots", "before"),
+    ("headrace.state.ledger.disposals:Disposals.record_collection", "after:3"),
+    ("headrace.state.store:Store.delete_folder", "before:4"),
     ("headrace.state.ledger.disposals:Disposals.end_forgetting", "before"),
 ]
 
@@ -383,13 +415,13 @@ def test_a_group_is_gone_with_all_its_items(many, speakers):
     )
     assert answer.exit_code == 0, answer.out
     assert sum(answer.json["rows"].values()) == 15
-    left = rows_of(many, snapshot.digest)["group"].to_pylist()
-    assert sorted({*left}) == ["person 0", "person 1", "person 3"]
-    assert len(left) == 45
+    assert not (Path(many.settings.store) / "snapshots" / snapshot.digest).exists()
     again = ingest(
         spec.data, "image", plan.home.store, many.settings, forgotten=plan.forgotten
     )
-    assert sum(again.rows.values()) == 45
+    left = rows_of(many, again.digest)["group"].to_pylist()
+    assert sorted({*left}) == ["person 0", "person 1", "person 3"]
+    assert len(left) == 45
     another = replace(ForgottenItems.of(many.ledger), pipeline="other")
     shas = ["c" * 64]
     assert not another.has_rows(shas, ["person 2"]).any(), "its group is another one"

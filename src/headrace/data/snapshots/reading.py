@@ -64,19 +64,11 @@ class FileFacts(BaseModel):
 
 
 class SnapshotManifest(BaseModel):
-    """The part of a manifest that readers need.
-
-    Attributes:
-        forgotten: by split, how many rows `headrace forget` has taken out.
-        left_sha256: over the rows that are left then, as a snapshot's digest is.
-    """
+    """The part of a manifest that readers need."""
 
     format: int
     files: dict[str, FileFacts] = {}
     rejected_sha256: str = ""
-    rejected_file: str = REJECTED
-    forgotten: dict[str, int] = {}
-    left_sha256: str = ""
 
 
 def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
@@ -109,18 +101,8 @@ def files_of(snapshot: SnapshotRecord) -> list[tuple[str, str]]:
     """
     with check_complete(snapshot):
         manifest = manifest_of(snapshot)
-    rejected = manifest.rejected_file, manifest.rejected_sha256
+    rejected = REJECTED, manifest.rejected_sha256
     return [*((s.name, s.sha256) for s in shards_in(manifest)), rejected]
-
-
-def forgotten_of(snapshot: SnapshotRecord) -> dict[str, int]:
-    """By split, how many rows were taken out of a snapshot; empty if none were.
-
-    Raises:
-        IntegrityError: the manifest is missing or damaged.
-    """
-    with check_complete(snapshot):
-        return manifest_of(snapshot).forgotten
 
 
 def read_shard(
@@ -215,13 +197,8 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
         IntegrityError: their file or the manifest is missing or damaged.
     """
     with check_complete(snapshot):
-        return rejected_of(snapshot, manifest_of(snapshot))
-
-
-def rejected_of(snapshot: SnapshotRecord, manifest: SnapshotManifest) -> pa.Table:
-    """The rejected items that a manifest names."""
-    name, sha256 = manifest.rejected_file, manifest.rejected_sha256
-    return read_parquet(read_file(snapshot, name, sha256))
+        sha256 = manifest_of(snapshot).rejected_sha256
+        return read_parquet(read_file(snapshot, REJECTED, sha256))
 
 
 def manifest_of(snapshot: SnapshotRecord) -> SnapshotManifest:

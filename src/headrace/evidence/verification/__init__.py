@@ -36,9 +36,8 @@ class Verification(Record):
             A copy kept elsewhere shows later whether the ledger was rewritten.
         checked: how many of each kind are as recorded.
         missing: how many of each kind are no longer in the store or MLflow.
-        collected: how many of each kind `headrace gc` has deleted and recorded.
-        forgotten: by split, how many rows `headrace forget` has taken out of snapshots
-            that are still there.
+        collected: how many of each kind `headrace gc` and `headrace forget` have
+            deleted and recorded.
         problem: the first mismatch; as JSON ``where`` it is, ``what`` is wrong, and the
             ``action`` to take.
         seconds: the duration.
@@ -51,7 +50,6 @@ class Verification(Record):
     checked: dict[str, int]
     missing: dict[str, int]
     collected: dict[str, int]
-    forgotten: dict[str, int]
     problem: Mismatch | None
     seconds: float
 
@@ -100,7 +98,6 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         checked=walk.checked,
         missing=walk.missing,
         collected=walk.collected,
-        forgotten=walk.forgotten,
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )

@@ -60,8 +60,13 @@ def run_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
 
 
 def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
-    """What is wrong with the files of a version's snapshot; at most one."""
+    """What is wrong with the files of a version's snapshot; at most one.
+
+    What was collected or forgotten is not missed.
+    """
     store, recorded, problem = home.store, manifest_digest(version, home), ""
+    if f"snapshots/{version.snapshot_digest}" in home.ledger.disposals.collected():
+        return
     uri = store.uri(f"snapshots/{version.snapshot_digest}/{MANIFEST}")
     try:
         if how := how_changed(uri, recorded):

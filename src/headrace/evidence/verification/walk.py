@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import described, forgotten_of
+from headrace.data.snapshots.reading import described
 from headrace.errors import IntegrityError
 from headrace.evidence.verification.versions import other_mismatches, run_mismatch
 from headrace.models.logged.soundness.checks import file_mismatches
@@ -44,9 +44,7 @@ class Walk:
         model: only what belongs to it, and the stage records; empty for everything.
         checked: how many of each kind, such as ``snapshots``, are as recorded.
         missing: how many of each kind are gone. That is a mismatch only of a champion.
-        collected: how many of each kind ``headrace gc`` has deleted.
-        forgotten: how many rows of each split ``headrace forget`` has taken out of the
-            snapshots.
+        collected: how many of each kind ``headrace gc`` and ``forget`` have deleted.
     """
 
     home: Home
@@ -54,7 +52,6 @@ class Walk:
     checked: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     collected: Counter[str] = field(default_factory=Counter)
-    forgotten: Counter[str] = field(default_factory=Counter)
 
     def mismatches(self, problem: str) -> Iterator[Mismatch]:
         """What does not fit, the ledger itself first.
@@ -188,7 +185,6 @@ class Walk:
             named = {"digest": uri.rpartition("/")[2]}
             snapshot = described(manifest, uri).model_copy(update=named)
             check_snapshot(snapshot)
-            self.forgotten.update(forgotten_of(snapshot))
         except ValueError as error:
             raise IntegrityError(f"{uri}/{MANIFEST} cannot be read: {error}.") from None
 

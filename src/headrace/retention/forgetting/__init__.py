@@ -1,4 +1,4 @@
-"""``headrace forget``: takes items out of the data, and out of all that shows them.
+"""``headrace forget``: deletes all that shows an item, and leaves it out from then on.
 
 The ledger records that something was forgotten, by whom and when, and keyed digests, by
 which the next ingest leaves the items out. All deletions are by these digests. So a
@@ -8,29 +8,18 @@ killed command is ended by the next one, which need not know what was to be forg
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from headrace.data.forgetting import (
-    forgotten_rows,
-    items_of_group,
-    open_snapshot,
-    sweep,
-)
 from headrace.data.forgotten import ForgottenItems
-from headrace.data.snapshots.reading import forgotten_of
 from headrace.errors import DependencyError, NotFoundError, UsageError
-from headrace.progress import counted
-from headrace.records import SnapshotRecord
 from headrace.retention import alone
-from headrace.retention.forgetting.deleting import delete
+from headrace.retention.forgetting.deleting import delete, results_of
 from headrace.retention.forgetting.outcome import Outcome, outcome_of
+from headrace.retention.forgetting.snapshots import find_rows, items_of_group
 from headrace.settings import Settings
 from headrace.spec.folders import pipeline_names
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import COLLECTING
@@ -38,12 +27,6 @@ from headrace.state.ledger.holding import COLLECTING
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 __all__ = ["Outcome", "forget"]
-
-
-@dataclass(frozen=True)
-class _Request:
-    kind: Literal["item", "group", ""]
-    forgotten: ForgottenItems  # with the marks of this request, and all before
 
 
 def forget(
@@ -68,7 +51,7 @@ def forget(
         UsageError: the digest is none, or both an item and a group are given.
         NotFoundError: there is no such pipeline.
         DependencyError: a run is in progress, or a place does not answer.
-        IntegrityError: a snapshot is not the one that was recorded.
+        IntegrityError: a snapshot or a request log cannot be searched.
     """
     if item and group:
         raise UsageError("Give either --item or --group.", "Run the command twice.")
@@ -78,31 +61,21 @@ def forget(
             "It has 64 digits 0-9 and a-f, as the column `item` of a snapshot.",
         )
     home = Home(settings)
-    anchored, ledger = home.anchored, home.ledger
+    ledger, disposals = home.ledger, home.ledger.disposals
     _check_pipeline(pipeline, settings, ledger)
+    kind = "item" if item else "group" if group else ""
     with _alone(settings):
-        snapshots = list(_snapshots(anchored))
-        request = _request(pipeline, item, group, anchored, snapshots)
-        rows, affected = Counter[str](), list[SnapshotRecord]()
-        for snapshot in counted(snapshots, "forget", "snapshots searched"):
-            if counts := forgotten_rows(snapshot, request.forgotten):
-                rows.update(counts)
-                affected.append(snapshot)
-        outcome = outcome_of(pipeline, rows, affected, snapshots, ledger, request.kind)
+        forgotten = _tombstones(pipeline, item, group, home)
+        found = find_rows(home.store, forgotten)
+        outcome = outcome_of(pipeline, found, ledger, kind)
         if not confirm(outcome):
             return outcome
-        if request.kind:
-            marks, who = request.forgotten.marks, settings.user
-            ledger.disposals.begin_forgetting(pipeline, request.kind, who, marks)
-        deleted = delete(affected, home, request.forgotten)
-        snapshots = list(_snapshots(anchored))
-        for snapshot in snapshots:
-            if forgotten_of(snapshot):
-                sweep(anchored, snapshot)
-        open_ones = [one.number for one in ledger.disposals.open_forgettings()]
-        ledger.disposals.end_forgetting(open_ones)
-        done = outcome_of(pipeline, rows, affected, snapshots, ledger, request.kind)
-        return done.forgotten(deleted)
+        if kind:
+            marks, who = forgotten.marks, settings.user
+            disposals.begin_forgetting(pipeline, kind, who, marks)
+        deleted = delete(pipeline, found, home, forgotten)
+        disposals.end_forgetting(one.number for one in disposals.open_forgettings())
+        return outcome.forgotten(deleted)
 
 
 def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:
@@ -131,50 +104,20 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _snapshots(anchored: AnchoredStore) -> Iterator[SnapshotRecord]:
-    for name in anchored.store.names("snapshots"):
-        snapshot = open_snapshot(anchored, name)
-        if snapshot is not None:
-            yield snapshot
+def _tombstones(pipeline: str, item: str, group: str, home: Home) -> ForgottenItems:
+    """What is to be forgotten, together with all that was before.
 
-
-def _request(
-    pipeline: str,
-    item: str,
-    group: str,
-    anchored: AnchoredStore,
-    snapshots: list[SnapshotRecord],
-) -> _Request:
-    """What is to be forgotten, together with all that was before."""
-    ledger = anchored.ledger
-    forgotten = ForgottenItems.of(ledger, pipeline)
-    marks = forgotten.marks
-    if item:
-        marks |= {forgotten.mark_item(item)}
+    A group is found by its items in the snapshots of its pipeline: another pipeline's
+    group of the same name may be something else.
+    """
+    forgotten = ForgottenItems.of(home.ledger, pipeline)
+    items = {item} - {""}
     if group:
-        own = _digests_of(pipeline, anchored)
-        items = {
-            digest
-            for snapshot in snapshots
-            if snapshot.digest in own
-            for digest in items_of_group(snapshot, group)
-        }
-        marks |= {forgotten.mark_group(group), *map(forgotten.mark_item, items)}
-    kind: Literal["item", "group", ""] = "item" if item else "group" if group else ""
-    # In stored snapshots a group is found by its items: another pipeline's group of
-    # the same name may be something else.
-    return _Request(kind, replace(forgotten, pipeline="", marks=marks))
-
-
-def _digests_of(pipeline: str, anchored: AnchoredStore) -> set[str]:
-    """The digests of all snapshots that a pipeline has made."""
-    store, digests = anchored.store, set[str]()
-    keys = [f"stages/{name}" for name in store.names("stages")]
-    for key in (*keys, f"pipelines/{pipeline}/ingest.json"):
-        saved = store.read_json(key)
-        if isinstance(saved, dict) and saved.get("pipeline") == pipeline:
-            record = saved.get("record") or {}
-            names = ("digest", "snapshot_digest")
-            digests |= {str(record[name]) for name in names if record.get(name)}
-    versions = anchored.ledger.versions(pipeline)
-    return digests | {version.snapshot_digest for version in versions}
+        own = {one.snapshot_digest for one in home.ledger.versions(pipeline)}
+        for _, saved, snapshots in results_of(home.store):
+            own |= snapshots if saved.get("pipeline") == pipeline else set()
+        for digest in own:
+            items |= items_of_group(digest, group, home.store)
+    marks = {*map(forgotten.mark_item, items)}
+    marks |= {forgotten.mark_group(group)} if group else set()
+    return replace(forgotten, marks=forgotten.marks | marks)

@@ -1,4 +1,4 @@
-"""Deletes all that shows forgotten items, and their rows last.
+"""Deletes as a whole all that shows forgotten items, their snapshots last.
 
 So a killed call is repeated by the next one, which finds the same rows.
 """
@@ -7,72 +7,157 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
-from headrace.data.forgetting import delete_unrecorded, take_out
 from headrace.data.forgotten import ForgottenItems
-from headrace.progress import counted
-from headrace.records import SnapshotRecord
-from headrace.retention.forgetting import goldens, places
+from headrace.monitoring.history import History
+from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
+from headrace.retention.forgetting.snapshots import delete_snapshots
 from headrace.serving.requests import forgetting as requests
+from headrace.state.anchored import AnchoredStore
+from headrace.state.folders import FOLDERS, card_key
 from headrace.state.home import Home
-from headrace.state.ledger import Version
+from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
 
+# The artifacts of a training that show no item: what a repeat needs, and the law.
+KEPT_ARTIFACTS = ("pipeline", "data", "law")
+_SHA = 32  # bytes
 log = logging.getLogger("headrace")
 
 
 def delete(
-    affected: list[SnapshotRecord], home: Home, forgotten: ForgottenItems
+    pipeline: str, digests: Collection[str], home: Home, forgotten: ForgottenItems
 ) -> Counter[str]:
     """Delete what shows forgotten items.
 
     Args:
-        affected: the snapshots that have them.
+        pipeline: whose reports of drift may show them, whatever was monitored.
+        digests: of the snapshots that have them.
         forgotten: the tombstones.
 
     Returns:
         how much was deleted, by kind.
     """
     anchored, settings = home.anchored, home.settings
-    digests = {snapshot.digest for snapshot in affected}
-    every = all_versions(anchored.ledger)
-    versions = [one for one in every if one.snapshot_digest in digests]
-    left = delete_unrecorded(anchored, forgotten)
-    counts = Counter({"snapshots without a record": left})
+    versions = [
+        one for one in all_versions(home.ledger) if one.snapshot_digest in digests
+    ]
     log.info("forget: request logs")
-    asked = {*requests.count(settings, forgotten.has_items)}
-    asked |= places.monitored_models(anchored, forgotten)
-    counts += places.delete_judged(anchored.store, forgotten)
-    for name in anchored.store.names(CORRECTIONS):
+    logs = requests.find_files(settings, forgotten.has_items)
+    log.info("forget: pages, pictures and results")
+    models = {pipeline, *logs, *(version.model for version in versions)}
+    counts = Counter(
+        {
+            "lists of judged items": _delete_judged(home.store, forgotten),
+            "pages and pictures": _delete_pages(home, digests, models),
+        }
+    )
+    for name in home.store.names(CORRECTIONS):
         dropped = drop_items(anchored, name, forgotten.has_items)
         counts["corrected labels"] += dropped
-    if digests or asked:
-        log.info("forget: pages, pictures and results")
-        disposal = Disposal(settings)
-        runs = disposal.stored_runs()
-        models = {version.model for version in versions} | asked
-        counts += places.delete_pages(disposal, anchored, runs, digests, models)
     if digests:
-        counts += places.delete_results(anchored, digests)
-        counts += _delete_of_versions(versions, home, forgotten)
-    for snapshot in counted(affected, "forget", "snapshots"):
-        take_out(anchored, snapshot, forgotten)
-    counts += places.take_out_of_monitoring(anchored, forgotten)
-    taken_out = requests.take_out(settings, forgotten.has_items)
-    counts["rows of request logs"] += sum(taken_out.values())
+        counts["stage results"] += _delete_results(anchored, digests)
+        files = {version.model_digest for version in versions}
+        counts += _delete_made(anchored, digests, files)
+    for version in versions:
+        counts["golden answers"] += delete_golden(version, home, forgotten)
+    for digest in home.store.names("monitoring"):
+        taken = History(digest, anchored).take_out(forgotten)
+        counts["kept scores and windows"] += taken
+    counts["files of request logs"] += requests.delete_files(
+        settings, forgotten.has_items
+    )
+    delete_snapshots(digests, home)
     return +counts
 
 
-def _delete_of_versions(
-    versions: list[Version], home: Home, forgotten: ForgottenItems
+def results_of(store: Store) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
+    """Each stored result of a stage: its key, what is stored, and its snapshots."""
+    keys = [f"stages/{name}" for name in store.names("stages")]
+    for pipeline in store.names("pipelines"):
+        folder = f"pipelines/{pipeline}"
+        keys += [f"{folder}/{name}" for name in store.names(folder)]
+    for key in keys:
+        saved = store.read_json(key)
+        record = saved.get("record") if isinstance(saved, dict) else None
+        if isinstance(record, dict):
+            names = ("digest", "snapshot_digest")
+            yield key, saved, {str(record[name]) for name in names if name in record}
+
+
+def _delete_results(anchored: AnchoredStore, digests: Collection[str]) -> int:
+    keys = [key for key, _, own in results_of(anchored.store) if own & {*digests}]
+    for key in keys:
+        anchored.delete(key)
+    return len(keys)
+
+
+def _delete_made(
+    anchored: AnchoredStore, snapshots: Collection[str], models: Collection[str]
 ) -> Counter[str]:
-    """Delete what is of versions."""
-    digests = {version.model_digest for version in versions}
-    counts = places.delete_made(home.anchored, "model", digests)
-    for version in versions:
-        counts["golden answers"] += goldens.delete(version, home, forgotten)
-    counts += places.delete_made(home.anchored, "none", ())
+    """Delete what may show items, and is made again when it is needed.
+
+    Of what any pipeline may share, all goes.
+    """
+    owners = {"snapshot": snapshots, "model": models}
+    counts = Counter[str]()
+    for folder in FOLDERS.values():
+        if not (folder.is_made_again and folder.shows_items):
+            continue
+        for name in anchored.store.names(folder.name):
+            if folder.owner == "none" or folder.is_of(name, owners[folder.owner]):
+                entry = f"{folder.name}/{name}"
+                files = anchored.ledger.files.anchors_below([entry])
+                anchored.ledger.files.anchor(dict.fromkeys(files, ""))
+                anchored.store.delete_folder(entry)
+                counts[folder.kind] += 1
     return counts
+
+
+def _delete_judged(store: Store, forgotten: ForgottenItems) -> int:
+    """Write lists of judged test items anew that have a forgotten one; how many.
+
+    Their other items stay judged, though their snapshot is gone.
+    """
+    count = 0
+    for name in store.names("judged"):
+        data = store.read(f"judged/{name}")
+        items = [data[at : at + _SHA] for at in range(0, len(data), _SHA)]
+        gone = forgotten.has_items([item.hex() for item in items])
+        if gone.any():
+            left = [item for item, out in zip(items, gone, strict=True) if not out]
+            digest = name.partition(".")[0]
+            store.write(f"judged/{digest}.left.bin", b"".join(left))
+            if not name.endswith(".left.bin"):
+                store.delete(f"judged/{name}")
+            count += 1
+    return count
+
+
+def _delete_pages(home: Home, digests: Collection[str], models: Collection[str]) -> int:
+    """Delete pages, pictures and samples of runs in MLflow, and the copies of pages.
+
+    Args:
+        digests: the trainings on these snapshots lose all but `KEPT_ARTIFACTS`, and the
+            golden answers of versions, of which `delete_golden` decides.
+        models: the other runs of these, such as reports of drift, lose all.
+    """
+    disposal, count = Disposal(home.settings), 0
+    registered = {version.run_id for version in all_versions(home.ledger)}
+    for run in disposal.stored_runs():
+        if run.snapshot in digests:
+            spared: tuple[str, ...] = KEPT_ARTIFACTS
+            spared += ("golden",) * (run.run_id in registered)
+            if home.store.exists(page := card_key(run.run_id)):
+                home.anchored.delete(page)
+        elif run.experiment in models and not run.is_training:
+            spared = ()
+        else:
+            continue
+        count += disposal.delete_artifacts_but(run, spared)
+    return count

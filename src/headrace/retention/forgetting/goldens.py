@@ -28,7 +28,7 @@ from headrace.state.tracking.disposal import Disposal
 _SHA = 32  # bytes
 
 
-def delete(version: Version, home: Home, forgotten: ForgottenItems) -> int:
+def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> int:
     """Delete a version's golden answers, if they show forgotten items.
 
     Returns:

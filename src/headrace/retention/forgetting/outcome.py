@@ -1,4 +1,4 @@
-"""What a command to forget has done, and which versions it concerns."""
+"""What a command found and did, and which versions lost their data."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
-from headrace.data.snapshots.reading import forgotten_of
-from headrace.records import Record, SnapshotRecord
+from headrace.records import Record
+from headrace.retention.forgetting.snapshots import KIND
 from headrace.signs import number_of
 from headrace.state.ledger import Ledger, Version
 
-_LEARNED = {"train", "val"}
 
-
-class Learned(Record):
-    """A version whose data had forgotten items.
-
-    Attributes:
-        learned: whether some were in train or val; else it was only tested on them.
-        is_champion: whether it is in production.
-    """
+class AffectedVersion(Record):
+    """A version whose data had forgotten items; ``is_champion`` if in production."""
 
     model: str
     version: int
-    learned: bool
     is_champion: bool
 
 
@@ -33,9 +25,9 @@ class Outcome(Record):
 
     Attributes:
         status: ``declined`` where the user did not confirm.
-        rows: by split, how many stored rows were, or would be, taken out.
+        rows: by split, how many stored rows were, or would be, deleted.
         snapshots: the digests of the snapshots that had them.
-        versions: all that learned from, or were tested on, forgotten rows.
+        versions: all whose data had forgotten rows, of earlier commands as well.
         deleted: how much was deleted of what else shows items, by kind.
     """
 
@@ -43,18 +35,18 @@ class Outcome(Record):
     status: Literal["forgotten", "declined"]
     rows: Mapping[str, int]
     snapshots: tuple[str, ...]
-    versions: tuple[Learned, ...]
+    versions: tuple[AffectedVersion, ...]
     deleted: Mapping[str, int] = {}
     reason: str
 
     def forgotten(self, deleted: Mapping[str, int]) -> Outcome:
         """The same once it is done, with what to do about champions."""
-        again = {one.model for one in self.versions if one.learned and one.is_champion}
+        again = sorted({one.model for one in self.versions if one.is_champion})
         reason = self.reason
         if again:
-            runs = ", ".join(f"`headrace run {model}`" for model in sorted(again))
+            runs = ", ".join(f"`headrace run {model}`" for model in again)
             reason += (
-                f"; a champion learned from forgotten rows: train anew with {runs}, "
+                f"; the data of a champion had such rows: train anew with {runs}, "
                 "and promote the new version with --force if the run keeps the champion"
             )
         if deleted.get("golden answers"):
@@ -67,53 +59,45 @@ class Outcome(Record):
 
 
 def outcome_of(
-    pipeline: str,
-    rows: Counter[str],
-    affected: list[SnapshotRecord],
-    snapshots: list[SnapshotRecord],
-    ledger: Ledger,
-    kind: Literal["item", "group", ""] = "",
+    pipeline: str, found: Mapping[str, Counter[str]], ledger: Ledger, kind: str
 ) -> Outcome:
-    """The result of a command that has found rows, or would take them out.
+    """The result of a command that has found rows, before it deletes anything.
 
     Args:
         pipeline: its name.
-        rows: by split, how many were found.
-        affected: the snapshots that have them.
-        snapshots: all of the store.
+        found: the rows of each split, by the digest of their snapshot.
         ledger: with all versions.
-        kind: what was asked for; empty where only earlier commands are ended.
+        kind: ``item`` or ``group``; empty where only earlier commands are ended.
     """
-    gone = {one.digest: {*forgotten_of(one)} for one in snapshots}
-    versions = []
-    for version in all_versions(ledger):
-        digest = version.snapshot_digest
-        is_found = any(one.digest == digest for one in affected)
-        if splits := gone.get(digest, set()) or ({"?"} if is_found else set()):
-            champion = ledger.champion(version.model)
-            versions.append(
-                Learned(
-                    model=version.model,
-                    version=version.version,
-                    learned=bool(splits & _LEARNED) or "?" in splits,
-                    is_champion=champion is not None
-                    and champion.version.version == version.version,
-                )
-            )
+    rows = sum(found.values(), Counter[str]())
     reason = (
-        f"{number_of(rows.total(), 'rows')} of {number_of(len(affected), 'snapshots')}"
+        f"{number_of(rows.total(), 'rows')} of {number_of(len(found), 'snapshots')}"
     )
-    if kind and not affected:
+    if kind and not found:
         reason = (
             f"no stored snapshot has this {kind} (see whether it is spelled as there); "
             "later ones leave it out"
         )
+    collected = ledger.disposals.collected().values()
+    gone = {one.key for one in collected if one.kind == KIND}
+    gone |= {f"snapshots/{digest}" for digest in found}
+    champions = {model: ledger.champion(model) for model in ledger.models()}
+    versions = tuple(
+        AffectedVersion(
+            model=one.model,
+            version=one.version,
+            is_champion=(now := champions[one.model]) is not None
+            and now.version.version == one.version,
+        )
+        for one in all_versions(ledger)
+        if f"snapshots/{one.snapshot_digest}" in gone
+    )
     return Outcome(
         pipeline=pipeline,
         status="declined",
         rows=dict(rows),
-        snapshots=tuple(one.digest for one in affected),
-        versions=tuple(versions),
+        snapshots=tuple(found),
+        versions=versions,
         reason=reason,
     )
 

@@ -1,16 +1,12 @@
-"""Settling: streams of the request log become Parquet, perhaps without some rows."""
+"""Settling: streams of the request log become Parquet."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import IntegrityError
@@ -22,55 +18,35 @@ from headrace.state.disk import atomic_file, fsync_path
 
 _GRACE = timedelta(seconds=30)  # in which rows of the last hour still come
 
-Chooses = Callable[[pa.Table], npt.NDArray[np.bool_]]
 
-
-def settle(path: Path, chooses: Chooses | None = None) -> int:
-    """Make a Parquet file of a stream, or take rows out of a file of either kind.
-
-    The former file is gone then; where no row is left, there is none.
-
-    Args:
-        path: of the file.
-        chooses: which rows of a table to leave out, by their ``item``. A file without
-            such rows stays as it is. None: of a stream, leave out none.
-
-    Returns:
-        the number of rows that were left out.
+def settle(path: Path) -> None:
+    """Make a Parquet file of a stream, which is gone then.
 
     Raises:
         FileNotFoundError: it is gone, perhaps settled by another process.
-        BlockingIOError: another process works on it; if rows are chosen, this one
-            waits instead.
+        BlockingIOError: another process works on it.
         IntegrityError: it is damaged, and stays.
         OSError: the disk is full, and it stays.
     """
-    target, rows = parquet_of(path), 0
+    target = parquet_of(path)
     with LogFile(path) as file:
-        fcntl.flock(file.stream, fcntl.LOCK_EX | (0 if chooses else fcntl.LOCK_NB))
+        fcntl.flock(file.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not is_there(file.stream):
             raise FileNotFoundError(path)
-        is_settled = path != target and target.exists()  # by a process that was killed
-        if chooses is not None and not is_settled:
-            rows = sum(int(chooses(table).sum()) for table in file.tables(["item"]))
-            if not rows:
-                return 0
-        has_rows = is_settled or _write(file, target, chooses)
-        if path != target or not has_rows:
-            fsync_path(path.parent)
-            path.unlink()
-    return rows
+        if not target.exists():  # else by a process that was killed
+            _write(file, target)
+        fsync_path(path.parent)
+        path.unlink()
 
 
-def _write(file: LogFile, target: Path, chooses: Chooses | None) -> bool:
-    """Write the rows of a file; whether there are any. Its lock is held."""
+def _write(file: LogFile, target: Path) -> None:
+    """Write the rows of a stream, if it has any. Its lock is held."""
     for left in target.parent.glob(f".{target.name}.*"):  # by a process that was killed
         left.unlink()
     names = [name for name, column in COLUMNS.items() if column.repeats]
     writer: pq.ParquetWriter | None = None
     with contextlib.ExitStack() as stack:
-        for table in file.tables():
-            rows = table if chooses is None else table.filter(pa.array(~chooses(table)))
+        for rows in file.tables():
             if not len(rows):
                 continue
             if writer is None:
@@ -86,7 +62,6 @@ def _write(file: LogFile, target: Path, chooses: Chooses | None) -> bool:
                     )
                 )
             writer.write_table(rows, row_group_size=GROUP_ROWS)
-    return writer is not None
 
 
 def settle_all(root: Path, now: datetime | None = None) -> dict[Path, IntegrityError]:

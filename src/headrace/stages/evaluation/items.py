@@ -66,8 +66,14 @@ class Archive:
         return digest
 
     def items(self, rows_digest: str, snapshot_digest: str) -> Items | None:
-        """The sorted items of an evaluation; None where they are lost."""
+        """The sorted items of an evaluation; None where they are lost.
+
+        Where one was forgotten, they are those that `headrace forget` has left.
+        """
+        left = f"judged/{rows_digest}.left.bin"
         items = self._read(rows_digest)
+        if items is None and self.store.exists(left):
+            items = np.frombuffer(self.store.read(left), DIGEST)
         if items is not None:
             return items
         try:

@@ -1,8 +1,7 @@
-"""Rows leave the log, once, however often the command was killed."""
+"""Files that have an item leave the log, whole."""
 
 import shutil
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,7 +9,6 @@ import pytest
 from tests.src.serving.requests.some import (
     NOON,
     hour_of,
-    ids_of,
     log_rows,
     paths,
     stream,
@@ -18,7 +16,7 @@ from tests.src.serving.requests.some import (
 )
 
 from headrace.errors import IntegrityError
-from headrace.serving.requests import contents, forgetting, settling
+from headrace.serving.requests import forgetting, settling
 from headrace.serving.requests.contents import Stream
 from headrace.serving.requests.files import Hour, parquet_of, root_of
 from headrace.serving.requests.settling import settle
@@ -28,68 +26,45 @@ def is_one(items):
     return np.array([int(item, 16) == 1 for item in items])
 
 
-def killed(*_, **__):
-    raise KeyboardInterrupt
-
-
-def test_only_the_rows_of_the_item_go(settings):
-    stream(settings, [1, 2, 1])
-    write(settings, [1], NOON + timedelta(hours=1))
+def test_only_files_that_have_the_item_go(settings):
+    with_it = [
+        stream(settings, [1, 2, 1]),
+        write(settings, [1], NOON + timedelta(hours=1)),
+    ]
     others = [write(settings, [3]), stream(settings, [4])]
-    write(settings, [1, 4], model="messages")
-    assert forgetting.count(settings, is_one) == {"digits": 3, "messages": 1}
-    assert forgetting.take_out(settings, is_one) == {"digits": 3, "messages": 1}
-    assert ids_of(settings) == [2, 3, 4]
-    assert ids_of(settings, "messages") == [4]
-    assert {*others} < {*paths(settings)}, "they stay as they are"
-    assert forgetting.take_out(settings, is_one) == {}
+    of_messages = write(settings, [1, 4], model="messages")
+    found = forgetting.find_files(settings, is_one)
+    assert {*found} == {"digits", "messages"}
+    assert ({*found["digits"]}, found["messages"]) == ({*with_it}, [of_messages])
+    assert forgetting.delete_files(settings, is_one) == 3
+    assert {*paths(settings)} == {*others}, "they stay as they are"
+    assert forgetting.delete_files(settings, is_one) == 0
 
 
 def test_a_server_goes_on_in_another_stream(settings):
     made = Stream(hour_of(settings), log_rows([]).schema)
     made.append(log_rows([1, 2]))
-    assert forgetting.take_out(settings, is_one) == {"digits": 1}
+    assert forgetting.delete_files(settings, is_one) == 1
     assert not made.append(log_rows([3]))
-    assert ids_of(settings) == [2]
+    assert paths(settings) == []
 
 
-@pytest.mark.parametrize("kind", [stream, write])
-@pytest.mark.parametrize("name", ["unlink", "replace"])
-def test_rows_go_once_where_the_command_was_killed(settings, monkeypatch, kind, name):
-    kind(settings, [1, 2, 3])
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, name, killed)
-        with pytest.raises(KeyboardInterrupt):
-            forgetting.take_out(settings, is_one)
-            killed()  # a Parquet file is replaced, none is deleted
-    forgetting.take_out(settings, is_one)
-    assert ids_of(settings) == [2, 3]
-    assert len(paths(settings)) == 1
-
-
-def test_what_a_killed_process_has_settled_does_not_come_back(settings):
+def test_what_a_killed_process_has_settled_or_begun_to_does_not_stay(settings):
     path = stream(settings, [1, 2])
+    begun = path.with_name(f".{parquet_of(path).name}.1")
     kept = path.with_suffix(".kept")
     shutil.copy(path, kept)
     settle(path)
     kept.rename(path)  # and it was killed before it deleted it
-    assert ids_of(settings) == [1, 2]
-    assert forgetting.take_out(settings, is_one) == {"digits": 1}
-    assert ids_of(settings) == [2]
-    assert paths(settings) == [parquet_of(path)]
+    begun.write_bytes(b"")
+    assert forgetting.delete_files(settings, is_one) == 2
+    assert [*path.parent.iterdir()] == []
 
 
-def test_a_row_group_is_held_at_a_time(settings, monkeypatch):
-    for module in (contents, settling):
-        monkeypatch.setattr(module, "GROUP_ROWS", 2)
-    path = write(settings, [0, 1, 2, 1, 3, 1, 4, 1])
-    assert pq.ParquetFile(path).num_row_groups > 3
-    assert forgetting.take_out(settings, is_one) == {"digits": 4}
-    assert ids_of(settings) == [0, 2, 3, 4]
-
-
-@pytest.mark.parametrize("work", [forgetting.count, forgetting.take_out])
-def test_rows_are_found_while_a_server_settles_their_files(settings, monkeypatch, work):
+@pytest.mark.parametrize("work", [forgetting.find_files, forgetting.delete_files])
+def test_items_are_found_while_a_server_settles_their_files(
+    settings, monkeypatch, work
+):
     for items in ([1, 2], [1], [3]):
         stream(settings, items)
 
@@ -102,7 +77,8 @@ def test_rows_are_found_while_a_server_settles_their_files(settings, monkeypatch
         return found
 
     monkeypatch.setattr(Hour, "files", settled)
-    assert work(settings, is_one) == {"digits": 2}
+    found = work(settings, is_one)
+    assert (found if isinstance(found, int) else len(found["digits"])) == 2
 
 
 @pytest.mark.parametrize("kind", [stream, write])
@@ -111,9 +87,9 @@ def test_a_file_that_cannot_be_read_is_named(settings, kind):
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + b"\xff" * (len(data) // 2))
     with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
-        forgetting.take_out(settings, is_one)
+        forgetting.delete_files(settings, is_one)
     with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
-        forgetting.count(settings, is_one)
+        forgetting.find_files(settings, is_one)
 
 
 def test_a_file_with_damaged_rows_is_named(settings):
@@ -127,4 +103,4 @@ def test_a_file_with_damaged_rows_is_named(settings):
     data[start : start + length] = b"\xff" * length
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=rf"{path.name} cannot be read"):
-        forgetting.take_out(settings, is_one)
+        forgetting.delete_files(settings, is_one)
