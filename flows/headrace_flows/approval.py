@@ -1,8 +1,8 @@
 """A run waits for a person's decision, and continues once the ledger has it.
 
-The run of a deployment is suspended: no process waits, and its page in Prefect has a
-form. Any other run waits in the foreground. A suspended run starts again from the
-beginning, and finds the results of its stages in the store.
+The run of a deployment is suspended, so that no process waits. Any other run waits in
+the foreground. A suspended run starts again from the beginning, and finds the results
+of its stages in the store.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.flow_runs import suspend_flow_run
-from prefect.input import RunInput
-from pydantic import Field
 
-from headrace.errors import DependencyError, PromotionError
+from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace.stages.promotion import approval
-from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger import Approval
 from headrace_flows.client import flow_runs
 from headrace_flows.events import emit, ledger_tag
 from headrace_flows.report import publish_report
@@ -31,14 +29,6 @@ from headrace_flows.run import Run
 
 POLL_SECONDS = 2.0
 log = logging.getLogger("headrace")
-
-
-class Decision(RunInput):
-    """The form on the page of a waiting run."""
-
-    approve: bool = Field(description="promote this version")
-    name: str = Field(min_length=1, description="your name; recorded as entered")
-    reason: str = Field(default="", description="the reason; recorded permanently")
 
 
 def wait_for_approval(run: Run) -> None:
@@ -86,50 +76,26 @@ def _wait(run: Run, request: Approval) -> None:
 
 
 def _suspend(run: Run, request: Approval) -> None:
-    """Suspend the run, or act on the decision that it was resumed with."""
-    ledger = run.plan.home.ledger
-    form = Decision.with_initial_data(_question(run, request))
+    """Suspend the run until the ledger has a decision."""
     until = datetime.fromisoformat(request.expires or request.when)
-    for attempt in itertools.count():
+    attempts = itertools.count()  # Prefect's page can resume it without a decision
+    while approval.is_open(request, run.plan.home.ledger):
+        left = round((until - datetime.now(UTC)).total_seconds())
         try:
-            decision = suspend_flow_run(
-                wait_for_input=form,
-                timeout=max(1, round((until - datetime.now(UTC)).total_seconds())),
-                key=f"{_key(request)}{attempt}",
+            suspend_flow_run(
+                timeout=max(1, left), key=f"{_key(request)}{next(attempts)}"
             )
         except Pause:
-            if not approval.is_open(request, ledger):  # it was decided meanwhile
+            if not approval.is_open(request, run.plan.home.ledger):  # decided meanwhile
                 with get_client(sync_client=True) as client:
-                    resume_waiting(client, request, ledger, run.plan.settings)
+                    resume_waiting(client, request, run.plan.settings)
             raise
-        if decision is None or not approval.is_open(request, ledger):
-            return
-        try:
-            approval.check_eyes(request, decision.name)
-        except PromotionError as error:
-            log.warning("promote: %s", error)
-        else:
-            break
-    home = run.plan.home.as_user(decision.name.strip())
-    place = (request.model, request.version, home)
-    reason = decision.reason.strip()
-    try:
-        if decision.approve:
-            approval.approve(*place, reason=reason)
-        else:
-            reason = reason or "no reason was given"
-            approval.reject(*place, reason=reason)
-    except PromotionError as error:  # the next stage reports it
-        log.warning("promote: %s", error)
 
 
 def resume_waiting(
-    client: SyncPrefectClient, request: Approval, ledger: Ledger, settings: Settings
+    client: SyncPrefectClient, request: Approval, settings: Settings
 ) -> list[str]:
     """Resume the flow runs that wait for a recorded decision; returns their ids."""
-    decision = ledger.approval(request.model, request.version) or request
-    approve = decision.action == "approve"
-    form = {"approve": approve, "name": decision.who, "reason": decision.why}
     wanted = {
         "state": {"type": {"any_": ["PAUSED"]}},
         "tags": {"all_": [ledger_tag(settings)]},
@@ -138,7 +104,7 @@ def resume_waiting(
     for flow_run in flow_runs(client, wanted):
         details = flow_run.state.state_details if flow_run.state else None
         if details and _is_of(details.pause_key or "", request):
-            client.resume_flow_run(flow_run.id, run_input=form)
+            client.resume_flow_run(flow_run.id)
             resumed.append(str(flow_run.id))
     return resumed
 
@@ -164,14 +130,3 @@ def _is_of(key: str, request: Approval) -> bool:
 
 def _until(request: Approval) -> str:
     return f"{(request.expires or '')[:16].replace('T', ' ')} UTC"
-
-
-def _question(run: Run, request: Approval) -> str:
-    eyes = f", and not by {request.who}" if request.four_eyes else ""
-    page = f"See [its report]({run.report_url}). " if run.report_url else ""
-    return (
-        f"Promote **{request.model} version {request.version}**? All of its gates "
-        f"hold. {page}Decide before {_until(request)}{eyes}; after that it counts as "
-        f"rejected. On the command line: `headrace approve {request.model} "
-        f"{request.version} --reason TEXT`."
-    )

@@ -72,7 +72,7 @@ def begin_report(run: Run) -> None:
         number = attach(name, run.spec.description, _NOT_YET, run.flow_run_id)
         place = f"the artifact {key_of(name)}"
         if run.ui_url:
-            place = run.report_url = f"{run.ui_url}/artifacts/artifact/{number}"
+            place = f"{run.ui_url}/artifacts/artifact/{number}"
         get_run_logger().info("The report of this run: %s", place)
 
 

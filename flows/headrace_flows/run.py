@@ -89,7 +89,6 @@ class Run:
         broken: what of the versions that it goes on from is not as registered.
         resumed_from: the checkpoint from which the training went on; empty if none.
         turn: when it may write to the ledger.
-        report_url: where Prefect shows its report; empty if it has none there.
         has_report: whether its report is in MLflow.
         error: with which it ended; None where its summary says all.
     """
@@ -103,7 +102,6 @@ class Run:
     resumed_from = ""
     flow_run_id = ""
     ui_url = ""
-    report_url = ""
     has_report = False
     error: HeadraceError | None = None
 

@@ -147,8 +147,8 @@ def _resume(model: str, version: int, value: dict[str, Any], home: Home) -> None
     """
     from headrace_ops.live import lasting_api_url
 
-    settings, ledger, resumed = home.settings, home.ledger, list[str]()
-    request = ledger.request(model, version)
+    settings, resumed = home.settings, list[str]()
+    request = home.ledger.request(model, version)
     if request is not None and lasting_api_url(settings):
         from headrace_flows.client import connect
 
@@ -156,7 +156,7 @@ def _resume(model: str, version: int, value: dict[str, Any], home: Home) -> None
             with connect(settings) as (client, _):
                 from headrace_flows.approval import resume_waiting
 
-                resumed = resume_waiting(client, request, ledger, settings)
+                resumed = resume_waiting(client, request, settings)
         except HeadraceError as error:
             log.warning(
                 "The decision is recorded, but the waiting run was not resumed: %s "

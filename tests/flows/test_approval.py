@@ -15,7 +15,6 @@ pytestmark = pytest.mark.integration
 
 ARGUMENTS = ("run", "blobs", "--set", "training.seed=2", "--json")
 GATES = "[{ name = 'accuracy', threshold = 0.5 }]"
-USER = {"HEADRACE_USER": "grace@lab"}
 
 
 @pytest.fixture
@@ -150,9 +149,6 @@ class Deployed:
     def state(self):
         return self.client.read_flow_run(self.id).state
 
-    def answer(self, **form):
-        return self.client.resume_flow_run(self.id, run_input=form)
-
     def tasks(self):
         from prefect.client.schemas.filters import FlowRunFilter
 
@@ -182,34 +178,20 @@ def test_a_suspended_run_is_approved_by_command(wanting, client):
     assert [w.action for w in words] == ["request", "approve"]
 
 
-def test_a_suspended_run_is_rejected_by_the_form(wanting, client):
-    run = Deployed(wanting, client, "training.seed=2")
-    assert run.go() == "Suspended"
-    assert run.answer(approve=False).status.value == "REJECT"  # who are you?
-    run.answer(approve=False, name="grace@lab", reason="confuses 3 and 5")
-    assert run.go() == "Refused", run.message
-    last = ledger_of(wanting).approvals("blobs")[-1]
-    assert (last.action, last.who, last.why) == (
-        "reject",
-        "grace@lab",
-        "confuses 3 and 5",
-    )
-
-
-def test_the_form_asks_again_where_two_pairs_of_eyes_are_wanted(
-    wanting, client, tmp_path
+def test_a_suspended_run_that_is_resumed_without_a_decision_waits_again(
+    wanting, client
 ):
-    strict = '{ mode = "approval", four_eyes = true }'
-    wanting = wanting.with_law(tmp_path / "strict", gates=GATES, promotion=strict)
     run = Deployed(wanting, client, "training.seed=2")
+    for _ in range(2):
+        assert run.go() == "Suspended"
+        assert len(ledger_of(wanting).approvals("blobs")) == 1
+        client.resume_flow_run(run.id)
     assert run.go() == "Suspended"
-    run.answer(approve=True, name="ada@lab", reason="mine")
-    assert run.go() == "Suspended"
-    assert len(ledger_of(wanting).approvals("blobs")) == 1
-    run.answer(approve=True, name="grace@lab")
-    assert run.go() == "Promoted"
-    entry = ledger_of(wanting).history("blobs")[-1]
-    assert (entry.who, entry.to_version) == ("grace@lab", 2)
+    no = ("--reject", "--reason", "confuses 3 and 5", "--json")
+    said = wanting.headrace("approve", "blobs", *no).json
+    assert (said["status"], said["resumed"]) == ("rejected", [str(run.id)])
+    assert run.go() == "Refused", run.message
+    assert "confuses 3 and 5" in run.state.message
 
 
 def test_the_page_has_the_report_before_anyone_is_asked(wanting, client):
@@ -232,7 +214,3 @@ def test_the_page_has_the_report_before_anyone_is_asked(wanting, client):
     assert client.read_flow_run(run.id).name == "blobs seed=2, version 2"
     assert "version 2" in report
     assert f"/runs/flow-run/{run.id}>" in report
-    keyset = run.state.state_details.run_input_keyset
-    question = client.read_flow_run_input(run.id, keyset["description"])
-    assert "blobs version 2" in question
-    assert "/artifacts/artifact/" in question

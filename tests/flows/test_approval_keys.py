@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from headrace.state.ledger import Approval, Ledger
+from headrace.state.ledger import Approval
 from headrace_flows.approval import resume_waiting
 from headrace_flows.events import ledger_tag
 
@@ -29,15 +29,15 @@ class Client:
         pairs = zip(KEYS, states, strict=True)
         return [SimpleNamespace(id=key, state=state) for key, state in pairs]
 
-    def resume_flow_run(self, flow_run_id, run_input):
+    def resume_flow_run(self, flow_run_id):
         self.resumed.append(flow_run_id)
 
 
 def test_a_name_that_ends_in_numbers_is_not_another_models(settings):
-    client, ledger = Client(), Ledger(settings.database_url)
+    client = Client()
     request = Approval(
         model="digits", version=1, step=1, action="request", who="ada", evidence_id=1
     )
-    resume_waiting(client, request, ledger, settings)
+    resume_waiting(client, request, settings)
     assert client.resumed == [KEYS[0], KEYS[3]]
     assert client.asked.tags.all_ == [ledger_tag(settings)]
