@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal, UsageError
-from headrace.settings import Settings, restore_variables
+from headrace.settings import Settings
 from headrace.spec.folders import open_pipeline
 from headrace.spec.toml import as_toml
 from headrace_flows.run import Run
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("headrace")
 _ONE_AT_A_TIME = threading.Lock()  # Prefect's variables are the process's
+_OF_HANDLER = "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"
 
 
 def run(
@@ -145,49 +146,28 @@ def _as_guest(*, shows_progress: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(_ONE_AT_A_TIME.release)
         stack.callback(gc.unfreeze)
-        stack.callback(_put_back, _variables_of_prefect())
-        stack.enter_context(restore_variables("DO_NOT_TRACK"))
+        stack.callback(_put_back, dict(os.environ))
         stack.enter_context(own_temporary_folder())
         if shows_progress:
-            stack.enter_context(_progress())
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%T"))
+            stack.callback(log.setLevel, log.level)
+            log.setLevel(log.level or logging.INFO)
+            log.addHandler(handler)
+            stack.callback(log.removeHandler, handler)
         yield
 
 
-def _variables_of_prefect() -> dict[str, str]:
-    """Prefect's variables, but that of its handler on our log.
-
-    The handler stays, and would warn of a message outside of a flow.
-    """
-    variables = dict(os.environ)
-    variables.pop("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", None)
-    return {n: value for n, value in variables.items() if n.startswith("PREFECT_")}
-
-
-def _put_back(variables: Mapping[str, str]) -> None:
-    for name in _variables_of_prefect():
-        os.environ.pop(name)
-    os.environ.update(variables)
+def _put_back(before: Mapping[str, str]) -> None:
+    """Restore Prefect's variables, but that of its handler on our log, which stays."""
+    for name in [*os.environ]:
+        if name.startswith(("PREFECT_", "DO_NOT_TRACK")) and name != _OF_HANDLER:
+            del os.environ[name]
+            os.environ.update({name: before[name]} if name in before else {})
     if "prefect" in sys.modules:  # which has read others
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[None]:
-    """Write the log to standard error, unless its level says otherwise."""
-    handler, level, is_passed_on = logging.StreamHandler(), log.level, log.propagate
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    log.addHandler(handler)
-    log.propagate = False  # else a log of the caller's would have each line again
-    if level == logging.NOTSET:
-        log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        log.propagate = is_passed_on
 
 
 def _override(key: str, value: Any) -> str:

@@ -1,7 +1,7 @@
 """The fit flow: one training, in a process of its own, on the pool that has the GPUs.
 
-The train flow of a deployment with a `train_pool` starts it and waits for it. Both
-exchange files of the store: a request, an answer, and the record of the training at its
+The train flow of a deployment with a `train_pool` starts it and waits for it. What is
+to be trained is a file of the store, and the record of the training lies there at its
 usual place. If the same training is running already, for another flow or for this one
 before it was killed, the train flow waits for that one instead of training twice.
 """
@@ -17,8 +17,7 @@ from prefect import State, flow
 from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Cancelling, Completed
 
-from headrace import errors
-from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.errors import DependencyError, UsageError
 from headrace.planning import StageKey
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
@@ -28,18 +27,13 @@ from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import pack_folder, unpack_folder
 from headrace.state.temporary import own_temporary_folder
-from headrace_flows.client import (
-    find_attempts,
-    tag_of,
-    wait_for,
-    work_of,
-)
+from headrace_flows.client import error_in, find_attempts, tag_of, wait_for, work_of
 from headrace_flows.run import Run, log_to_prefect
-from headrace_flows.summary import Failure, describe_error
 from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.prefect_inside import retrying_clients
 
 CRASHES = 3
+RESUMED = "Resumed"  # the state of a training that went on from a checkpoint
 
 log = logging.getLogger("headrace")
 
@@ -61,26 +55,9 @@ class TrainingRequest(Record):
     tags: dict[str, str]
 
 
-class TrainingAnswer(Record):
-    """The outcome of a training, as JSON: errors are not unpickled.
-
-    Attributes:
-        resumed: the place of the checkpoint that it went on from; empty if none.
-        error: if there was one.
-    """
-
-    resumed: str = ""
-    error: Failure | None = None
-
-
-def request_key(fingerprint: str, attempt: int) -> str:
+def request_key(fingerprint: str) -> str:
     """The key of a request in the store."""
-    return f"trainings/{fingerprint}/{attempt}.request.json"
-
-
-def answer_key(fingerprint: str, attempt: int) -> str:
-    """The key of an answer in the store."""
-    return f"trainings/{fingerprint}/{attempt}.answer.json"
+    return f"trainings/{fingerprint}.json"
 
 
 def train_here(
@@ -165,17 +142,12 @@ def train_there(
             except BaseException:
                 _cancel_too(client, run, started.id)
                 raise
-            place = answer_key(key.fingerprint, started.parameters["attempt"])
-            answer = (
-                run.plan.home.anchored.read_record(place, TrainingAnswer)
-                or TrainingAnswer()
-            )
             record = run.plan.find(key, TrainingRecord)
             if record is not None:
-                if answer.resumed:
-                    run.resumed_from = f"{answer.resumed}; on the pool {pool}"
+                if state.name == RESUMED:
+                    run.resumed_from = f"{state.message}; on the pool {pool}"
                 return record
-            if error := error_of(answer):
+            if error := error_in(state):
                 raise error
             message = state.message or state.name
             crashes += state.is_crashed()
@@ -199,20 +171,14 @@ def _ask(client: Any, run: Run, key: StageKey, request: TrainingRequest) -> Any:
         attempts = find_attempts(client, work)
         if attempts and not attempts[-1].state.is_final():
             return attempts[-1]
-        number = 1 + max((old.parameters["attempt"] for old in attempts), default=0)
-        store, body = run.plan.home.anchored, request.model_dump(mode="json")
-        store.write_json(request_key(fingerprint, number), body)
-        # If Prefect's database was lost, an old answer may have the same number.
-        store.delete(answer_key(fingerprint, number))
+        body = request.model_dump(mode="json")
+        run.plan.home.anchored.write_json(request_key(fingerprint), body)
+        last = attempts[-1].id if attempts else "none"
         try:
             return run_deployment(
                 name,
-                parameters={
-                    "pipeline": run.spec.name,
-                    "training": fingerprint,
-                    "attempt": number,
-                },
-                idempotency_key=f"{work}-{number}",
+                parameters={"pipeline": run.spec.name, "training": fingerprint},
+                idempotency_key=f"{work}-after-{last}",
                 tags=[tag_of(work)],
                 timeout=0,
             )
@@ -237,40 +203,33 @@ def _cancel_too(client: Any, run: Run, training: Any) -> None:
 
 
 @flow(name="fit", flow_run_name="{pipeline}", persist_result=False)
-def fit(pipeline: str, training: str, attempt: int = 1) -> State[Any]:
-    """Do the training that another flow has requested, and store its outcome.
+def fit(pipeline: str, training: str) -> State[Any]:
+    """Do the training that another flow has requested, and store its record.
 
     Args:
         pipeline: its name, for people.
         training: the fingerprint of the train stage.
-        attempt: the number of the attempt with this fingerprint.
     """
     log_to_prefect()
     settings = Settings().prepare_home()
-    store, place = Home(settings).anchored, answer_key(training, attempt)
+    here = heartbeat(settings, str(flow_run.get_id()), pipeline)
     try:
-        here = heartbeat(settings, str(flow_run.get_id()), pipeline)
         with own_temporary_folder(), retrying_clients(), here as holding:
-            request = _request(store, pipeline, training, attempt)
+            store = Home(settings).anchored
+            request = _request(store, pipeline, training)
             folder = unpack_folder(request.folder, store.store, settings.folders)
             run = Run(request.spec, folder, settings)
             run.turn.held = holding
             _train(run, request, training)
     except KeyboardInterrupt:
         return Cancelled(message="Interrupted.")
-    except Exception as error:
-        answer = TrainingAnswer(error=describe_error(error))
-        store.write_json(place, answer.model_dump(mode="json"))
-        raise
-    resumed = run.resumed_from
-    store.write_json(place, TrainingAnswer(resumed=resumed).model_dump(mode="json"))
-    return Completed(message=f"Went on from {resumed}." if resumed else "Trained.")
+    if run.resumed_from:
+        return Completed(name=RESUMED, message=run.resumed_from)
+    return Completed(message="Trained.")
 
 
-def _request(
-    store: AnchoredStore, pipeline: str, fingerprint: str, attempt: int
-) -> TrainingRequest:
-    request = store.read_record(request_key(fingerprint, attempt), TrainingRequest)
+def _request(store: AnchoredStore, pipeline: str, fingerprint: str) -> TrainingRequest:
+    request = store.read_record(request_key(fingerprint), TrainingRequest)
     if request is None:
         raise UsageError(
             f"The store {store.store.root} has no training {fingerprint[:16]} of "
@@ -296,14 +255,3 @@ def _train(run: Run, request: TrainingRequest, fingerprint: str) -> None:
             "headrace.flow_run_id": str(flow_run.get_id()),
         }
         train_here(run, key, request.snapshot, request.contract, tags)
-
-
-def error_of(answer: TrainingAnswer) -> Exception | None:
-    """The error of an answer, with its original type."""
-    failure = answer.error
-    if failure is None:
-        return None
-    kind = getattr(errors, failure.kind, None)
-    if isinstance(kind, type) and issubclass(kind, HeadraceError):
-        return kind(failure.message, failure.action)
-    return RuntimeError(f"{failure.kind}: {failure.message}")

@@ -151,17 +151,10 @@ def failed(run: Run, error: HeadraceError) -> tuple[Summary, int]:
     log.debug(hide_credentials("".join(traceback.format_exception(error))))
     run.error = error
     status = "refused" if isinstance(error, Refusal) else "error"
-    failure = describe_error(error)
+    kind = type(error).__name__
+    failure = Failure(kind=kind, message=error.message, action=error.action)
     summary = summarise(run, status=status, reason=str(error), error=failure)
     return summary, error.exit_code
-
-
-def describe_error(error: Exception) -> Failure:
-    """The kind, message and action of an error, as JSON."""
-    message, action = str(error) or type(error).__name__, ""
-    if isinstance(error, HeadraceError):
-        message, action = error.message, error.action
-    return Failure(kind=type(error).__name__, message=message, action=action)
 
 
 def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:

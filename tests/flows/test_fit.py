@@ -56,7 +56,7 @@ def ask(run, key, request):
     from headrace_flows.fit import request_key
 
     run.plan.home.anchored.write_json(
-        request_key(key.fingerprint, 1), request.model_dump(mode="json")
+        request_key(key.fingerprint), request.model_dump(mode="json")
     )
 
 
@@ -87,18 +87,18 @@ def test_the_record_lies_where_the_stage_looks_for_it(run, trained):
 
 
 def test_a_worker_with_other_code_trains_nothing_and_says_what_differs(run, trained):
-    from headrace_flows.fit import TrainingAnswer, answer_key, error_of, fit
+    from headrace_flows.client import error_in
+    from headrace_flows.fit import fit
 
     key, request = request_of(run, trained)
     other = StageKey("train", {**key.ingredients, "version keras": "1.0"})
     ask(run, other, request.model_copy(update={"ingredients": other.ingredients}))
     state = fit("blobs", other.fingerprint, return_state=True)
     assert state.is_failed()
-    saved = run.plan.home.store.read_json(answer_key(other.fingerprint, 1))
-    error = error_of(TrainingAnswer.model_validate(saved))
+    error = error_in(state)
     assert isinstance(error, UsageError)
-    assert "keras 1.0 → " in error.message
-    assert "same Headrace" in error.action
+    assert "keras 1.0 → " in str(error)
+    assert "same Headrace" in str(error)
 
 
 def test_a_worker_with_another_store_says_so(run, monkeypatch, tmp_path):
@@ -109,19 +109,19 @@ def test_a_worker_with_another_store_says_so(run, monkeypatch, tmp_path):
         fit("blobs", "0" * 64)
 
 
-def test_an_error_crosses_with_its_type_its_words_and_its_exit_code():
-    from headrace_flows.fit import TrainingAnswer, error_of
-    from headrace_flows.summary import describe_error
+@pytest.mark.parametrize("kind", [ContractError, DependencyError])
+def test_an_error_crosses_with_its_type_its_words_and_its_exit_code(kind):
+    from prefect import flow
 
-    for error in (ContractError("seen", "do"), DependencyError("disk full", "again")):
-        text = TrainingAnswer(error=describe_error(error)).model_dump_json()
-        back = error_of(TrainingAnswer.model_validate_json(text))
-        assert type(back) is type(error)
-        assert str(back) == str(error)
-    other = error_of(TrainingAnswer(error=describe_error(ZeroDivisionError("by zero"))))
-    assert str(other) == "ZeroDivisionError: by zero"
-    forged = TrainingAnswer(error={"kind": "annotations", "message": "x", "action": ""})
-    assert isinstance(error_of(forged), RuntimeError)
+    from headrace_flows.client import error_in
+
+    @flow
+    def fails():
+        raise kind("disk full: 3 of 4.", "Run it again.")
+
+    back = error_in(fails(return_state=True))
+    assert type(back) is kind
+    assert str(back) == "disk full: 3 of 4. Run it again."
 
 
 @pytest.mark.usefixtures("_deployed")
@@ -136,26 +136,11 @@ def test_what_is_under_way_is_joined_and_what_has_ended_is_begun_anew(
     key, request = request_of(run, trained)
     key = StageKey("train", {**key.ingredients, "input test": ending})
     first = _ask(client, run, key, request)
-    assert (first.parameters["attempt"], first.state.name) == (1, "Scheduled")
+    assert first.state.name == "Scheduled"
     assert _ask(client, run, key, request).id == first.id
     client.set_flow_run_state(first.id, getattr(states, ending)(), force=True)
     second = _ask(client, run, key, request)
-    assert second.parameters["attempt"] == 2
     assert second.id != first.id
-
-
-@pytest.mark.usefixtures("_deployed")
-def test_a_stale_answer_is_not_taken_for_the_present_attempt_s(run, trained, client):
-    from headrace_flows.fit import TrainingAnswer, _ask, answer_key
-
-    key, request = request_of(run, trained)
-    key = StageKey("train", {**key.ingredients, "input test": "stale"})
-    place = answer_key(key.fingerprint, 1)
-    run.plan.home.store.write_json(
-        place, TrainingAnswer(resumed="old").model_dump(mode="json")
-    )
-    assert _ask(client, run, key, request).parameters["attempt"] == 1
-    assert run.plan.home.store.read_json(place) is None
 
 
 @pytest.mark.usefixtures("_deployed")

@@ -71,7 +71,7 @@ FOLDERS = {
         Folder("quarantine", "quarantines", "snapshot", True, True),
         Folder("data_docs", "data pages", "snapshot", True, True),
         Folder("checkpoints", "checkpoints", "training"),
-        Folder("trainings", "requests and answers of other pools", "training"),
+        Folder("trainings", "requests to other pools", "training"),
         Folder("models", "copies of models", "model", marker="golden.npz"),
         Folder("engines", "engines", "model", True, True),
         Folder("profiles", "profiles", "model", True, True),
