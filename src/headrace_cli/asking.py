@@ -36,8 +36,7 @@ def explain(  # noqa: PLR0913
         Argument(
             metavar="ITEM",
             help="A file; with --text the text itself; or the digest of an item of the "
-            "test split, or its first 8 digits. For a page also a folder or a table. "
-            "Not with --check.",
+            "test split, or its first 8 digits. For a page also a folder or a table.",
         ),
     ] = None,
     text: Annotated[bool, Option("--text", help="ITEM is the text itself.")] = False,
@@ -68,23 +67,12 @@ def explain(  # noqa: PLR0913
             "none.",
         ),
     ] = False,
-    check: Annotated[
-        bool,
-        Option(
-            "--check",
-            help="Only check whether maps of this version may be shown, unless that "
-            "was done: two models are trained to compare it with. No new version is "
-            "made.",
-        ),
-    ] = False,
 ) -> None:
-    """Show which parts of an item speak for and against an answer."""
-    if check == (item is not None):
-        raise UsageError(
-            "ITEM is missing." if item is None else "--check takes no ITEM.",
-            f"Run `headrace explain {model} ITEM`, or `headrace explain {model} "
-            "--check` to check whether maps may be shown.",
-        )
+    """Show which parts of an item speak for and against an answer.
+
+    Without an item, only check whether maps of this version may be shown, unless that
+    was done: two models are trained to compare it with. No new version is made.
+    """
     if item is None:
         _check(model)
         return

@@ -320,7 +320,7 @@ def test_new_names_a_backbone_and_the_pipeline_runs_and_explains_without_an_edit
     assert answer.json["status"] == "promoted", answer.json["reason"]
     size = next(gate for gate in answer.json["gates"] if gate["name"] == "size")
     assert size["passed"]
-    texts.headrace("explain", "few", "--check")
+    texts.headrace("explain", "few")
     given = ("explain", "few", "red a blue zurich red", "--text", "--json")
     explained = texts.headrace(*given, "--method", "occlusion", "--unchecked").json
     sanity = explained["sanity"]

@@ -23,7 +23,7 @@ def explained(tmp_path_factory, project, prefect_server):
     home = Home(place / "home", project)
     home = home.with_law(place / "project", evaluation='{ depth = "auto" }')
     run = home.headrace("run", "blobs", "--json")
-    home.headrace("explain", "blobs", "--check")
+    home.headrace("explain", "blobs")
     return home, run
 
 

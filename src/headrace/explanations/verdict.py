@@ -118,7 +118,7 @@ def sanity_of(model: str, version: int | None, ledger: Ledger) -> dict[str, Verd
     champion = ledger.champion(model)
     is_champion = champion is not None and champion.version.version == version
     name = model if is_champion else f"{model}/{version}"
-    command = f"`headrace explain {name} --check`"
+    command = f"`headrace explain {name}`"
     return unchecked(
         f"maps were not checked, which takes two more trainings: {command} does it"
     )
@@ -139,8 +139,8 @@ def is_due(model: str, version: int | None, ledger: Ledger) -> bool:
 def impossible(model: str, version: int, reason: str) -> dict[str, Verdict]:
     """The verdicts on a version that could not be checked, for a reason."""
     return unchecked(
-        f"maps could not be checked: {reason}; `headrace explain {model}/{version} "
-        "--check` tries again"
+        f"maps could not be checked: {reason}; `headrace explain {model}/{version}` "
+        "tries again"
     )
 
 

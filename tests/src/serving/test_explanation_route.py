@@ -117,7 +117,7 @@ def test_a_check_that_was_made_since_is_known_at_the_next_question(tmp_path):
     ledger.add_version(a_row("toy", 1, IMAGE))
     served.read_sanity()
     reason = explain(served, *body).json["sanity"]["occlusion"]["reason"]
-    assert "`headrace explain toy/1 --check` does it" in reason
+    assert "`headrace explain toy/1` does it" in reason
     found = dict.fromkeys(["occlusion_random_weights", "occlusion_random_labels"], 0.0)
     check = MapCheck(
         model="toy",
