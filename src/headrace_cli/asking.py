@@ -35,8 +35,8 @@ def explain(  # noqa: PLR0913
         str | None,
         Argument(
             metavar="ITEM",
-            help="A file; with --text the text itself; or the digest of an item of the "
-            "test split, or its first 8 digits. For a page also a folder or a table.",
+            help="A file, the digest of a test item (8 digits are enough), with --text "
+            "the text itself, or for a page a folder or a table.",
         ),
     ] = None,
     text: Annotated[bool, Option("--text", help="ITEM is the text itself.")] = False,
@@ -44,8 +44,8 @@ def explain(  # noqa: PLR0913
         Path | None,
         Option(
             metavar="FILE",
-            help="Draw the map over the item: a .png file; or an .html page, which may "
-            "be of a folder's first 50 items, some of each sub-folder.",
+            help="Draw the map over the item: a .png file, or an .html page, also of a "
+            "folder's first 50 items.",
         ),
     ] = None,
     method: Annotated[
@@ -53,19 +53,10 @@ def explain(  # noqa: PLR0913
         Option(help="By default the first that passed its sanity check."),
     ] = None,
     of: Annotated[
-        str,
-        Option(
-            metavar="NAME",
-            help="The class or tag to explain; by default what the model answers.",
-        ),
+        str, Option(metavar="NAME", help="The class or tag; else what is answered.")
     ] = "",
     unchecked: Annotated[
-        bool,
-        Option(
-            "--unchecked",
-            help="Also use a method that was not checked for this version, and check "
-            "none.",
-        ),
+        bool, Option("--unchecked", help="Check nothing, and use what is unchecked.")
     ] = False,
 ) -> None:
     """Show which parts of an item speak for and against an answer.
@@ -161,25 +152,17 @@ def generate(  # noqa: PLR0913 (options)
         str,
         Option(
             metavar="TEXT",
-            help="What the text begins with; of a speech-synthesis model what it says: "
-            "texts that it knows, separated by spaces.",
+            help="How the text begins; of a speech synthesis what it says: texts that "
+            "it knows, separated by spaces.",
         ),
     ] = "",
     seed: Annotated[
         int | None,
-        Option(
-            metavar="N",
-            min=0,
-            help="Equal seeds give equal texts and sounds; by default a new one, of a "
-            "sound 0.",
-        ),
+        Option(metavar="N", min=0, help="Equal seeds give equal texts and sounds."),
     ] = None,
     temperature: Annotated[
         float | None,
-        Option(
-            help="0: the likeliest character each time; 1: by the probabilities; by "
-            "default 0.8."
-        ),
+        Option(help="0: the likeliest character; 1: by the probabilities; else 0.8."),
     ] = None,
     lines: Annotated[
         int | None, Option(metavar="N", help="How many lines to write.")

@@ -27,18 +27,11 @@ def backbone(
     ] = None,
     source: Annotated[
         str | None,
-        Argument(
-            metavar="SOURCE",
-            help="A folder, hf://OWNER/NAME or kaggle://OWNER/MODEL/keras/VARIANT.",
-        ),
+        Argument(metavar="SOURCE", help="A folder, hf://OWNER/NAME or kaggle://…"),
     ] = None,
     licence: Annotated[
         str | None,
-        Option(
-            metavar="SPDX",
-            help="Its licence, such as Apache-2.0; by default the one that is known, "
-            "or what its README says.",
-        ),
+        Option(metavar="SPDX", help="Such as Apache-2.0; else what its README says."),
     ] = None,
 ) -> None:
     """Bring a pretrained backbone into the store, or list those it has.

@@ -68,7 +68,7 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-def _flag(*names: str, help_: str, **more: Any) -> Any:
+def _flag(*names: str, help_: str = "", **more: Any) -> Any:
     return typer.Option(*names, expose_value=False, help=help_, **more)
 
 
@@ -77,29 +77,13 @@ def options(
         bool, _flag("--json", help_="Print one JSON object and nothing else.")
     ] = False,
     quiet: Annotated[
-        bool,
-        _flag(
-            *("--quiet", "-q"),
-            help_="Show no progress, only warnings and the answer.",
-            callback=_set_level,
-        ),
+        bool, _flag("--quiet", "-q", help_="Show no progress.", callback=_set_level)
     ] = False,
     verbose: Annotated[
-        bool,
-        _flag(
-            *("--verbose", "-v"),
-            help_="Show more: also where in the code an error was raised.",
-            callback=_set_level,
-        ),
+        bool, _flag("--verbose", "-v", help_="Show tracebacks.", callback=_set_level)
     ] = False,
     version: Annotated[
-        bool,
-        _flag(
-            "--version",
-            help_="Print the version.",
-            callback=_print_version,
-            is_eager=True,
-        ),
+        bool, _flag("--version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """The options before a command; ``Group`` puts three behind it as well."""

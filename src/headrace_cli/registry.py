@@ -47,21 +47,13 @@ def promote(
     entry, new = promote_by_hand(
         model, version, home, force=force, reason=reason, judge=by_law
     )
-    state = "promoted" if new else f"is the champion already: {entry}"
-    if reason and not new:
-        state += "; your reason is not recorded"
-    if new and entry.forced:
-        state = "promoted by force"
-    described = _describe(entry, home)
-    if described["overrides"]:
-        state += f"; its run overrode {', '.join(described['overrides'])}"
-    value = {
-        "model": model,
-        "status": "promoted" if new else "unchanged",
-        "version": entry.to_version,
-        "reason": f"version {entry.to_version} {state}",
-        "entry": described,
-    }
+    state = "promoted by force" if entry.forced else "promoted"
+    if not new:
+        lost = "; your reason is not recorded" * bool(reason)
+        state = f"is the champion already: {entry}{lost}"
+    value = _change_of(entry, "promoted" if new else "unchanged", state, home)
+    if overrides := value["entry"]["overrides"]:
+        value["reason"] += f"; its run overrode {', '.join(overrides)}"
     answer(value, f"{model} {value['reason']}.")
 
 
@@ -73,13 +65,7 @@ def rollback(model: ModelArgument, reason: ReasonOption = "") -> None:
     home = opened()
     entry = roll_back(model, home, reason=reason)
     emit_from_command(home.settings, "rollback", model, str(entry), why=entry.why)
-    value = {
-        "model": model,
-        "status": "rolled_back",
-        "version": entry.to_version,
-        "reason": f"version {entry.to_version} is the champion again",
-        "entry": _describe(entry, home),
-    }
+    value = _change_of(entry, "rolled_back", "is the champion again", home)
     more = f"version {entry.from_version} is not promoted again by itself"
     answer(value, f"{model}: {value['reason']}; {more}.")
 
@@ -130,14 +116,9 @@ def approve(
         _resume(model, decision.version, rejected, home)
         return
     entry, new = approval.approve(model, version, home, reason=reason)
-    number = entry.to_version
-    outcome = f"promoted by {entry.who}" if new else f"is the champion already: {entry}"
-    value = {
-        "status": "promoted" if new else "unchanged",
-        "reason": f"version {number} {outcome}",
-        "entry": _describe(entry, home),
-    }
-    _resume(model, number, value, home)
+    state = f"promoted by {entry.who}" if new else f"is the champion already: {entry}"
+    value = _change_of(entry, "promoted" if new else "unchanged", state, home)
+    _resume(model, entry.to_version, value, home)
 
 
 def _resume(model: str, version: int, value: dict[str, Any], home: Home) -> None:
@@ -169,9 +150,15 @@ def _resume(model: str, version: int, value: dict[str, Any], home: Home) -> None
     answer(value, "\n".join(lines))
 
 
-def _describe(entry: Entry, home: Home) -> dict[str, Any]:
-    """An entry of the ledger, as every command shows it."""
-    return _describe_history(entry.model, home.ledger)[entry.sequence]
+def _change_of(entry: Entry, status: str, state: str, home: Home) -> dict[str, Any]:
+    """The answer of a command that has changed the champion, or has left it."""
+    return {
+        "model": entry.model,
+        "status": status,
+        "version": entry.to_version,
+        "reason": f"version {entry.to_version} {state}",
+        "entry": _describe_history(entry.model, home.ledger)[entry.sequence],
+    }
 
 
 def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:

@@ -20,10 +20,7 @@ def relabel(
     ] = False,
     output: Annotated[
         Path | None,
-        Option(
-            metavar="FILE",
-            help="The file to write; by default PIPELINE-labels.csv or .html here.",
-        ),
+        Option(metavar="FILE", help="By default PIPELINE-labels.csv or .html here."),
     ] = None,
     apply: Annotated[
         Path | None,

@@ -11,7 +11,6 @@ from typer import Argument, Option
 from headrace.errors import UsageError
 from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_table, show_text, wants_json
-from headrace_cli.pipelines import complete_pipelines
 
 if TYPE_CHECKING:
     from headrace.retention.collection import CollectionResult
@@ -56,11 +55,7 @@ def _show_collected(done: CollectionResult) -> None:
 def forget(
     pipeline: Annotated[
         str,
-        Argument(
-            metavar="PIPELINE",
-            help="Whose data has the items.",
-            autocompletion=complete_pipelines,
-        ),
+        Argument(metavar="PIPELINE", help="Whose data has the items."),
     ],
     item: Annotated[
         str,

@@ -36,12 +36,10 @@ def run(
     overrides: pipelines.SetOption = None,
     data: pipelines.DataOption = None,
     register_only: Annotated[
-        bool,
-        Option("--register-only", help="Promote nothing: the champion stays as it is."),
+        bool, Option("--register-only", help="Promote nothing: the champion stays.")
     ] = False,
     deployed: Annotated[
-        bool,
-        Option("--deployed", help="On a worker, with the file as it was deployed."),
+        bool, Option("--deployed", help="On a worker, with the deployed file.")
     ] = False,
 ) -> None:
     """Run the train flow: from data to a promoted model.
@@ -114,12 +112,7 @@ def check(
     overrides: pipelines.SetOption = None,
     data: Annotated[
         str | None,
-        Option(
-            "--data",
-            metavar="[URI]",
-            help="Also ingest data and check the contract: this, or the pipeline's "
-            "own source.",
-        ),
+        Option(metavar="[URI]", help="Also check data: this, or the pipeline's own."),
     ] = None,
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
@@ -233,9 +226,8 @@ def open_report(
     name: Annotated[
         str,
         Argument(
-            help="A pipeline, for its last run; or MODEL/VERSION. By default one page "
-            "over everything.",
-            metavar="PIPELINE|MODEL/VERSION",
+            help="For its last run, or MODEL/VERSION; else one page over everything.",
+            metavar="PIPELINE",
             autocompletion=pipelines.complete_pipelines,
         ),
     ] = "",
@@ -280,20 +272,14 @@ def score(  # noqa: PLR0913 (options)
     model: pipelines.ModelVersionArgument,
     source: Annotated[
         str,
-        Argument(
-            metavar="INPUT",
-            help=f"What to score, with or without labels. {DATA}",
-        ),
+        Argument(metavar="INPUT", help=f"With or without labels. {DATA}"),
     ],
     output: Annotated[
         str,
-        Argument(
-            metavar="OUTPUT", help="A .csv or .parquet file: a path or any fsspec URI."
-        ),
+        Argument(metavar="OUTPUT", help="A .csv or .parquet file: a path or a URI."),
     ],
     text: Annotated[
-        str | None,
-        column("A table's column of items; by default it is found and reported."),
+        str | None, column("A table's column of items; by default it is found.")
     ] = None,
     label: Annotated[str | None, column("A table's column of known answers.")] = None,
     id_: Annotated[
@@ -306,14 +292,7 @@ def score(  # noqa: PLR0913 (options)
     encoding: Annotated[
         str | None, Option(help="Of the texts; by default it is recognised.")
     ] = None,
-    workers: Annotated[
-        int | None,
-        Option(
-            min=1,
-            help="Parts at once: on Dask, else in processes here, at most one per "
-            "processor. Parts that are done are kept until the output is written.",
-        ),
-    ] = None,
+    workers: pipelines.WorkersOption = None,
 ) -> None:
     """Score a batch: one row for each item, in their order."""
     from headrace.use import scoring

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections import Counter
 from contextlib import nullcontext
-from datetime import date
+from datetime import date, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.progress import Progress
 from headrace.signs import as_score, number_of
 from headrace_cli.answers import INTERRUPTED, answer, prepared, show_table, show_text
-from headrace_cli.pipelines import DataOption, PipelineArgument
+from headrace_cli.pipelines import DataOption, PipelineArgument, WorkersOption
 from headrace_cli.summary import show_summary
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrace_ops.run_server import RunServer
 
 TRIALS_SHOWN = 5
+_DATE = ["%Y-%m-%d"]  # 2026-01-31
 Every = Literal["day", "week", "month"]
 
 
@@ -38,32 +39,17 @@ def tune(  # noqa: PLR0913
         Option(
             "--set",
             metavar="KEY=RANGE",
-            help='A field and its range: "training.learning_rate=log(1e-4,1)", '
-            "uniform(0,0.99), int(16,512), choice(sgd,adam); several times. A plain "
-            "value holds for all trials.",
+            help="A field and its range: log(1e-4,1), uniform(0,0.99), int(16,512), "
+            "choice(sgd,adam); or a value for all trials.",
         ),
     ] = None,
-    trials: Annotated[
-        int, Option(min=1, max=10_000, help="The number of trials in total.")
-    ] = 20,
+    trials: Annotated[int, Option(min=1, max=10_000, help="In total.")] = 20,
     metric: Annotated[
         str, Option(help="What to minimise (val_loss) or maximise (val_accuracy).")
     ] = "val_loss",
-    workers: Annotated[
-        int | None,
-        Option(
-            min=1,
-            help="Trials at once: on Dask, else in processes here, at most one per "
-            "processor. By default they run one after the other.",
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     wave: Annotated[
-        int,
-        Option(
-            min=1,
-            help="Trials that do not know of each other's outcome, and so may run at "
-            "once. The values found depend on it, and not on --workers.",
-        ),
+        int, Option(min=1, help="Trials that do not know of each other's outcome.")
     ] = 4,
     data: DataOption = None,
 ) -> None:
@@ -112,9 +98,8 @@ def _show_trials(value: dict[str, Any]) -> None:
     trials = value["trials"]
     if not trials:
         return
-    number = Counter(trial["state"] for trial in trials)
-    states = [state for state in ("completed", "pruned", "failed") if number[state]]
-    counts = ", ".join(f"{number[state]} {state}" for state in states)
+    states = Counter(trial["state"] for trial in trials)
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
     fitting = sum(trial["fit_seconds"] for trial in trials)
     show_text(
         f"\n[bold]{number_of(len(trials), 'trials')}[/]: {counts}; "
@@ -135,38 +120,26 @@ def _show_trials(value: dict[str, Any]) -> None:
 
 def backfill(  # noqa: PLR0913
     pipeline: PipelineArgument,
-    first: Annotated[
-        str, Option("--from", metavar="DATE", help="The first date: 2026-01-31.")
-    ],
-    last: Annotated[
-        str, Option("--to", metavar="DATE", help="The last date, included.")
-    ],
+    first: Annotated[datetime, Option("--from", formats=_DATE, metavar="DATE")],
+    last: Annotated[datetime, Option("--to", formats=_DATE, metavar="DATE")],
     overrides: Annotated[
         list[str] | None,
         Option(
             "--set",
             metavar="KEY=VALUE",
-            help="As for run; {date} stands for the date: "
-            "data.source=/data/{date}.npz.",
+            help="As for run, where {date} is the date: data.source={date}.npz.",
         ),
     ] = None,
     every: Annotated[Every, Option(help="The step from one run to the next.")] = "day",
-    workers: Annotated[
-        int | None,
-        Option(
-            min=1,
-            help="Trainings at once, ahead of the runs, which stay in order: on Dask, "
-            "else in processes here, at most one per processor. By default each run "
-            "does its own.",
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     promote: Annotated[
         bool, Option("--promote", help="Also promote, as headrace run does.")
     ] = False,
 ) -> None:
     """Run the train flow for a range of dates; each is done once.
 
-    Versions are registered. The champion stays, unless --promote is given.
+    Dates are written as 2026-01-31; the last is included. Versions are registered. The
+    champion stays, unless --promote is given.
     """
     from headrace.stages.pieces import opened
     from headrace_flows.backfilling import Backfill, dates
@@ -174,12 +147,10 @@ def backfill(  # noqa: PLR0913
 
     started = time.perf_counter()
     settings = prepared()
-    start, end = _date("--from", first), _date("--to", last)
-    if end < start:
-        raise UsageError(
-            f"--to {last} is before --from {first}.", "Give the earlier date first."
-        )
-    days, changes = dates(start, end, every), overrides or []
+    days = [*dates(first.date(), last.date(), every)]
+    if not days:
+        raise UsageError("--to is before --from.", "Give the earlier date first.")
+    changes = overrides or []
     tasks = [_task(pipeline, day, changes, promote, settings) for day in days]
     numbers = itertools.count(1)
 
@@ -242,15 +213,6 @@ def _task(
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 
-def _date(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{option} {text!r} is not a date.", "Write it as 2026-01-31."
-        ) from None
-
-
 def _conclude(work: Backfill, is_interrupted: bool) -> tuple[dict[str, Any], int]:
     """The summary, and the exit code of the worst run."""
     runs = [
@@ -286,12 +248,15 @@ def _how(run: dict[str, Any]) -> str:
 
 
 def _show_backfill(value: dict[str, Any]) -> None:
-    rows = []
-    for run in value["runs"]:
-        status = _how(run) + (", before" if run.get("skipped") else "")
-        metrics = (v for k, v in run.items() if k.startswith("test_") and v is not None)
-        result = ", ".join(as_score(metric) for metric in metrics)
-        row = run["date"], status, run.get("version"), result, run.get("reason")
-        rows.append(row)
+    rows = [
+        (
+            run["date"],
+            _how(run) + ", before" * bool(run.get("skipped")),
+            run.get("version"),
+            ", ".join(as_score(run[k]) for k in run if k.startswith("test_")),
+            run.get("reason"),
+        )
+        for run in value["runs"]
+    ]
     show_table(rows, ["date", "", "version", "result", ""])
     show_text(f"{value['pipeline']}: {value['reason']}")

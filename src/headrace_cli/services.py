@@ -68,10 +68,7 @@ def worker(
     pool: Annotated[str, Option(help="cpu or gpu, or a pool of your own.")],
     limit: Annotated[
         int | None,
-        Option(
-            min=1,
-            help="How many flows at once: by default 1 for gpu, else one per core.",
-        ),
+        Option(min=1, help="Flows at once: by default 1 for gpu, else one per core."),
     ] = None,
 ) -> None:
     """Run the flows of a pool, each as a process, until Ctrl-C."""
@@ -109,10 +106,7 @@ def doctor() -> None:
 def deploy(
     pipeline: Annotated[
         str | None,
-        Argument(
-            metavar="PIPELINE",
-            help="A pipeline; by default all, and stale deployments are deleted.",
-        ),
+        Argument(metavar="PIPELINE", help="Else all, and others are deleted."),
     ] = None,
 ) -> None:
     """Make the deployments of the [deploy] tables, and a nightly verify."""

@@ -22,8 +22,7 @@ def serve(  # noqa: PLR0913, the options of a server
         list[str],
         Argument(
             metavar="MODEL",
-            help="Models: MODEL or MODEL@champion, which follow promotions; "
-            "MODEL/VERSION.",
+            help="MODEL follows promotions, MODEL/VERSION does not.",
             autocompletion=complete_pipelines,
         ),
     ],
@@ -39,12 +38,7 @@ def serve(  # noqa: PLR0913, the options of a server
     ] = None,
     tls_key: Annotated[Path | None, Option(help="Its private key, PEM.")] = None,
     shadow: Annotated[
-        str,
-        Option(
-            metavar="MODEL/VERSION",
-            help="A version that answers copies of requests; only the log has its "
-            "answers.",
-        ),
+        str, Option(metavar="MODEL/VERSION", help="Answers copies, for the log alone.")
     ] = "",
     log_inputs: Annotated[
         bool, Option("--log-inputs", help="Log the items, too; data.mask masks texts.")
@@ -89,28 +83,20 @@ def export(
     model: ModelVersionArgument,
     output: Annotated[
         Path,
-        Option(
-            metavar="PLACE",
-            help="A new or empty folder; with --evidence a new .tar file.",
-        ),
+        Option(metavar="PLACE", help="An empty folder; with --evidence a .tar file."),
     ],
     format_: Annotated[
         Literal["onnx", "savedmodel"] | None,
         Option("--format", help="The format to export to."),
     ] = None,
     evidence: Annotated[
-        bool,
-        Option(
-            "--evidence",
-            help="Pack the model and all that proves it into one file, a bundle.",
-        ),
+        bool, Option("--evidence", help="Pack the model and its proofs into one file.")
     ] = False,
     push: Annotated[
         str | None,
         Option(
             metavar="URI",
-            help="Push it with its model card to hf://OWNER/NAME; HF_TOKEN is the "
-            "token. A new repository is private.",
+            help="Push it to hf://OWNER/NAME, with the token HF_TOKEN.",
         ),
     ] = None,
 ) -> None:

@@ -9,13 +9,7 @@ from typer import Argument, Option
 
 from headrace.errors import UsageError
 from headrace.signs import number_of
-from headrace_cli.answers import (
-    answer,
-    begin,
-    marked,
-    show_table,
-    show_text,
-)
+from headrace_cli.answers import answer, begin, marked, show_table, show_text
 
 if TYPE_CHECKING:
     from headrace.evidence.repair import Repair
@@ -30,34 +24,21 @@ WIDTH = 40
 def verify(
     name: Annotated[
         str,
-        Argument(
-            metavar="MODEL|FILE",
-            help="A model, MODEL/VERSION, or the file of a bundle; by default "
-            "everything.",
-        ),
+        Argument(metavar="MODEL|FILE", help="Or MODEL/VERSION; else everything."),
     ] = "",
     repair: Annotated[
-        bool,
-        Option(
-            "--repair",
-            help="First restore what is lost of champions and newest versions, or of "
-            "the version that is named.",
-        ),
+        bool, Option("--repair", help="First restore what is lost of champions.")
     ] = False,
     head: Annotated[
-        str,
-        Option(
-            metavar="LINK",
-            help="The chain head that an earlier `verify --json` printed; it must "
-            "still be in the chain.",
-        ),
+        str, Option(metavar="LINK", help="An earlier last link; it must be there.")
     ] = "",
 ) -> None:
     """Check that all is as recorded, or check a bundle.
 
     That is the ledger, the store, models and MLflow. A bundle needs no home and no
     network; its signature is checked with the key of HEADRACE_VERIFY_KEY_FILE.
-    --repair restores the files of a version from the store's copy.
+    --repair restores the files of champions and newest versions, or of the version that
+    is named, from the store's copy.
     """
     from headrace.evidence import verification
     from headrace.state.ledger.records import model_of
@@ -121,11 +102,7 @@ def _show_verification(result: Verification) -> None:
 def reproduce(
     run: Annotated[
         str,
-        Argument(
-            metavar="RUN",
-            help="An MLflow run's id or how it begins, MODEL@champion or "
-            "MODEL/VERSION.",
-        ),
+        Argument(metavar="RUN", help="An MLflow run's id, MODEL or MODEL/VERSION."),
     ],
 ) -> None:
     """Train again from a run's record, and compare the weights."""

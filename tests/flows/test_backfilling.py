@@ -46,7 +46,7 @@ def test_runs_that_would_all_be_the_same_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--from", "today", "--to", "2026-02-01"), "--from 'today' is not a date"),
+        (("--from", "today", "--to", "2026-02-01"), "'--from': 'today' does not match"),
         (("--from", "2026-02-02", "--to", "2026-02-01"), "is before"),
         (("--from", "2026-02-01", "--to", "2026-02-01", "--set", "x.y={date}"), "x"),
     ],
