@@ -170,36 +170,20 @@ def main() -> None:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code or 0)
-    except typer.TyperException as error:
-        text = error.format_message().replace("Value error, ", "").rstrip(".")
-        text += "" if text.endswith("?") else "."
-        context = getattr(error, "ctx", None)
-        path = getattr(context, "command_path", "") or "headrace"
-        _fail(UsageError(text, f"See `{path} --help`."))
-    except HeadraceError as error:
-        if logging.getLogger("headrace").isEnabledFor(logging.DEBUG):
-            _show_traceback()
-        _fail(error)
     except (KeyboardInterrupt, typer.Abort):
         print_interrupted()
         sys.exit(INTERRUPTED)
-    except MemoryError:
-        _fail(
-            DependencyError(
-                "There was not enough memory for this command.",
-                "End other programs, or raise its limit, and run it again.",
-            )
-        )
     except Exception as error:  # the last resort of the command line
-        _fail_for_the_disk(error)
-        _show_traceback()
-        print_failure(
-            hide_credentials(f"Unexpected {type(error).__name__}: {error}"),
+        known = _known(error)
+        if known is None or logging.getLogger("headrace").isEnabledFor(logging.DEBUG):
+            sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
+        told = known or DependencyError(
+            f"Unexpected {type(error).__name__}: {error}",
             "This is a fault of Headrace or its installation; the lines above say "
             "where.",
-            type(error).__name__,
         )
-        sys.exit(DependencyError.exit_code)
+        print_failure(told.message, told.action, type(known or error).__name__)
+        sys.exit(told.exit_code)
     finally:
         # Else Python, as `python -m`, ends by SIGINT if it came amid executing text.
         exec("")  # noqa: S102
@@ -216,8 +200,25 @@ def _own_temporary_folder() -> AbstractContextManager[None]:
     return own_temporary_folder()
 
 
-def _show_traceback() -> None:
-    sys.stderr.write(visible(hide_credentials(traceback.format_exc())))
+def _known(error: Exception) -> HeadraceError | None:
+    """An error as one of Headrace's; None if it is a fault of the code."""
+    if isinstance(error, HeadraceError):
+        return error
+    if isinstance(error, MemoryError):
+        return DependencyError(
+            "There was not enough memory for this command.",
+            "End other programs, or raise its limit, and run it again.",
+        )
+    if isinstance(error, OSError):  # a full or broken disk
+        from headrace.state.disk import disk_error
+
+        return disk_error(error, str(error.filename or "/"))
+    if not isinstance(error, typer.TyperException):
+        return None
+    text = error.format_message().replace("Value error, ", "").rstrip(".")
+    path = getattr(getattr(error, "ctx", None), "command_path", "") or "headrace"
+    mark = "" if text.endswith("?") else "."
+    return UsageError(f"{text}{mark}", f"See `{path} --help`.")
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:
@@ -233,19 +234,3 @@ def _hang_up(_number: int, _frame: FrameType | None) -> None:
                 os.dup2(nowhere, descriptor)
     os.close(nowhere)
     raise KeyboardInterrupt
-
-
-def _fail_for_the_disk(error: Exception) -> None:
-    """End with one sentence where a disk is full, fails or is read-only."""
-    if not isinstance(error, OSError):
-        return
-    from headrace.state.disk import disk_error
-
-    cause = disk_error(error, str(error.filename or "/"))
-    if cause is not None:
-        _fail(cause)
-
-
-def _fail(error: HeadraceError) -> None:
-    print_failure(error.message, error.action, type(error).__name__)
-    sys.exit(error.exit_code)
