@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 # Less than a guard's grace period, so that flows can end and report it to the worker.
 GRACE_SECONDS = 7.0
-ENDING_SECONDS = 20.0  # a container is killed after 30
+ENDING_SECONDS = 13.0  # after it, for the worker; a container is killed after 30
 DEFAULTS = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_WORKER_HEARTBEAT_SECONDS": "10",  # a silence is noticed after two
@@ -86,54 +85,39 @@ async def _work(
     # A restarted container keeps its host name and process id.
     name = f"{socket.gethostname()} {pool} {os.getpid()}-{uuid4().hex[:4]}"
     worker = ProcessWorker(work_pool_name=pool, name=name, limit=limit)
-    is_ending = _handle_signals(worker)
 
     def started(_text: str) -> None:
-        if not is_ending.is_set():
-            report({"status": "up", "pool": pool, "limit": limit, "worker": name})
+        report({"status": "up", "pool": pool, "limit": limit, "worker": name})
 
-    try:
-        has_health_check = bool(variable("PREFECT_WORKER_WEBSERVER_PORT"))
-        await worker.start(with_healthcheck=has_health_check, printer=started)
-    except asyncio.CancelledError:
-        if not is_ending.is_set():
-            raise
+    has_health_check = bool(variable("PREFECT_WORKER_WEBSERVER_PORT"))
+    await run(worker, with_healthcheck=has_health_check, printer=started)
 
 
-def _handle_signals(worker: ProcessWorker) -> asyncio.Event:
-    """Shut down on a signal: accept no more flows, and end the running ones.
+async def run(worker: ProcessWorker, **options: Any) -> None:
+    """Run a worker until a signal; then end its flows, and it within a limited time.
 
-    A server that does not answer would keep the worker from its end, so it has a
-    limited time.
+    A server that does not answer would else keep it from its end.
     """
-    is_ending, tasks = asyncio.Event(), set[asyncio.Task[None]]()
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    poll = worker.get_and_submit_flow_runs
-
-    async def poll_unless_ending() -> list[Any]:
-        return [] if is_ending.is_set() else await poll()
-
-    async def end() -> None:
-        try:
-            await asyncio.to_thread(_end_flows)
-        finally:
-            if task is not None:
-                task.cancel()
-
-    def shut_down() -> None:
-        if is_ending.is_set():
-            return
-        is_ending.set()
-        limit = threading.Timer(ENDING_SECONDS, _end_now)
-        limit.daemon = True
-        limit.start()
-        tasks.add(loop.create_task(end()))
-
-    worker.get_and_submit_flow_runs = poll_unless_ending  # type: ignore[method-assign]
+    signaled, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
-            loop.add_signal_handler(number, shut_down)
-    return is_ending
+            loop.add_signal_handler(number, signaled.set)
+    running = asyncio.create_task(worker.start(**options))
+    ending = asyncio.create_task(signaled.wait())
+    await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()
+        return
+
+    async def nothing() -> list[Any]:
+        return []
+
+    worker.get_and_submit_flow_runs = nothing  # type: ignore[method-assign]
+    await asyncio.to_thread(_end_flows)
+    running.cancel()
+    _, late = await asyncio.wait({running}, timeout=ENDING_SECONDS)
+    if late:
+        _end_now()
 
 
 def _end_flows() -> None:
@@ -149,7 +133,7 @@ def _end_now() -> NoReturn:
     log.error(
         "The worker ends without reporting to the Prefect server: it did not end "
         "within %g s.",
-        ENDING_SECONDS,
+        GRACE_SECONDS + ENDING_SECONDS,
     )
     for flow in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):

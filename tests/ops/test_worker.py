@@ -20,19 +20,15 @@ ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
 flow = [sys.executable, "-c", ignoring + "print('flow', flush=True); time.sleep(300)"]
 
 class Waiting:
-    async def get_and_submit_flow_runs(self):
-        return []
+    async def start(self):
+        subprocess.Popen(flow)
+        while True:
+            try:
+                await asyncio.sleep(300)
+            except asyncio.CancelledError:
+                pass
 
-async def work():
-    subprocess.Popen(flow)
-    worker._handle_signals(Waiting())
-    while True:
-        try:
-            await asyncio.sleep(300)
-        except asyncio.CancelledError:
-            pass
-
-asyncio.run(work())
+asyncio.run(worker.run(Waiting()))
 """
 
 
