@@ -54,9 +54,11 @@ def list_() -> None:
 def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
     from headrace.spec.folders import is_packaged
 
-    tables: dict[bool, list[list[Any]]] = {False: [], True: []}
+    rows, untouched = list[list[Any]](), list[str]()
     for p in value["pipelines"]:
-        folder, schedule = p["folder"] or "", p["schedule"]
+        if is_packaged(Path(p["folder"] or ""), settings) and not p["last_run"]:
+            untouched.append(p["name"])
+            continue
         row = [
             p["name"],
             p["champion"] or "none",
@@ -65,14 +67,12 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
             f"{minutes(p['last_run']) or 'never'}{' killed' * p['was_killed']}"
             f"{' refused' * bool(p['refused'])}",
             ", ".join(f"version {word['version']}" for word in p["waiting"]),
-            "not deployed" if schedule and not p["deployed"] else schedule,
+            p["schedule"] if p["deployed"] else p["schedule"] and "not deployed",
         ]
-        tables[bool(folder) and is_packaged(Path(folder), settings)].append(row)
-    for comes_with_headrace, rows in tables.items():
-        if rows and comes_with_headrace:
-            show_text("comes with Headrace:", style="dim")
-        if rows:
-            show_table(rows, _COLUMNS)
+        rows.append(row)
+    show_table(rows, _COLUMNS)
+    if untouched:
+        show_text(f"comes with Headrace: {', '.join(untouched)}")
     show_text(value["notice"] or f"home: {value['home']}")
 
 

@@ -10,21 +10,11 @@ if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
 
 
-def complete_pipelines(incomplete: str) -> list[str]:
-    """The pipelines whose names begin so, for the completion of a shell."""
-    from headrace.settings import Settings
-    from headrace.spec.folders import pipeline_names
-
-    names = sorted(pipeline_names(Settings()))
-    return [name for name in names if name.startswith(incomplete)]
-
-
 ModelArgument = Annotated[
     str,
     Argument(
         metavar="MODEL",
         help="A model: its pipeline's name.",
-        autocompletion=complete_pipelines,
     ),
 ]
 PipelineArgument = Annotated[
@@ -32,7 +22,6 @@ PipelineArgument = Annotated[
     Argument(
         metavar="PIPELINE",
         help="A pipeline's name, or the path of its folder.",
-        autocompletion=complete_pipelines,
     ),
 ]
 ModelVersionArgument = Annotated[
@@ -40,7 +29,6 @@ ModelVersionArgument = Annotated[
     Argument(
         metavar="MODEL",
         help="A model, which means its champion; MODEL@champion or MODEL/VERSION.",
-        autocompletion=complete_pipelines,
     ),
 ]
 SetOption = Annotated[

@@ -30,7 +30,6 @@ def init(
             metavar="PIPELINE",
             help="What it begins with: digits (images), messages (texts), "
             "few_spoken_digits (sounds).",
-            autocompletion=pipelines.complete_pipelines,
         ),
     ] = "digits",
 ) -> None:

@@ -106,7 +106,6 @@ def check(
         Argument(
             metavar="PIPELINE",
             help="A pipeline; by default all of them.",
-            autocompletion=pipelines.complete_pipelines,
         ),
     ] = None,
     overrides: pipelines.SetOption = None,
@@ -228,7 +227,6 @@ def open_report(
         Argument(
             help="For its last run, or MODEL/VERSION; else one page over everything.",
             metavar="PIPELINE",
-            autocompletion=pipelines.complete_pipelines,
         ),
     ] = "",
 ) -> None:

@@ -11,7 +11,7 @@ from headrace.errors import UsageError
 from headrace.serving.options import Options
 from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_text
-from headrace_cli.pipelines import ModelVersionArgument, complete_pipelines
+from headrace_cli.pipelines import ModelVersionArgument
 
 if TYPE_CHECKING:
     from headrace.use.exporting import Exported
@@ -23,7 +23,6 @@ def serve(  # noqa: PLR0913, the options of a server
         Argument(
             metavar="MODEL",
             help="MODEL follows promotions, MODEL/VERSION does not.",
-            autocompletion=complete_pipelines,
         ),
     ],
     host: Annotated[
