@@ -68,7 +68,7 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-def _flag(*names: str, help_: str = "", **more: Any) -> Any:
+def _flag(*names: str, help_: str, **more: Any) -> Any:
     return typer.Option(*names, expose_value=False, help=help_, **more)
 
 
@@ -83,7 +83,8 @@ def options(
         bool, _flag("--verbose", "-v", help_="Show tracebacks.", callback=_set_level)
     ] = False,
     version: Annotated[
-        bool, _flag("--version", callback=_print_version, is_eager=True)
+        bool,
+        _flag("--version", help_="Print it.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """The options before a command; ``Group`` puts three behind it as well."""

@@ -120,8 +120,8 @@ def _show_trials(value: dict[str, Any]) -> None:
 
 def backfill(  # noqa: PLR0913
     pipeline: PipelineArgument,
-    first: Annotated[datetime, Option("--from", formats=_DATE, metavar="DATE")],
-    last: Annotated[datetime, Option("--to", formats=_DATE, metavar="DATE")],
+    first: Annotated[datetime, Option("--from", formats=_DATE, help="As 2026-01-31.")],
+    last: Annotated[datetime, Option("--to", formats=_DATE, help="It is included.")],
     overrides: Annotated[
         list[str] | None,
         Option(
@@ -138,8 +138,7 @@ def backfill(  # noqa: PLR0913
 ) -> None:
     """Run the train flow for a range of dates; each is done once.
 
-    Dates are written as 2026-01-31; the last is included. Versions are registered. The
-    champion stays, unless --promote is given.
+    Versions are registered. The champion stays, unless --promote is given.
     """
     from headrace.stages.pieces import opened
     from headrace_flows.backfilling import Backfill, dates

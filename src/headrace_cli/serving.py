@@ -119,27 +119,25 @@ def export(
             "Neither --format nor --evidence is given.",
             "Give one, such as --format onnx.",
         )
+    from headrace.evidence import publishing
     from headrace.state.home import Home
     from headrace.use import exporting
 
     settings = prepared()
-    if push is None:
-        exported = exporting.export(model, format_, output, settings)
-        answer(exported.model_dump(), _exported(exported))
-        return
-    from headrace.evidence import publishing
-
     home = Home.existing(settings, f"model {model!r}")
-    version = publishing.require_pushable(model, push, home)
-    name = f"{version.model}/{version.version}"
-    exported = exporting.export(name, format_, output, settings)
-    pushed = publishing.push(exported, push, home)
-    seen = "private" if pushed.is_private else "public"
-    answer(
-        {**exported.model_dump(), "pushed": pushed.model_dump(mode="json")},
-        f"{_exported(exported)}\n"
-        f"pushed to {pushed.url}, which is {seen}: commit {pushed.commit[:12]}",
-    )
+    if push is not None:
+        version = publishing.require_pushable(model, push, home)
+        model = f"{version.model}/{version.version}"
+    exported = exporting.export(model, format_, output, settings)
+    value, text = exported.model_dump(), _exported(exported)
+    if push is not None:
+        pushed = publishing.push(exported, push, home)
+        value["pushed"] = pushed.model_dump(mode="json")
+        seen = "private" if pushed.is_private else "public"
+        text += (
+            f"\npushed to {pushed.url}, which is {seen}: commit {pushed.commit[:12]}"
+        )
+    answer(value, text)
 
 
 def _exported(exported: Exported) -> str:
