@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headrace.state.backbones import Backbone
     from headrace.use.backbones import AddedBackbone
 
-_COLUMNS = ("name", "digest", "medium", "architecture", "MB", "licence")
+_COLUMNS = ("name", "medium", "architecture", "bytes", "licence", "digest")
 
 
 def backbone(
@@ -94,10 +94,11 @@ def _list() -> None:
     ]
 
     def show() -> None:
+        show_table([[*map(row.get, _COLUMNS)] for row in rows], _COLUMNS)
+        if not all(row["digest"] for row in rows):
+            show_text("Without a digest, its record is gone: add it again.")
         if not rows:
             show_text("There is none yet: headrace backbone add NAME SOURCE")
-            return
-        show_table([_cells(row) for row in rows], _COLUMNS)
 
     answer({"backbones": rows}, show)
 
@@ -108,16 +109,3 @@ def _row(name: str, one: Backbone) -> dict[str, Any]:
         **one.model_dump(mode="json", exclude={"files"}),
         "bytes": one.bytes,
     }
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    if row["digest"] is None:
-        return row["name"], "its record is gone: add it again", *[""] * 4
-    return (
-        row["name"],
-        row["digest"][:16],
-        row["medium"],
-        row["architecture"],
-        f"{row['bytes'] / 1e6:.1f}",
-        row["licence"] or "unknown",
-    )
