@@ -68,7 +68,7 @@ def test_bad_data_is_refused_before_any_training(
     began = stage == "validate"  # the other one ended before it had the lease
     assert (listed["versions"], listed["last_run"] is not None) == (0, began)
     assert (listed["refused"] is not None) == began
-    assert (" refused " in home.headrace("list").out) == began
+    assert (" refused\n" in home.headrace("list").out) == began
     done = states(found)
     assert done[stage] == "failed"
     assert [name for name, state in done.items() if state == "skipped"] == (
