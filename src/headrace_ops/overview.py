@@ -6,12 +6,13 @@ the home where nothing is served.
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from headrace.errors import HeadraceError
@@ -24,13 +25,12 @@ from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, url_host
-from headrace.state.ledger import Ledger
 from headrace.state.logins import login_of
 from headrace_ops import live
 from headrace_ops.listing import listed
 from headrace_ops.running import Running, look
 
-Kind = Literal["bad", "warn"]
+Kind = Literal["bad", "warn"]  # in the order of the page
 VERIFY = "headrace verify"
 SEVERE: dict[str, Kind] = {"degraded": "bad", "drift": "warn"}  # of drift
 PAGE, SCRIPT = "overview.html", "overview.js"
@@ -68,10 +68,9 @@ def overview(settings: Settings, host: str = "") -> str:
     """
     facts, running = listed(settings), look(settings)
     home = Home(settings)
-    ledger = Ledger(settings.database_url) if settings.has_ledger else None
-    with ledger.reading_once() if ledger else contextlib.nullcontext():
-        pipelines = facts["pipelines"]
-        rows = [_shown(row, running, home, ledger, host) for row in pipelines]
+    one_look = home.ledger.reading_once if settings.has_ledger else nullcontext
+    with one_look():
+        rows = [_shown(row, running, home, host) for row in facts["pipelines"]]
     shown = [row for row in rows if row["has_run"]]
     shown = shown or [row for row in rows if row["is_own"]]
     code, policy = script(SCRIPT)
@@ -84,7 +83,7 @@ def overview(settings: Settings, host: str = "") -> str:
         now=datetime.now(UTC).isoformat(timespec="seconds"),
         home=facts["home"],
         notice=facts["notice"],
-        matters=sorted(_matters(settings, rows), key=_severity),
+        matters=sorted(_matters(settings, rows), key=attrgetter("kind")),
         pipelines=shown,
         others=[row["name"] for row in rows if row not in shown],
         running=running,
@@ -115,11 +114,7 @@ def served(settings: Settings) -> str:
 
 
 def _shown(
-    row: dict[str, Any],
-    running: Running,
-    home: Home,
-    ledger: Ledger | None,
-    host: str,
+    row: dict[str, Any], running: Running, home: Home, host: str
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
     name, folder, refused = row["name"], row["folder"], row["refused"]
@@ -132,12 +127,12 @@ def _shown(
         "runs": runs,
         "of_refused": _report(refused["run_id"], home, host) if refused else "",
     }
-    if row["versions"] and ledger is not None:
-        newest, champion = ledger.newest_version(name), ledger.champion(name)
+    if row["versions"]:
+        newest, champion = home.ledger.newest_version(name), home.ledger.champion(name)
         shown["newest"] = newest.version, _report(newest.run_id, home, host)
         if champion is not None:
             shown["report"] = _report(champion.version.run_id, home, host)
-            with contextlib.suppress(HeadraceError):  # what is wrong `verify` says
+            with suppress(HeadraceError):  # what is wrong `verify` says
                 history = History(champion.version.model_digest, home.anchored)
                 shown["drift"] = history.last(tested=True) or history.last()
     return shown
@@ -188,10 +183,6 @@ def _matters(settings: Settings, rows: Sequence[dict[str, Any]]) -> Iterator[Mat
             yield Matter("bad", model or "verify", one.reason, (command,))
     for row in rows:
         yield from _matters_of(row)
-
-
-def _severity(matter: Matter) -> int:
-    return get_args(Kind).index(matter.kind)
 
 
 def _matters_of(row: dict[str, Any]) -> Iterator[Matter]:
