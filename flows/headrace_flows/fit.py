@@ -73,7 +73,7 @@ def train_here(
     from headrace.stages.ingredients import machine
 
     checkpoints = Checkpoints(
-        Home(run.plan.settings).anchored,  # its ledger does not wait, as the run's does
+        run.plan.home.store,
         key.fingerprint,
         run.spec.training,
         machine(),

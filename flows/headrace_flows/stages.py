@@ -143,7 +143,7 @@ def _train(
     elif record:  # a killed run may not have deleted its checkpoints
         from headrace.stages.fitting.checkpoints import Checkpoints
 
-        Checkpoints(run.plan.home.anchored, key.fingerprint, run.spec.training).clear()
+        Checkpoints(run.plan.home.store, key.fingerprint, run.spec.training).clear()
         return record
     tags = run_tags(run)
     if pool := train_pool(run):

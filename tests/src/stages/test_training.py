@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.anchoring import anchored_at
 
 from headrace.errors import IntegrityError, SpecError
 from headrace.records import PrivacyRecord
@@ -17,6 +16,7 @@ from headrace.stages import training
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.regular import file_digest
+from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, Tracking
 
 pytestmark = pytest.mark.system
@@ -190,9 +190,9 @@ def test_a_training_that_goes_on_says_from_which_run_and_has_all_epochs(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "save", save_twice_and_die)
         with pytest.raises(KeyboardInterrupt):
-            train_on(Checkpoints(anchored_at(tmp_path / "kept"), "k", recipe))
+            train_on(Checkpoints(Store(str(tmp_path / "kept")), "k", recipe))
     cut_off = runs_of(trained)[0].info.run_id
-    record = train_on(Checkpoints(anchored_at(tmp_path / "kept"), "k", recipe))
+    record = train_on(Checkpoints(Store(str(tmp_path / "kept")), "k", recipe))
     assert record.weights_digest == trained.good.weights_digest
     client = Tracking(trained.settings).client
     tags = Tracking(trained.settings).find_run(record.run_id).tags

@@ -2,7 +2,7 @@
 
 A checkpoint is a file ``<step>.ckpt``: a sha256, then an npz with the variables (model,
 optimizer, random states) and the position. It is written atomically. A checkpoint that
-is damaged, or not the one that the ledger recorded, is skipped for the one before.
+is damaged is skipped for the one before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from headrace.errors import DependencyError
 from headrace.records import Metrics
 from headrace.spec import TrainingSpec
-from headrace.state.anchored import AnchoredStore
+from headrace.state.store import Store
 
 KEPT = 2
 COST_SHARE = 0.02
@@ -95,7 +95,7 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        store: whose ledger records each checkpoint.
+        store: where they are kept.
         key: of their folder, one for each different training.
         spec: the intervals.
         machine: facts of this machine that may change results.
@@ -108,12 +108,12 @@ class Checkpoints:
 
     def __init__(
         self,
-        store: AnchoredStore,
+        store: Store,
         key: str,
         spec: TrainingSpec,
         machine: Mapping[str, str] | None = None,
     ) -> None:
-        self._store, self._files = store, store.store
+        self._store = store
         self._folder, self._seconds = f"checkpoints/{key}", spec.checkpoint_seconds
         self.every_steps = spec.checkpoint_steps
         self.machine, self.run_id = dict(machine or {}), ""
@@ -129,7 +129,7 @@ class Checkpoints:
         return bool(self._seconds) and waited >= least
 
     def save(self, state: State) -> None:
-        """Write one, and delete all but the two newest; none if the ledger is down.
+        """Write one, and delete all but the two newest.
 
         Raises:
             DependencyError: the disk failed.
@@ -138,17 +138,11 @@ class Checkpoints:
         state.progress.run_id = self.run_id
         key = f"{self._folder}/{state.progress.total_steps:012d}{_SUFFIX}"
         data = pack(state)
-        digest = hashlib.sha256(data).hexdigest()
-        try:
-            self._store.ledger.files.keep_checkpoint(self._folder, key, digest, KEPT)
-        except DependencyError as error:  # training goes on
-            log.warning("The checkpoint %s is left out: %s", key, error.message)
-        else:
-            # An equal training that ends deletes the folder at any moment.
-            with contextlib.suppress(FileNotFoundError):
-                self._files.write(key, data)
-            for old in self._names()[:-KEPT]:
-                self._files.delete(f"{self._folder}/{old}")
+        # An equal training that ends deletes the folder at any moment.
+        with contextlib.suppress(FileNotFoundError):
+            self._store.write(key, data)
+        for old in self._names()[:-KEPT]:
+            self._store.delete(f"{self._folder}/{old}")
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
@@ -160,12 +154,12 @@ class Checkpoints:
             weights: the number of weights of the network.
             made_on: the execution and the machine, which must be equal.
         """
-        digests = self._store.ledger.files.checkpoints(self._folder)
         for name in reversed(self._names()):
             state, key = None, f"{self._folder}/{name}"
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                data = self._store.read(key, digests.get(key, ""))
-                state = None if data is None else unpack(data)
+            with contextlib.suppress(
+                FileNotFoundError, ValueError, KeyError, TypeError
+            ):
+                state = unpack(self._store.read(key))
             problem = _problem(state, like, weights, made_on)
             if state is not None and not problem:
                 self.resumed = copy.copy(state.progress)
@@ -178,11 +172,10 @@ class Checkpoints:
         """Delete all of them: the training is done and recorded."""
         # An equal training may still write there; left-over files do no harm.
         with contextlib.suppress(OSError, DependencyError):
-            self._files.delete_folder(self._folder)
-            self._store.ledger.files.forget_checkpoints(self._folder)
+            self._store.delete_folder(self._folder)
 
     def _names(self) -> list[str]:
-        return [n for n in self._files.names(self._folder) if n.endswith(_SUFFIX)]
+        return [n for n in self._store.names(self._folder) if n.endswith(_SUFFIX)]
 
 
 def _problem(
@@ -194,7 +187,7 @@ def _problem(
         return [(array.dtype, array.shape) for array in arrays]
 
     if state is None:
-        return "it is damaged, or not what the ledger recorded"
+        return "it is damaged"
     then = state.progress.made_on
     changed = {n for n in {*then, *made_on} if then.get(n) != made_on.get(n)}
     if changed:

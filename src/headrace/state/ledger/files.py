@@ -1,15 +1,14 @@
-"""The digests of the store's files, as the ledger recorded them, and of checkpoints."""
+"""The digests of the store's files, as the ledger recorded them."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import sqlalchemy as sa
 
 from headrace.state.ledger.database import Condition, Database
-from headrace.state.ledger.schema import CHECKPOINTS, FILES
+from headrace.state.ledger.schema import FILES
 
 _AT_ONCE = 100  # conditions of one query
 _DIGESTS = sa.select(FILES.c.key, FILES.c.sha256)
@@ -73,46 +72,6 @@ class Files:
         if self._database.is_sqlite:
             return (key >= text) & (key < f"{text[:-1]}{chr(ord(text[-1]) + 1)}")
         return key.startswith(text, autoescape=True)
-
-    def keep_checkpoint(self, folder: str, key: str, digest: str, most: int) -> None:
-        """Record a checkpoint, in place of the oldest one of the same training.
-
-        Args:
-            folder: of the training's checkpoints, in the store.
-            key: of this one.
-            digest: its sha256.
-            most: how many of a training count.
-
-        Raises:
-            DependencyError: as `anchor`.
-        """
-        with self._replacing_checkpoints(folder) as digests:
-            digests.pop(key, None)
-            digests[key] = digest
-            for old in [*digests][:-most]:
-                del digests[old]
-
-    def forget_checkpoints(self, folder: str) -> None:
-        """Record that no checkpoint of a training counts any more."""
-        if self.checkpoints(folder):
-            with self._replacing_checkpoints(folder) as digests:
-                digests.clear()
-
-    def checkpoints(self, folder: str) -> dict[str, str]:
-        """The sha256 of each checkpoint of a training that counts, by key."""
-        query = sa.select(CHECKPOINTS.c.digests).where(CHECKPOINTS.c.folder == folder)
-        return next((dict(row["digests"]) for row in self._database.rows(query)), {})
-
-    @contextlib.contextmanager
-    def _replacing_checkpoints(self, folder: str) -> Iterator[dict[str, str]]:
-        with self._database.adding() as connection:
-            digests = self.checkpoints(folder)
-            yield digests
-            own = CHECKPOINTS.c.folder == folder
-            connection.execute(sa.delete(CHECKPOINTS).where(own))
-            if digests:
-                values = {"folder": folder, "digests": digests}
-                connection.execute(sa.insert(CHECKPOINTS).values(values))
 
 
 def record_digests(connection: sa.Connection, digests: Mapping[str, str]) -> None:

@@ -68,12 +68,6 @@ FACTS = sa.Table(
     _key("name", sa.String),
     *columns(sa.String, "value", "who", "moment"),
 )
-CHECKPOINTS = sa.Table(
-    "ledger_checkpoints",
-    METADATA,
-    _key("folder", sa.String),
-    *columns(sa.JSON, "digests"),
-)
 COLLECTED = sa.Table(
     "ledger_collected",
     METADATA,

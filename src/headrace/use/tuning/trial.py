@@ -66,7 +66,7 @@ class _Pruned(Exception):
 def checkpoints(task: TrialTask, home: Home) -> Checkpoints:
     """Where a trial goes on that was cut off."""
     key = f"{task.study}-{task.number}"
-    return Checkpoints(home.anchored, key, task.spec.training, machine())
+    return Checkpoints(home.store, key, task.spec.training, machine())
 
 
 def run_trial(task: TrialTask, settings: Settings) -> Outcome:

@@ -74,7 +74,7 @@ def test_a_run_that_went_on_from_a_checkpoint_is_reproduced(recorded, monkeypatc
     def cut_off(*_):
         raise KeyboardInterrupt
 
-    store = Home(recorded.settings).anchored
+    store = Home(recorded.settings).store
     with monkeypatch.context() as patch:
         patch.setattr(training, "epoch_line", cut_off)
         with pytest.raises(KeyboardInterrupt):

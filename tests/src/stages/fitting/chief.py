@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tests.anchoring import anchored_at
 
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
@@ -35,7 +34,7 @@ def main():
     snapshot = SnapshotRecord.model_validate(given["snapshot"])
     contract = ContractRecord.model_validate(given["contract"])
     place = (
-        Checkpoints(anchored_at(given["checkpoints"]), "fit", spec.training)
+        Checkpoints(Store(str(given["checkpoints"])), "fit", spec.training)
         if given["checkpoints"]
         else None
     )

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tests.anchoring import anchored_at
 from tests.src.stages.fitting.conftest import data, recipe
 
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
+from headrace.state.store import Store
 
 LAYERS = {
     "mlp": {"hidden": [8], "dropout": 0.0},
@@ -36,7 +36,7 @@ def fit(builder, recipe, stop=0, checkpoints=""):
     """One fit; where it is cut off, what it did until then."""
     spec = spec_of(builder, recipe)
     place = (
-        Checkpoints(anchored_at(checkpoints), "fit", spec.training)
+        Checkpoints(Store(str(checkpoints)), "fit", spec.training)
         if checkpoints
         else None
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.anchoring import anchored_at
 from tests.src.stages.fitting.conftest import ARGUMENTS
 
 from headrace.errors import DependencyError
@@ -30,7 +29,7 @@ class Killed(BaseException):
 
 def checkpoints(store, **spec):
     training = TrainingSpec.model_validate({"checkpoint_steps": 1} | spec)
-    return Checkpoints(anchored_at(store), "abc", training)
+    return Checkpoints(Store(str(store)), "abc", training)
 
 
 def files(store):
@@ -295,14 +294,3 @@ def test_a_full_disk_is_told_as_such(fit, tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DependencyError, match="No space left"):
         fit(checkpoints=checkpoints(tmp_path))
-
-
-def test_a_training_of_many_checkpoints_adds_a_bounded_number_of_rows(tmp_path):
-    """A day's training writes thousands; only the last ones count."""
-    kept, ledger = checkpoints(tmp_path / "s"), anchored_at(tmp_path / "s").ledger
-    rows = dict[int, int]()
-    for step in range(1, 101):
-        kept.save(State(Position(total_steps=step), [np.zeros(2)], []))
-        rows[step] = ledger.walk_chain().rows
-    assert len(files(tmp_path / "s")) <= 2
-    assert rows[100] - rows[10] <= 2

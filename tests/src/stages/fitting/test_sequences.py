@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.anchoring import anchored_at
 from tests.src.stages.fitting.conftest import InShards
 
 from headrace.records import DataDescription
@@ -13,6 +12,7 @@ from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples
+from headrace.state.store import Store
 from headrace.tasks import task
 
 pytestmark = pytest.mark.system
@@ -96,7 +96,7 @@ def test_an_interrupted_fit_ends_with_the_same_weights(tmp_path):
 
     def checkpoints():
         spec = TrainingSpec(checkpoint_steps=2)
-        return Checkpoints(anchored_at(tmp_path), "fit", spec)
+        return Checkpoints(Store(str(tmp_path)), "fit", spec)
 
     every = {"checkpoint_steps": 2}
     with pytest.raises(Interrupt):

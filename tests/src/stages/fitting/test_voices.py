@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.anchoring import anchored_at
 from tests.src.tasks.synthesis.conftest import data, takes
 
 from headrace.data.snapshots.rows import ShardRows
@@ -13,6 +12,7 @@ from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData
+from headrace.state.store import Store
 from headrace.tasks import questions_of, task
 
 pytestmark = pytest.mark.system
@@ -75,7 +75,7 @@ def test_an_interrupted_fit_ends_with_the_same_weights(voices, tmp_path):
 
     def checkpoints():
         spec = TrainingSpec(checkpoint_steps=3)
-        return Checkpoints(anchored_at(tmp_path), "fit", spec)
+        return Checkpoints(Store(str(tmp_path)), "fit", spec)
 
     every = {"checkpoint_steps": 3}
     with pytest.raises(Interrupt):

@@ -40,15 +40,6 @@ def test_files_and_facts_lengthen_no_chain(ledger):
     assert ledger.walk_chain().rows == 0
 
 
-def test_only_the_newest_checkpoints_of_a_training_count(url):
-    files = Ledger(url).files
-    for number in (1, 2, 3):
-        files.keep_checkpoint("runs/a", f"runs/a/{number}", str(number), 2)
-    assert files.checkpoints("runs/a") == {"runs/a/2": "2", "runs/a/3": "3"}
-    files.forget_checkpoints("runs/a")
-    assert files.checkpoints("runs/a") == {}
-
-
 def test_a_fact_is_recorded_once_changed_and_withdrawn(url):
     facts = Ledger(url).facts
     assert facts.all() == {}
@@ -71,6 +62,5 @@ def test_what_is_recorded_already_is_not_written_again(ledger, monkeypatch):
 def test_reading_writes_nothing(ledger, tmp_path):
     frozen = Ledger(f"sqlite:///file:{tmp_path}/headrace.db?mode=ro&uri=true")
     assert frozen.files.anchors() == frozen.facts.all() == {}
-    assert frozen.files.checkpoints("runs/a") == {}
     assert frozen.disposals.tombstones() == frozenset()
     assert frozen.disposals.secret() == ledger.disposals.secret()

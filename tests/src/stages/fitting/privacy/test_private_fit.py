@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tests.anchoring import anchored_at
 
 from headrace.spec import TrainingSpec
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.privacy import plan
+from headrace.state.store import Store
 
 pytestmark = pytest.mark.system
 
@@ -24,7 +24,7 @@ def weights(fitted):
 
 def checkpoints(store):
     training = TrainingSpec.model_validate({"checkpoint_steps": 1})
-    return Checkpoints(anchored_at(store), "abc", training)
+    return Checkpoints(Store(str(store)), "abc", training)
 
 
 def kill_after(monkeypatch, steps):
