@@ -8,6 +8,7 @@ ledger has; the ledger has the names of backbones, too.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -104,10 +105,7 @@ def give_name(name: str, digest: str, home: Home) -> None:
 
 def find(digest: str, home: Home) -> Backbone | None:
     """What is known of a backbone; None where the store has no record of it."""
-    found = home.anchored.read_record(f"{FOLDER}/{digest}/{RECORD}", Backbone)
-    if found is None or digest_of(found.files) != digest:
-        return None
-    return found if found.digest == digest else None
+    return home.anchored.read_record(f"{FOLDER}/{digest}/{RECORD}", Backbone)
 
 
 def keep(backbone: Backbone, folder: Path, home: Home) -> None:
@@ -154,14 +152,18 @@ def check(digest: str, home: Home) -> Backbone:
         IntegrityError: a file is gone, or was changed.
     """
     backbone = known(digest, home)
-    if name := damaged(backbone, home.store):
-        place = home.store.uri(f"{FOLDER}/{digest}/{name}")
+    _check(backbone, home.store, home)
+    return backbone
+
+
+def _check(backbone: Backbone, store: Store, home: Home) -> None:
+    """Raise IntegrityError unless a store has all files of a backbone."""
+    if name := damaged(backbone, store):
         raise IntegrityError(
-            f"{place} is not the file that was recorded: it was changed or damaged. It "
-            "was not used.",
+            f"{store.uri(f'{FOLDER}/{backbone.digest}/{name}')} is not the file that "
+            "was recorded: it was changed or damaged. It was not used.",
             again(backbone, home),
         )
-    return backbone
 
 
 def as_known(recorded: BackboneRecord, home: Home) -> BackboneRecord:
@@ -194,24 +196,21 @@ def local_folder(digest: str, home: Home) -> Path:
     backbone = known(digest, home)
     local = Store(str(home.settings.home.absolute()))
     if damaged(backbone, local):
-        check(digest, home)
         local.delete_folder(key)
         with local.new_folder(key, RECORD) as work:
             for file in backbone.files:
                 _copy(f"{key}/{file.name}", work / file.name, home.store)
             (work / RECORD).write_bytes(as_json(backbone.model_dump(mode="json")))
-        if name := damaged(backbone, local):
-            place = home.store.uri(f"{key}/{name}")
-            raise IntegrityError(
-                f"{place} was changed while it was read.", again(backbone, home)
-            )
+        _check(backbone, local, home)
     return Path(local.path(key))
 
 
 def _copy(key: str, target: Path, store: Store) -> None:
+    """Copy a file, if there is one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     place = store.path(key)
-    ask(store.uri(key), lambda: store.fs.get_file(place, str(target)))
+    with contextlib.suppress(FileNotFoundError):
+        ask(store.uri(key), lambda: store.fs.get_file(place, str(target)))
 
 
 def known(digest: str, home: Home) -> Backbone:

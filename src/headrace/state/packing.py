@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.store import Store
@@ -78,12 +78,6 @@ def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
         folder = Path(work) / digest
         folder.mkdir()
         for name, text in json.loads(data).items():
-            if name != PurePath(name).name:
-                raise IntegrityError(
-                    f"{store.uri(_key(digest))} has the file name {name!r}, which "
-                    "escapes the pipeline's folder.",
-                    "Delete it, and deploy the pipeline again.",
-                )
             (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
         shutil.rmtree(target, ignore_errors=True)
         try:

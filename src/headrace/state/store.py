@@ -134,9 +134,7 @@ class Store:
 
     def keys(self) -> list[str]:
         """Every key, sorted, without temporary files."""
-        paths = self._find("", lambda: self.fs.find(self.root)) or ()
-        keys = [str(path)[len(self.root) + 1 :] for path in paths]
-        return sorted(key for key in keys if "/." not in f"/{key}")
+        return [key for key, _, _ in self.sizes()]
 
     def sizes(self) -> Iterator[tuple[str, int, float]]:
         """Every key with its bytes and the time of writing, seconds since 1970."""
@@ -145,10 +143,9 @@ class Store:
             key = str(path)[len(self.root) + 1 :]
             if "/." not in f"/{key}":
                 written = facts.get("mtime", facts.get("LastModified", 0.0))
-                moment = (
-                    written.timestamp() if hasattr(written, "timestamp") else written
-                )
-                yield key, int(facts.get("size") or 0), float(moment or 0.0)
+                if hasattr(written, "timestamp"):
+                    written = written.timestamp()
+                yield key, int(facts.get("size") or 0), float(written or 0.0)
 
     def delete_folder(self, key: str) -> None:
         """Delete a folder with all that is in it, if it is there."""

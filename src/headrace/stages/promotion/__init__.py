@@ -23,7 +23,6 @@ from headrace.stages.promotion.registry import project_aliases, publish_head
 from headrace.stages.promotion.signed import sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
-from headrace.state.ledger.rules import compared_with_another
 
 _SHOWN = 3
 
@@ -49,10 +48,7 @@ def evidence_to_approve(
     now = champion.version.version if champion else None
     asked = ledger.evidence(model, request.evidence_id)
     law = asked.law_digest if asked else None
-    evidence = ledger.find_evidence(model, version, now, law)
-    if evidence is None:
-        before = asked.champion_version if asked else None
-        raise compared_with_another(model, version, before, now)
+    evidence = ledger.require_evidence(model, version, now, law)
     if not evidence.passed:
         raise PromotionError(
             f"Version {version} of {model} did not pass its gates when it was "

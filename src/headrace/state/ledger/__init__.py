@@ -363,9 +363,9 @@ class Ledger:
         Args:
             expected_sequence: the last entry when the decision was made.
             forced: promote without passing evidence, for the reason in ``why``.
-            evidence_id: the evidence of the decision; by default the latest against
-                the champion. Unless ``forced``, it must have passed, must not be of an
-                experiment, and must be against the present champion.
+            evidence_id: the evidence of the decision. The latest that is under its law,
+                against the present champion and of no experiment must have passed,
+                unless ``forced``. By default any law counts.
 
         Returns:
             The new entry, or the last one if the version is champion already, perhaps
@@ -436,13 +436,12 @@ class Ledger:
     def _proof(self, entry: Entry) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""
         model, version = entry.model, entry.to_version
-        evidence = self.evidence(model, entry.evidence_id)
-        rules.check_evidence(evidence, entry)
+        named = self.evidence(model, entry.evidence_id)
         if entry.forced:
             own = self.evidence_of(model, version)
-            evidence = evidence or rules.standing_evidence(own, (), version)
+            evidence = rules.standing_evidence(own, (), version)
             return evidence.id if evidence else None
-        law = evidence.law_digest if evidence else None
+        law = named.law_digest if named else None
         latest = self.require_evidence(model, version, entry.from_version, law)
         rules.check_passed(latest)
         return latest.id

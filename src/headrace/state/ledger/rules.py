@@ -87,33 +87,6 @@ def with_timeouts(rows: Sequence[R]) -> Iterator[R | Approval]:
                 yield row.timed_out()
 
 
-def check_evidence(evidence: Evidence | None, entry: Entry) -> None:
-    """Raise PromotionError if evidence cannot be that of a promotion, which names it.
-
-    Args:
-        evidence: the row with the entry's ``evidence_id``; None if there is none.
-        entry: the promotion.
-    """
-    model, version = entry.model, entry.to_version
-    if entry.evidence_id is not None and (not evidence or evidence.version != version):
-        raise PromotionError(
-            f"Evidence {entry.evidence_id} is not about version {version} of {model}.",
-            f"Run `headrace run {model}` to evaluate this version.",
-        )
-    if evidence is None or entry.forced:
-        return
-    if evidence.experiment:
-        raise PromotionError(
-            f"Version {version} of {model} was evaluated in an experiment that "
-            f"overrides {', '.join(evidence.overrides)}.",
-            f"Run `headrace run {model}` without them, or overrule with "
-            f"{forcing(model, version)}.",
-        )
-    if evidence.champion_version != entry.from_version:
-        before = evidence.champion_version
-        raise compared_with_another(model, version, before, entry.from_version)
-
-
 def check_passed(evidence: Evidence) -> None:
     """Raise PromotionError if a gate has failed."""
     model, version = evidence.model, evidence.version
@@ -124,17 +97,6 @@ def check_passed(evidence: Evidence) -> None:
             f"{failed or 'there were none'}.",
             f"Train a better model, or overrule with {forcing(model, version)}.",
         )
-
-
-def compared_with_another(
-    model: str, version: int, before: int | None, now: int | None
-) -> PromotionError:
-    """The error for evidence against a version that is no longer the champion."""
-    return PromotionError(
-        f"Version {version} of {model} was compared with the champion "
-        f"{before or 'none'}, which is now {now or 'none'}.",
-        f"Run `headrace run {model}` to compare it with the current champion.",
-    )
 
 
 def no_evidence(model: str, version: int, champion: int | None) -> PromotionError:

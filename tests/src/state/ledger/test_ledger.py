@@ -112,8 +112,9 @@ def test_passing_evidence_for_another_version_does_not_count(ledger):
     ledger.add_version(a_version(2))
     with pytest.raises(PromotionError, match="no evidence for version 2 of digits"):
         promote(ledger, 2)
-    with pytest.raises(PromotionError, match="Evidence 1 is not about version 2"):
-        promote(ledger, 2, evidence_id=1, forced=True, why="try")
+    with pytest.raises(PromotionError, match="no evidence for version 2 of digits"):
+        promote(ledger, 2, evidence_id=1)
+    assert promote(ledger, 2, evidence_id=1, forced=True, why="try").evidence_id is None
 
 
 def test_only_the_latest_evidence_counts(ledger):
@@ -132,26 +133,18 @@ def test_evidence_counts_against_the_champion_that_it_names(ledger):
     ledger.add_evidence(some_evidence(3, champion_version=2))
     promote(ledger, 1)
     against_1 = "no evidence for version 3 of digits against the champion 1.*--force"
-    with pytest.raises(PromotionError, match=against_1):
-        promote(ledger, 3)
-    with pytest.raises(
-        PromotionError, match="was compared with the champion 2, which is now 1"
-    ):
-        promote(ledger, 3, evidence_id=4)
-    with pytest.raises(
-        PromotionError, match="was compared with the champion none, which is now 1"
-    ):
-        promote(ledger, 3, evidence_id=3)
+    for number in (None, 3, 4):
+        with pytest.raises(PromotionError, match=against_1):
+            promote(ledger, 3, evidence_id=number)
     assert champion(ledger) == 1
 
 
 def test_evidence_of_an_experiment_promotes_by_force_alone(ledger):
     ledger.add_version(a_version(1))
     ledger.add_evidence(some_evidence(1, overrides=("gates", "promotion.mode")))
-    with pytest.raises(PromotionError, match=r"no evidence for version 1.*--force"):
-        promote(ledger, 1)
-    with pytest.raises(PromotionError, match=r"overrides gates, promotion\.mode"):
-        promote(ledger, 1, evidence_id=1)
+    for number in (None, 1):
+        with pytest.raises(PromotionError, match=r"no evidence for version 1.*--force"):
+            promote(ledger, 1, evidence_id=number)
     entry = promote(ledger, 1, forced=True, why="for the fair")
     assert (entry.forced, entry.evidence_id) == (True, 1)
 
