@@ -61,7 +61,7 @@ def check_mlflow(settings: Settings) -> Iterator[DoctorCheck]:
     elif uri.startswith("sqlite") and not Path(uri.removeprefix("sqlite:///")).exists():
         yield ok("mlflow", f"{uri}, created by the first run")
     else:
-        Home(settings).tracking.newest_experiment()
+        Home(settings).tracking.running()
         yield ok("mlflow", uri)
 
 

@@ -1,4 +1,4 @@
-"""How every model stands, and how its versions have scored."""
+"""How every model stands."""
 
 from __future__ import annotations
 
@@ -33,14 +33,6 @@ class Standing(NamedTuple):
     task: str = DEFAULT_TASK
     metrics: Mapping[str, float | None] | None = None
     waiting: tuple[Approval, ...] = ()
-
-
-class Score(NamedTuple):
-    """A metric of one version, and whether it ever was the champion."""
-
-    version: int
-    value: float
-    was_champion: bool
 
 
 def standings(ledger: Ledger) -> dict[str, Standing]:
@@ -79,40 +71,6 @@ def standings(ledger: Ledger) -> dict[str, Standing]:
             metrics=evidence.get(name),
         )
     return found
-
-
-def scores(ledger: Ledger, model: str, metric: str, most: int) -> list[Score]:
-    """A metric of the newest versions that have it, the first version first.
-
-    Experiments count where they were promoted.
-
-    Args:
-        ledger: with the model.
-        model: its name.
-        metric: a name of a metric of its evidence.
-        most: how many versions.
-    """
-    own, body = CHAIN.c.model == model, CHAIN.c.body
-    evidence = body["evidence_id"].as_integer()
-    is_promotion = body["action"].as_string() == "promote"
-    promotions = _of(Entry, evidence, CHAIN.c.version).where(own, is_promotion)
-    value, overrides = body["metrics", metric].as_float(), body["overrides"]
-    newest = _of(Evidence, CHAIN.c.sequence, CHAIN.c.version, value, overrides)
-    newest = newest.where(own).order_by(CHAIN.c.sequence.desc()).limit(4 * most)
-    with ledger.database.reading() as one:
-        promoted, rows = dict(_values(one, promotions)), _values(one, newest)
-    standing: dict[int, tuple[tuple[bool, int], float]] = {}
-    for number, version, score, overridden in rows:
-        rank = number in promoted, number
-        if score is None or (overridden and number not in promoted):
-            continue
-        if version not in standing or standing[version][0] < rank:
-            standing[version] = rank, score
-    champions = set(promoted.values())
-    return [
-        Score(version, score, version in champions)
-        for version, (_, score) in sorted(standing.items())[-most:]
-    ]
 
 
 def _of_champions(

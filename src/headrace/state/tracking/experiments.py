@@ -1,11 +1,10 @@
-"""MLflow experiments: one for each pipeline, with the view that its pages open.
+"""MLflow experiments: one for each pipeline, with a view that its pages offer.
 
 MLflow keeps a view as a tag of the experiment, and lists it there among its views.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 
@@ -89,27 +88,6 @@ class Experiments(logs.Logs):
             if stored is None:
                 raise
             return str(stored.experiment_id)
-
-    def views(self) -> dict[str, str]:
-        """The views of all experiments that have one, by the experiment's id."""
-        query = f"tags.`{VIEW_TAG}` != ''"
-        with tracking_errors(self.uri):
-            found = self.client.search_experiments(filter_string=query)
-        views = {}
-        for experiment in found:
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # it was edited
-                saved = json.loads(experiment.tags[VIEW_TAG])
-                views[str(experiment.experiment_id)] = str(saved["state"])
-        return views
-
-    def newest_experiment(self) -> str:
-        """The id of the experiment of the newest training; empty if there is none."""
-        (tag,) = logs.to_mlflow_tags({PIPELINE_TAG: ""})
-        query = f"tags.`{tag}` != ''"
-        with tracking_errors(self.uri):
-            ids = self._experiment_ids()
-            runs = self.client.search_runs(ids, query, max_results=1)
-        return str(runs[0].info.experiment_id) if runs else ""
 
     def _experiment_ids(self) -> list[str]:
         experiments = self.client.search_experiments(max_results=50_000)

@@ -12,7 +12,7 @@ from tests.src.state.ledger.conftest import (
 
 from headrace.errors import IntegrityError
 from headrace.state.ledger import Approval, Ledger
-from headrace.state.ledger.standings import scores, standings
+from headrace.state.ledger.standings import standings
 
 
 @pytest.fixture
@@ -52,20 +52,6 @@ def test_each_stands_as_it_does_alone(ledger):
             assert standing.since == champion.entry.when
             assert standing.task == champion.version.task
     assert [one.version for one in found["words"].waiting] == [10]
-
-
-def test_the_scores_are_those_that_versions_stand_on(ledger):
-    found = scores(ledger, "digits", "test_accuracy", 9)
-    assert [(one.version, one.was_champion) for one in found] == [
-        (1, True),
-        (2, True),
-        (3, True),
-    ]
-    assert scores(ledger, "digits", "a", 9) == [], "an experiment that none promoted"
-    assert [one.version for one in scores(ledger, "digits", "test_accuracy", 2)] == [
-        2,
-        3,
-    ]
 
 
 @pytest.mark.parametrize("edit", ["model = 'others'", "kind = 'x'", "sequence = 3"])
