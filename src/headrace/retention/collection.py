@@ -9,31 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.errors import DependencyError, IntegrityError, UsageError
 from headrace.progress import counted
 from headrace.records import Record
 from headrace.retention import alone
-from headrace.retention.marking import DeletionPlan, mark
-from headrace.retention.roots import Policy
-from headrace.serving.requests.files import root_of
+from headrace.retention.marking import Garbage, mark
+from headrace.retention.roots import Policy, Roots
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import published_heads
 from headrace.state.disk import is_full
-from headrace.state.folders import FOLDERS, folder_of
+from headrace.state.folders import FOLDERS
 from headrace.state.home import Home
-from headrace.state.ledger.disposals import Collected, Outdated
 from headrace.state.tracking.disposal import Disposal
 
-ATTEMPTS = 5
 _MOST_DAYS = 36_500  # a date that lies further back may not exist
-
 log = logging.getLogger("headrace")
 
 
@@ -54,7 +46,7 @@ class CollectionResult(Record):
         kept: number of versions, MLflow runs and snapshots that are kept.
         in_progress: pipelines of which nothing was collected, as a run uses them.
         bytes: of all that was collected.
-        number: of its row in the ledger; None if there is none.
+        number: of the collection in the ledger; None if there is none.
     """
 
     dry_run: bool
@@ -92,20 +84,16 @@ def collect(
     """
     home, disposal = Home(settings), Disposal(settings)
     _check_ledger(home)
+    log.info("gc: looking for what nothing needs")
     if dry_run:
-        return _result(_mark(home, disposal, policy), True, None)
+        return _result(*mark(home, disposal, policy), None, is_dry=True)
     with _told_what_may_go(home), alone(settings, "gc"):
-        for _ in range(ATTEMPTS):
-            marked = _mark(home, disposal, policy)
-            with contextlib.suppress(Outdated):
-                number = _record(marked, home, policy)
-                _delete(marked, home, disposal)
-                return _result(marked, False, number)
-    raise DependencyError(
-        "The ledger was changed each time that a collection was planned.",
-        "Nothing was deleted. Run `headrace gc` again when less is going on.",
-        was_retried=True,
-    )
+        before = home.ledger.disposals.decisions()
+        roots, garbage = mark(home, disposal, policy)
+        number = _record(garbage, before, home) if garbage else None
+        for one in counted(garbage, "gc", "deleted"):
+            one.delete()
+    return _result(roots, garbage, number)
 
 
 @contextlib.contextmanager
@@ -137,94 +125,53 @@ def _check_ledger(home: Home) -> None:
         )
 
 
-def _mark(home: Home, disposal: Disposal, policy: Policy) -> DeletionPlan:
-    log.info("gc: looking for what nothing needs")
-    return mark(home, disposal, policy)
-
-
-def _record(marked: DeletionPlan, home: Home, policy: Policy) -> int | None:
-    """Record a collection in the ledger; None if there is nothing to collect."""
-    if not marked.items:
-        return None
-    return home.ledger.disposals.record_collection(
-        marked.items,
-        sorted(marked.files),
-        who=home.settings.user,
-        decisions=marked.decisions,
+def _record(garbage: Sequence[Garbage], before: int, home: Home) -> int:
+    """Record a collection, and that its files count for nothing; its number."""
+    ledger, items = home.ledger, [one.item for one in garbage]
+    keys = {item.key for item in items}
+    files = [
+        key
+        for key in ledger.files.anchors()
+        if keys & {key, "/".join(key.split("/")[:2])}
+    ]
+    return ledger.disposals.record_collection(
+        items, files, who=home.settings.user, decisions=before
     )
 
 
-def _delete(marked: DeletionPlan, home: Home, disposal: Disposal) -> None:
-    """Delete what was recorded, in its order."""
-    for item in counted(marked.items, "gc", "deleted"):
-        delete_one(item, marked, home, disposal)
-
-
-def delete_one(
-    item: Collected, marked: DeletionPlan, home: Home, disposal: Disposal
-) -> None:
-    """Delete one thing; it may be gone already."""
-    folder, store = home.settings.home, home.store
-    place, _, rest = item.key.partition("/")
-    if place == "versions":
-        model, number = rest.split("/")[:2]
-        disposal.delete_version(model, int(number))
-    elif item.key in marked.runs:
-        disposal.delete_run(marked.runs[item.key])
-    elif item.key in marked.models:
-        disposal.delete_logged_model(marked.models[item.key])
-    elif place == "requests":
-        shutil.rmtree(root_of(folder) / rest, ignore_errors=True)
-    elif place == "logs":
-        _delete_log(folder.absolute() / rest)
-    elif rest.endswith((".json", ".npz", ".parquet")):
-        store.delete(item.key)
-    else:
-        if marker := folder_of(item.key).marker:  # first: the rest is incomplete then
-            store.delete(f"{item.key}/{marker}")
-        store.delete_folder(item.key)
-
-
-def _delete_log(path: Path) -> None:
-    """Delete a log, or empty one that a live server would go on writing to unseen."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.suffix == ".log":
-            os.truncate(path, 0)  # servers append
-        else:
-            path.unlink()
-
-
 def _result(
-    marked: DeletionPlan, dry_run: bool, number: int | None
+    roots: Roots,
+    garbage: Sequence[Garbage],
+    number: int | None,
+    *,
+    is_dry: bool = False,
 ) -> CollectionResult:
-    counts: Counter[str] = Counter(item.kind for item in marked.items)
-    sizes: Counter[str] = Counter()
-    for item in marked.items:
+    counts, sizes = Counter[str](), Counter[str]()
+    for item, _ in garbage:
+        counts[item.kind] += 1
         sizes[item.kind] += item.bytes
     kinds = tuple(
         CollectedKind(kind=kind, count=count, bytes=sizes[kind])
         for kind, count in counts.items()
     )
-    total, roots = sizes.total(), marked.roots
-    retained: dict[str, Any] = {
-        "versions": len(roots.versions),
-        "MLflow runs": marked.kept_runs,
-        "snapshots": len(roots.snapshots - {""}),
-    }
-    if not kinds:
-        reason = "there is nothing to collect"
-    else:
-        verb = "would be deleted" if dry_run else "were deleted"
-        reason = f"{sum(counts.values()):,} things of {total:,} bytes {verb}"
+    reason = "there is nothing to collect"
+    if kinds:
+        verb = "would be deleted" if is_dry else "were deleted"
+        reason = f"{len(garbage):,} things of {sizes.total():,} bytes {verb}"
     if not roots.is_quiet:
         names = ", ".join(sorted(roots.in_progress)) or "another flow"
         reason += f"; what a run in progress may use is kept ({names})"
+    kept = {
+        "versions": len(roots.versions),
+        "MLflow runs": roots.present_runs,
+        "snapshots": len(roots.snapshots - {""}),
+    }
     return CollectionResult(
-        dry_run=dry_run,
+        dry_run=is_dry,
         collected=kinds,
-        kept=retained,
+        kept=kept,
         in_progress=tuple(sorted(roots.in_progress)),
-        bytes=total,
+        bytes=sizes.total(),
         number=number,
         reason=reason,
     )

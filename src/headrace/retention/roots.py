@@ -57,6 +57,7 @@ class Roots:
         in_progress: pipelines of runs that are alive.
         is_quiet: whether no run is alive.
         newest: times after this are too young, seconds since 1970.
+        present_runs: number of the runs that MLflow has.
     """
 
     in_progress: set[str]
@@ -68,6 +69,7 @@ class Roots:
     digests: set[str] = field(default_factory=set)
     snapshots: set[str] = field(default_factory=set)
     trainings: set[str] = field(default_factory=set)
+    present_runs: int = 0
 
     def is_young(self, moment: float) -> bool:
         """Whether a time, in seconds since 1970, lies within the limit."""
@@ -91,25 +93,20 @@ def find_roots(
     newest = time.time() - DAY_SECONDS * policy.older_days
     roots = Roots({*alive} - {""}, not alive, newest)
     roots.runs |= _newest_runs(runs, policy.keep, roots)
-    results = _last_results(home.store)
-    roots.trainings |= results["fingerprint"]
-    roots.runs |= results["run_id"]
-    roots.snapshots |= results["digest"] | results["snapshot_digest"]
-    versions = [one for model in ledger.models() for one in ledger.versions(model)]
-    needed = {
-        model: _needed_versions(model, ledger, policy) for model in ledger.models()
-    }
-    for version in versions:
-        is_needed = version.version in needed[version.model]
-        is_young = roots.is_young(datetime.fromisoformat(version.created).timestamp())
-        is_used = version.run_id in roots.runs or version.model in roots.in_progress
-        if is_needed or is_young or is_used:
-            _keep_version(version, ledger, roots)
+    _keep_last_results(home.store, roots)
+    for model in ledger.models():
+        needed = _needed_versions(model, ledger, policy)
+        for version in ledger.versions(model):
+            created = datetime.fromisoformat(version.created).timestamp()
+            is_used = version.run_id in roots.runs or model in roots.in_progress
+            if version.version in needed or is_used or roots.is_young(created):
+                _keep_version(version, ledger, roots)
     parents = {run.run_id: run.parent for run in runs}
     roots.runs |= {parents.get(run, "") for run in roots.runs} - {""}
     roots.runs |= {run.run_id for run in runs if run.parent in roots.runs}
     roots.snapshots |= {run.snapshot for run in runs if run.run_id in roots.runs}
     roots.models |= {m.model_id for m in models if m.run_id in roots.runs}
+    roots.present_runs = sum(run.run_id in roots.runs for run in runs)
     return roots
 
 
@@ -165,17 +162,19 @@ def _keep_version(version: Version, ledger: Ledger, roots: Roots) -> None:
         roots.digests.add(digest)
 
 
-def _last_results(store: Store) -> dict[str, set[str]]:
-    """What the last results of all pipelines refer to, by the name of the field."""
-    fields = ("run_id", "digest", "snapshot_digest", "fingerprint")
-    results: dict[str, set[str]] = {name: set() for name in fields}
+def _keep_last_results(store: Store, roots: Roots) -> None:
+    """Keep what the last results of all pipelines refer to, and their trainings."""
     for pipeline in store.names("pipelines"):
         for name in store.names(f"pipelines/{pipeline}"):
             saved = store.read_json(f"pipelines/{pipeline}/{name}")
             record = saved.get("record") if isinstance(saved, dict) else None
             if name == BEGUN and isinstance(saved, dict):
                 record = {"fingerprint": StageKey("train", saved).fingerprint}
-            for field_name, values in results.items():
+            for field_name, kept in (
+                ("fingerprint", roots.trainings),
+                ("run_id", roots.runs),
+                ("digest", roots.snapshots),
+                ("snapshot_digest", roots.snapshots),
+            ):
                 if isinstance(record, dict) and field_name in record:
-                    values.add(str(record[field_name]))
-    return results
+                    kept.add(str(record[field_name]))

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from headrace.errors import HeadraceError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.state.ledger.chain import last_of
 from headrace.state.ledger.database import Database
@@ -35,13 +35,11 @@ class Collected(Record):
     Attributes:
         kind: in words, such as ``snapshots``.
         key: where it was: a key of the store, or ``mlflow/runs/ID`` and the like.
-        digest: of its content, where one is recorded; else empty.
         bytes: its size; 0 for rows of a database.
     """
 
     kind: str
     key: str
-    digest: str = ""
     bytes: int = 0
 
 
@@ -60,10 +58,6 @@ class Forgetting(Record):
     who: str
     begun: str
     ended: str | None = None
-
-
-class Outdated(Exception):
-    """A version, evidence or decision was added since the collection was planned."""
 
 
 def version_key(version: Version) -> str:
@@ -116,11 +110,15 @@ class Disposals:
             the number of the collection.
 
         Raises:
-            Outdated: the ledger has other decisions now. Nothing is recorded.
+            DependencyError: the ledger has other decisions now. Nothing is recorded.
         """
         with self._database.adding() as connection:
             if decisions not in (None, self.decisions()):
-                raise Outdated
+                raise DependencyError(
+                    "The ledger was changed while a collection was planned.",
+                    "Nothing was deleted. Run `headrace gc` again.",
+                    was_retried=True,
+                )
             last = sa.select(sa.func.max(COLLECTED.c.collection))
             number = int(connection.execute(last).scalar() or 0) + 1
             own = {"who": who, "moment": utc_now(), "collection": number}

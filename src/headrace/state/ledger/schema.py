@@ -72,7 +72,7 @@ COLLECTED = sa.Table(
     "ledger_collected",
     METADATA,
     _key("key", sa.String),
-    *columns(sa.String, "kind", "digest", "who", "moment"),
+    *columns(sa.String, "kind", "who", "moment"),
     *columns(sa.BigInteger, "bytes", "collection"),
 )
 FORGETTINGS = sa.Table(

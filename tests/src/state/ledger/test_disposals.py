@@ -4,9 +4,9 @@ import pytest
 from tests.src.state.ledger.conftest import a_version, fill, promote
 
 from headrace.data.forgotten import ForgottenItems
-from headrace.errors import PromotionError
+from headrace.errors import DependencyError, PromotionError
 from headrace.state.ledger import Ledger
-from headrace.state.ledger.disposals import Collected, Outdated, version_key
+from headrace.state.ledger.disposals import Collected, version_key
 
 ITEM = "d" * 64
 
@@ -61,6 +61,6 @@ def test_a_collection_that_was_planned_before_a_decision_is_refused(url):
     decisions = ledger.disposals.decisions()
     ledger.add_version(a_version(2))
     item = Collected(kind="engines", key="engines/x")
-    with pytest.raises(Outdated):
+    with pytest.raises(DependencyError, match="changed while"):
         ledger.disposals.record_collection([item], who="ada", decisions=decisions)
     assert ledger.disposals.collected() == {}
