@@ -26,7 +26,7 @@ def processes(
 
     Args:
         count: of processes.
-        how: they come to be. Forks are there at once.
+        how: they come to be. Forks are there at once, others with their first work.
         begin: what each does first.
 
     Raises:
@@ -44,14 +44,8 @@ def processes(
                 process.join()
 
     try:
-        try:
-            executor.submit(int)  # starts the first, or all forks
-        except OSError as error:  # `shutdown` would end none of them
-            end()
-            raise DependencyError(
-                f"No further process can be started: {error.strerror}.",
-                "End others, or raise the limit (ulimit -u), and run it again.",
-            ) from None
+        if how == "fork":  # others start with their work, in the environment of then
+            _fork_now(executor, end)
         with given_up(end):
             yield executor
     except BrokenProcessPool:
@@ -62,6 +56,17 @@ def processes(
         ) from None
     finally:  # after an error, tasks may be waiting
         executor.shutdown(cancel_futures=True)
+
+
+def _fork_now(executor: Executor, end: Callable[[], None]) -> None:
+    try:
+        executor.submit(int)
+    except OSError as error:  # `shutdown` would end none of them
+        end()
+        raise DependencyError(
+            f"No further process can be started: {error.strerror}.",
+            "End others, or raise the limit (ulimit -u), and run it again.",
+        ) from None
 
 
 @contextlib.contextmanager
