@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import hashlib
 import json
 import os
 import tempfile
@@ -21,10 +22,10 @@ from typing import Any, TypeVar
 
 from headrace.home import make_private
 from headrace.state import disk, regular, temporary
-from headrace.state.objects import object_digest, read_object
 from headrace.state.remote import ask, file_system, is_local, local_path
 
 UPLOADS_AT_ONCE = 8
+PART_BYTES = 2**23  # that one request reads of a file that is hashed
 
 T = TypeVar("T")
 
@@ -84,16 +85,22 @@ class Store:
     def read(self, key: str) -> bytes:
         """The bytes of a key; raises FileNotFoundError if there is no such file."""
         path = self.path(key)
-        if not self.is_local:
-            return read_object(self.fs, path, self.uri(key))
-        return regular.read_file(path)
+        if self.is_local:
+            return regular.read_file(path)
+        return self._ask(key, lambda: bytes(self.fs.cat_file(path)))
 
     def digest(self, key: str) -> str:
         """sha256 of a key, hex; the file is read in parts. Raises as `read`."""
         path = self.path(key)
-        if not self.is_local:
-            return object_digest(self.fs, path, self.uri(key))
-        return regular.file_digest(path)
+
+        def call() -> str:
+            digest = hashlib.sha256()
+            with self.fs.open(path, "rb", cache_type="none") as file:
+                while part := file.read(PART_BYTES):
+                    digest.update(part)
+            return digest.hexdigest()
+
+        return regular.file_digest(path) if self.is_local else self._ask(key, call)
 
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""

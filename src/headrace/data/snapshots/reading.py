@@ -21,7 +21,6 @@ from headrace.media.arrow import read_parquet
 from headrace.media.forms import Payload
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
 from headrace.state.anchored import AnchoredStore
-from headrace.state.objects import read
 from headrace.state.store import Store
 
 FORMAT = 4
@@ -203,7 +202,7 @@ def read_rejected(snapshot: SnapshotRecord) -> pa.Table:
 
 def manifest_of(snapshot: SnapshotRecord) -> SnapshotManifest:
     """The manifest; raises ValueError if it is not the recorded one, IntegrityError."""
-    data = read(f"{snapshot.uri}/{MANIFEST}")
+    data = Store(snapshot.uri).read(MANIFEST)
     manifest = SnapshotManifest.model_validate_json(data)
     if manifest.format != FORMAT:
         raise IntegrityError(
@@ -219,7 +218,7 @@ def manifest_of(snapshot: SnapshotRecord) -> SnapshotManifest:
 
 def read_file(snapshot: SnapshotRecord, name: str, sha256: str) -> bytes:
     """A file of a snapshot; raises IntegrityError if it has another digest."""
-    data = read(f"{snapshot.uri}/{name}")
+    data = Store(snapshot.uri).read(name)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise IntegrityError(
             f"{snapshot.uri}/{name} is not the file that was written.",

@@ -29,7 +29,7 @@ from headrace.media import medium
 from headrace.media.arrow import read_parquet
 from headrace.media.forms import Payload
 from headrace.records import SnapshotRecord
-from headrace.state.objects import read
+from headrace.state.store import Store
 from headrace.tasks import questions_of, task
 from headrace.tasks.forms import parts_of
 
@@ -178,7 +178,7 @@ def read_quarantine(uri: str) -> bytes:
         IntegrityError: it is missing, or its sha256 is not that in its name.
     """
     try:
-        data = read(uri)
+        data = Store(uri.rpartition("/")[0]).read(uri.rpartition("/")[2])
     except OSError as error:
         raise IntegrityError(
             f"The quarantine {uri} cannot be read: {error.strerror or error}.",

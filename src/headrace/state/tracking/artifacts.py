@@ -22,9 +22,8 @@ from urllib.parse import unquote, urlsplit
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.disk import atomic_file, disk_errors, nothing_in_the_way
 from headrace.state.ledger.records import Version
-from headrace.state.objects import object_digest
 from headrace.state.regular import file_digest, read_file
-from headrace.state.remote import file_system
+from headrace.state.store import Store
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
 HOME = "{artifacts}"
@@ -205,9 +204,12 @@ def digest_at(uri: str) -> str:
         DependencyError: a remote location does not answer.
     """
     path = local_path(uri)
-    if path is None:
-        return "" if uri.startswith("mlflow-artifacts:") else _remote_digest(uri)
+    if uri.startswith("mlflow-artifacts:"):
+        return ""
     try:
+        if path is None:
+            folder, _, name = uri.rpartition("/")
+            return Store(folder).digest(name)
         stat = path.stat()
         key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         if key not in _digests:
@@ -238,11 +240,3 @@ def network_digest(file: Path | io.BytesIO) -> str:
         return shared.setdefault(match[0], b'"shared": %d' % len(shared))
 
     return hashlib.sha256(_SHARED.sub(number, layers)).hexdigest()
-
-
-def _remote_digest(uri: str) -> str:
-    files, path = file_system(uri)
-    try:
-        return object_digest(files, path, uri)
-    except FileNotFoundError:
-        return ""
