@@ -22,7 +22,7 @@ class Standing(NamedTuple):
         champion: the number of the version in production; None if there is none.
         since: when it was promoted, or a rollback went back to it.
         task: of that version.
-        metrics: of the evidence that it stands on; None without evidence.
+        metrics: of the evidence that it was last promoted on; None without evidence.
         waiting: the requests for approval that nobody has answered.
     """
 
@@ -76,21 +76,14 @@ def standings(ledger: Ledger) -> dict[str, Standing]:
 def _of_champions(
     connection: sa.Connection, of_champion: sa.ColumnElement[bool]
 ) -> dict[str, Mapping[str, float | None]]:
-    """The metrics that each champion stands on; see `rules.standing_evidence`."""
+    """The metrics of the evidence that each champion was last promoted on."""
     body, model = CHAIN.c.body, CHAIN.c.model
     is_promotion = body["action"].as_string() == "promote"
     number = body["evidence_id"].as_integer()
     promotions = _of(Entry, model, number).where(of_champion, is_promotion)
-    columns = model, CHAIN.c.sequence, body["overrides"], body["metrics"]
-    promoted = {*_values(connection, promotions)}
-    standing: dict[str, tuple[tuple[bool, bool, int], Any]] = {}
-    for name, number, overrides, metrics in _values(
-        connection, _of(Evidence, *columns).where(of_champion)
-    ):
-        rank = (name, number) in promoted, not overrides, number
-        if name not in standing or standing[name][0] < rank:
-            standing[name] = rank, metrics
-    return {name: metrics for name, (_, metrics) in standing.items()}
+    is_its = sa.tuple_(model, CHAIN.c.sequence).in_(promotions)
+    evidence = _of(Evidence, model, body["metrics"]).where(is_its)
+    return dict(_values(connection, evidence.order_by(CHAIN.c.number)))
 
 
 def _is_last(kind: type[Row]) -> sa.ColumnElement[bool]:
