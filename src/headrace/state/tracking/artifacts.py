@@ -20,7 +20,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
-from headrace.state.disk import atomic_file, disk_errors, nothing_in_the_way
 from headrace.state.ledger.records import Version
 from headrace.state.regular import file_digest, read_file
 from headrace.state.store import Store
@@ -107,23 +106,16 @@ def put(uri: str, folder: str, path: str, file: Path) -> None:
         UsageError: a folder is in its place, or a file in that of its folder.
         DependencyError: MLflow, its disk or its artifact store failed.
     """
-    target = local_path(folder)
-    if target is None:
-        import_mlflow()
-        from mlflow.store.artifact import artifact_repository_registry as registry
-
-        with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
-            copy = shutil.copyfile(file, Path(temporary_folder) / Path(path).name)
-            repository: Any = registry.get_artifact_repository(folder, uri)
-            repository.log_artifact(str(copy), path.rpartition("/")[0] or None)
+    if (place := local_path(folder)) is not None:
+        Store(str(place)).write(path, file.read_bytes())
         return
-    target /= path
-    with (
-        disk_errors(str(target.parent)),
-        nothing_in_the_way(target),
-        atomic_file(target) as temporary,
-    ):
-        shutil.copyfile(file, temporary)
+    import_mlflow()
+    from mlflow.store.artifact import artifact_repository_registry as registry
+
+    with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
+        copy = shutil.copyfile(file, Path(temporary_folder) / Path(path).name)
+        repository: Any = registry.get_artifact_repository(folder, uri)
+        repository.log_artifact(str(copy), path.rpartition("/")[0] or None)
 
 
 def local_path(uri: str) -> Path | None:

@@ -43,6 +43,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1",
     # Of a request to S3 without a server of MLflow; each may take a minute.
     "AWS_RETRY_MODE": "standard",
     "AWS_MAX_ATTEMPTS": "2",

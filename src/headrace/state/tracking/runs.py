@@ -100,28 +100,21 @@ class Runs(Experiments):
             (run id, experiment id).
         """
         mlflow = import_mlflow()
-        from mlflow.system_metrics import system_metrics_monitor
-
-        monitor_type: Any = system_metrics_monitor.SystemMetricsMonitor
         experiment_id = self.experiment(experiment)
         tags = {**tags, PROCESS_TAG: str(this_process())}
-        status, monitor, run_id = "FAILED", None, ""
+        status, run_id = "FAILED", ""
         try:
             self.end_gone(experiment_id)
             with tracking_errors(self.uri):
                 run_id = self._resume(again, tags)
                 run_id = run_id or self._create(experiment_id, name, tags)
-            mlflow.start_run(run_id=run_id)
-            monitor = monitor_type(run_id, sampling_interval=1)
-            monitor.start()
+            mlflow.start_run(run_id=run_id, log_system_metrics=True)
             yield run_id, experiment_id
             status = "FINISHED"
         except BaseException as error:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             raise
         finally:
-            if monitor is not None:
-                monitor.finish()
             if run_id:
                 with tracking_errors(self.uri):
                     retry_once(lambda: mlflow.end_run(status))
