@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
@@ -105,26 +106,22 @@ def _show(record: MonitorRecord) -> None:
     show_text(
         f"  window: {number_of(window.items, 'items')} of {window.source}{others}"
     )
-    if record.drifted:
-        rows = [
-            (
-                shift.column,
-                "answers" if shift in record.answers else "inputs",
-                shift.severity,
-                f"{shift.effect:.2f}",
-                f"{shift.p_value:.2g}",
-            )
-            for shift in record.drifted[:_SHOWN]
-        ]
-        show_table(rows, ["column", "of", "drift", "effect", "p"])
-    for line in _performance(record):
+    rows = [
+        (
+            shift.column,
+            "answers" if shift in record.answers else "inputs",
+            shift.severity,
+            f"{shift.effect:.2f}",
+            f"{shift.p_value:.2g}",
+        )
+        for shift in record.drifted[:_SHOWN]
+    ]
+    show_table(rows, ["column", "of", "drift", "effect", "p"])
+    lines = [*_performance(record), *(f"note: {note}" for note in record.notes)]
+    lines += ["emitted headrace.drift"] * record.event
+    lines += [f"{name}: {link}" for name, link in record.links.items()]
+    for line in lines:
         show_text(f"  {line}")
-    for note in record.notes:
-        show_text(f"  note: {note}")
-    if record.event:
-        show_text("  emitted headrace.drift")
-    for name, link in record.links.items():
-        show_text(f"  {name}: {link}")
     show_where_pages_open({"mlflow": record.run_id}, record.links)
 
 
@@ -134,24 +131,19 @@ def _shown(one: Any, name: str) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _performance(record: MonitorRecord) -> list[Any]:
+def _performance(record: MonitorRecord) -> Iterator[str]:
     """The lines on performance."""
     estimate, labelled = record.estimate, record.labelled
     score = record.score.replace("_", " ")
-    lines = [f"{score} cannot be estimated: {estimate.reason}"]
     if estimate.valid:
-        lines = [
-            f"{score} without labels {_shown(estimate, 'value')}, on held-out rows "
-            f"{as_score(estimate.reference)}"
-        ]
+        before = as_score(estimate.reference)
+        without = f"{score} without labels {_shown(estimate, 'value')}"
+        yield f"{without}, on held-out rows {before}"
+    else:
+        yield f"{score} cannot be estimated: {estimate.reason}"
     if labelled is not None:
-        lines.append(
-            f"{score} by {number_of(labelled.labels, 'labels')} "
-            f"{_shown(labelled, 'score')}, bound {as_score(labelled.bound)}, "
-            f"{labelled.origin}"
-        )
+        figure = f"{number_of(labelled.labels, 'labels')} {_shown(labelled, 'score')}"
+        bound = as_score(labelled.bound)
+        yield f"{score} by {figure}, bound {bound}, {labelled.origin}"
     for version, share in record.shadows.items():
-        lines.append(
-            f"version {version} in shadow gives the same answer to {share:.1%}"
-        )
-    return lines
+        yield f"version {version} in shadow gives the same answer to {share:.1%}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -87,7 +86,7 @@ def new(  # noqa: PLR0913
     except ValueError as error:
         raise UsageError(f"--encoding: {error}.", "Name another one.") from None
     spec = DataSpec(
-        source=_without_parents(absolute_source(data, Path.cwd())),
+        source=absolute_source(data, Path.cwd()),
         item=text,
         label=label,
         group=group,
@@ -116,14 +115,6 @@ def new(  # noqa: PLR0913
     epochs = load_spec(folder).training.epochs
     about = [*survey.sentences, f"{epochs} epochs (training.epochs)"]
     answer(value, lambda: _show(value, inspection, about))
-
-
-def _without_parents(source: str) -> str:
-    """An absolute path without ``..``, before which links are followed."""
-    path = Path(source)
-    if not path.is_absolute() or ".." not in path.parts:
-        return source
-    return os.path.normpath(path.parent.resolve() / path.name)
 
 
 def _unusable(inspection: Inspection) -> Iterator[str]:

@@ -69,12 +69,8 @@ def _show(value: dict[str, Any]) -> None:
         show_text(f"{'model':<10}{model['name']}, {engine}")
     if shadow := value["shadow"]:
         show_text(f"{'shadow':<10}{shadow['name']}, version {shadow['version']}")
-    memory, beside = f"{value['memory_mb']} MB", value["processes"]
-    if beside:
-        total = sum(process["memory_mb"] for process in beside)
-        memory += f", and {total} MB in {len(beside)} process"
-        memory += f"{'es' if len(beside) > 1 else ''} beside it"
-    show_text(f"{'memory':<10}{memory}")
+    memory = sum(one["memory_mb"] for one in (value, *value["processes"]))
+    show_text(f"{'memory':<10}{memory} MB")
     show_text("Press Ctrl-C to end it.")
 
 
