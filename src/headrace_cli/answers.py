@@ -14,6 +14,8 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from headrace import progress
@@ -119,6 +121,7 @@ def print_interrupted() -> None:
 
 
 _ESTIMATED_SECONDS = 86_400.0  # rich's own 30 hold no two epochs of over 30 s
+_LEAST_WIDTH = 24  # of a table's last column
 _shown: list[Any] = []  # rich's display, with all bars: there can be only one
 
 
@@ -147,18 +150,20 @@ def show_table(
 ) -> None:
     """Print a table, with a head if there are names of columns.
 
-    Columns without a value are left out. No cell is cut: a terminal wraps long lines.
+    Columns without a value are left out. No cell is cut: on a terminal, the last cell
+    of a line may take several.
     """
     from rich.cells import cell_len, set_cell_size
 
     cells = [[*map(_text, row)] for row in rows]
-    by_column = [column for column in zip(*cells, strict=True) if any(column)]
-    if columns:
-        named = zip(columns, *cells, strict=True)
-        by_column = [column for column in named if any(column[1:])]
-    widths = [max(map(cell_len, column)) for column in by_column]
-    for number, line in enumerate(zip(*by_column, strict=True)):
-        text = indent + "  ".join(map(set_cell_size, line, widths))
+    table = [[*columns], *cells] if columns else cells
+    by_column = [one for one in zip(*table, strict=True) if any(one[bool(columns) :])]
+    widths = [max(map(cell_len, column)) + 2 for column in by_column[:-1]]
+    room = max(_LEAST_WIDTH, get_terminal_size().columns - len(indent) - sum(widths))
+    for number, (*others, last) in enumerate(zip(*by_column, strict=True)):
+        start = indent + "".join(map(set_cell_size, others, widths))
+        parts = wrap(last, room) if sys.stdout.isatty() else [last]
+        text = start + ("\n" + " " * cell_len(start)).join(parts)
         show_text(text.rstrip(), style=None if number or not columns else "bold")
 
 

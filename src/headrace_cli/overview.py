@@ -177,15 +177,12 @@ def _show_versions(versions: list[dict[str, Any]], metrics: dict[str, str]) -> N
         [
             f"{v['version']}{' champion' if v['champion'] else ''}",
             *(as_score(v["metrics"].get(name), name) for name in metrics),
-            v["snapshot"][:12],
             minutes(v["created"]),
-            v["created_by"],
             _verdict(v),
         ]
         for v in versions
     ]
-    after = ["snapshot", "created (UTC)", "by", "gates"]
-    show_table(rows, ["version", *metrics.values(), *after])
+    show_table(rows, ["version", *metrics.values(), "created (UTC)", "gates"])
 
 
 def _verdict(version: dict[str, Any]) -> str:
