@@ -246,17 +246,6 @@ def test_the_line_of_the_header_is_written_and_the_first_rows_are_shown(home, tm
     assert ohne["data"]["header"] == 0
 
 
-def test_a_path_is_written_without_steps_up(home, table, tmp_path):
-    (tmp_path / "far" / "off").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path / "far" / "off")
-    table.rename(tmp_path / "far" / table.name)
-    there = str(tmp_path / "link" / ".." / table.name)
-    said = ["--medium", "text", "--data", there, "--label", "kind"]
-    answer = home.headrace("new", "things", *said, "--json")
-    assert answer.exit_code == 0, answer.out
-    assert answer.json["data"]["source"] == str(tmp_path / "far" / table.name)
-
-
 @pytest.mark.parametrize(("odd", "is_refused"), [(2, False), (5, True)])
 def test_what_cannot_be_read_is_told_by_kind_with_examples(
     home, tmp_path, odd, is_refused
