@@ -3,23 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from headrace.records import (
     VAL_APART,
+    ChoiceRecord,
+    ContractRecord,
     EvaluationRecord,
     Metrics,
+    PromotionRecord,
     SnapshotRecord,
+    StageReport,
     TrainingRecord,
 )
 from headrace.signs import as_score
+from headrace.spec import PipelineSpec
 from headrace.spec.files import read_readme, split_readme
 from headrace.tasks import task
 
-if TYPE_CHECKING:
-    from headrace.evidence.reporting import RunSoFar
-
 _MEASURE = 'depth = "full" in [evaluation] measures it'
+
+
+class RunSoFar(Protocol):
+    """A run as far as it has come; the result of a stage is None until there is one.
+
+    Attributes:
+        reports: of the stages that were begun.
+    """
+
+    reports: list[StageReport]
+    snapshot: SnapshotRecord | None
+    contract: ContractRecord | None
+    training: TrainingRecord | None
+    evaluation: EvaluationRecord | None
+    promotion: PromotionRecord | None
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The pipeline, with the model that was trained or kept."""
+
+    @property
+    def choice(self) -> ChoiceRecord | None:
+        """Which model was kept; None where there was none to choose from."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The pipeline's folder, if it is at hand."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of its training; None if nothing was registered."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The fields of the law that it overrides."""
 
 
 def about(outcome: RunSoFar) -> str:

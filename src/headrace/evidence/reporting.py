@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from headrace.errors import HeadraceError, IntegrityError, NotFoundError
 from headrace.evidence.card import (
+    RunSoFar,
     about,
     group_sentences,
     lineage,
@@ -24,12 +24,6 @@ from headrace.pages import render
 from headrace.records import (
     SUSPECTS,
     ChoiceRecord,
-    ContractRecord,
-    EvaluationRecord,
-    PromotionRecord,
-    SnapshotRecord,
-    StageReport,
-    TrainingRecord,
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -47,41 +41,6 @@ from headrace.use.comparison import ModelComparison, compare
 
 TAG = "headrace.report"
 log = logging.getLogger("headrace")
-
-
-class RunSoFar(Protocol):
-    """A run as far as it has come; the result of a stage is None until there is one.
-
-    Attributes:
-        reports: of the stages that were begun.
-    """
-
-    reports: list[StageReport]
-    snapshot: SnapshotRecord | None
-    contract: ContractRecord | None
-    training: TrainingRecord | None
-    evaluation: EvaluationRecord | None
-    promotion: PromotionRecord | None
-
-    @property
-    def spec(self) -> PipelineSpec:
-        """The pipeline, with the model that was trained or kept."""
-
-    @property
-    def choice(self) -> ChoiceRecord | None:
-        """Which model was kept; None where there was none to choose from."""
-
-    @property
-    def folder(self) -> Path | None:
-        """The pipeline's folder, if it is at hand."""
-
-    @property
-    def version(self) -> int | None:
-        """The version of its training; None if nothing was registered."""
-
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """The fields of the law that it overrides."""
 
 
 def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[str, Any]:
