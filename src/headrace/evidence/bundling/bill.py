@@ -1,7 +1,7 @@
-"""The bill of materials of a version: CycloneDX 1.6, with a model card (ML-BOM).
+"""The bill of materials of a version: CycloneDX 1.6; the page describes the model.
 
-Source of the format: https://cyclonedx.org/docs/1.6/json/. The library of CycloneDX has
-no model card, and the rest is a few tables; a test compares with the official schema.
+Source of the format: https://cyclonedx.org/docs/1.6/json/. It is a few tables; a test
+compares with the official schema.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from headrace.errors import NotFoundError
 from headrace.records import BackboneRecord, SnapshotRecord
 from headrace.stages.ingredients import Ingredients
 from headrace.stages.ingredients.closure import normal_name
-from headrace.state.ledger import Evidence, Version
-from headrace.tasks import task
+from headrace.state.ledger import Version
 
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
@@ -28,7 +27,6 @@ def bill_of_materials(
     version: Version,
     snapshot: SnapshotRecord,
     ingredients: Ingredients,
-    evidence: Evidence | None,
     engines: Mapping[str, Mapping[str, str]],
     backbone: BackboneRecord | None = None,
 ) -> dict[str, Any]:
@@ -38,7 +36,6 @@ def bill_of_materials(
         version: its row in the ledger.
         snapshot: the data that it has learned from.
         ingredients: of its training.
-        evidence: that it stands on.
         engines: sha256 of the files of each engine, by name.
         backbone: the pretrained one that it began with, if there is one.
     """
@@ -54,7 +51,6 @@ def bill_of_materials(
         "name": version.model,
         "version": str(version.version),
         "hashes": [_sha256(version.model_digest)],
-        "modelCard": _model_card(version, snapshot, ingredients, evidence),
     }
     return document(
         f"{version.model_digest}:{snapshot.digest}:{name}",
@@ -107,52 +103,6 @@ def document(
 
 def _sha256(digest: str) -> dict[str, str]:
     return {"alg": "SHA-256", "content": digest}
-
-
-def _model_card(
-    version: Version,
-    snapshot: SnapshotRecord,
-    ingredients: Ingredients,
-    evidence: Evidence | None,
-) -> dict[str, Any]:
-    about = snapshot.description
-    card: dict[str, Any] = {
-        "bom-ref": f"card:{version.model}/{version.version}",
-        "modelParameters": {
-            "approach": {"type": "supervised"},
-            "task": about.task,
-            "modelArchitecture": ingredients.builder,
-            "datasets": [{"ref": f"data:{snapshot.digest}"}],
-            "inputs": [{"format": f"{about.medium} {tuple(about.shape)}"}],
-            "outputs": [{"format": task(about.task).answers.about(about)}],
-        },
-    }
-    if evidence is None:
-        return card
-    metrics = evidence.metrics
-    card["quantitativeAnalysis"] = {
-        "performanceMetrics": [
-            _metric(name, value, metrics)
-            for name, value in sorted(metrics.items())
-            if value is not None and not name.endswith(("_low", "_high"))
-        ]
-    }
-    failed = [gate for gate in evidence.gates if not gate.passed]
-    if failed:
-        limits = [f"gate {gate.name}: {gate.reason}" for gate in failed]
-        card["considerations"] = {"technicalLimitations": limits}
-    return card
-
-
-def _metric(
-    name: str, value: float, metrics: Mapping[str, float | None]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"type": name, "value": repr(value)}
-    ends = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    if None not in ends:
-        names = ("lowerBound", "upperBound")
-        row["confidenceInterval"] = dict(zip(names, map(repr, ends), strict=True))
-    return row
 
 
 def _data(ref: str, snapshot: SnapshotRecord) -> dict[str, Any]:

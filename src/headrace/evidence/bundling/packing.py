@@ -94,14 +94,11 @@ class Packing:
         files = {**self._model(), **self._engine(), **self._golden()}
         record, recorded = self._record()
         files |= record
-        standing = self._home.ledger.standing_evidence(version.model, version.version)
         snapshot = SnapshotRecord.model_validate_json(
             record[f"reproduction/{ingredients.SNAPSHOT}"]
         )
         backbone = of_version(version, self._home)
-        bill = bill_of_materials(
-            version, snapshot, recorded, standing, self.engines, backbone
-        )
+        bill = bill_of_materials(version, snapshot, recorded, self.engines, backbone)
         files[CARD] = card_page(version, self._home.tracking, self._home.anchored)
         files[EVIDENCE] = as_json(self._evidence())
         files[BILL] = as_json(bill)
