@@ -150,12 +150,8 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        if sha256 == self.home.ledger.files.anchors([key]).get(
-            key
-        ):  # rows of it were forgotten
-            manifest = self.home.store.read_json(key)
-            update = {name: manifest[name] for name in ("rows", "rejected")}
-            return record.model_copy(update={**update, "manifest_sha256": sha256})
+        if sha256 == self.home.ledger.files.anchors([key]).get(key):  # made again since
+            return record.model_copy(update={"manifest_sha256": sha256})
         uri = self.home.store.uri(key)
         log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None
