@@ -1,7 +1,7 @@
 """Clients of Prefect servers, and flow runs that others start and wait for.
 
 For an idempotency key Prefect returns the first run, even if it failed. So the key of
-some work contains the number of the attempt. All attempts share a tag.
+some work contains the attempt before. All attempts share a tag.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -82,31 +82,22 @@ def work_of(settings: Settings, fingerprint: str) -> str:
     return f"{Leases(settings.database_url).identity()}-{fingerprint}"
 
 
-def find_attempts(client: Any, work: str) -> list[Any]:
-    """All flow runs for some work, oldest first."""
-    runs = flow_runs(client, {"tags": {"all_": [tag_of(work)]}})
-    return sorted(runs, key=lambda run: run.created)
-
-
-def start_once(client: Any, deployment: Any, work: str, **options: Any) -> Any:
-    """The flow run that does some work already, or a new one of a deployment.
+def start_once(client: Any, work: str, start: Callable[..., Any]) -> Any:
+    """The flow run that does some work already, or a new one.
 
     Args:
-        deployment: its id.
+        client: of the server.
         work: see `work_of`.
-        options: of a new run, such as its parameters.
+        start: starts a flow run with the tags and the idempotency key that it is given.
     """
-    attempts = find_attempts(client, work)
+    tag = f"work:{work}"
+    runs = flow_runs(client, {"tags": {"all_": [tag]}})
+    attempts = sorted(runs, key=lambda run: run.created)
     if attempts and not attempts[-1].state.is_final():
         return attempts[-1]
     # Attempts may have been deleted meanwhile: their number says nothing.
     last = attempts[-1].id if attempts else "none"
-    return client.create_flow_run_from_deployment(
-        deployment,
-        tags=[tag_of(work)],
-        idempotency_key=f"{work}-after-{last}",
-        **options,
-    )
+    return start(tags=[tag], idempotency_key=f"{work}-after-{last}")
 
 
 def flow_runs(
@@ -134,11 +125,6 @@ def flow_runs(
         yield from page
         if len(page) < PAGE:
             return
-
-
-def tag_of(work: str) -> str:
-    """The tag of all flow runs for some work."""
-    return f"work:{work}"
 
 
 def wait_for(

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -161,10 +162,9 @@ class There:
         self._stopping.set()
 
     def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
-        return start_once(
-            client,
+        start = partial(
+            client.create_flow_run_from_deployment,
             self._deployment,
-            work,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
                 "folder": packed(task.folder, plan.home.store),
@@ -172,6 +172,7 @@ class There:
             },
             name=f"{task.spec.name} {task.date}",
         )
+        return start_once(client, work, start)
 
 
 Runner: TypeAlias = Here | There

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from prefect import State, flow
@@ -27,7 +28,7 @@ from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import pack_folder, unpack_folder
 from headrace.state.temporary import own_temporary_folder
-from headrace_flows.client import error_in, find_attempts, tag_of, wait_for, work_of
+from headrace_flows.client import error_in, start_once, wait_for, work_of
 from headrace_flows.run import Run, log_to_prefect
 from headrace_ops.prefect_errors import translate_errors
 from headrace_ops.prefect_inside import retrying_clients
@@ -166,22 +167,14 @@ def _ask(client: Any, run: Run, key: StageKey, request: TrainingRequest) -> Any:
     from prefect.exceptions import ObjectNotFound
 
     name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
-    work = work_of(run.plan.settings, fingerprint)
+    body = request.model_dump(mode="json")
+    run.plan.home.anchored.write_json(request_key(fingerprint), body)
+    given = {"pipeline": run.spec.name, "training": fingerprint}
+    start = partial(run_deployment, name, parameters=given, timeout=0)
     with translate_errors():
-        attempts = find_attempts(client, work)
-        if attempts and not attempts[-1].state.is_final():
-            return attempts[-1]
-        body = request.model_dump(mode="json")
-        run.plan.home.anchored.write_json(request_key(fingerprint), body)
-        last = attempts[-1].id if attempts else "none"
         try:
-            return run_deployment(
-                name,
-                parameters={"pipeline": run.spec.name, "training": fingerprint},
-                idempotency_key=f"{work}-after-{last}",
-                tags=[tag_of(work)],
-                timeout=0,
-            )
+            work = work_of(run.plan.settings, fingerprint)
+            return start_once(client, work, start)
         except ObjectNotFound as error:
             raise UsageError(
                 f"There is no deployment {name} for the training on another pool.",
