@@ -11,7 +11,6 @@ import errno
 import logging
 import os
 import sqlite3
-import stat
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,17 +136,12 @@ def _connect_reading(file: Path, timeout_seconds: float) -> sqlite3.Connection |
 
 
 def _make_file_private(file: Path) -> None:
-    """Create the file if needed, and make it and SQLite's further files private."""
+    """Create the file if needed, and make it private; further ones are made alike."""
     try:
         make_private_file(file)
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            path = file.with_name(f"{file.name}{suffix}")
-            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else PRIVATE_FILE
-            if mode & 0o077:
-                path.chmod(PRIVATE_FILE)
-                log.warning(
-                    "%s was readable by others (mode %04o); now private", path, mode
-                )
+        if file.stat().st_mode & 0o077:
+            file.chmod(PRIVATE_FILE)
+            log.warning("%s was readable by others; now private", file)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise full_disk(f"the ledger {file}", str(file.parent)) from None

@@ -12,8 +12,9 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
@@ -102,23 +103,32 @@ class Runs(Experiments):
         mlflow = import_mlflow()
         experiment_id = self.experiment(experiment)
         tags = {**tags, PROCESS_TAG: str(this_process())}
-        status, run_id = "FAILED", ""
-        try:
-            self.end_gone(experiment_id)
-            with tracking_errors(self.uri):
-                run_id = self._resume(again, tags)
-                run_id = run_id or self._create(experiment_id, name, tags)
+        self.end_gone(experiment_id)
+        with tracking_errors(self.uri):
+            run_id = self._resume(again, tags)
+            run_id = run_id or self._create(experiment_id, name, tags)
+
+        def end(status: str) -> None:
+            retry_once(lambda: mlflow.end_run(status))
+            retry_once(lambda: self.client.set_terminated(run_id, status))
+
+        with self._ending(end):
             mlflow.start_run(run_id=run_id, log_system_metrics=True)
             yield run_id, experiment_id
+
+    @contextlib.contextmanager
+    def _ending(self, end: Callable[[str], None]) -> Iterator[None]:
+        """End a run at the end of the block, with the status that it then has."""
+        status = "FAILED"
+        try:
+            yield
             status = "FINISHED"
         except BaseException as error:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             raise
         finally:
-            if run_id:
-                with tracking_errors(self.uri):
-                    retry_once(lambda: mlflow.end_run(status))
-                    retry_once(lambda: self.client.set_terminated(run_id, status))
+            with tracking_errors(self.uri):
+                end(status)
 
     @contextlib.contextmanager
     def child_run(
@@ -139,21 +149,14 @@ class Runs(Experiments):
         run_id, experiment_id = parent
         own = {"mlflow.parentRunId": run_id, PROCESS_TAG: str(this_process())}
         tags = {**tags, **own}
-        status, child = "FAILED", None
-        try:
-            with tracking_errors(self.uri):
-                child = Child(self, self._create(experiment_id, name, tags))
-            self.log_params(child.run_id, params)
-            yield child
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
-        finally:
-            if child is not None:
+        with tracking_errors(self.uri):
+            child = Child(self, self._create(experiment_id, name, tags))
+        with self._ending(partial(self.client.set_terminated, child.run_id)):
+            try:
+                self.log_params(child.run_id, params)
+                yield child
+            finally:
                 child.send()
-                with tracking_errors(self.uri):
-                    self.client.set_terminated(child.run_id, status)
 
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, created once even if responses are lost."""
