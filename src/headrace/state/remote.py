@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import logging
 import os
 import random
@@ -22,6 +21,8 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
@@ -53,6 +54,8 @@ _NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalErro
 _ACTION = (
     'Write it as {"https://data.example/": {"headers": {"Authorization": "..."}}}.'
 )
+
+_TABLE = TypeAdapter(dict[str, dict[str, Any]])
 
 T = TypeVar("T")
 log = logging.getLogger("headrace")
@@ -300,14 +303,7 @@ def _has_prefix(uri: str, key: str) -> bool:
 
 def _parse(text: str) -> dict[str, dict[str, Any]]:
     try:
-        table = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        where = f" at character {error.pos}" if hasattr(error, "pos") else ""
-        raise UsageError(f"{OPTIONS} is not valid JSON{where}.", _ACTION) from None
-    if not isinstance(table, dict):
-        raise UsageError(f"{OPTIONS} is not a JSON object.", _ACTION)
-    for key, value in table.items():
-        if not isinstance(value, dict):
-            what = f"the value of {key!r}"
-            raise UsageError(f"{OPTIONS}: {what} is not an object.", _ACTION)
-    return table
+        return _TABLE.validate_json(text)
+    except ValidationError:  # which has the value
+        message = f"{OPTIONS} is not a JSON object whose values are objects."
+        raise UsageError(message, _ACTION) from None
