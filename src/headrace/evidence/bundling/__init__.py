@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, UsageError
-from headrace.evidence.bundling.archive import write_archive
+from headrace.evidence.bundling.archive import files_in, write_archive
 from headrace.evidence.bundling.manifest import SIGNATURE
-from headrace.evidence.bundling.packing import Packing, sha256_of
+from headrace.evidence.bundling.packing import pack
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.signed import is_wanted
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger.disposals import collected_error
+from headrace.state.regular import file_digest
 from headrace.state.signing import check_signing_key, sign_folder
 
 
@@ -80,36 +80,26 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
         )
     if ledger.disposals.is_collected(version):
         raise collected_error(version, IntegrityError)
-    packing = Packing(version, home)
-    files = packing.files(is_signed=is_signed)
-    folder = f"{version.model}-{version.version}"
-    if is_signed:
-        files[SIGNATURE] = _signature(files, settings)
-    with disk_errors(str(output.parent)), _new_file(output) as temporary:
-        with temporary.open("wb") as stream:
-            write_archive(stream, folder, files)
-    with output.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Bundled(
-        model=version.model,
-        version=version.version,
-        output=str(output),
-        bytes=output.stat().st_size,
-        sha256=sha256,
-        files={name: sha256_of(data) for name, data in sorted(files.items())},
-        engines=tuple(sorted(packing.engines)),
-        is_signed=is_signed,
-    )
-
-
-def _signature(files: Mapping[str, bytes], settings: Settings) -> bytes:
-    """The signature of all files."""
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        for name, data in files.items():
-            path = Path(place) / PurePosixPath(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return sign_folder(Path(place), settings)
+    temporary = tempfile.TemporaryDirectory(prefix="headrace-")
+    with disk_errors(tempfile.gettempdir()), temporary as place:
+        folder = Path(place)
+        engines = pack(version, home, folder, is_signed=is_signed)
+        if is_signed:
+            (folder / SIGNATURE).write_bytes(sign_folder(folder, settings))
+        files = files_in(folder)
+        with disk_errors(str(output.parent)), _new_file(output) as new:
+            with new.open("wb") as stream:
+                write_archive(stream, f"{version.model}-{version.version}", files)
+        return Bundled(
+            model=version.model,
+            version=version.version,
+            output=str(output),
+            bytes=output.stat().st_size,
+            sha256=file_digest(output),
+            files={name: file_digest(path) for name, path in sorted(files.items())},
+            engines=tuple(engines),
+            is_signed=is_signed,
+        )
 
 
 @contextlib.contextmanager

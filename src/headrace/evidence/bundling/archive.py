@@ -20,14 +20,14 @@ MOST_FILES = 10_000
 
 
 def write_archive(
-    stream: BinaryIO | io.RawIOBase, folder: str, files: Mapping[str, bytes | Path]
+    stream: BinaryIO | io.RawIOBase, folder: str, files: Mapping[str, Path]
 ) -> None:
     """Write files below one folder.
 
     Args:
         stream: for the archive.
         folder: in it.
-        files: the content of each, or where it is, by name.
+        files: where each is, by name.
 
     Raises:
         UsageError: a file or its name is too long for the format.
@@ -35,9 +35,8 @@ def write_archive(
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
         for name, file in sorted(files.items()):
             info = tarfile.TarInfo(f"{folder}/{name}")
-            with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as of:
-                info.size = of.seek(0, io.SEEK_END)
-                of.seek(0)
+            with file.open("rb") as of:
+                info.size = file.stat().st_size
                 try:
                     tar.addfile(info, of)
                 except ValueError as error:
@@ -45,6 +44,12 @@ def write_archive(
                         f"{info.name} cannot be in a bundle: {error}.",
                         "Choose a shorter name or a smaller model.",
                     ) from None
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """All files below a folder, by their names in it."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 class Digest(io.RawIOBase):

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.evidence.bundling.archive import Digest, unpack, write_archive
+from headrace.evidence.bundling.archive import Digest, files_in, unpack, write_archive
 from headrace.evidence.bundling.manifest import (
     BILL,
     EVIDENCE,
@@ -73,11 +73,7 @@ def check_bundle(path: Path, settings: Settings) -> BundleCheck:
             folder = Path(place)
             with path.open("rb") as stream:
                 unpack(stream, folder)
-            files = {
-                file.relative_to(folder).as_posix(): file
-                for file in folder.rglob("*")
-                if file.is_file()
-            }
+            files = files_in(folder)
             sizes = {name: file.stat().st_size for name, file in files.items()}
             manifest = _manifest(files)
             _compare(manifest, files, sizes)

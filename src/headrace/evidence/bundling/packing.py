@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError
+from headrace.evidence.bundling.archive import files_in
 from headrace.evidence.bundling.bill import bill_of_materials
 from headrace.evidence.bundling.manifest import (
     BILL,
@@ -28,12 +29,12 @@ from headrace.records import Record, SnapshotRecord
 from headrace.stages import ingredients
 from headrace.stages.ingredients import Ingredients
 from headrace.stages.promotion.signed import is_wanted
-from headrace.state.anchored import AnchoredStore
 from headrace.state.backbones import of_version
 from headrace.state.folders import card_key
 from headrace.state.home import Home
-from headrace.state.ledger import Version
-from headrace.state.tracking import REPORT_FILE, Tracking
+from headrace.state.ledger import Ledger, Version
+from headrace.state.regular import file_digest
+from headrace.state.tracking import REPORT_FILE
 from headrace.tasks import asked
 from headrace.use.exporting import (
     CHECK,
@@ -73,148 +74,140 @@ checked with its command line (pip install model-signing pyOpenSSL):
 """
 
 
-class Packing:
-    """The content of a bundle.
+def pack(version: Version, home: Home, folder: Path, *, is_signed: bool) -> list[str]:
+    """Write all files of a bundle but its signature.
 
-    Attributes:
-        engines: sha256 of the files of each engine, by name.
-    """
+    Args:
+        version: to bundle.
+        home: with all that belongs to it.
+        folder: empty.
+        is_signed: whether there will be a signature.
 
-    def __init__(self, version: Version, home: Home) -> None:
-        self.engines: dict[str, dict[str, str]] = {}
-        self._version, self._home = version, home
-
-    def files(self, *, is_signed: bool) -> dict[str, bytes]:
-        """All files but the signature of the whole, by name.
-
-        Args:
-            is_signed: whether there will be one.
-        """
-        version, name = self._version, f"{self._version.model}/{self._version.version}"
-        files = {**self._model(), **self._engine(), **self._golden()}
-        record, recorded = self._record()
-        files |= record
-        snapshot = SnapshotRecord.model_validate_json(
-            record[f"reproduction/{ingredients.SNAPSHOT}"]
-        )
-        backbone = of_version(version, self._home)
-        bill = bill_of_materials(version, snapshot, recorded, self.engines, backbone)
-        files[CARD] = card_page(version, self._home.tracking, self._home.anchored)
-        files[EVIDENCE] = as_json(self._evidence())
-        files[BILL] = as_json(bill)
-        files["README.txt"] = readme(name, is_signed=is_signed).encode()
-        facts = {
-            n: BundledFile(sha256=sha256_of(d), bytes=len(d)) for n, d in files.items()
-        }
-        manifest = Manifest(
-            model=version.model,
-            version=version.version,
-            model_digest=version.model_digest,
-            golden_digest=version.golden_digest,
-            weights_digest=version.weights_digest,
-            snapshot_digest=version.snapshot_digest,
-            created=version.created,
-            backbone=backbone,
-            must_be_signed=is_wanted(version, self._home.ledger),
-            files=dict(sorted(facts.items())),
-        )
-        files[MANIFEST] = as_json(manifest.model_dump(mode="json"))
-        return files
-
-    def _model(self) -> dict[str, bytes]:
-        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-            folder = Path(place)
-            fetch_copy(self._version, folder, self._home.store)
-            names = copied_files(self._version)
-            return {f"model/{name}": (folder / name).read_bytes() for name in names}
-
-    def _engine(self) -> dict[str, bytes]:
-        admitted = kept_engine(self._version, self._home.settings)
-        if admitted is None:
-            return {}
-        name = admitted.result.engine
-        files, self.engines[name] = exported_files(self._version, admitted)
-        return {f"engines/{name}/{file}": data for file, data in files.items()}
-
-    def _golden(self) -> dict[str, bytes]:
-        """The script that replays the golden answers, and what it needs."""
-        version = self._version
-        description = version.description
-        golden = Golden.read(golden_bytes(version, self._home.settings))
-        dtype = asked(description).raw(golden.items[:1]).dtype
-        kind = "string" if dtype.kind in "OSU" else dtype.name
-        data = replayable(golden, description, kind)
-        digests = {"golden.npz": sha256_of(data)}
-        for name, digest in copied_files(version).items():
-            digests[f"model/{name}"] = digest
-        facts = {
-            "model": version.model,
-            "version": version.version,
-            "format": "keras",
-            "tolerance": TOLERANCE,
-            "files": digests,
-        }
-        return {
-            "golden.npz": data,
-            CHECK: check_script(),
-            FACTS: as_json(facts),
-        }
-
-    def _record(self) -> tuple[dict[str, bytes], Ingredients]:
-        """The record of the run from which it can be trained again, checked."""
-        run = self._home.tracking.find_run(self._version.run_id)
-        digest = run.tags.get(ingredients.TAG, "")
-        if not digest:
-            raise IntegrityError(
-                f"The run {run.run_id} has no record of its ingredients.",
-                "Train again; the new version can be bundled.",
-            )
-        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-            contents: dict[str, bytes] = {}
-
-            def read(path: str) -> bytes:
-                contents[path] = self._home.tracking.run_file(run.run_id, path)
-                return contents[path]
-
-            restored = ingredients.restore(Path(place), digest, read)
-        files = {f"reproduction/{path}": data for path, data in contents.items()}
-        return files, restored.ingredients
-
-    def _evidence(self) -> dict[str, Any]:
-        """The rows of the ledger that are about the version."""
-        ledger, version = self._home.ledger, self._version
-        model, number = version.model, version.version
-        entries = [
-            entry
-            for entry in ledger.history(model)
-            if number in (entry.from_version, entry.to_version)
-        ]
-        check = find_check(ledger, model, number)
-        rows: dict[str, Sequence[Record]] = {
-            "evidence": ledger.evidence_of(model, number),
-            "history": entries,
-            "approvals": [a for a in ledger.approvals(model) if a.version == number],
-            "map_checks": [check] if check else [],
-        }
-        return {"version": version.model_dump(mode="json")} | {
-            name: [row.model_dump(mode="json") for row in some]
-            for name, some in rows.items()
-        }
-
-
-def card_page(version: Version, tracking: Tracking, anchored: AnchoredStore) -> bytes:
-    """The page of a version, HTML: the report of its run.
+    Returns:
+        the names of the engines in it.
 
     Raises:
-        IntegrityError: there is none.
+        IntegrityError: something is gone or changed.
     """
-    page = anchored.read(card_key(version.run_id))
-    return page if page is not None else tracking.run_file(version.run_id, REPORT_FILE)
+    ledger, name = home.ledger, f"{version.model}/{version.version}"
+    fetch_copy(version, folder / "model", home.store)
+    engines = _pack_engine(version, home, folder)
+    _write(folder, _golden(version, home))
+    record, recorded = _record(version, home)
+    _write(folder, record)
+    snapshot = SnapshotRecord.model_validate_json(
+        record[f"reproduction/{ingredients.SNAPSHOT}"]
+    )
+    backbone = of_version(version, home)
+    bill = bill_of_materials(version, snapshot, recorded, engines, backbone)
+    page = home.anchored.read(card_key(version.run_id))
+    files = {
+        CARD: page or home.tracking.run_file(version.run_id, REPORT_FILE),
+        EVIDENCE: as_json(_evidence(version, ledger)),
+        BILL: as_json(bill),
+        "README.txt": readme(name, is_signed=is_signed).encode(),
+    }
+    _write(folder, files)
+    facts = {
+        name: BundledFile(sha256=file_digest(path), bytes=path.stat().st_size)
+        for name, path in sorted(files_in(folder).items())
+    }
+    manifest = Manifest(
+        model=version.model,
+        version=version.version,
+        model_digest=version.model_digest,
+        golden_digest=version.golden_digest,
+        weights_digest=version.weights_digest,
+        snapshot_digest=version.snapshot_digest,
+        created=version.created,
+        backbone=backbone,
+        must_be_signed=is_wanted(version, ledger),
+        files=facts,
+    )
+    _write(folder, {MANIFEST: as_json(manifest.model_dump(mode="json"))})
+    return sorted(engines)
 
 
-def sha256_of(data: bytes) -> str:
-    """sha256 of some bytes, hex."""
-    return hashlib.sha256(data).hexdigest()
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _pack_engine(
+    version: Version, home: Home, folder: Path
+) -> dict[str, dict[str, str]]:
+    """Write the engine that the store has; sha256 of its files, by its name."""
+    admitted = kept_engine(version, home.settings)
+    if admitted is None:
+        return {}
+    name = admitted.result.engine
+    files, digests = exported_files(version, admitted)
+    _write(folder / "engines" / name, files)
+    return {name: digests}
+
+
+def _golden(version: Version, home: Home) -> dict[str, bytes]:
+    """The script that replays the golden answers, and what it needs."""
+    description = version.description
+    golden = Golden.read(golden_bytes(version, home.settings))
+    dtype = asked(description).raw(golden.items[:1]).dtype
+    kind = "string" if dtype.kind in "OSU" else dtype.name
+    data = replayable(golden, description, kind)
+    digests = {"golden.npz": hashlib.sha256(data).hexdigest()}
+    for name, digest in copied_files(version).items():
+        digests[f"model/{name}"] = digest
+    facts = {
+        "model": version.model,
+        "version": version.version,
+        "format": "keras",
+        "tolerance": TOLERANCE,
+        "files": digests,
+    }
+    return {"golden.npz": data, CHECK: check_script(), FACTS: as_json(facts)}
+
+
+def _record(version: Version, home: Home) -> tuple[dict[str, bytes], Ingredients]:
+    """The record of the run from which it can be trained again, checked."""
+    run = home.tracking.find_run(version.run_id)
+    digest = run.tags.get(ingredients.TAG, "")
+    if not digest:
+        raise IntegrityError(
+            f"The run {run.run_id} has no record of its ingredients.",
+            "Train again; the new version can be bundled.",
+        )
+    contents: dict[str, bytes] = {}
+
+    def read(path: str) -> bytes:
+        contents[f"reproduction/{path}"] = data = home.tracking.run_file(
+            run.run_id, path
+        )
+        return data
+
+    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+        return contents, ingredients.restore(Path(place), digest, read).ingredients
+
+
+def _evidence(version: Version, ledger: Ledger) -> dict[str, Any]:
+    """The rows of the ledger that are about a version."""
+    model, number = version.model, version.version
+    entries = [
+        entry
+        for entry in ledger.history(model)
+        if number in (entry.from_version, entry.to_version)
+    ]
+    check = find_check(ledger, model, number)
+    rows: dict[str, Sequence[Record]] = {
+        "evidence": ledger.evidence_of(model, number),
+        "history": entries,
+        "approvals": [a for a in ledger.approvals(model) if a.version == number],
+        "map_checks": [check] if check else [],
+    }
+    return {"version": version.model_dump(mode="json")} | {
+        name: [row.model_dump(mode="json") for row in some]
+        for name, some in rows.items()
+    }
 
 
 def readme(name: str, *, is_signed: bool) -> str:

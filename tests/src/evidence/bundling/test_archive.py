@@ -2,18 +2,24 @@
 
 import io
 import tarfile
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from headrace.errors import IntegrityError, UsageError
-from headrace.evidence.bundling.archive import unpack, write_archive
+from headrace.evidence.bundling.archive import files_in, unpack, write_archive
 
 FILES = {"b/two.json": b"{}\n", "a.txt": b"x" * 512, "empty": b""}
 
 
 def written(files=FILES, folder="digits-3"):
     stream = io.BytesIO()
-    write_archive(stream, folder, files)
+    with tempfile.TemporaryDirectory() as place:
+        paths = {name: Path(place, str(n)) for n, name in enumerate(files)}
+        for name, path in paths.items():
+            path.write_bytes(files[name])
+        write_archive(stream, folder, paths)
     return stream.getvalue()
 
 
@@ -23,8 +29,7 @@ def content(tmp_path):
 
     def read(data):
         unpack(io.BytesIO(data), tmp_path)
-        files = (path for path in tmp_path.rglob("*") if path.is_file())
-        return {p.relative_to(tmp_path).as_posix(): p.read_bytes() for p in files}
+        return {name: path.read_bytes() for name, path in files_in(tmp_path).items()}
 
     return read
 
