@@ -24,6 +24,7 @@ from headrace.pages import render
 from headrace.records import (
     SUSPECTS,
     ChoiceRecord,
+    EvaluationRecord,
 )
 from headrace.settings import Settings
 from headrace.spec import PipelineSpec
@@ -36,7 +37,7 @@ from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.records import model_of
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
-from headrace.tasks import task
+from headrace.tasks import Task, task
 from headrace.use.comparison import ModelComparison, compare
 
 TAG = "headrace.report"
@@ -75,25 +76,54 @@ def describe(
         compared: the champion's version and that of the run.
         tracking: where the pictures and the record of the training are.
     """
-    spec, snapshot, contract = outcome.spec, outcome.snapshot, outcome.contract
-    evaluation, learned = outcome.evaluation, task(outcome.spec.task)
-    metrics = evaluation.metrics if evaluation else {}
-    both = compared.metrics if compared else {}
-    champions = {name: values[0] for name, values in both.items()}
-    slices = evaluation.slices if evaluation else {}
-    differences = compared.differences if compared else ()
-    rows, quarantined = {}, 0
-    if snapshot:
-        rows, quarantined = snapshot.rows, snapshot.rejected
-    if contract:
-        rows, quarantined = contract.rows, contract.quarantined
-    training = outcome.training
-    results = (snapshot, contract, training, evaluation)
+    spec, training = outcome.spec, outcome.training
+    learned, run_id = task(spec.task), training.run_id if training else None
     number = f"version {outcome.version}" if outcome.version else "not registered"
     return {
         "outcome": outcome,
         "links": links,
         "title": f"{spec.name}, {number}",
+        "candidates": _candidates(outcome.choice),
+        "explanations": [],
+        "about": about(outcome),
+        "groups": group_sentences(outcome),
+        "privacy": privacy_sentences(outcome),
+        "lineage": lineage(outcome.snapshot, training, outcome.evaluation),
+        **_data(outcome),
+        **_judged(outcome.evaluation, compared, learned),
+        **_fields(spec),
+        **pictured(run_id, learned, tracking),
+    }
+
+
+def _data(outcome: RunSoFar) -> dict[str, Any]:
+    """The numbers of rows, and what the stages have found."""
+    snapshot, contract = outcome.snapshot, outcome.contract
+    rows, quarantined = {}, 0
+    if snapshot:
+        rows, quarantined = snapshot.rows, snapshot.rejected
+    if contract:
+        rows, quarantined = contract.rows, contract.quarantined
+    results = (snapshot, contract, outcome.training, outcome.evaluation)
+    return {
+        "counts": rows,
+        "quarantined": quarantined,
+        "findings": [finding for part in results if part for finding in part.findings],
+    }
+
+
+def _judged(
+    evaluation: EvaluationRecord | None,
+    compared: ModelComparison | None,
+    learned: Task,
+) -> dict[str, Any]:
+    """Metrics, gates and slices, beside the champion's."""
+    metrics = evaluation.metrics if evaluation else {}
+    slices = evaluation.slices if evaluation else {}
+    both = compared.metrics if compared else {}
+    champions = {name: values[0] for name, values in both.items()}
+    differences = compared.differences if compared else ()
+    return {
         "figures": learned.answers.figures(metrics) if evaluation else "",
         "highlights": learned.answers.highlights(metrics, slices) if evaluation else [],
         "gates": [
@@ -111,17 +141,6 @@ def describe(
         "compared": compared,
         "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
         "suspects": int(metrics.get(SUSPECTS) or 0),
-        "candidates": _candidates(outcome.choice),
-        "explanations": [],
-        "about": about(outcome),
-        "groups": group_sentences(outcome),
-        "privacy": privacy_sentences(outcome),
-        "lineage": lineage(snapshot, training, evaluation),
-        "counts": rows,
-        "quarantined": quarantined,
-        "findings": [finding for part in results if part for finding in part.findings],
-        **_fields(spec),
-        **pictured(training.run_id if training else None, learned, tracking),
     }
 
 
