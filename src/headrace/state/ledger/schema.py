@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-FORMAT = 6
+FORMAT = 7
 MOST = 2**31 - 1  # the greatest integer of a column
 REFUSAL = "rows of the ledger are never changed or removed"
 METADATA = sa.MetaData()
