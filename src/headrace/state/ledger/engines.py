@@ -139,9 +139,11 @@ def _make_file_private(file: Path) -> None:
     """Create the file if needed, and make it private; further ones are made alike."""
     try:
         make_private_file(file)
-        if file.stat().st_mode & 0o077:
+        if (mode := file.stat().st_mode & 0o777) & 0o077:
             file.chmod(PRIVATE_FILE)
-            log.warning("%s was readable by others; now private", file)
+            log.warning(
+                "%s was readable by others (mode %04o); now private", file, mode
+            )
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise full_disk(f"the ledger {file}", str(file.parent)) from None
