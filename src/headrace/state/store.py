@@ -26,6 +26,7 @@ from headrace.state.remote import ask, file_system, is_local, local_path
 
 UPLOADS_AT_ONCE = 8
 PART_BYTES = 2**23  # that one request reads of a file that is hashed
+_digests: dict[tuple[Any, ...], str] = {}  # of objects, by path, ETag and time
 
 T = TypeVar("T")
 
@@ -94,11 +95,17 @@ class Store:
         path = self.path(key)
 
         def call() -> str:
-            digest = hashlib.sha256()
             with self.fs.open(path, "rb", cache_type="none") as file:
+                facts = getattr(file, "details", {})  # known since it was opened
+                etag = path, facts.get("ETag"), facts.get("LastModified")
+                if (known := _digests.get(etag)) is not None:
+                    return known
+                digest = hashlib.sha256()
                 while part := file.read(PART_BYTES):
                     digest.update(part)
-            return digest.hexdigest()
+                if facts.get("ETag"):
+                    _digests[etag] = digest.hexdigest()
+                return digest.hexdigest()
 
         return regular.file_digest(path) if self.is_local else self._ask(key, call)
 
