@@ -80,9 +80,6 @@ class Plan(Results):
             NotFoundError: the folder has no pipeline file.
             SpecError: it cannot be read.
         """
-        return self._read_law()
-
-    def _read_law(self) -> Law:
         return read_law(self.spec, self.folder, self.settings.folders)
 
     @cached_property
@@ -110,7 +107,8 @@ class Plan(Results):
         """A warning if the file has another law by now, or cannot be read."""
         begun = self.law
         try:
-            edits = changes(begun.committed, self._read_law().committed)
+            now = read_law(self.spec, self.folder, self.settings.folders)
+            edits = changes(begun.committed, now.committed)
         except HeadraceError as error:
             reason = error.message.rstrip(".")
             message = f"the pipeline's file cannot be read any more: {reason}"
@@ -155,10 +153,6 @@ class Plan(Results):
         """The model builder: the spec's, else the medium's default."""
         return builder_name(self.spec)
 
-    def _source_identity(self) -> str:
-        data = self.spec.data
-        return source_identity(data.source, self.settings, self.spec.medium)
-
     def ingest(self) -> StageKey:
         """The key of the snapshot."""
         data = self.spec.data.model_dump(mode="json", exclude=LIMITS)
@@ -172,7 +166,9 @@ class Plan(Results):
             "ingest",
             {"data": data, "medium": self.spec.medium, **task},
             {
-                "source": self._source_identity(),
+                "source": source_identity(
+                    self.spec.data.source, self.settings, self.spec.medium
+                ),
                 **{name: digest for name, digest in changed.items() if digest},
             },
             [*self._roots("ingestion"), *sources],
@@ -258,6 +254,7 @@ class Plan(Results):
         gates = _in_any_order(self.spec.gates)
         modules = extensions.modules("gates")
         kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
+        medium = extensions.modules("media")[self.spec.medium]
         return self._key(
             "evaluate",
             {"evaluation": self.spec.evaluation.model_dump(), "gates": gates},
@@ -269,11 +266,8 @@ class Plan(Results):
                 "model": training.model_digest,
                 **self._opponents(training, comparator),
             },
-            [
-                *self._roots("evaluation", "judge"),
-                *self._ladder(),
-                *kinds,
-            ],
+            # The ladder counts whether the medium has one or not.
+            [*self._roots("evaluation", "judge"), f"{medium}.ladder", *kinds],
         )
 
     def _roots(self, stage: str, *own: str) -> list[str]:
@@ -283,10 +277,6 @@ class Plan(Results):
             extensions.modules("media")[self.spec.medium],
             *task_modules(self.spec.task, *own),
         ]
-
-    def _ladder(self) -> list[str]:
-        """The module of the medium's robustness ladder, whether there is one or not."""
-        return [f"{extensions.modules('media')[self.spec.medium]}.ladder"]
 
     def comparator(self, training: TrainingRecord) -> int | None:
         """The version that a training is compared with.

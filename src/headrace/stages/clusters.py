@@ -18,7 +18,6 @@ from headrace.settings import Settings
 from headrace.state.home import Home
 
 LOOK_SECONDS = 5.0  # between two looks whether a cluster has workers
-REMIND_SECONDS = 30.0  # between two lines that it has none
 WITHOUT_WORKERS_SECONDS = 120.0
 log = logging.getLogger("headrace")
 
@@ -133,7 +132,7 @@ def _watch_workers(
 
     Dask would wait for a worker without end.
     """
-    last_seen, next_line = time.monotonic(), 0.0
+    last_seen, is_logged = time.monotonic(), False
     while not ended.wait(LOOK_SECONDS):
         now = time.monotonic()
         has_workers = _has_workers(client)
@@ -143,12 +142,11 @@ def _watch_workers(
             executor.give_up()
             return
         if has_workers:
-            last_seen, next_line = now, 0.0
-        elif now >= next_line:
+            last_seen, is_logged = now, False
+        elif not is_logged:
             message = "the Dask scheduler %s has no workers; waiting %.0f s for one"
-            left = WITHOUT_WORKERS_SECONDS - (now - last_seen)
-            log.warning(message, address, max(left, 0.0))
-            next_line = now + REMIND_SECONDS
+            log.warning(message, address, WITHOUT_WORKERS_SECONDS)
+            is_logged = True
         if now - last_seen >= WITHOUT_WORKERS_SECONDS:
             executor.give_up()
             client.close()

@@ -106,16 +106,6 @@ def test_work_is_given_up_while_others_begin_more():
         assert isinstance(future.exception(0), CancelledError)
 
 
-def test_that_there_are_no_workers_is_told_again_and_again(monkeypatch, caplog):
-    monkeypatch.setattr(clusters, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(clusters, "REMIND_SECONDS", 0.05)
-    monkeypatch.setattr(clusters, "WITHOUT_WORKERS_SECONDS", 0.5)
-    client = GoneScheduler(OSError("Timed out trying to connect"), "running")
-    executor = clusters.ClusterExecutor(client)
-    clusters._watch_workers(client, "tcp://a:1", threading.Event(), executor)
-    assert 2 < caplog.text.count("tcp://a:1 has no workers; waiting") <= 11
-
-
 def test_dask_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"not installed.* Install headrace\[dask\]"):

@@ -6,12 +6,13 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from headrace.errors import DependencyError, Refusal
 from headrace.records import Record
-from headrace.stages.pieces import do_piece, opened
+from headrace.stages.pieces import Place, do_piece, opened
 
 pytestmark = pytest.mark.system
 
@@ -80,6 +81,23 @@ def test_an_error_of_a_piece_is_raised_and_no_further_one_begins(
         with opened(settings, 1) as place:
             list(place.spread(write, pieces))
     assert len(processes_in(tmp_path, 1)) == 1
+
+
+def test_results_come_in_order_of_at_most_so_many_tasks_at_once():
+    running, most = [], []
+
+    def square(number):
+        running.append(number)
+        most.append(len(running))
+        time.sleep((3 - number % 3) / 50)
+        running.remove(number)
+        return number**2
+
+    with ThreadPoolExecutor(8) as executor:
+        place = Place(executor, 2, "here", None)
+        results = [*place.in_order(square, range(9))]
+    assert results == [(number, number**2) for number in range(9)]
+    assert max(most) == 2
 
 
 @pytest.mark.parametrize(

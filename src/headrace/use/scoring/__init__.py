@@ -27,7 +27,7 @@ from headrace.errors import IntegrityError, UsageError
 from headrace.media.arrow import from_hex
 from headrace.media.chunks import Reading
 from headrace.media.forms import Rejected
-from headrace.records import Metrics, Record
+from headrace.records import DataDescription, Metrics, Record
 from headrace.spec.checks import check_encoding
 from headrace.state.home import Home
 from headrace.state.ledger.records import model_of
@@ -149,21 +149,8 @@ def score(  # noqa: PLR0913, what is scored, and how
             constants = {"model": name, "version": loaded.version}
             constants["data_digest"] = digest = scoring.digest()
             write_output(spool, target, constants, has_labels=scoring.labelled > 0)
-    metrics = {}
-    if scoring.labelled and not scoring.has_answers:
-        log.warning(
-            "score: none of the %s labels is an answer of the model, which has %s: the "
-            "answers are not judged by them.",
-            f"{scoring.labelled:,}",
-            task(data.task).answers.about(data),
-        )
-    elif scoring.labelled:
-        mean = scoring.score_sum / (scoring.weight_sum or 1)
-        metrics = {task(data.task).score: mean} if math.isfinite(mean) else {}
-        if not metrics:
-            log.warning("score: answers to labelled rows are not finite: no mean score")
-        if loaded.version is not None:
-            _warn_of_training_items(scoring.shas, name, loaded.version, settings)
+    if scoring.labelled and scoring.has_answers and loaded.version is not None:
+        _warn_of_training_items(scoring.shas, name, loaded.version, settings)
     return ScoringRecord(
         model=name,
         version=loaded.version,
@@ -173,7 +160,7 @@ def score(  # noqa: PLR0913, what is scored, and how
         data_digest=digest,
         input=source,
         output=output,
-        metrics=metrics,
+        metrics=scoring.metrics(data),
         seconds=round(time.perf_counter() - started, 2),
     )
 
@@ -219,6 +206,24 @@ class _Scoring:
         """The same for the same items in any order."""
         ordered = np.sort(np.frombuffer(bytes(self.shas), DIGEST))
         return hashlib.sha256(ordered.tobytes()).hexdigest()
+
+    def metrics(self, data: DataDescription) -> Metrics:
+        """The mean score over the labelled rows, if it can be had."""
+        learned = task(data.task)
+        if self.labelled and not self.has_answers:
+            log.warning(
+                "score: none of the %s labels is an answer of the model, which has %s: "
+                "the answers are not judged by them.",
+                f"{self.labelled:,}",
+                learned.answers.about(data),
+            )
+        if not (self.labelled and self.has_answers):
+            return {}
+        mean = self.score_sum / (self.weight_sum or 1)
+        if math.isfinite(mean):
+            return {learned.score: mean}
+        log.warning("score: answers to labelled rows are not finite: no mean score")
+        return {}
 
     def spool(self, answered: Answered, path: Path, progress: Progress | None) -> None:
         """Write rows to a file, in their order."""
