@@ -31,6 +31,7 @@ class FramedProcess:
         niceness: from its start on; above 0 where nobody waits for it.
         logs: whether it writes its messages where this process does; else the last one
             is only named where it fails.
+        variables: of its environment, beside those of this process.
 
     Attributes:
         pid: of the process.
@@ -47,6 +48,7 @@ class FramedProcess:
         *,
         niceness: int = 0,
         logs: bool = False,
+        **variables: str,
     ) -> None:
         self.name = name
         self.failure = ""
@@ -60,6 +62,7 @@ class FramedProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=None if logs else self._messages.fileno(),
+                env={**os.environ, **variables},
                 process_group=0,  # an interrupt is for this process alone
             )
             failed.pop_all()

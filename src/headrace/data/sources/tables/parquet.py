@@ -112,6 +112,7 @@ class _Guarded:
             self._process = FramedProcess(
                 "headrace.data.sources.tables.parquet_decoding",
                 "process that decodes Parquet files",
+                ARROW_DEFAULT_MEMORY_POOL="system",  # others reserve far more
             )
             self._made_for = made_for
             begin = {"memory_bytes": _memory(most_bytes)}

@@ -192,7 +192,6 @@ def _begin(header: Header) -> tuple[Answer, Header]:
         signal.alarm(_QUIET_SECONDS)
         return answered
 
-    pa.set_memory_pool(pa.system_memory_pool())  # others reserve far more
     _limit_memory(header["memory_bytes"])
     return answer, {}
 
