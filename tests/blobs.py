@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from headrace.pipeline import PipelineSpec, load_spec
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -19,7 +20,6 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec, load_spec
 from headrace.state.home import Home
 
 BLOBS = """

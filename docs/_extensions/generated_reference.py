@@ -122,7 +122,7 @@ def _option_help(parameter: Any) -> str:
 
 def pipeline_file() -> list[str]:
     """Every table of a pipeline file, from the models that read it."""
-    from headrace.spec import PipelineSpec
+    from headrace.pipeline import PipelineSpec
 
     schema = PipelineSpec.model_json_schema()
     lines = ["## The top level", ""]
@@ -246,7 +246,7 @@ def _default(said: dict[str, Any], inner: type[BaseModel] | None) -> str:
 
 def gates() -> list[str]:
     """The gates that know their metric and direction, with default thresholds."""
-    from headrace.spec.pipeline import default_gates, known_gates, task_names
+    from headrace.pipeline.spec import default_gates, known_gates, task_names
 
     words = {"min": "at least", "max": "at most"}
     lines = []
@@ -310,7 +310,7 @@ def catalog() -> list[str]:
 def families() -> list[str]:
     """The families of models, each with its arguments and its recipe."""
     from headrace.models import builder_names, find_builder
-    from headrace.spec.pipeline import family_medium, recipe_of
+    from headrace.pipeline.spec import family_medium, recipe_of
 
     lines = []
     for name in builder_names():

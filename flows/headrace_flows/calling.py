@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import Refusal, UsageError
+from headrace.pipeline.folders import open_pipeline
+from headrace.pipeline.toml import as_toml
 from headrace.settings import Settings
-from headrace.spec.folders import open_pipeline
-from headrace.spec.toml import as_toml
 from headrace_flows.run import Run
 from headrace_flows.summary import (
     INTERRUPTED,

@@ -25,10 +25,10 @@ from headrace.errors import (
     SourceError,
     UsageError,
 )
+from headrace.pipeline import PipelineSpec
 from headrace.planning import Plan
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.stages.registration import find_version
 from headrace.state.children import ending
 from headrace.state.home import Home

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 from headrace.errors import UsageError
+from headrace.pipeline import load_spec
+from headrace.pipeline.tables import FlowSpec
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.spec import load_spec
-from headrace.spec.tables import FlowSpec
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
 from headrace_flows.deployments import WantedDeployment, owner_tags

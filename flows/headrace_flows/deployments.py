@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from headrace import extensions
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.tables import DeploySpec, FlowSpec
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.spec.tables import DeploySpec, FlowSpec
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace.state.store import Store

@@ -19,10 +19,10 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Cancelling, Completed
 
 from headrace.errors import DependencyError, UsageError
+from headrace.pipeline import PipelineSpec
 from headrace.planning import StageKey
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat

@@ -11,9 +11,9 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from headrace import extensions
 from headrace.credentials import schema_pattern
 from headrace.errors import SpecError
-from headrace.spec import PipelineSpec
-from headrace.spec.checks import absolute_source
-from headrace.spec.tables import DeploySpec
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.checks import absolute_source
+from headrace.pipeline.tables import DeploySpec
 
 _OWN = ("pipeline", "folder")  # those that a deployment gives itself
 # A path, a URI or ``library:name``. Prefect keeps the parameters of a run: it refuses

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.errors import DependencyError, HeadraceError, Refusal
 from headrace.models.logged.soundness.checks import at_stake, find_mismatches
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.law import title_of
 from headrace.planning import Plan, StageKey
 from headrace.records import (
     ChoiceRecord,
@@ -29,8 +31,6 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.spec.law import title_of
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch

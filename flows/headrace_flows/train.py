@@ -20,10 +20,10 @@ from prefect.states import Cancelled, Completed, Failed
 
 from headrace.credentials import hide_credentials
 from headrace.errors import Refusal
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.folders import find_pipeline
 from headrace.settings import Settings
 from headrace.settings import variable as setting
-from headrace.spec import PipelineSpec
-from headrace.spec.folders import find_pipeline
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
 from headrace.state.temporary import own_temporary_folder

@@ -10,8 +10,8 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import Field
 
+from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.spec import PipelineSpec
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
 from headrace.use.tuning.search import search
 from headrace.use.tuning.space import parse_search

@@ -29,8 +29,8 @@ from headrace.credentials import fingerprint
 from headrace.databases import home_database
 from headrace.errors import UsageError, did_you_mean
 from headrace.home import prepare
+from headrace.pipeline.fields import option
 from headrace.records import Finding
-from headrace.spec.fields import option
 
 LEAST_SECRET = 32
 _SECRETS = {"storage_options", "privacy_seed"}

@@ -52,7 +52,7 @@ def list_() -> None:
 
 
 def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
-    from headrace.spec.folders import is_packaged
+    from headrace.pipeline.folders import is_packaged
 
     rows, untouched = list[list[Any]](), list[str]()
     for p in value["pipelines"]:

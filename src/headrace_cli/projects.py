@@ -76,8 +76,8 @@ def new(  # noqa: PLR0913
     ] = None,
 ) -> None:
     """Write a pipeline for your data, after looking at it."""
-    from headrace.spec import DataSpec, load_spec
-    from headrace.spec.checks import absolute_source, check_encoding
+    from headrace.pipeline import DataSpec, load_spec
+    from headrace.pipeline.checks import absolute_source, check_encoding
     from headrace.use.drafting import draft
 
     settings = prepared()

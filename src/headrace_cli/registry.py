@@ -166,7 +166,7 @@ def _describe_history(model: str, ledger: Ledger) -> dict[int, dict[str, Any]]:
 
     The law of a promotion is compared with that of the champion before it.
     """
-    from headrace.spec.law import changes, recorded_changes
+    from headrace.pipeline.law import changes, recorded_changes
 
     evidence = {row.id: row for row in ledger.evidence_of(model)}
     described: dict[int, dict[str, Any]] = {}

@@ -36,8 +36,8 @@ def relabel(
     written as CSV with a column for decisions: accept, keep or skip. The corrections of
     --apply are used from the next run on.
     """
-    from headrace.spec import load_spec
-    from headrace.spec.folders import find_pipeline
+    from headrace.pipeline import load_spec
+    from headrace.pipeline.folders import find_pipeline
     from headrace.use import relabeling
 
     if withdraw + (apply is not None) + (page or output is not None) > 1:

@@ -23,8 +23,8 @@ from headrace_cli.pipelines import DATA, column
 from headrace_cli.summary import show_summary, show_warnings
 
 if TYPE_CHECKING:
+    from headrace.pipeline import PipelineSpec
     from headrace.settings import Settings
-    from headrace.spec import PipelineSpec
     from headrace.use.scoring import ScoringRecord
 
 
@@ -47,8 +47,8 @@ def run(
     A --set of gates, contract, evaluation, promotion or data (except its source) makes
     the run an experiment: everything is computed and logged, nothing is promoted.
     """
+    from headrace.pipeline.folders import open_pipeline
     from headrace.settings import Settings
-    from headrace.spec.folders import open_pipeline
 
     if deployed and register_only:
         raise UsageError(
@@ -75,7 +75,7 @@ def _start_deployed(
     name: str, overrides: list[str] | None, data: str | None, settings: Settings
 ) -> None:
     """Start the deployed train flow of a pipeline on a worker."""
-    from headrace.spec.folders import all_overrides
+    from headrace.pipeline.folders import all_overrides
     from headrace_flows.client import connect
     from headrace_flows.deploying import start
 
@@ -115,8 +115,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a pipeline file; with --data also its data. Trains nothing."""
+    from headrace.pipeline.folders import is_packaged, open_pipeline, pipeline_names
     from headrace.settings import Settings
-    from headrace.spec.folders import is_packaged, open_pipeline, pipeline_names
     from headrace.state.signing import check_signing_key
 
     settings = Settings()
@@ -147,7 +147,7 @@ def check(
 def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Check a spec; the pipeline's own code is imported and called."""
     from headrace.models import builder_name
-    from headrace.spec.files import read_readme
+    from headrace.pipeline.files import read_readme
     from headrace.use.checking import (
         check_builder,
         check_gates,

@@ -54,8 +54,8 @@ def tune(  # noqa: PLR0913
     data: DataOption = None,
 ) -> None:
     """Search for the best values of some fields, then run with them."""
+    from headrace.pipeline.folders import open_pipeline
     from headrace.settings import Settings
-    from headrace.spec.folders import open_pipeline
     from headrace.use.tuning.space import parse_search
     from headrace_flows.run import Run
     from headrace_flows.tuning import Tuning
@@ -196,7 +196,7 @@ def _task(
     pipeline: str, day: date, overrides: list[str], promotes: bool, settings: Settings
 ) -> BackfillTask:
     """The run of one date."""
-    from headrace.spec.folders import open_pipeline
+    from headrace.pipeline.folders import open_pipeline
     from headrace.state.home import Home
     from headrace.use.backbones.pinning import pinned
     from headrace_flows.backfilling import fill_in

@@ -12,8 +12,8 @@ from headrace.errors import UsageError
 from headrace_cli.answers import answer, begin, prepared, show_table, show_text
 
 if TYPE_CHECKING:
+    from headrace.pipeline import PipelineSpec
     from headrace.settings import Settings
-    from headrace.spec import PipelineSpec
     from headrace_flows.deploying import Applied
 
 _FIELDS = ("pool", "queue", "timezone", "paused", "when_busy", "cooldown_minutes")
@@ -158,7 +158,7 @@ def _opened(
     pipeline: str | None, settings: Settings
 ) -> list[tuple[PipelineSpec, Path]]:
     """The pipelines to deploy, and their folders."""
-    from headrace.spec.folders import open_pipeline, pipeline_names
+    from headrace.pipeline.folders import open_pipeline, pipeline_names
 
     own = settings.project / "pipelines"
     folders = pipeline_names(settings)

@@ -19,8 +19,8 @@ from headrace.errors import HeadraceError
 from headrace.evidence.verification.said import last_said
 from headrace.monitoring.history import History
 from headrace.pages import render, script
+from headrace.pipeline.folders import is_packaged
 from headrace.settings import Settings
-from headrace.spec.folders import is_packaged
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.folders import card_key
 from headrace.state.home import Home

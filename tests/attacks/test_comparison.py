@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from tests.blobs import a_contract, blobs, write_law
 
+from headrace.pipeline import load_spec
 from headrace.settings import Settings
-from headrace.spec import load_spec
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 

@@ -22,8 +22,8 @@ from headrace.credentials import (
 )
 from headrace.data.sources.opening import open_source
 from headrace.errors import HeadraceError
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.state.remote import storage_options
 
 CANARY = "canary-7Hq2"

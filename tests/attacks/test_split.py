@@ -8,8 +8,8 @@ import pytest
 from tests.homes import Home
 
 from headrace.data.snapshots.reading import read_shard, shards_of
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 from headrace.use.inspecting import inspect

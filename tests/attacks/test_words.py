@@ -15,8 +15,8 @@ import pytest
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Reading
+from headrace.pipeline import load_spec
 from headrace.settings import Settings
-from headrace.spec import load_spec
 from headrace.state.ledger import Approval, Ledger, Version
 from headrace.use.scoring.output import write_output
 

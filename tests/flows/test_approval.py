@@ -115,7 +115,7 @@ class Deployed:
     """A run of a deployment, whose processes are started here instead of a worker."""
 
     def __init__(self, home, client, *overrides):
-        from headrace.spec import load_spec
+        from headrace.pipeline import load_spec
 
         self.home, self.client = home, client
         folder = home.project / "pipelines" / "blobs"

@@ -252,7 +252,7 @@ def test_bad_input_is_one_sentence_and_downloads_nothing(texts, bert):
 def test_a_deployment_has_the_digest_and_needs_the_folder_no_more(
     texts, bert, client, monkeypatch
 ):
-    from headrace.spec import PipelineSpec
+    from headrace.pipeline import PipelineSpec
     from headrace_flows.train import new_run
 
     pipeline = texts.project / "pipelines" / "tiny" / "pipeline.toml"

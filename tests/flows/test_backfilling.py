@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace.spec import load_spec
-from headrace.spec.tables import FlowSpec
+from headrace.pipeline import load_spec
+from headrace.pipeline.tables import FlowSpec
 from headrace.stages.pieces import opened
 from headrace.stages.processes import processors
 from headrace_cli.series import _conclude, _runner, _task

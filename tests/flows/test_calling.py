@@ -13,8 +13,8 @@ import pytest
 
 import headrace
 from headrace.errors import DependencyError, NotFoundError, SpecError, UsageError
+from headrace.pipeline.files import parse_override
 from headrace.settings import Settings
-from headrace.spec.files import parse_override
 from headrace.state.ledger.holding import hold
 from headrace_flows.calling import _as_guest, _override
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from headrace.errors import ContractError, DependencyError, UsageError
+from headrace.pipeline.files import override
+from headrace.pipeline.tables import FlowSpec
 from headrace.planning import StageKey
 from headrace.records import TrainingRecord
-from headrace.spec.files import override
-from headrace.spec.tables import FlowSpec
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import pack_folder
 from headrace_flows.run import Run

@@ -11,8 +11,8 @@ from prefect import flow
 from pydantic import Field
 
 from headrace.errors import SpecError, UsageError
-from headrace.spec import load_spec
-from headrace.spec.tables import DeploySpec
+from headrace.pipeline import load_spec
+from headrace.pipeline.tables import DeploySpec
 from headrace_flows import parameters
 from headrace_flows.parameters import Place, check_parameters
 

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.errors import SpecError, UsageError
-from headrace.spec import load_spec
+from headrace.pipeline import load_spec
 from headrace_flows.preload import check_early
 from headrace_flows.run import Run
 

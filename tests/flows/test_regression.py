@@ -144,8 +144,8 @@ def test_a_search_seeks_the_lowest_error(home, ran):
 
 
 def test_labels_that_are_no_numbers_are_set_aside(tmp_path):
+    from headrace.pipeline import PipelineSpec
     from headrace.settings import Settings
-    from headrace.spec import PipelineSpec
     from headrace.stages.ingestion import ingest
     from headrace.stages.validation import validate
     from headrace.state.store import Store

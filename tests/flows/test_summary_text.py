@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from headrace.errors import UsageError
+from headrace.pipeline import load_spec
 from headrace.records import TrainingRecord
 from headrace.settings import Settings
-from headrace.spec import load_spec
 from headrace_cli.summary import show_summary
 from headrace_flows.run import Run
 from headrace_flows.summary import Summary, _epochs_of, failed

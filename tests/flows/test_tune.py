@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
+from headrace.pipeline import load_spec
 from headrace.settings import Settings
-from headrace.spec import load_spec
 from headrace.state.tracking import Tracking
 
 Answer = Any

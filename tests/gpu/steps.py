@@ -20,8 +20,8 @@ import keras
 import numpy as np
 
 from headrace import models
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription
-from headrace.spec import TrainingSpec
 from headrace.stages.fitting.precision import FLOAT32, MIXED
 from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.fitting.tracing import products_in

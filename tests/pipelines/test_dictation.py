@@ -10,7 +10,7 @@ from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import open_source
 from headrace.errors import NotFoundError
 from headrace.media.chunks import Reading
-from headrace.spec import load_spec
+from headrace.pipeline import load_spec
 
 pytestmark = pytest.mark.system
 

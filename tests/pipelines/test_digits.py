@@ -8,8 +8,8 @@ from headrace.data.snapshots.splits import read_split
 from headrace.extensions import task_default
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.models.logged.loading import load_champion
+from headrace.pipeline import load_spec
 from headrace.records import DataDescription
-from headrace.spec import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.ingestion import ingest
 from headrace.stages.promotion import conclude

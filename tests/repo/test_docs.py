@@ -24,9 +24,9 @@ from tests.repo.docs_blocks import (
 from typer import TyperException
 
 from headrace.media import medium
+from headrace.pipeline import PipelineSpec
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace_cli.main import app
 
 COMMANDS = typer.main.get_command(app).commands

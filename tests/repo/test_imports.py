@@ -63,7 +63,7 @@ def test_a_ledger_in_sqlite_loads_no_other_dialect_and_no_pipeline_file():
     command = [sys.executable, "-c", script]
     loaded = set(subprocess.check_output(command, text=True).split())
     assert "sqlalchemy" in loaded
-    assert not loaded & {"sqlalchemy.dialects.postgresql", "headrace.spec.pipeline"}
+    assert not loaded & {"sqlalchemy.dialects.postgresql", "headrace.pipeline.spec"}
 
 
 def test_listing_loads_only_the_ledger(tmp_path_factory):

@@ -3,9 +3,9 @@
 import pytest
 
 from headrace.errors import NotFoundError, SpecError
-from headrace.spec import PipelineSpec, load_spec
-from headrace.spec.files import parse_override
-from headrace.spec.pipeline import default_gates, known_gates
+from headrace.pipeline import PipelineSpec, load_spec
+from headrace.pipeline.files import parse_override
+from headrace.pipeline.spec import default_gates, known_gates
 
 SMALL = 'medium = "image"\n[data]\nsource = "somewhere"\n'
 

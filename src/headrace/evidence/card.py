@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.files import read_readme, split_readme
 from headrace.records import (
     VAL_APART,
     ChoiceRecord,
@@ -18,8 +20,6 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.signs import as_score
-from headrace.spec import PipelineSpec
-from headrace.spec.files import read_readme, split_readme
 from headrace.tasks import task
 
 _MEASURE = 'depth = "full" in [evaluation] measures it'

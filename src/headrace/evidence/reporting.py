@@ -21,15 +21,15 @@ from headrace.explanations import why_not
 from headrace.explanations.checked import MEASURED
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pages import render
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.files import fields_of
+from headrace.pipeline.folders import find_pipeline
 from headrace.records import (
     SUSPECTS,
     ChoiceRecord,
     EvaluationRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.spec.files import fields_of
-from headrace.spec.folders import find_pipeline
 from headrace.stages.evaluation.report import slice_tables
 from headrace.state.backbones import as_known
 from headrace.state.home import Home

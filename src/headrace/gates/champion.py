@@ -38,8 +38,8 @@ import numpy.typing as npt
 
 from headrace.gates.paired import Paired, Right
 from headrace.gates.paired_numbers import PairedNumbers, as_means
+from headrace.pipeline import GateSpec
 from headrace.records import GateResult, Metrics
-from headrace.spec import GateSpec
 
 Compared = tuple[str, float | None, str, float]  # name, value, sign, bound
 # The first attempt gets 39 % of the level, the second 17 %, the 20th 0.4 %.

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
+from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import EvaluationRecord, Record
 from headrace.settings import Settings
-from headrace.spec import GateSpec, PipelineSpec
 
 _DIGITS = 4
 

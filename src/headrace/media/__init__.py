@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headrace import extensions
 from headrace.errors import SpecError
-from headrace.spec.tables import fields_of, media_fields
+from headrace.pipeline.tables import fields_of, media_fields
 
 if TYPE_CHECKING:
     import numpy as np
 
     from headrace.media.forms import Payload
     from headrace.media.interface import Medium
+    from headrace.pipeline import DataSpec
     from headrace.records import DataDescription, Form
-    from headrace.spec import DataSpec
 
 
 class Ladder(Protocol):

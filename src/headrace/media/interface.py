@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from headrace.media.chunks import Chunk
     from headrace.media.pieces import Pieces
+    from headrace.pipeline import DataSpec
     from headrace.records import DataDescription, Form
-    from headrace.spec import DataSpec
 
 
 class Medium(ABC):

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import extensions
 from headrace.errors import SpecError, UsageError, did_you_mean
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.fields import quoted_number
+from headrace.pipeline.spec import default_builder, family_medium, family_yields
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec
-from headrace.spec.fields import quoted_number
-from headrace.spec.pipeline import default_builder, family_medium, family_yields
 from headrace.tasks import task
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from headrace.data.sources.tables.tabular import Table
 from headrace.errors import InputError
 from headrace.media.chunks import Reading
 from headrace.monitoring.batches import Batch, Texts
+from headrace.pipeline.checks import refuse_credential
+from headrace.pipeline.tables import plain_label
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
-from headrace.spec.checks import refuse_credential
-from headrace.spec.tables import plain_label
 
 ROW = "row"  # of a request with several items
 KEYS = ("request_id", "item", "name")

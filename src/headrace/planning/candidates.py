@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping
 
 from headrace.errors import Refusal, UsageError
+from headrace.pipeline import PipelineSpec, TrainingSpec
+from headrace.pipeline.augment import suggested, used_by_new
+from headrace.pipeline.spec import default_builder, least_steps, recipe_of
+from headrace.pipeline.tables import ModelSpec
 from headrace.records import CandidateRecord, ChoiceRecord, TrainingRecord
-from headrace.spec import PipelineSpec, TrainingSpec
-from headrace.spec.augment import suggested, used_by_new
-from headrace.spec.pipeline import default_builder, least_steps, recipe_of
-from headrace.spec.tables import ModelSpec
 from headrace.tasks import task
 
 FEW_ROWS = 10_000  # are augmented

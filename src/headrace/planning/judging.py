@@ -16,6 +16,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from headrace.errors import NotFoundError, PromotionError
+from headrace.pipeline import PipelineSpec, load_spec
+from headrace.pipeline.folders import find_pipeline
+from headrace.pipeline.law import changes
 from headrace.planning.plan import LIMITS, Plan
 from headrace.planning.results import in_store
 from headrace.records import (
@@ -24,9 +27,6 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.spec import PipelineSpec, load_spec
-from headrace.spec.folders import find_pipeline
-from headrace.spec.law import changes
 from headrace.stages import ingredients
 from headrace.stages.registration import register
 from headrace.state.disk import disk_errors

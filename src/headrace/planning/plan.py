@@ -15,6 +15,10 @@ from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
 from headrace.errors import HeadraceError
 from headrace.models import builder_name
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.law import Law, changes, read_law
+from headrace.pipeline.tables import SpecTable
+from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.planning.candidates import candidates_of
 from headrace.planning.results import Results, StageKey, ingredients_of
 from headrace.records import (
@@ -26,10 +30,6 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.spec import PipelineSpec
-from headrace.spec.law import Law, changes, read_law
-from headrace.spec.tables import SpecTable
-from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.former import attempts_of, earlier_attempts, find_best_former
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version

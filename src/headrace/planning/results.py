@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from headrace.models.logged.soundness.checks import file_mismatches
+from headrace.pipeline import PipelineSpec, law
 from headrace.records import (
     MANIFEST,
     ContractRecord,
@@ -21,7 +22,6 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.spec import PipelineSpec, law
 from headrace.stages.registration import find_version
 from headrace.state.anchored import as_json
 from headrace.state.home import Home

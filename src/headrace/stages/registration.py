@@ -12,6 +12,22 @@ from pathlib import Path
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.copies import keep_copy, restore
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.files import (
+    fields_of,
+    fields_of_file,
+    read_readme,
+    split_readme,
+    summary,
+)
+from headrace.pipeline.law import (
+    Law,
+    changes,
+    changes_of_fields,
+    read_law,
+    recorded_changes,
+)
+from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import (
     EvaluationRecord,
     GateResult,
@@ -21,22 +37,6 @@ from headrace.records import (
     verdict,
 )
 from headrace.signs import as_score
-from headrace.spec import PipelineSpec
-from headrace.spec.files import (
-    fields_of,
-    fields_of_file,
-    read_readme,
-    split_readme,
-    summary,
-)
-from headrace.spec.law import (
-    Law,
-    changes,
-    changes_of_fields,
-    read_law,
-    recorded_changes,
-)
-from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Ledger, Version

@@ -18,6 +18,15 @@ from headrace import pictures
 from headrace.backend import load_backend
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.files import (
+    FILE_NAME,
+    fields_of,
+    fields_of_file,
+    read_readme,
+    summary,
+)
+from headrace.pipeline.law import name_by_changes, title_of
 from headrace.progress import Progress
 from headrace.records import (
     BackboneRecord,
@@ -29,15 +38,6 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.spec.files import (
-    FILE_NAME,
-    fields_of,
-    fields_of_file,
-    read_readme,
-    summary,
-)
-from headrace.spec.law import name_by_changes, title_of
 from headrace.stages.beside import OtherProcess
 from headrace.stages.fitting import Fit, FittedModel, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from headrace.errors import DependencyError, HeadraceError, NotFoundError, UsageError
+from headrace.pipeline.checks import refuse_credential
 from headrace.settings import variable
-from headrace.spec.checks import refuse_credential
 
 EXTRA = "pip install 'headrace[hub]'"
 SCHEME = "hf://"

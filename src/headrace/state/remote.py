@@ -26,8 +26,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from headrace.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.pipeline.checks import refuse_credential
 from headrace.settings import Settings
-from headrace.spec.checks import refuse_credential
 
 LIMIT_SECONDS = 60.0
 CONNECT_SECONDS = 5

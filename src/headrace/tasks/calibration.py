@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from headrace.errors import SpecError
 from headrace.pictures import INK, new_figure, save
+from headrace.pipeline import TrainingSpec
 from headrace.records import Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import Lazy, Outputs, Targets
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from headrace.media.chunks import Chunk, Source
     from headrace.media.forms import Expectation, Payload
-    from headrace.spec import DataSpec
+    from headrace.pipeline import DataSpec
     from headrace.tasks.forms import Column, Counts, Targets
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from headrace.spec import PipelineSpec
+    from headrace.pipeline import PipelineSpec
 
 # Quoted, as a summary is shown without NumPy, whose import takes longer.
 Targets: TypeAlias = "npt.NDArray[Any]"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from headrace.spec import EvaluationSpec, GateSpec, PipelineSpec
+    from headrace.pipeline import EvaluationSpec, GateSpec, PipelineSpec
     from headrace.tasks.forms import (
         AnsweredRows,
         Context,

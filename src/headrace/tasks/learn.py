@@ -15,7 +15,7 @@ from headrace.tasks.forms import OR_A_BODY
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
-    from headrace.spec import TrainingSpec
+    from headrace.pipeline import TrainingSpec
     from headrace.tasks.forms import Example, Lazy, Outputs, Shards, Targets
 
 

@@ -13,9 +13,9 @@ from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
 from headrace.media import check_form, form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
+from headrace.pipeline import GateSpec, PipelineSpec
+from headrace.pipeline.thresholds import threshold_problem
 from headrace.records import ContractRecord, DataDescription, Finding, SnapshotRecord
-from headrace.spec import GateSpec, PipelineSpec
-from headrace.spec.thresholds import threshold_problem
 from headrace.tasks import task
 from headrace.tasks.learn import Fitting
 

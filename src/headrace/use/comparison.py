@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from headrace.pipeline.files import fields_of
 from headrace.records import Record
-from headrace.spec.files import fields_of
 from headrace.stages import ingredients
 from headrace.stages.ingredients import Restored
 from headrace.state.home import Home

@@ -17,22 +17,22 @@ from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
 from headrace.pages import render
-from headrace.planning.candidates import FEW_ROWS, epochs_for
-from headrace.records import DEFAULT_TASK
-from headrace.settings import Settings
-from headrace.signs import visible
-from headrace.spec import DataSpec, TrainingSpec
-from headrace.spec.augment import suggested, used_by_new
-from headrace.spec.checks import shorten
-from headrace.spec.files import FILE_NAME
-from headrace.spec.pipeline import (
+from headrace.pipeline import DataSpec, TrainingSpec
+from headrace.pipeline.augment import suggested, used_by_new
+from headrace.pipeline.checks import shorten
+from headrace.pipeline.files import FILE_NAME
+from headrace.pipeline.spec import (
     least_steps,
     media_names,
     recipe_of,
     task_names,
 )
-from headrace.spec.tables import fields_of
-from headrace.spec.toml import as_toml
+from headrace.pipeline.tables import fields_of
+from headrace.pipeline.toml import as_toml
+from headrace.planning.candidates import FEW_ROWS, epochs_for
+from headrace.records import DEFAULT_TASK
+from headrace.settings import Settings
+from headrace.signs import visible
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.use.backbones.proposing import (

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from headrace.media import medium as medium_named
 from headrace.media.chunks import Chunk, split_named
+from headrace.pipeline.checks import shorten
 from headrace.records import Finding
-from headrace.spec.checks import shorten
 from headrace.tasks.forms import natural_order
 
 POSSIBLE_GROUPS = "possible_groups"

@@ -24,9 +24,9 @@ from headrace.data.sources.opening import open_source
 from headrace.errors import Refusal
 from headrace.extensions import task_default
 from headrace.media import medium as medium_named
+from headrace.pipeline import DataSpec
 from headrace.records import MANIFEST, Finding, SnapshotRecord
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.stages.validation.checks import ALL_EQUAL
 from headrace.state.home import Home

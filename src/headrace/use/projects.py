@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.errors import UsageError
+from headrace.pipeline import load_spec
+from headrace.pipeline.folders import find_pipeline
 from headrace.settings import Settings
-from headrace.spec import load_spec
-from headrace.spec.folders import find_pipeline
 from headrace.state.disk import disk_errors
 
 _IGNORED = ".headrace/\n__pycache__/\n"

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from headrace.gates.kinds import absolute_gate, serving_gate
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.spec import known_gates
 from headrace.signs import as_score
-from headrace.spec import PipelineSpec
-from headrace.spec.pipeline import known_gates
 
 
 def a_gate(name, **values):

@@ -16,7 +16,7 @@ from headrace.gates.champion import (
     not_compared,
 )
 from headrace.gates.paired import Paired, enough_items
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 
 CHAMPION = GateSpec.model_validate({"name": "champion"})
 LEVEL, MARGIN = 0.05, 0.005

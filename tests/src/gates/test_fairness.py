@@ -15,7 +15,7 @@ from headrace.gates.fairness import (
 )
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.rows import JudgedRows
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 from headrace.tasks.forms import Rated
 
 

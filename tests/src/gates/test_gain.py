@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from headrace.gates.champion import Challenge, Opponent, champion_gate, level_of
 from headrace.gates.paired_numbers import PairedNumbers
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 
 ASKED = GateSpec.model_validate({"name": "champion", "arguments": {"gain": 0.01}})
 PLAIN = GateSpec.model_validate({"name": "champion"})

@@ -9,8 +9,8 @@ import pytest
 from headrace.errors import SpecError, UsageError
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.rows import JudgedRows, WeakSlice
+from headrace.pipeline import GateSpec
 from headrace.records import GateResult
-from headrace.spec import GateSpec
 
 SPREAD = """
 from headrace.errors import SpecError

@@ -6,7 +6,7 @@ import pytest
 from headrace.errors import SpecError
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.rows import JudgedRows, Membership
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 
 
 def judged(found, **values):

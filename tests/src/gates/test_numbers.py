@@ -9,7 +9,7 @@ import pytest
 
 from headrace.gates.champion import Challenge, Opponent, champion_gate
 from headrace.gates.paired_numbers import PairedNumbers, as_means
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 
 
 def compared(own, other, *, higher=False):

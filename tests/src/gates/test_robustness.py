@@ -7,7 +7,7 @@ from headrace.errors import SpecError
 from headrace.gates.kinds import check_gate, judge_gate
 from headrace.gates.kinds.robustness import drop_bound, score_bound
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 
 LEVEL = 0.05
 

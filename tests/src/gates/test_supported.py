@@ -5,7 +5,7 @@ import math
 import pytest
 
 from headrace.gates.supported import supported
-from headrace.spec import GateSpec
+from headrace.pipeline import GateSpec
 
 METRICS = {
     "test_accuracy": 1.0,

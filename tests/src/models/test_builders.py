@@ -11,8 +11,8 @@ from headrace.models import (
     find_builder,
     find_function,
 )
+from headrace.pipeline import PipelineSpec
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec
 
 COLOUR = DataDescription(medium="image", shape=(8, 8, 3), classes=("a", "b", "c"))
 OWN = """

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from headrace import models
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription
-from headrace.spec import TrainingSpec
 from headrace.stages.fitting.recipe import make_optimizer
 
 TOLERANCE = 2e-5

@@ -8,7 +8,7 @@ import pytest
 from tests.src.tasks.synthesis.conftest import SAMPLES, data, takes
 
 from headrace import models
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.tasks.learn import Fitting
 from headrace.tasks.synthesis.data import QUESTIONS
 from headrace.tasks.synthesis.distances import lengths

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from headrace.errors import Refusal, SpecError, UsageError
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.files import override
 from headrace.planning import Plan
 from headrace.planning.candidates import candidates_of, check_choice, choice_of
 from headrace.records import ChoiceRecord
-from headrace.spec import PipelineSpec
-from headrace.spec.files import override
 from headrace.use.tuning.search import refuse_search
 
 ROWS = {"train": 180, "val": 18}

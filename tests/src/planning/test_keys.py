@@ -5,10 +5,10 @@ import pytest
 from pydantic import SecretStr
 from tests.src.planning.conftest import keys_of
 
+from headrace.pipeline import PipelineSpec
 from headrace.planning import Plan
 from headrace.planning.results import StageKey, ingredients_of
 from headrace.records import DataDescription, Record, SnapshotRecord
-from headrace.spec import PipelineSpec
 from headrace.stages.ingredients import closure
 from headrace.state.anchored import as_json
 from headrace.state.home import Home

@@ -20,8 +20,8 @@ from headrace.errors import (
     IntegrityError,
     NotFoundError,
 )
+from headrace.pipeline.files import flatten
 from headrace.settings import Settings
-from headrace.spec.files import flatten
 from headrace.state.logins import Login
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking

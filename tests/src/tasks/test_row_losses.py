@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.spec.training import TrainingSpec
+from headrace.pipeline.training import TrainingSpec
 from headrace.tasks import task
 from headrace.tasks.transcription import decoding
 

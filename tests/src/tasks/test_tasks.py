@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from headrace import media, tasks
+from headrace.pipeline import EvaluationSpec, TrainingSpec
+from headrace.pipeline.spec import default_gates, known_gates, task_names, unused_fields
 from headrace.records import DataDescription
-from headrace.spec import EvaluationSpec, TrainingSpec
-from headrace.spec.pipeline import default_gates, known_gates, task_names, unused_fields
 
 PARTS = {
     "labels": tasks.Labels,
@@ -73,7 +73,7 @@ def network(request):
 
 
 def _data():
-    from headrace.spec import DataSpec
+    from headrace.pipeline import DataSpec
 
     return DataSpec(source="x.npz")
 
@@ -125,7 +125,7 @@ def test_its_gates_are_known_and_its_default_ones_have_bounds(name: str) -> None
 
 @every_task
 def test_what_it_has_no_use_for_are_fields_of_the_spec(name: str) -> None:
-    from headrace.spec import PipelineSpec
+    from headrace.pipeline import PipelineSpec
 
     for field in unused_fields(name):
         table, _, key = field.partition(".")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from headrace.errors import Refusal, SpecError
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting.privacy import refusals
 from headrace.use.checking import check_builder, check_fit, check_training
 

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.use.checking import check_gates, doubtful_gates
 
 

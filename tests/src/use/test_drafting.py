@@ -8,12 +8,12 @@ from PIL import Image
 
 from headrace.errors import Refusal, UsageError
 from headrace.models import builder_names
+from headrace.pipeline import DataSpec, TrainingSpec, load_spec
+from headrace.pipeline.files import FILE_NAME
+from headrace.pipeline.spec import least_steps, recipe_of
 from headrace.planning.candidates import epochs_for
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.spec import DataSpec, TrainingSpec, load_spec
-from headrace.spec.files import FILE_NAME
-from headrace.spec.pipeline import least_steps, recipe_of
 from headrace.use.backbones.proposing import best_builder
 from headrace.use.drafting import _augmentation, draft
 

@@ -22,9 +22,9 @@ from headrace.gates.far import also_without_far
 from headrace.gates.kinds import RowsKind
 from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import JudgedRows
+from headrace.pipeline import GateSpec
+from headrace.pipeline.fields import unquoted
 from headrace.records import GateResult, Record
-from headrace.spec import GateSpec
-from headrace.spec.fields import unquoted
 from headrace.tasks.forms import Scores
 
 _SHOWN = 3

@@ -14,8 +14,8 @@ import math
 from headrace.errors import SpecError
 from headrace.gates.kinds import RowsKind, held
 from headrace.gates.rows import JudgedRows, Membership
+from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import GateResult
-from headrace.spec import GateSpec, PipelineSpec
 
 THRESHOLD = 0.62  # above the packaged digits, whose upper bound was 0.611
 

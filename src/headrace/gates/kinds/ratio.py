@@ -17,8 +17,8 @@ from collections.abc import Mapping
 
 from headrace.errors import SpecError
 from headrace.gates.kinds import GateKind, absolute_gate
+from headrace.pipeline import GateSpec
 from headrace.records import GateResult
-from headrace.spec import GateSpec
 
 
 class Ratio:

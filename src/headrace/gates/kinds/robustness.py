@@ -26,10 +26,10 @@ from headrace.gates.paired import Paired, share_at_most
 from headrace.gates.paired_numbers import are_finite, mean_bound
 from headrace.gates.rows import JudgedRows, Robustness, RungRows
 from headrace.media import ladder
+from headrace.pipeline import GateSpec, PipelineSpec
+from headrace.pipeline.fields import unquoted
 from headrace.records import GateResult, Record
 from headrace.signs import as_score
-from headrace.spec import GateSpec, PipelineSpec
-from headrace.spec.fields import unquoted
 
 
 class RobustnessArguments(Record):

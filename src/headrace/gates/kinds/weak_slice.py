@@ -13,8 +13,8 @@ import math
 
 from headrace.gates.kinds import RowsKind, check_threshold, held
 from headrace.gates.rows import JudgedRows, WeakSlice
+from headrace.pipeline import GateSpec
 from headrace.records import GateResult
-from headrace.spec import GateSpec
 
 
 class WeakestSlice:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from headrace.errors import SpecError
+from headrace.pipeline import DataSpec
 from headrace.records import Form
-from headrace.spec import DataSpec
 
 DEFAULT_RATE_HZ = 16_000
 SECONDS_LIMIT = 600

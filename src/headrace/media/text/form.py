@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from headrace.errors import SpecError
+from headrace.pipeline import DataSpec
 from headrace.records import Form
-from headrace.spec import DataSpec
 
 LONGEST = 8192  # bytes, where no length is declared
 # Lengths are rounded up to one of these, so that there are few shapes.

@@ -14,12 +14,12 @@ from dataclasses import replace
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import DependencyError, NotFoundError, UsageError
+from headrace.pipeline.folders import pipeline_names
 from headrace.retention import alone
 from headrace.retention.forgetting.deleting import delete, results_of
 from headrace.retention.forgetting.outcome import Outcome, outcome_of
 from headrace.retention.forgetting.snapshots import find_rows, items_of_group
 from headrace.settings import Settings
-from headrace.spec.folders import pipeline_names
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import COLLECTING

@@ -24,6 +24,7 @@ from headrace.models.logged.serving_check import (
     ServingReport,
 )
 from headrace.models.logged.soundness.checks import mark_verified
+from headrace.pipeline import PipelineSpec
 from headrace.records import (
     SERVING_TOLERANCE,
     VAL_APART,
@@ -33,7 +34,6 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.spec import PipelineSpec
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, suspected, weak
 from headrace.stages.evaluation.answers import ask

@@ -17,14 +17,14 @@ from headrace.errors import IntegrityError
 from headrace.gates.champion import Challenge, Opponent, champion_gate, not_compared
 from headrace.models.logged.loading import LoadedModel, load_version, open_model
 from headrace.models.logged.soundness.copies import fetch_model
+from headrace.pipeline import GateSpec
+from headrace.pipeline.checks import shorten
 from headrace.records import (
     GateResult,
     Metrics,
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.spec import GateSpec
-from headrace.spec.checks import shorten
 from headrace.stages.evaluation.answers import AnsweredSplit, Scored
 from headrace.stages.evaluation.items import (
     CHALLENGER,

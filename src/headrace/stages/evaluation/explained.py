@@ -19,8 +19,8 @@ from headrace.explanations.sanity import check_sanity
 from headrace.explanations.showing import ShownItem, draw_explanations
 from headrace.explanations.verdict import PRIVATE
 from headrace.models import builder_name
+from headrace.pipeline import PipelineSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import PipelineSpec
 from headrace.stages.evaluation.answers import items_at
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Trained
 from headrace.stages.evaluation.report import in_one_line

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from headrace import pictures
 from headrace.media import medium
 from headrace.pages import render
+from headrace.pipeline import EvaluationSpec
 from headrace.records import (
     DataDescription,
     GateResult,
@@ -22,7 +23,6 @@ from headrace.records import (
     TrainingRecord,
     verdict,
 )
-from headrace.spec import EvaluationSpec
 from headrace.stages.evaluation.answers import AnsweredSplit
 from headrace.state.tracking import Tracking
 from headrace.tasks import task

@@ -15,8 +15,8 @@ import numpy as np
 
 from headrace.errors import Refusal, SpecError
 from headrace.models import builder_name
+from headrace.pipeline import PipelineSpec
 from headrace.records import Finding
-from headrace.spec import PipelineSpec
 from headrace.stages.evaluation.parts import Trained
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData

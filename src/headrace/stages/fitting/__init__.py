@@ -20,9 +20,9 @@ from typing import Any
 
 from headrace import models
 from headrace.backend import load_backend
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import Metrics, PrivacyRecord
-from headrace.spec import PipelineSpec
-from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.fitting.augmentation import Augmenter
 from headrace.stages.fitting.checkpoints import Arrays, Checkpoints
 from headrace.stages.fitting.data import TrainingData, inputs_of, some_targets

@@ -16,7 +16,7 @@ import numpy as np
 from headrace.errors import SpecError
 from headrace.media import augmentation
 from headrace.media.draws import uniform
-from headrace.spec.augment import AugmentSpec
+from headrace.pipeline.augment import AugmentSpec
 from headrace.stages.fitting.recipe import Objective
 
 _QUANTILES = 4096

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import Refusal, SpecError
+from headrace.pipeline import TrainingSpec
+from headrace.pipeline.training import named
 from headrace.records import Metrics
-from headrace.spec import TrainingSpec
-from headrace.spec.training import named
 from headrace.stages.fitting.recipe import make
 
 State = dict[str, Any]

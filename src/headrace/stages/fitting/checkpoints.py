@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import DependencyError
+from headrace.pipeline import TrainingSpec
 from headrace.records import Metrics
-from headrace.spec import TrainingSpec
 from headrace.state.store import Store
 
 KEPT = 2

@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import Field
 
 from headrace.errors import DependencyError, UsageError
+from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, Record, SnapshotRecord
 from headrace.settings import variable
-from headrace.spec import PipelineSpec
 
 VARIABLE = "TF_CONFIG"
 # A dead machine is noticed within seconds; this ends the wait for one that hangs.

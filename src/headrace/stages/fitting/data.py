@@ -23,8 +23,8 @@ import numpy as np
 from headrace.data.snapshots.splits import SplitRows, read_split
 from headrace.errors import SpecError
 from headrace.models.logged.loading import outputs
+from headrace.pipeline import TrainingSpec
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
-from headrace.spec import TrainingSpec
 from headrace.stages.fitting import execution
 from headrace.stages.fitting.features import Features
 from headrace.stages.fitting.frozen import Cut, frozen_prefix

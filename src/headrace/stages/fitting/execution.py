@@ -14,7 +14,7 @@ from typing import Any
 
 from headrace.backend import layers_of
 from headrace.errors import DependencyError, Refusal, SpecError
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
 from headrace.stages.fitting.precision import FLOAT32, MIXED
 from headrace.stages.processes import processors

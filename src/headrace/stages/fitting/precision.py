@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.tasks import Head
 
 FLOAT32, MIXED = "float32", "mixed_bfloat16"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.models.logged.loading import answers
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting.augmentation import Augmenter
 from headrace.stages.fitting.data import Inputs
 from headrace.stages.fitting.execution import Execution

@@ -23,6 +23,7 @@ from headrace.data.snapshots.writing import prefix_bits, publish_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.errors import SourceError
 from headrace.media.chunks import ITEM_BYTES, Reading, Source
+from headrace.pipeline import DataSpec
 from headrace.progress import Progress
 from headrace.records import (
     DEFAULT_TASK,
@@ -32,7 +33,6 @@ from headrace.records import (
 )
 from headrace.settings import Settings
 from headrace.signs import number_of
-from headrace.spec import DataSpec
 from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
 from headrace.stages.ingestion.keys import keys_of
 from headrace.stages.ingestion.runs import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import SpecError
-from headrace.spec import DataSpec
+from headrace.pipeline import DataSpec
 from headrace.stages.ingestion.keys import Keys
 
 _GROUPS_SHOWN = 10

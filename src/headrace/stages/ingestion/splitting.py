@@ -17,8 +17,8 @@ import numpy as np
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import SourceError
 from headrace.media.forms import Rejected
+from headrace.pipeline import DataSpec
 from headrace.records import Finding
-from headrace.spec import DataSpec
 from headrace.stages.ingestion.grouping import (
     VAL_PERCENT,
     VAL_ROWS,

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 from headrace import extensions, models
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, UsageError
+from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, Record, SnapshotRecord
 from headrace.settings import variable
-from headrace.spec import PipelineSpec
 from headrace.stages.ingredients.closure import code_state, installed, normal_name
 from headrace.state.packing import pipeline_files
 from headrace.tasks import task_modules

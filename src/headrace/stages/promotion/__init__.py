@@ -10,14 +10,14 @@ from typing import TypeGuard
 
 from headrace.errors import PromotionError
 from headrace.models.logged.soundness.checks import find_mismatches
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.law import Change, recorded_changes
 from headrace.records import (
     EvaluationRecord,
     GateResult,
     PromotionRecord,
     RegistrationRecord,
 )
-from headrace.spec import PipelineSpec
-from headrace.spec.law import Change, recorded_changes
 from headrace.stages.promotion import licensed
 from headrace.stages.promotion.registry import project_aliases, publish_head
 from headrace.stages.promotion.signed import sign_if_wanted

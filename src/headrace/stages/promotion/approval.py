@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
 from headrace.models.logged.soundness.checks import require_sound
+from headrace.pipeline import PipelineSpec
 from headrace.records import EvaluationRecord, RegistrationRecord
-from headrace.spec import PipelineSpec
 from headrace.stages.promotion import (
     evidence_of,
     evidence_to_approve,

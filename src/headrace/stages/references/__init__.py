@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.spec import PipelineSpec
-from headrace.spec.training import CHECKPOINT_FIELDS
 from headrace.stages.ingredients import closure, training_roots
 from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home

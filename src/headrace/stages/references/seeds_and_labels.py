@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import open_data
 from headrace.stages.fitting.shards import Examples

@@ -14,8 +14,8 @@ import numpy as np
 
 from headrace.media import medium
 from headrace.media.forms import Expectation
+from headrace.pipeline import PipelineSpec
 from headrace.records import SnapshotRecord
-from headrace.spec import PipelineSpec
 from headrace.stages.validation.tables import ItemTable, Rows
 from headrace.tasks import task
 

@@ -15,8 +15,8 @@ from headrace.drift.splits import MOST_ROWS, Difference, differences
 from headrace.drift.windows import comparable
 from headrace.media import medium
 from headrace.media.forms import Columns
+from headrace.pipeline import PipelineSpec
 from headrace.records import Finding, SnapshotRecord
-from headrace.spec import PipelineSpec
 from headrace.stages.validation.checks import Check, CheckResult
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
 from headrace.stages.validation.tables import FrameTable, ItemTable

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.pipeline.files import flatten
 from headrace.records import SnapshotRecord
-from headrace.spec.files import flatten
 from headrace.state.tracking.connection import Connection, tracking_errors
 from headrace.state.tracking.retries import retry_once
 

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
+from headrace.pipeline import DataSpec
+from headrace.pipeline.tables import plain_label
 from headrace.records import DataDescription, Finding
 from headrace.signs import number_of
-from headrace.spec import DataSpec
-from headrace.spec.tables import plain_label
 from headrace.tasks import Labels
 from headrace.tasks.forms import Targets, natural_order
 

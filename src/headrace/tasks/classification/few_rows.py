@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import Finding
-from headrace.spec import GateSpec, PipelineSpec
 from headrace.tasks.forms import Targets
 from headrace.tasks.intervals import z_of
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.pipeline import EvaluationSpec, PipelineSpec
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks import Explained, Judge
 from headrace.tasks.calibration import (
     bins_of,

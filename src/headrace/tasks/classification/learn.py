@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks.calibration import LEAST, Calibrated, temperature_of
 from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.learn import check_probabilities

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.errors import SpecError, did_you_mean
-from headrace.spec import GateSpec, PipelineSpec
+from headrace.pipeline import GateSpec, PipelineSpec
 
 ORDER = 5
 LARGEST_ORDER = 12

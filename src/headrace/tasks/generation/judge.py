@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.pipeline import EvaluationSpec, GateSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import EvaluationSpec, GateSpec
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.generation import evidence, gates, pictures, samples

@@ -14,8 +14,8 @@ import numpy as np
 
 from headrace.errors import SpecError
 from headrace.media.forms import Payload
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.generation.canaries import canaries

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.pictures import ACCENT, INK, new_figure, save
+from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import EvaluationSpec
 from headrace.tasks import Explained, Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import interval_of_mean

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import SpecError
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import OR_A_BODY, Lazy, Outputs, Targets
 

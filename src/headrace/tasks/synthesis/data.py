@@ -20,9 +20,9 @@ from headrace.media import medium
 from headrace.media.audio.spectra import Framing
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Payload
+from headrace.pipeline import DataSpec
+from headrace.pipeline.tables import plain_label
 from headrace.records import DataDescription
-from headrace.spec import DataSpec
-from headrace.spec.tables import plain_label
 from headrace.tasks import Labels, Questions
 from headrace.tasks.forms import Targets
 from headrace.tasks.synthesis.distances import STEPS, bins_of, profiles

@@ -19,8 +19,8 @@ import numpy as np
 from headrace.errors import UsageError
 from headrace.media import medium
 from headrace.media.audio.spectra import Framing
+from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Context, Outputs, Scores, Targets
 from headrace.tasks.judging import share_of

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from headrace.errors import SpecError
 from headrace.media import medium
 from headrace.media.audio.spectra import HOPS, Framing, magnitudes, sounds_of
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks import Head
 from headrace.tasks.forms import Example, Lazy, Outputs, Targets
 from headrace.tasks.learn import Fitting

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import InputError
+from headrace.pipeline.tables import plain_label
 from headrace.records import DataDescription
-from headrace.spec.tables import plain_label
 from headrace.tasks import Speech
 from headrace.tasks.forms import Outputs, some
 from headrace.tasks.synthesis.distances import Floats, lengths

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.media.chunks import Chunk, Source
+from headrace.pipeline import DataSpec
+from headrace.pipeline.tables import plain_label
 from headrace.records import DataDescription
-from headrace.spec import DataSpec
-from headrace.spec.tables import plain_label
 from headrace.tasks import Labels
 from headrace.tasks.forms import Counts, Targets, natural_order
 

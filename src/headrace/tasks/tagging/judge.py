@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.pictures import INK, fonts_for, new_figure, save
+from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import EvaluationSpec
 from headrace.tasks import Explained, Judge
 from headrace.tasks.calibration import bins_of, calibration_error, draw_calibration
 from headrace.tasks.forms import Outputs, Rated, Scores, Targets, some

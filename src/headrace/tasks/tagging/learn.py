@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks import asked
 from headrace.tasks.calibration import Calibrated, temperature_of
 from headrace.tasks.forms import Example, Lazy, Outputs, Shards, Targets

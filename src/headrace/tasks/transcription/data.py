@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from headrace.media.chunks import Chunk, Source
 from headrace.media.text.characters import SCRIPTS, characters_of
+from headrace.pipeline import DataSpec
 from headrace.records import DataDescription
-from headrace.spec import DataSpec
 from headrace.tasks import Labels
 from headrace.tasks.forms import Targets
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import EvaluationSpec
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.intervals import bootstrap_of_ratio

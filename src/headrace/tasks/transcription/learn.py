@@ -16,8 +16,8 @@ import numpy as np
 
 from headrace.backend import ctc_losses
 from headrace.errors import SpecError
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
-from headrace.spec import TrainingSpec
 from headrace.tasks.calibration import Calibrated, temperature_of
 from headrace.tasks.forms import Lazy, Outputs, Targets
 from headrace.tasks.transcription import decoding

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import Refusal
+from headrace.pipeline import DataSpec
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.signs import as_score
-from headrace.spec import DataSpec
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.transcription import decoding

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.pipeline import PipelineSpec
 from headrace.records import Finding, Record
-from headrace.spec import PipelineSpec
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headrace.errors import UsageError
 from headrace.models.backbones import check_installed
-from headrace.spec.checks import refuse_credential
+from headrace.pipeline.checks import refuse_credential
 from headrace.state import hub
 
 _PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.weights.h5", "assets/*", "*.md")

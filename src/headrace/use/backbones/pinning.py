@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, SpecError, did_you_mean
 from headrace.models.backbones.training import parsed
+from headrace.pipeline import PipelineSpec
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.use.backbones import NAME, bring

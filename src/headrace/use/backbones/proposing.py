@@ -14,9 +14,9 @@ from headrace.errors import IntegrityError
 from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.models.backbones import images, sounds
+from headrace.pipeline.spec import COMMON_GATES, family_yields
 from headrace.records import DataDescription
 from headrace.signs import number_of
-from headrace.spec.pipeline import COMMON_GATES, family_yields
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.tasks import task

@@ -27,8 +27,8 @@ from headrace.errors import IntegrityError, UsageError
 from headrace.media.arrow import from_hex
 from headrace.media.chunks import Reading
 from headrace.media.forms import Rejected
+from headrace.pipeline.checks import check_encoding
 from headrace.records import DataDescription, Metrics, Record
-from headrace.spec.checks import check_encoding
 from headrace.state.home import Home
 from headrace.state.ledger.records import model_of
 from headrace.tasks import check_asks_items, task

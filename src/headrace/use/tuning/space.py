@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from headrace.errors import SpecError, UsageError, did_you_mean
 from headrace.models import builder_name, check_arguments, find_builder
-from headrace.spec import PipelineSpec
-from headrace.spec.files import override, parse_override
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.files import override, parse_override
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -14,10 +14,10 @@ from typing import Literal
 from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
 from headrace.models import builder_name
+from headrace.pipeline import PipelineSpec
 from headrace.planning import Plan
 from headrace.records import ContractRecord, Metrics, Record, SnapshotRecord
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, open_data

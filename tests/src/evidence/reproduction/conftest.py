@@ -14,9 +14,9 @@ import pytest
 
 from headrace.data.snapshots.splits import quarantine_name
 from headrace.evidence.reproduction import reproduce
+from headrace.pipeline import PipelineSpec, load_spec
 from headrace.records import ContractRecord, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec, load_spec
 from headrace.stages import training
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store

@@ -7,8 +7,8 @@ import pytest
 from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.audio import MEDIUM as audio
+from headrace.pipeline import DataSpec
 from headrace.records import DataDescription, Form
-from headrace.spec import DataSpec
 
 DATA = DataDescription(
     medium="audio", shape=(4,), classes=("a", "b"), sample_rate_hz=8_000

@@ -10,8 +10,8 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from headrace.media.image.conversion import EXIF
 from headrace.media.image.files import decode_files
+from headrace.pipeline import DataSpec
 from headrace.records import Form
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 

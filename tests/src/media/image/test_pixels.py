@@ -5,8 +5,8 @@ from headrace import media
 from headrace.errors import SourceError, SpecError
 from headrace.media.forms import Problem
 from headrace.media.image import form, pixels
+from headrace.pipeline import DataSpec
 from headrace.records import Form
-from headrace.spec import DataSpec
 
 GREY = np.random.default_rng(2).integers(0, 256, (5, 4, 3), np.uint8)
 COLOURS = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)

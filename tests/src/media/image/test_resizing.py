@@ -15,8 +15,8 @@ from headrace.media.image import pixels
 from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files
 from headrace.media.image.resizing import Resizing, Sides
+from headrace.pipeline import DataSpec
 from headrace.records import Form
-from headrace.spec import DataSpec
 
 MODES = ["crop", "pad", "stretch"]
 # Upright: each quarter has a colour of its own.

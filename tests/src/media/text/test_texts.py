@@ -11,8 +11,8 @@ from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.chunks import Chunk
 from headrace.media.text import MEDIUM as text
+from headrace.pipeline.tables import DataSpec
 from headrace.records import DataDescription, Form
-from headrace.spec.tables import DataSpec
 
 TEXTS = ["Hi", "", "时间 ok", "é"]
 PAYLOAD = text.from_column(pa.array(TEXTS), (16,))

@@ -23,8 +23,8 @@ from headrace.models import build
 from headrace.models.backbones.training import LAST
 from headrace.models.engines import onnx
 from headrace.models.engines.exporting import content
+from headrace.pipeline import PipelineSpec
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples

@@ -70,7 +70,7 @@ TEXTS = ["red blue", "blue a", "b red", "naive red", "a b", "blue blue red", "b"
 def fit_of(folder, train, kept=None):
     from tests.src.stages.fitting.test_checkpoints import checkpoints
 
-    from headrace.spec import PipelineSpec
+    from headrace.pipeline import PipelineSpec
     from headrace.stages.fitting import Fit
     from headrace.stages.fitting.data import TrainingData
     from headrace.stages.fitting.shards import Examples

@@ -13,8 +13,8 @@ import pytest
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import JudgedRows, WeakSlice
+from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
-from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups
 from headrace.stages.evaluation.answers import ask

@@ -12,8 +12,8 @@ from headrace.gates.kinds import judge_gate
 from headrace.gates.rows import JudgedRows
 from headrace.media import ladder
 from headrace.models.logged.loading import answers as answers_of
+from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
-from headrace.spec import GateSpec, PipelineSpec
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.comparison import Opponents

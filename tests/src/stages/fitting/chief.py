@@ -13,9 +13,9 @@ import numpy as np
 
 from headrace.backend import load_backend
 from headrace.errors import HeadraceError
+from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import open_data

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from headrace.backend import load_backend
+from headrace.pipeline import PipelineSpec
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.shards import Examples

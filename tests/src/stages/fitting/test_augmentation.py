@@ -7,9 +7,9 @@ import pytest
 from tests.src.stages.fitting.conftest import InShards, data, recipe
 
 from headrace.errors import SpecError
+from headrace.pipeline import PipelineSpec, TrainingSpec
+from headrace.pipeline.augment import AugmentSpec
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec, TrainingSpec
-from headrace.spec.augment import AugmentSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.augmentation import Augmenter, Mixed, losses_of
 from headrace.stages.fitting.data import TrainingData

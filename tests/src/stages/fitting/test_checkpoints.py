@@ -10,7 +10,7 @@ from tests.src.stages.fitting.conftest import ARGUMENTS
 
 from headrace.errors import DependencyError
 from headrace.interrupts import interrupt_now
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints, Position, State
 from headrace.state.store import Store

@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, replace
 
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting.execution import (
     LEAST_XLA_STEPS,
     MOST_XLA_PRODUCTS,

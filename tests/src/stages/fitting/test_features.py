@@ -11,8 +11,8 @@ from headrace import models
 from headrace.errors import SpecError
 from headrace.models import builder_names
 from headrace.models.logged.loading import answers
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription
-from headrace.spec import TrainingSpec
 from headrace.stages.fitting import data as features
 from headrace.stages.fitting import shards
 from headrace.stages.fitting.data import TrainingData, inputs_of

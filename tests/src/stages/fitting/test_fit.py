@@ -10,8 +10,8 @@ from tests.src.stages.fitting.conftest import ARGUMENTS, recipe
 from headrace import models
 from headrace.errors import Refusal
 from headrace.models.logged.loading import answers
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription
-from headrace.spec import TrainingSpec
 from headrace.stages.fitting import Fit, weights_digest
 from headrace.stages.fitting.recipe import make_optimizer
 from headrace.stages.fitting.shards import Examples

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from headrace import models
+from headrace.pipeline import TrainingSpec
+from headrace.pipeline.spec import family_medium, family_yields
 from headrace.records import DataDescription
-from headrace.spec import TrainingSpec
-from headrace.spec.pipeline import family_medium, family_yields
 from headrace.stages.fitting.precision import (
     FLOAT32,
     MIXED,

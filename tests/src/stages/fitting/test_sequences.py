@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.src.stages.fitting.conftest import InShards
 
+from headrace.pipeline import PipelineSpec, TrainingSpec
 from headrace.records import DataDescription
-from headrace.spec import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData

@@ -8,7 +8,7 @@ import pytest
 from tests.src.tasks.synthesis.conftest import data, takes
 
 from headrace.data.snapshots.rows import ShardRows
-from headrace.spec import PipelineSpec, TrainingSpec
+from headrace.pipeline import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData

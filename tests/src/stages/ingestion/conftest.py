@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from headrace.pipeline import DataSpec
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import SpecError
-from headrace.spec import DataSpec
+from headrace.pipeline import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 

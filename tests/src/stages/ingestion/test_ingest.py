@@ -23,8 +23,8 @@ from tests.src.stages.ingestion.conftest import (
 from headrace.data.snapshots.reading import read_rejected
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError, SourceError, SpecError
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.ingestion.splitting import split_of
 from headrace.state.store import Store

@@ -2,8 +2,8 @@
 
 import pytest
 
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 

@@ -10,8 +10,8 @@ from tests.src.stages.ingestion.conftest import read_items
 from headrace.errors import SourceError
 from headrace.media.image.files import decode_files
 from headrace.media.image.form import form_of
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.state.store import Store
 

@@ -23,8 +23,8 @@ from headrace.data.snapshots.reading import shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
 from headrace.media.digests import digests
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.workers import Workers
 from headrace.state.store import Store

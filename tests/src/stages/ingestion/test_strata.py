@@ -10,7 +10,7 @@ import pytest
 
 from headrace.data.snapshots.reading import shards_of
 from headrace.media.arrow import as_binary, write_table
-from headrace.spec import DataSpec
+from headrace.pipeline import DataSpec
 from headrace.stages import ingestion
 from headrace.stages.ingestion import ingest
 from headrace.stages.ingestion.keys import SPLITS, keys_of

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.media.forms import Rejected
+from headrace.pipeline import DataSpec, PipelineSpec
 from headrace.records import ContractRecord, DataDescription, Finding
 from headrace.settings import Settings
-from headrace.spec import DataSpec, PipelineSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
 from headrace.state.store import Store

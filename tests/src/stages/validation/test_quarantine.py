@@ -10,9 +10,9 @@ from tests.src.stages.validation.conftest import Data, quarantine
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import ContractError
 from headrace.media.forms import Rejected
+from headrace.pipeline import DataSpec, PipelineSpec
 from headrace.records import DataDescription, Finding, SnapshotRecord
 from headrace.settings import Settings
-from headrace.spec import DataSpec, PipelineSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import quarantine as quarantine_module
 from headrace.stages.validation import validate

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.stages.ingestion import ingest
 from headrace.stages.validation import validate
 from headrace.state.store import Store

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from headrace.pipeline import EvaluationSpec, PipelineSpec
 from headrace.records import DataDescription
-from headrace.spec import EvaluationSpec, PipelineSpec
 from headrace.tasks.classification.few_rows import rows_of_gate
 from headrace.tasks.classification.judge import (
     JUDGE,

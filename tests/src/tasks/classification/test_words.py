@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.errors import Refusal
+from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.spec import DataSpec
 from headrace.tasks.classification.words import rows_in_words
 from headrace.use.inspecting import inspect
 

@@ -8,7 +8,7 @@ import pytest
 from tests.src.tasks.generation.models import DATA, a_model
 
 from headrace.media.text.texts import from_column
-from headrace.spec import EvaluationSpec, PipelineSpec
+from headrace.pipeline import EvaluationSpec, PipelineSpec
 from headrace.tasks.generation import evidence
 from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.evidence import TextEvidence

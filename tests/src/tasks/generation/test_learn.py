@@ -8,7 +8,7 @@ import pytest
 from tests.src.tasks.generation.models import DATA, SIZES, a_model, loaded_with_answers
 
 from headrace.errors import SpecError
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.learn import CROP, HEAD, crops_of, ids_of

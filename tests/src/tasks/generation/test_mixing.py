@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.src.tasks.generation.models import DATA, SIZES, a_model, loaded_with_answers
 
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.tasks.generation.canaries import canaries, exposures, others
 from headrace.tasks.generation.documents import codes_of, padded
 from headrace.tasks.generation.following import Following

@@ -5,7 +5,7 @@ import pyarrow as pa
 from tests.src.tasks.synthesis.conftest import takes
 
 from headrace.media.audio.spectra import Framing
-from headrace.spec import DataSpec
+from headrace.pipeline import DataSpec
 from headrace.tasks.synthesis.data import LABELS
 from headrace.tasks.synthesis.distances import profiles
 from headrace.tasks.synthesis.measures import keys_of, profiles_of

@@ -11,7 +11,7 @@ from tests.src.tasks.synthesis.conftest import takes
 
 from headrace.errors import UsageError
 from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
-from headrace.spec import EvaluationSpec
+from headrace.pipeline import EvaluationSpec
 from headrace.state.anchored import AnchoredStore
 from headrace.state.ledger import Ledger
 from headrace.state.store import Store

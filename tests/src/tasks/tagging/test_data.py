@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import Refusal
 from headrace.media.chunks import Chunk, Reading, Source
-from headrace.spec import DataSpec
+from headrace.pipeline import DataSpec
 from headrace.tasks import task
 
 TAGGING = task("tagging")

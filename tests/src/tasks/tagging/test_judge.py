@@ -5,7 +5,7 @@ import pytest
 
 from headrace.gates import paired_numbers
 from headrace.gates.champion import Challenge, Opponent, champion_gate
-from headrace.spec import EvaluationSpec, GateSpec
+from headrace.pipeline import EvaluationSpec, GateSpec
 from headrace.tasks import task
 from headrace.tasks.tagging.judge import f1_of_tags
 

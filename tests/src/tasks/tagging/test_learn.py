@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.tasks import task
 from headrace.tasks.learn import Fitting
 from headrace.tasks.tagging.learn import thresholds_of

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.pipeline import DataSpec
 from headrace.records import DataDescription
-from headrace.spec import DataSpec
 from headrace.tasks.transcription.data import LABELS
 
 WORDS = ["one", "two", "one two", "two one two"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.src.tasks.transcription.conftest import encoded, spelled
 
-from headrace.spec import EvaluationSpec
+from headrace.pipeline import EvaluationSpec
 from headrace.tasks.transcription.defaults import PICTURES
 from headrace.tasks.transcription.judge import JUDGE, interval, rate
 

@@ -23,9 +23,9 @@ from headrace.errors import (
     SpecError,
     UsageError,
 )
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.law import name_by_changes
 from headrace.settings import Settings
-from headrace.spec import PipelineSpec
-from headrace.spec.law import name_by_changes
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.use.backbones import add, listed

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from tests.extras import needs_keras_hub
 
+from headrace.pipeline import DataSpec, load_spec
 from headrace.settings import Settings
-from headrace.spec import DataSpec, load_spec
 from headrace.state import backbones
 from headrace.state.backbones import Backbone
 from headrace.state.home import Home

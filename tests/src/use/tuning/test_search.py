@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError, Refusal, SpecError
+from headrace.pipeline.files import override
 from headrace.planning import Plan
-from headrace.spec.files import override
 from headrace.stages import fitting
 from headrace.stages.fitting.shards import Examples
 from headrace.state.tracking import Tracking

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.errors import SpecError, UsageError
-from headrace.spec import load_spec
+from headrace.pipeline import load_spec
 from headrace.use.tuning.space import parse_dimension, parse_search
 
 RATE = "training.learning_rate=log(1e-4,1)"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription
-from headrace.spec import TrainingSpec
 from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.stages.fitting.features import FrozenAnswers
 from headrace.state.home import Home

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from headrace.credentials import fingerprint
 from headrace.errors import UsageError
+from headrace.pipeline import TrainingSpec
+from headrace.pipeline.privacy import PrivacySpec
 from headrace.records import FROM_RECIPE, PrivacyRecord
-from headrace.spec import TrainingSpec
-from headrace.spec.privacy import PrivacySpec
 from headrace.stages.fitting.privacy.accounting import (
     EXACT,
     check_installed,

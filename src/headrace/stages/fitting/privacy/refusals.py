@@ -1,6 +1,6 @@
 """What cannot be private: networks, pre-processing and data beyond the bound.
 
-A recipe is checked when it is read, by `headrace.spec.privacy`.
+A recipe is checked when it is read, by `headrace.pipeline.privacy`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.backend import layers_of
 from headrace.errors import Refusal, SpecError
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting.data import learns
 from headrace.stages.fitting.privacy.ghost import row_of_zeros
 from headrace.tasks import task

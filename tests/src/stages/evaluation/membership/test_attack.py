@@ -12,7 +12,7 @@ from headrace.backend import compiled
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models.logged import loading
-from headrace.spec import load_spec
+from headrace.pipeline import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.evaluation.membership import figures_of
 from headrace.stages.evaluation.membership.references import (

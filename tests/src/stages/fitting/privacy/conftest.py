@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.backend import load_backend
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting import Fit
 
 SECRET = "a secret of these tests, 32 characters and more"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.spec import TrainingSpec
+from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.privacy import plan

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from tests.src.stages.fitting.privacy.conftest import private_spec
 
 from headrace.errors import Refusal, SpecError, UsageError
-from headrace.spec import PipelineSpec
+from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting.privacy import refusals
 from headrace.stages.fitting.privacy.refusals import check_data, check_network
 from headrace.use.checking import check_privacy

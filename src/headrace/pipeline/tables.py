@@ -21,13 +21,13 @@ from pydantic_core import PydanticCustomError
 
 from headrace import extensions
 from headrace.credentials import credential_advice, find_credential, schema_pattern
-from headrace.spec.checks import (
+from headrace.pipeline.checks import (
     CREDENTIAL,
     check_cron,
     check_encoding,
     check_timezone,
 )
-from headrace.spec.fields import added, option, share, unquoted
+from headrace.pipeline.fields import added, option, share, unquoted
 
 
 class SpecTable(BaseModel):

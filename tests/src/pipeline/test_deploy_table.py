@@ -4,7 +4,7 @@ import pytest
 from prefect.client.schemas.schedules import CronSchedule
 
 from headrace.errors import SpecError
-from headrace.spec import load_spec
+from headrace.pipeline import load_spec
 
 CRONS = [
     "0 3 * * *",

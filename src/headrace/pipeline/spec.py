@@ -14,12 +14,12 @@ from pydantic import (
 
 from headrace.errors import SpecError, did_you_mean
 from headrace.extensions import constant, modules, task_default
+from headrace.pipeline import tables
+from headrace.pipeline.augment import find_misfit
+from headrace.pipeline.fields import option, share
+from headrace.pipeline.privacy import NOT_PRIVATE
+from headrace.pipeline.training import TrainingSpec
 from headrace.records import DEFAULT_TASK
-from headrace.spec import tables
-from headrace.spec.augment import find_misfit
-from headrace.spec.fields import option, share
-from headrace.spec.privacy import NOT_PRIVATE
-from headrace.spec.training import TrainingSpec
 
 COMMON_GATES: dict[str, dict[str, Any]] = {
     "finite": {"metric": "non_finite_values", "direction": "max", "threshold": 0.0},

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.spec import PipelineSpec
-from headrace.spec.thresholds import threshold_problem
+from headrace.pipeline import PipelineSpec
+from headrace.pipeline.thresholds import threshold_problem
 
 
 @pytest.mark.parametrize("name", ["f1", "macro_f1", "tag_floor", "sport"])

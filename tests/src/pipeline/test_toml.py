@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from headrace.spec.toml import as_toml
+from headrace.pipeline.toml import as_toml
 
 
 @pytest.mark.parametrize("value", [0.9692, 5.0, 1e-7, 1e22, -0.25, 0.1 + 0.2])

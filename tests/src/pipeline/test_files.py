@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import load_spec
-from headrace.spec.files import fields_of, fields_of_file, read_readme
-from headrace.spec.law import changes_of_fields, name_by_changes, title_of
+from headrace.pipeline import load_spec
+from headrace.pipeline.files import fields_of, fields_of_file, read_readme
+from headrace.pipeline.law import changes_of_fields, name_by_changes, title_of
 
 FILE = """
 medium = "image"

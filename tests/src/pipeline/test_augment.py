@@ -3,9 +3,9 @@
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import TrainingSpec, load_spec
-from headrace.spec.augment import AugmentSpec, suggested
-from headrace.spec.files import fields_of
+from headrace.pipeline import TrainingSpec, load_spec
+from headrace.pipeline.augment import AugmentSpec, suggested
+from headrace.pipeline.files import fields_of
 from headrace.stages.ingredients import training_roots
 
 FLIP = "training.augment.flip=horizontal"

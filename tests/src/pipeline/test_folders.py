@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.errors import NotFoundError
+from headrace.pipeline.folders import find_pipeline, pipeline_names, pipeline_places
 from headrace.settings import Settings
-from headrace.spec.folders import find_pipeline, pipeline_names, pipeline_places
 
 
 def make_pipeline(place, name):

@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.spec.files import load_spec
-    from headrace.spec.pipeline import GateSpec, PipelineSpec
-    from headrace.spec.tables import DataSpec, EvaluationSpec
-    from headrace.spec.training import TrainingSpec
+    from headrace.pipeline.files import load_spec
+    from headrace.pipeline.spec import GateSpec, PipelineSpec
+    from headrace.pipeline.tables import DataSpec, EvaluationSpec
+    from headrace.pipeline.training import TrainingSpec
 
 __all__ = [
     "DataSpec",
@@ -24,7 +24,7 @@ __all__ = [
 ]
 _PLACES = {
     "files": ("load_spec",),
-    "pipeline": ("GateSpec", "PipelineSpec"),
+    "spec": ("GateSpec", "PipelineSpec"),
     "tables": ("DataSpec", "EvaluationSpec"),
     "training": ("TrainingSpec",),
 }

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import NotFoundError, did_you_mean
-from headrace.spec.checks import absolute_source
-from headrace.spec.files import FILE_NAME, load_spec
+from headrace.pipeline.checks import absolute_source
+from headrace.pipeline.files import FILE_NAME, load_spec
 
 if TYPE_CHECKING:
+    from headrace.pipeline.spec import PipelineSpec
     from headrace.settings import Settings
-    from headrace.spec.pipeline import PipelineSpec
 
 
 def pipeline_places(settings: Settings) -> list[Path]:

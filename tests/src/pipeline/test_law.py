@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 
 from headrace.errors import NotFoundError
-from headrace.spec import PipelineSpec, load_spec
-from headrace.spec.law import Law, changes, law_of, read_law, recorded_changes
+from headrace.pipeline import PipelineSpec, load_spec
+from headrace.pipeline.law import Law, changes, law_of, read_law, recorded_changes
 
 FILE = """
 medium = "image"

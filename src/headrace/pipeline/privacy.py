@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
-from headrace.spec.fields import added, option
-from headrace.spec.tables import SpecTable
+from headrace.pipeline.fields import added, option
+from headrace.pipeline.tables import SpecTable
 
 # Family defaults that look at validation rows or count what rows have, which a private
 # training does not.

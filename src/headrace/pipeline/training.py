@@ -11,10 +11,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from headrace import extensions
-from headrace.spec.augment import AugmentSpec
-from headrace.spec.fields import added, option, quoted_number, share
-from headrace.spec.privacy import PrivacySpec
-from headrace.spec.tables import SpecTable, WithArguments
+from headrace.pipeline.augment import AugmentSpec
+from headrace.pipeline.fields import added, option, quoted_number, share
+from headrace.pipeline.privacy import PrivacySpec
+from headrace.pipeline.tables import SpecTable, WithArguments
 
 _MODULES = {
     "optimizer": "keras.optimizers",

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from headrace.errors import SpecError
-from headrace.spec import PipelineSpec, load_spec
-from headrace.spec.pipeline import least_steps
+from headrace.pipeline import PipelineSpec, load_spec
+from headrace.pipeline.spec import least_steps
 
 FILE = """
 medium = "image"

@@ -16,12 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from headrace.credentials import find_credential
 from headrace.errors import HeadraceError, NotFoundError, SpecError, did_you_mean
-from headrace.spec.checks import CREDENTIAL, check_values, shorten, too_deep
+from headrace.pipeline.checks import CREDENTIAL, check_values, shorten, too_deep
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from headrace.spec.pipeline import PipelineSpec
+    from headrace.pipeline.spec import PipelineSpec
 
 FILE_NAME = "pipeline.toml"
 # Parsing takes up to 70 bytes of memory a byte. The names of 21,000 classes are 400 kB.
@@ -149,7 +149,7 @@ def _validate(
         check_values(value, f"--set {shorten(text)}", depth=len(keys))
         _apply(raw, keys, value, text)
     check_values(raw, str(path))
-    from headrace.spec.pipeline import PipelineSpec  # most commands need none
+    from headrace.pipeline.spec import PipelineSpec  # most commands need none
 
     try:
         return PipelineSpec.model_validate(raw)
@@ -196,7 +196,7 @@ def _problem(item: ErrorDetails, path: Path, overrides: tuple[str, ...]) -> str:
 
 
 def _names_at(location: tuple[int | str, ...]) -> list[str]:
-    from headrace.spec.pipeline import PipelineSpec
+    from headrace.pipeline.spec import PipelineSpec
 
     model: Any = PipelineSpec
     for part in location:

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import SpecError
-from headrace.spec import TrainingSpec, load_spec
-from headrace.spec.training import _MODULES, _names
+from headrace.pipeline import TrainingSpec, load_spec
+from headrace.pipeline.training import _MODULES, _names
 
 FOCAL = {"name": "CategoricalFocalCrossentropy", "gamma": 3.0}
 PLATEAU = "training.callbacks=[{name='ReduceLROnPlateau', patience=2}]"

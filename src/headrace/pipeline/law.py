@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.pipeline.files import FILE_NAME, fields_of, fields_of_file, load_spec
 from headrace.records import DEFAULT_TASK
-from headrace.spec.files import FILE_NAME, fields_of, fields_of_file, load_spec
 
 if TYPE_CHECKING:
-    from headrace.spec.pipeline import PipelineSpec
+    from headrace.pipeline.spec import PipelineSpec
 
 Fields = Mapping[str, Any]
 _Path = tuple[str, ...]
