@@ -160,9 +160,10 @@ def _as_guest(*, shows_progress: bool) -> Iterator[None]:
 
 def _put_back(before: Mapping[str, str]) -> None:
     """Restore Prefect's variables, but that of its handler on our log, which stays."""
-    for name in [*os.environ]:
-        if name.startswith(("PREFECT_", "DO_NOT_TRACK")) and name != _OF_HANDLER:
-            del os.environ[name]
+    names = {*dict(os.environ), *before} - {_OF_HANDLER}
+    for name in names:
+        if name.startswith(("PREFECT_", "DO_NOT_TRACK")):
+            os.environ.pop(name, None)
             os.environ.update({name: before[name]} if name in before else {})
     if "prefect" in sys.modules:  # which has read others
         from prefect.context import refresh_global_settings_context
