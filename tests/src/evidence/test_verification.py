@@ -15,6 +15,7 @@ from headrace.stages.registration import register
 from headrace.state.home import Home as Opened
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import COLLECTING, hold
+from headrace.state.ledger.records import Approval
 from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.system
@@ -91,7 +92,7 @@ def _told(settings):
 
 def test_an_interrupted_forgetting_is_named(recorded):
     ledger = Ledger(recorded.settings.database_url)
-    number = ledger.disposals.begin_forgetting("blobs", "item", "ada", ["f" * 64])
+    ledger.disposals.begin_forgetting("blobs", "item", "ada", ["f" * 64])
     assert repair("blobs", recorded.settings).status == "sound"
     found = verify(recorded.settings).problem
     assert found is not None
@@ -99,7 +100,8 @@ def test_an_interrupted_forgetting_is_named(recorded):
     assert "`headrace forget blobs --yes`" in found.action
     with hold(recorded.settings, COLLECTING, "forget-x"):
         assert verify(recorded.settings).status == "ok"
-    ledger.disposals.end_forgetting([number], {})
+    (request,) = ledger.disposals.open_forgettings()
+    ledger.disposals.end_forgetting([request.number])
     assert verify(recorded.settings).status == "ok"
 
 
@@ -138,7 +140,8 @@ def test_a_ledger_without_the_head_that_a_promotion_published_is_named(recorded)
     file, backup = settings.home / "headrace.db", settings.home / "backup.db"
     with closing(sqlite3.connect(file)) as database:
         database.execute(f"VACUUM INTO '{backup}'")
-    Ledger(settings.database_url).files.anchor({"stages/a.json": "0" * 64})
+    asked = Approval(model="blobs", version=1, step=1, action="request", who="ada")
+    Ledger(settings.database_url).add_approval(asked)
     publish_head("blobs", Opened(settings))
     assert verify(settings).status == "ok"
     for name in ("headrace.db-wal", "headrace.db-shm"):
