@@ -238,7 +238,6 @@ class Study:
             yield self._own
         if number < STARTUP_TRIALS:
             yield self.space.spread(self._seed, number)
-        direction = "minimize" if self.metric.lower else "maximize"
         point = Point()
         for draw in range(DRAWS):
             text = f"{self._seed} {number} {draw}".encode()
@@ -246,7 +245,10 @@ class Study:
             # The liar keeps away from what is tried in the same wave.
             sampler = TPESampler(n_startup_trials=1, seed=seed, constant_liar=True)
             # It draws the fields together for a trial that is asked for.
-            study = optuna.create_study(direction=direction, sampler=sampler)
+            study = optuna.create_study(
+                direction="minimize" if self.metric.lower else "maximize",
+                sampler=sampler,
+            )
             study.add_trials(self._trials)
             ranges = {d.key: d.distribution() for d in self.space.dimensions}
             point = study.ask(ranges).params
