@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,8 @@ from tests.faults.storage import (  # noqa: F401
     run_on_a_disk,
     storage,
 )
+
+from headrace_ops import live
 
 OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
 
@@ -88,8 +92,22 @@ def start(home, project, *arguments, **variables):
     )
 
 
+@functools.cache
+def take_usual_ports():
+    """Listen at the ports of `up`, so that each home of these tests has its own.
+
+    Else one could take the port of another whose server is killed and started again.
+    """
+    taken = []
+    for port in live.UI_PORTS.values():
+        with contextlib.suppress(OSError):  # others have it
+            taken.append(socket.create_server(("127.0.0.1", port)))
+    return taken
+
+
 def up(home, project, *arguments, **variables):
     """Start `headrace up` and wait for all of it."""
+    take_usual_ports()
     process = start(home, project, "up", *arguments, "--json", **variables)
     assert process.stdout is not None
     line = process.stdout.readline()
