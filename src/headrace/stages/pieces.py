@@ -131,6 +131,8 @@ def _processes(count: int) -> Iterator[Executor]:
 
     try:
         with _given_up(end):
+            for _ in range(count):  # a process is watched from the next result on
+                executor.submit(int)
             yield executor
     except BrokenProcessPool:
         raise DependencyError(
