@@ -8,12 +8,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import Any, Literal
 
 from headrace.errors import DependencyError
+
+
+class _Processes(ProcessPoolExecutor):
+    """Sees each process end.
+
+    Its base is told to look at its processes before it starts another one, which it
+    then sees only when it is told again.
+    """
+
+    def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        future = super().submit(work, *given, **named)
+        super().submit(int)
+        return future
 
 
 @contextlib.contextmanager
@@ -35,7 +48,7 @@ def processes(
     """
     before = multiprocessing.active_children()
     context = multiprocessing.get_context(how)
-    executor = ProcessPoolExecutor(count, context, _begin, (begin,))
+    executor = _Processes(count, context, _begin, (begin,))
 
     def end() -> None:
         for process in multiprocessing.active_children():
