@@ -92,6 +92,13 @@ def retry_once(call: Callable[[], T]) -> T:
     try:
         return call()
     except MlflowException as error:
-        if error.error_code != "TEMPORARILY_UNAVAILABLE":
+        if error.error_code != "TEMPORARILY_UNAVAILABLE" and not _is_broken(error):
             raise
         return call()
+
+
+def _is_broken(error: BaseException | None) -> bool:
+    """Whether a connection to the database broke: MLflow has several codes for it."""
+    if error is None or getattr(error, "connection_invalidated", False):
+        return error is not None
+    return _is_broken(error.__cause__ or error.__context__)
