@@ -21,7 +21,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from headrace.backend import load_backend
 from headrace.errors import DependencyError
@@ -116,13 +116,24 @@ def opened(settings: Settings, count: int) -> Iterator[Place]:
         yield Place(executor, count, "in processes of this machine", settings)
 
 
+class _Processes(ProcessPoolExecutor):
+    """Sees each process end.
+
+    Its base is told to look at its processes before it starts another one, which it
+    then sees only when it is told again.
+    """
+
+    def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        future = super().submit(work, *given, **named)
+        super().submit(int)
+        return future
+
+
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
     before = multiprocessing.active_children()
-    executor = ProcessPoolExecutor(
-        count, context, _begin, (max(1, processors() // count),)
-    )
+    executor = _Processes(count, context, _begin, (max(1, processors() // count),))
 
     def end() -> None:
         for process in multiprocessing.active_children():

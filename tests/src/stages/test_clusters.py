@@ -1,6 +1,7 @@
 """A Dask cluster does the work, and that it has no workers is said and ends."""
 
 import contextlib
+import gc
 import math
 import os
 import socket
@@ -17,6 +18,13 @@ from headrace.stages import clusters
 from headrace.stages.workers import Workers
 
 pytestmark = pytest.mark.system
+
+
+@pytest.fixture(autouse=True)
+def no_client_that_failed():
+    """Collect it now: collected while another one starts, it waits for its lock."""
+    yield
+    gc.collect()
 
 
 def spread(work, tasks, settings):
