@@ -87,18 +87,21 @@ def retry_connections(uri: str) -> None:
 
 def retry_once(call: Callable[[], T]) -> T:
     """The result of a call, which is repeated once if the database was lost."""
-    from mlflow.exceptions import MlflowException
-
     try:
         return call()
-    except MlflowException as error:
-        if error.error_code != "TEMPORARILY_UNAVAILABLE" and not _is_broken(error):
+    except Exception as error:
+        if not _is_lost(error):
             raise
         return call()
 
 
-def _is_broken(error: BaseException | None) -> bool:
-    """Whether a connection to the database broke: MLflow has several codes for it."""
-    if error is None or getattr(error, "connection_invalidated", False):
-        return error is not None
-    return _is_broken(error.__cause__ or error.__context__)
+def _is_lost(error: BaseException | None) -> bool:
+    """Whether the database was lost: MLflow has several codes, or SQLAlchemy's error.
+
+    Which of them depends on the statement that was under way.
+    """
+    if getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE":
+        return True
+    while error and not getattr(error, "connection_invalidated", False):
+        error = error.__cause__ or error.__context__
+    return error is not None
