@@ -16,11 +16,11 @@ from typing import Any, Literal
 from headrace.errors import DependencyError
 
 
-class _Processes(ProcessPoolExecutor):
+class _Spawned(ProcessPoolExecutor):
     """Sees each process end.
 
     Its base is told to look at its processes before it starts another one, which it
-    then sees only when it is told again.
+    then sees only when it is told again. Forks all start before it looks.
     """
 
     def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
@@ -48,7 +48,8 @@ def processes(
     """
     before = multiprocessing.active_children()
     context = multiprocessing.get_context(how)
-    executor = _Processes(count, context, _begin, (begin,))
+    executors = {"fork": ProcessPoolExecutor, "spawn": _Spawned}
+    executor = executors[how](count, context, _begin, (begin,))
 
     def end() -> None:
         for process in multiprocessing.active_children():
