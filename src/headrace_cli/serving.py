@@ -99,7 +99,7 @@ def export(
 
     Its golden answers come with it, and a script that replays them. It is refused where
     the exported model does not give the same answers. With --evidence: model, engines,
-    page, bill of materials, evidence, the record of its training, golden answers and
+    page, packages, evidence, the record of its training, golden answers and
     signatures; `headrace verify FILE` checks it elsewhere.
     """
     if evidence:

@@ -14,7 +14,7 @@ from tests.signing import write_keys
 
 from headrace.evidence.bundling import bundle
 from headrace.evidence.bundling.checking import check_bundle
-from headrace.evidence.bundling.manifest import BILL, CARD, EVIDENCE, MODEL
+from headrace.evidence.bundling.contents import CARD, EVIDENCE, PACKAGES
 from headrace.evidence.verification import verify
 from headrace.models.engines.stored import BuildAttempt, EngineRecord, keep
 from headrace.settings import Settings, variable
@@ -22,6 +22,7 @@ from headrace.state.home import Home
 from headrace.state.signing import sign_folder
 
 pytest.importorskip("model_signing")
+MODEL = "model/logged/data/model.keras"
 PLACES = int(variable("PLACES") or 3)
 KINDS = {
     "model": "mlartifacts/**/model.keras",
@@ -112,7 +113,7 @@ def test_a_changed_byte_of_a_file_is_found(signed, kind):
         assert folder in found.problem.message, (place, found.problem)
 
 
-@pytest.mark.parametrize("name", [MODEL, CARD, BILL, EVIDENCE, "golden.npz"])
+@pytest.mark.parametrize("name", [MODEL, CARD, PACKAGES, EVIDENCE, "golden.npz"])
 def test_a_changed_byte_of_a_file_in_a_bundle_is_found(signed, name):
     data = signed.bundle.read_bytes()
     first = data.index(f"blobs-1/{name}\0".encode()) + 512

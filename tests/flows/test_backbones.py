@@ -87,14 +87,11 @@ def check_bundle(texts, digest, tmp_path):
     )
     assert packed.exit_code == 0, packed.err
     shutil.unpack_archive(bundle, tmp_path / "unpacked")
-    (unpacked,) = (tmp_path / "unpacked").rglob("bom.cdx.json")
-    bill = json.loads(unpacked.read_text())
-    (component,) = (one for one in bill["components"] if one["name"] == "small")
-    assert component["licenses"] == [{"license": {"name": "Apache-2.0"}}]
-    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
-    manifest = json.loads((unpacked.parent / "manifest.json").read_text())
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    manifest = json.loads((unpacked / "manifest.json").read_text())
     assert manifest["backbone"]["digest"] == digest
-    card = (unpacked.parent / "card.html").read_text()
+    assert manifest["backbone"]["licence"] == "Apache-2.0"
+    card = (unpacked / "card.html").read_text()
     assert digest in card
     assert "Apache-2.0" in card
     elsewhere = Home(tmp_path / "nowhere", tmp_path)

@@ -1,14 +1,17 @@
 """The bill of materials of a release: what requirements.lock has, as CycloneDX 1.6."""
 
+import contextlib
 import hashlib
 import re
 import tomllib
+import uuid
 from collections import defaultdict
 from datetime import UTC, datetime
+from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from headrace.evidence.bundling.bill import document, library
+from headrace import __version__
 from headrace.stages.ingredients.closure import normal_name
 
 _PACKAGE = re.compile(r"^([\w.-]+)==([^ ;\\]+)")
@@ -52,7 +55,49 @@ def bill_of_release(root, wheel, created):
         for row in (own, *rows)
     }
     made = datetime.fromtimestamp(created, UTC).isoformat()
-    return document(digest, made, component, rows, needed)
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, digest)}",
+        "version": 1,
+        "metadata": {
+            "timestamp": made,
+            "tools": {
+                "components": [
+                    {"type": "application", "name": "headrace", "version": __version__}
+                ]
+            },
+            "component": component,
+        },
+        "components": rows,
+        "dependencies": [
+            {"ref": ref, "dependsOn": refs} for ref, refs in needed.items()
+        ],
+    }
+
+
+def library(name, version, *, is_required):
+    """A distribution of Python, with its licence if this version is installed here."""
+    purl = f"pkg:pypi/{name}@{version}"
+    licence = _licence(name, version)
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": version,
+        "scope": "required" if is_required else "optional",
+        "purl": purl,
+        **({"licenses": [{"expression": licence}]} if licence else {}),
+    }
+
+
+def _licence(name, version):
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        facts = metadata.metadata(name)
+        if facts["Version"] == version:
+            return facts.get("License-Expression", "")
+    return ""
 
 
 def read_lock(text):

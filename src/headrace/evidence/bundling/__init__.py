@@ -6,22 +6,28 @@ was compared with the ledger; equal records give equal bytes, but for a signatur
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from headrace.errors import IntegrityError, UsageError
-from headrace.evidence.bundling.archive import files_in, write_archive
-from headrace.evidence.bundling.manifest import SIGNATURE
-from headrace.evidence.bundling.packing import pack
+from headrace.evidence.bundling.archive import (
+    MANIFEST,
+    SIGNATURE,
+    Manifest,
+    as_json,
+    files_in,
+    write_archive,
+)
+from headrace.evidence.bundling.contents import contents
+from headrace.models.logged.soundness.copies import fetch_copy
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.signed import is_wanted
+from headrace.state.backbones import of_version
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
+from headrace.state.ledger import Version
 from headrace.state.ledger.disposals import collected_error
 from headrace.state.regular import file_digest
 from headrace.state.signing import check_signing_key, sign_folder
@@ -70,49 +76,64 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     output = output.absolute()
     if output.exists() or output.is_symlink():
         raise UsageError(f"{output} exists.", "Name a new file with --output.")
-    ledger = home.ledger
-    version = ledger.find(name)
-    if not is_signed and is_wanted(version, ledger):
+    version = home.ledger.find(name)
+    must_be_signed = is_wanted(version, home.ledger)
+    if must_be_signed and not is_signed:
         raise UsageError(
             f"The pipeline file of {version.model} wants a signature "
             "(promotion.signed), and no signing key is set.",
             "Set HEADRACE_SIGNING_KEY_FILE.",
         )
-    if ledger.disposals.is_collected(version):
+    if home.ledger.disposals.is_collected(version):
         raise collected_error(version, IntegrityError)
     temporary = tempfile.TemporaryDirectory(prefix="headrace-")
     with disk_errors(tempfile.gettempdir()), temporary as place:
         folder = Path(place)
-        engines = pack(version, home, folder, is_signed=is_signed)
+        _write_files(version, home, folder, must_be_signed=must_be_signed)
         if is_signed:
             (folder / SIGNATURE).write_bytes(sign_folder(folder, settings))
-        files = files_in(folder)
-        with disk_errors(str(output.parent)), _new_file(output) as new:
-            with new.open("wb") as stream:
-                write_archive(stream, f"{version.model}-{version.version}", files)
-        return Bundled(
-            model=version.model,
-            version=version.version,
-            output=str(output),
-            bytes=output.stat().st_size,
-            sha256=file_digest(output),
-            files={name: file_digest(path) for name, path in sorted(files.items())},
-            engines=tuple(engines),
-            is_signed=is_signed,
-        )
+        _write_archive(output, f"{version.model}-{version.version}", folder)
+        engines = sorted(path.name for path in folder.glob("engines/*"))
+        files = {name: file_digest(path) for name, path in files_in(folder).items()}
+    return Bundled(
+        model=version.model,
+        version=version.version,
+        output=str(output),
+        bytes=output.stat().st_size,
+        sha256=file_digest(output),
+        files=files,
+        engines=tuple(engines),
+        is_signed=is_signed,
+    )
 
 
-@contextlib.contextmanager
-def _new_file(output: Path) -> Any:
-    """A temporary file that becomes ``output``; raises UsageError where it cannot."""
+def _write_files(
+    version: Version, home: Home, folder: Path, *, must_be_signed: bool
+) -> None:
+    """Write all files of a bundle but its signature to an empty folder."""
+    fetch_copy(version, folder / "model", home.store)
+    for name, data in contents(version, home).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    manifest = Manifest(
+        model=version.model,
+        version=version.version,
+        backbone=of_version(version, home),
+        must_be_signed=must_be_signed,
+        files={name: file_digest(path) for name, path in files_in(folder).items()},
+    )
+    (folder / MANIFEST).write_bytes(as_json(manifest.model_dump(mode="json")))
+
+
+def _write_archive(output: Path, top: str, folder: Path) -> None:
+    """Write the archive to a new file; raises UsageError where there can be none."""
     try:
-        with atomic_file(output) as temporary:
+        with disk_errors(str(output.parent)), atomic_file(output) as temporary:
             temporary.touch(0o600)
-            yield temporary
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
-            raise UsageError(
-                f"{output} cannot be written: {error.strerror}.",
-                "Name with --output a new file where you may write.",
-            ) from None
-        raise
+            with temporary.open("wb") as stream:
+                write_archive(stream, top, folder)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UsageError(
+            f"{output} cannot be written: {error.strerror}.",
+            "Name with --output a new file where you may write.",
+        ) from None
