@@ -24,9 +24,6 @@ def up(
     workers: Annotated[
         bool, Option("--workers/--no-workers", help="A worker for each pool, or none.")
     ] = True,
-    host: Annotated[
-        str, Option(help="Where to serve; an address others can reach needs passwords.")
-    ] = "127.0.0.1",
 ) -> None:
     """Run the pages, Prefect, MLflow and a worker for each pool."""
     from headrace_flows.recovery import keep_sweeping
@@ -37,7 +34,7 @@ def up(
         supervised = supervisor.Supervisor(lock)
         try:
             pools = servers.POOLS if workers else ()
-            started = supervisor.start_all(supervised, settings, pools=pools, host=host)
+            started = supervisor.start_all(supervised, settings, pools)
             with suppress(KeyboardInterrupt):
                 pages = supervisor.page_links(settings, started["links"])
                 answer(started, lambda: show_servers(started, pages))

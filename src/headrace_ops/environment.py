@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from headrace.errors import UsageError
 from headrace.settings import Settings, variable
-from headrace.state.hosts import is_loopback
 from headrace.state.logins import Login, ensure_login, login_of
 
 _HEADERS = "PREFECT_CLIENT_CUSTOM_HEADERS"
@@ -123,44 +122,11 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
 def server_logins(settings: Settings) -> dict[str, Login]:
     """The login of each server that is started here."""
     own = ensure_login(settings.home)
-    configured = variable("PREFECT_SERVER_API_AUTH_STRING")
-    prefect = Login.parse(configured) if configured else prefect_login()
-    logins = {"prefect": prefect or own, "mlflow": mlflow_login() or own}
-    return {
-        **{n: one for n, one in logins.items() if not is_elsewhere(CONFIGURED[n])},
-        "headrace": own,
-    }
+    logins = {"prefect": prefect_login(), "mlflow": mlflow_login(), "headrace": own}
+    return {n: login or own for n, login in logins.items() if not configured(n)}
 
 
-def is_elsewhere(name: str) -> bool:
-    """Whether a variable has the address of a server."""
-    return variable(name).startswith("http")
-
-
-def home_logins(settings: Settings) -> dict[str, Login]:
-    """The home's login, by the name of each server started here that accepts it."""
-    own = ensure_login(settings.home)
-    return {n: login for n, login in server_logins(settings).items() if login == own}
-
-
-def require_passwords(host: str) -> None:
-    """Refuse to serve other machines without passwords.
-
-    Raises:
-        UsageError: other machines can reach the address, and Prefect or MLflow has no
-            password.
-    """
-    if is_loopback(host):
-        return
-    missing = []
-    if not variable("PREFECT_SERVER_API_AUTH_STRING"):
-        missing.append("PREFECT_SERVER_API_AUTH_STRING (user:password) for Prefect")
-    if mlflow_login() is None:
-        names = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        missing.append(f"{names} for MLflow")
-    if missing:
-        raise UsageError(
-            f"Other machines can reach {host}. Without a password, anyone there could "
-            "start flows and change models.",
-            f"Set {' and '.join(missing)}, or leave --host out.",
-        )
+def configured(server: str) -> str:
+    """The address of a server in its variable; empty if it is to be started here."""
+    url = variable(CONFIGURED.get(server, ""))
+    return url.rstrip("/") if url.startswith("http") else ""

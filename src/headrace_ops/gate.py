@@ -1,14 +1,10 @@
 """The gate: an ASGI middleware that authenticates every request to an application.
 
 It checks four things on every route. The headers must not be long. The ``Host``, or the
-host of an absolute target, must be a name of this server, against DNS rebinding. The
-``Origin`` must be the server's own or an allowed one, against cross-site requests. The
-login is sent by ``Authorization: Basic``, or by the session cookie that a link with the
-token sets. Only the health paths need no login. The gate knows neither Prefect nor
-MLflow.
-
-The gate sees the connection itself. What a reverse proxy says of the one behind it,
-``X-Forwarded-For`` and ``X-Forwarded-Proto``, is for the application only.
+host of an absolute target, must be a loopback address, against DNS rebinding. The
+``Origin`` must be the server's own, against cross-site requests. The login is sent by
+``Authorization: Basic``, or by the session cookie that a link with the token sets. Only
+the health paths need no login. The gate knows neither Prefect nor MLflow.
 """
 
 from __future__ import annotations
@@ -25,9 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from headrace.settings import variable
 from headrace.state.hosts import is_own_host, is_own_page, is_visit
 from headrace.state.logins import Login
 
@@ -38,6 +32,8 @@ UVICORN: dict[str, Any] = {
     "h11_max_incomplete_event_size": HEADER_BYTES,
     "proxy_headers": False,
 }
+# Else Prefect's and MLflow's pages send telemetry.
+_POLICY = "connect-src 'self' data: blob:; frame-ancestors 'self'"
 _SAFE = {"GET", "HEAD"}
 _ABSOLUTE = re.compile(r"[^/?#]*://([^/?#]*)")
 _HINT = "Open the link that `headrace up` prints, or use the name and password in"
@@ -50,30 +46,15 @@ class Gate:
     Args:
         app: the ASGI application behind it.
         login: which requests must have; the link and the cookie derive from it.
-        hosts: names of the server, besides loopback addresses.
-        origins: allowed origins of other pages, as browsers write them.
         health: paths that need no login.
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        login: Login,
-        hosts: Iterable[str] = (),
-        origins: Iterable[str] = (),
-        health: Iterable[str] = (),
+        self, app: ASGIApp, *, login: Login, health: Iterable[str] = ()
     ) -> None:
-        trusted = variable("FORWARDED_ALLOW_IPS") or "127.0.0.1"  # as uvicorn has it
-        behind_proxy: Any = ProxyHeadersMiddleware  # its types are uvicorn's own
-        self._app: ASGIApp = behind_proxy(app, trusted)
+        self._app = app
         self._login = login
-        self._hosts = {name.lower() for name in (*hosts, "localhost")}
-        self._origins = {origin.rstrip("/").lower() for origin in origins} - {"*"}
         self._health = frozenset(health)
-        # Else Prefect's and MLflow's pages send telemetry.
-        sources = " ".join(["'self' data: blob:", *sorted(self._origins)])
-        self._policy = f"connect-src {sources}; frame-ancestors 'self'"
         self._session = login.derive("session")
         digest = hashlib.sha256(self._session.encode()).hexdigest()
         self._cookie = f"headrace-{digest[:12]}"
@@ -88,13 +69,13 @@ class Gate:
         request = HTTPConnection(scope)
         try:
             _check_size(scope)
-            self._check_host_and_origin(request)
+            _check_host_and_origin(request)
             if target := self._link_target(request):
                 headers = {"cache-control": "no-store", "set-cookie": self._set_cookie}
                 headers["referrer-policy"] = "no-referrer"
                 await RedirectResponse(target, 303, headers)(scope, receive, send)
                 return
-            if not (self._is_health(scope) or self._is_preflight(request)):
+            if not self._is_health(scope):
                 self._check_login(request)
         except HTTPException as refused:
             await _refuse(refused, scope, receive, send)
@@ -102,51 +83,11 @@ class Gate:
         # The page's WebSockets authenticate by the cookie.
         has_login = "authorization" in request.headers and _is_page(request)
         cookie = self._set_cookie if has_login else ""
-        await self._app(scope, receive, self._with_headers(send, cookie))
-
-    def _with_headers(self, send: Send, cookie: str) -> Send:
-        """Add security headers to the response; allow no response to every origin."""
-
-        async def send_on(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message.setdefault("headers", [])
-                headers = MutableHeaders(scope=message)
-                if "*" in headers.getlist("access-control-allow-origin"):
-                    del headers["access-control-allow-origin"]
-                headers.setdefault("x-frame-options", "SAMEORIGIN")
-                headers.setdefault("content-security-policy", self._policy)
-                if cookie:
-                    headers.append("set-cookie", cookie)
-            await send(message)
-
-        return send_on
-
-    def _check_host_and_origin(self, request: HTTPConnection) -> None:
-        headers = request.headers
-        for name in ("host", "origin", "authorization"):
-            if len(headers.getlist(name)) > 1:
-                raise HTTPException(400, f"The header {name} is there twice.")
-        target = _ABSOLUTE.match(request["path"])  # RFC 9112, 3.2.2: its host counts
-        host = (target[1] if target else headers.get("host", "")).lower()
-        if not is_own_host(host, self._hosts):
-            raise HTTPException(403, "The Host header is not a name of this server.")
-        origin = headers.get("origin", "").rstrip("/").lower()
-        if origin in self._origins:
-            return
-        site = headers.get("sec-fetch-site", "")
-        if not is_own_page(host, origin, site, is_visit=_is_page(request)):
-            raise HTTPException(403, "Pages of another origin may not use this server.")
+        await self._app(scope, receive, _with_headers(send, cookie))
 
     def _is_health(self, scope: Scope) -> bool:
         is_read = scope["type"] == "http" and scope["method"] in _SAFE
         return is_read and scope["path"] in self._health
-
-    def _is_preflight(self, request: HTTPConnection) -> bool:
-        """Whether this is a browser's CORS preflight request from an allowed origin."""
-        origin = request.headers.get("origin", "").rstrip("/").lower()
-        is_cors = "access-control-request-method" in request.headers
-        is_options = request.get("method") == "OPTIONS"
-        return is_options and is_cors and origin in self._origins
 
     def _link_target(self, request: HTTPConnection) -> str:
         """The target of a link with the token; empty if this is not such a link."""
@@ -169,6 +110,21 @@ class Gate:
         session = cookies.get(self._cookie)
         if not (session and _same(session, self._session)):
             raise HTTPException(401, f"A login is needed. {_HINT}")
+
+
+def _check_host_and_origin(request: HTTPConnection) -> None:
+    headers = request.headers
+    for name in ("host", "origin", "authorization"):
+        if len(headers.getlist(name)) > 1:
+            raise HTTPException(400, f"The header {name} is there twice.")
+    target = _ABSOLUTE.match(request["path"])  # RFC 9112, 3.2.2: its host counts
+    host = (target[1] if target else headers.get("host", "")).lower()
+    if not is_own_host(host, ()):
+        raise HTTPException(403, "The Host header is not a name of this server.")
+    origin = headers.get("origin", "").rstrip("/").lower()
+    site = headers.get("sec-fetch-site", "")
+    if not is_own_page(host, origin, site, is_visit=_is_page(request)):
+        raise HTTPException(403, "Pages of another origin may not use this server.")
 
 
 def _check_size(scope: Scope) -> None:
@@ -198,6 +154,24 @@ def _basic(header: str) -> Login | None:
 
 def _same(value: str, expected: str) -> bool:
     return hmac.compare_digest(value.encode(), expected.encode())
+
+
+def _with_headers(send: Send, cookie: str) -> Send:
+    """Add security headers to the response; allow no response to every origin."""
+
+    async def send_on(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            if "*" in headers.getlist("access-control-allow-origin"):
+                del headers["access-control-allow-origin"]
+            headers.setdefault("x-frame-options", "SAMEORIGIN")
+            headers.setdefault("content-security-policy", _POLICY)
+            if cookie:
+                headers.append("set-cookie", cookie)
+        await send(message)
+
+    return send_on
 
 
 async def _refuse(

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from headrace.credentials import hide_credentials
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 START_LIMIT_SECONDS = 300  # a busy machine takes minutes
-ENDING_LIMIT_SECONDS = 30
-UI_PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 _TAIL_BYTES = 4000
 DATA_DOCS, REPORTS = "/data_docs/", "/reports/"
 FLOW_RUNS = "/runs"  # on Prefect's: the list of flow runs
@@ -64,39 +62,23 @@ def only_one(settings: Settings) -> Iterator[int]:
     Raises:
         UsageError: another process holds it; the message has the servers' addresses.
     """
-    import psutil
-
     home = settings.home.absolute()
     with (home / LOCK_FILE).open("ab") as file:
-        limit = time.monotonic() + ENDING_LIMIT_SECONDS
-        while not _is_free(file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             links = live_links(settings)
-            process = links.pop("process", "0")
-            if psutil.pid_exists(int(process)) and links:
-                where = " and ".join(links.values())
-                raise UsageError(
-                    f"`headrace up` is running already: {where}.",
-                    f"Use it, or stop it first (process {process}).",
-                )
-            if time.monotonic() > limit:
-                raise UsageError(
-                    f"Another `headrace up` is starting or ending in {settings.home}.",
-                    "Wait until it is done, or stop it, and try again.",
-                )
-            time.sleep(0.2)
+            process = links.pop("process", "unknown")
+            where = " and ".join(links.values()) or home
+            raise UsageError(
+                f"`headrace up` is running already, or still ending: {where}.",
+                f"Use it, or stop it (process {process}) and try again.",
+            ) from None
         (home / LIVE_FILE).unlink(missing_ok=True)
         try:
             yield file.fileno()
         finally:
             (home / LIVE_FILE).unlink(missing_ok=True)
-
-
-def _is_free(lock: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def write_links(settings: Settings, links: dict[str, str], own: Iterable[str]) -> None:
@@ -121,15 +103,14 @@ def answers(url: str, seconds: float = 1.0) -> bool:
         return False
 
 
-def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
-    """A free port of an address: the preferred one if it is free."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+def free_port(preferred: int = 0) -> int:
+    """A free port of loopback: the preferred one if it is free."""
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, preferred))
+            probe.bind(("127.0.0.1", preferred))
         except OSError:
-            probe.bind((host, 0))
+            probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 

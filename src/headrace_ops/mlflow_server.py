@@ -18,8 +18,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.errors import UsageError
-from headrace.settings import variable
-from headrace.state import hosts
 from headrace_ops import environment
 from headrace_ops.gate import HEADER_BYTES, Gate
 
@@ -36,7 +34,6 @@ localStorage["mlflow.workflowType_v1"] ??= '"machine_learning"';
 </script>
 """
 OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
-_HOST = "_HEADRACE_MLFLOW_HOST"
 
 
 def create_app() -> Gate:
@@ -45,15 +42,6 @@ def create_app() -> Gate:
     Raises:
         UsageError: there is no login.
     """
-    patterns = hosts.split_list(variable("MLFLOW_SERVER_ALLOWED_HOSTS"))
-    # MLflow's list has patterns of names and ports; the gate knows only names.
-    names = {p.removesuffix(":*").replace("[[]", "[").strip("[]") for p in patterns}
-    allowed = {name for name in names if "*" not in name}
-    rules: dict[str, Any] = {
-        "hosts": allowed | hosts.names_of(variable(_HOST)) - {""},
-        "origins": hosts.split_list(variable("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS")),
-        "health": ("/health",),
-    }
     login = environment.mlflow_login()
     if login is None:
         raise UsageError(
@@ -64,7 +52,7 @@ def create_app() -> Gate:
     from mlflow.server.fastapi_app import app
 
     page = Path(str(pages.static_folder)) / "index.html"
-    return Gate(with_choices(app, page), login=login, **rules)
+    return Gate(with_choices(app, page), login=login, health=["/health"])
 
 
 def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
@@ -99,7 +87,6 @@ def main() -> None:
     build: Callable[..., list[str]] = mlflow.server._build_uvicorn_command
 
     def build_gated(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
-        os.environ[_HOST] = host
         port, workers = rest[:2]
         # As gate.UVICORN; the last of two options counts.
         opts = f"{opts or ''} --http h11 --no-proxy-headers"

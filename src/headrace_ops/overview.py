@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from headrace.errors import HeadraceError
 from headrace.evidence.verification.said import last_said
@@ -24,7 +23,6 @@ from headrace.settings import Settings
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.folders import card_key
 from headrace.state.home import Home
-from headrace.state.hosts import is_loopback, url_host
 from headrace.state.logins import login_of
 from headrace_ops import live
 from headrace_ops.listing import listed
@@ -54,13 +52,12 @@ class Matter(NamedTuple):
     until: str = ""
 
 
-def overview(settings: Settings, host: str = "") -> str:
+def overview(settings: Settings, *, is_served: bool = False) -> str:
     """The page as HTML.
 
     Args:
         settings: of the home and the project.
-        host: the name by which a browser reaches the server of the page; empty for a
-            file.
+        is_served: whether the page is served, else it is a file.
 
     Raises:
         IntegrityError: the row of a champion is gone.
@@ -70,7 +67,7 @@ def overview(settings: Settings, host: str = "") -> str:
     home = Home(settings)
     one_look = home.ledger.reading_once if settings.has_ledger else nullcontext
     with one_look():
-        rows = [_shown(row, running, home, host) for row in facts["pipelines"]]
+        rows = [_shown(row, running, home, is_served) for row in facts["pipelines"]]
     shown = [row for row in rows if row["has_run"]]
     shown = shown or [row for row in rows if row["is_own"]]
     code, policy = script(SCRIPT)
@@ -87,8 +84,7 @@ def overview(settings: Settings, host: str = "") -> str:
         pipelines=shown,
         others=[row["name"] for row in rows if row not in shown],
         running=running,
-        serving=[(one, _reached(one.url, host)) for one in running.serving],
-        pages=_pages(settings, host),
+        pages=_pages(settings, is_served),
         said=last_said(settings.home).get(""),
     )
 
@@ -114,7 +110,7 @@ def served(settings: Settings) -> str:
 
 
 def _shown(
-    row: dict[str, Any], running: Running, home: Home, host: str
+    row: dict[str, Any], running: Running, home: Home, is_served: bool
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
     name, folder, refused = row["name"], row["folder"], row["refused"]
@@ -125,24 +121,26 @@ def _shown(
         "is_own": not folder or not is_packaged(Path(folder), home.settings),
         "has_run": bool(row["last_run"] or runs),
         "runs": runs,
-        "of_refused": _report(refused["run_id"], home, host) if refused else "",
+        "of_refused": _report(refused["run_id"], home, is_served) if refused else "",
     }
     if row["versions"]:
         newest, champion = home.ledger.newest_version(name), home.ledger.champion(name)
-        shown["newest"] = newest.version, _report(newest.run_id, home, host)
+        shown["newest"] = newest.version, _report(newest.run_id, home, is_served)
         if champion is not None:
-            shown["report"] = _report(champion.version.run_id, home, host)
+            shown["report"] = _report(champion.version.run_id, home, is_served)
             with suppress(HeadraceError):  # what is wrong `verify` says
                 history = History(champion.version.model_digest, home.anchored)
                 shown["drift"] = history.last(tested=True) or history.last()
     return shown
 
 
-def _report(run_id: str, home: Home, host: str) -> str:
+def _report(run_id: str, home: Home, is_served: bool) -> str:
     """Where the report of a run is for a browser; empty if it cannot get it."""
     if not run_id:
         return ""
-    return _stored(card_key(run_id), home, live.report_path(run_id) if host else "")
+    return _stored(
+        card_key(run_id), home, live.report_path(run_id) if is_served else ""
+    )
 
 
 def _stored(key: str, home: Home, served_at: str) -> str:
@@ -153,26 +151,17 @@ def _stored(key: str, home: Home, served_at: str) -> str:
     return (served_at or path.as_uri()) if path.is_file() else ""
 
 
-def _pages(settings: Settings, host: str) -> dict[str, str]:
+def _pages(settings: Settings, is_served: bool) -> dict[str, str]:
     """The pages of the servers that run or are configured, and the Data Docs."""
     prefect = live.pages_url(live.lasting_api_url(settings))
     links = {
         "Prefect": prefect and f"{prefect}{live.FLOW_RUNS}",
         "MLflow": live.mlflow_url(settings),
     }
-    pages = {name: _reached(link, host) for name, link in links.items() if link}
-    served_at = live.DATA_DOCS if host else ""
+    pages = {name: link for name, link in links.items() if link}
+    served_at = live.DATA_DOCS if is_served else ""
     docs = _stored("data_docs/index.html", Home(settings), served_at)
     return {**pages, "Data Docs": docs} if docs else pages
-
-
-def _reached(link: str, host: str) -> str:
-    """A link to a server of this machine, by the name that the browser has for it."""
-    parts = urlsplit(link)
-    if not host or not is_loopback(parts.hostname or ""):
-        return link
-    port = f":{parts.port}" if parts.port else ""
-    return parts._replace(netloc=f"{url_host(host)}{port}").geturl()
 
 
 def _matters(settings: Settings, rows: Sequence[dict[str, Any]]) -> Iterator[Matter]:

@@ -2,7 +2,7 @@
 
 At its root is one page over everything. The Data Docs and the reports of runs are in
 the store, and are checked by the ledger. A page loads no other resource. As a module
-with a host and a port, this is the server of ``headrace up``.
+with a port, this is the server of ``headrace up``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from headrace.pages import script
 from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home
-from headrace.state.hosts import names_of
 from headrace.state.logins import ensure_login
 from headrace_ops import live
 from headrace_ops.gate import UVICORN, Gate
@@ -50,9 +49,8 @@ class Pages:
         request = Request(scope)
         page, status = None, 404
         if request.method == "GET":
-            asked = request.url.path, request.url.hostname or ""
             try:
-                page = await asyncio.to_thread(self.find, *asked)
+                page = await asyncio.to_thread(self.find, request.url.path)
             except HeadraceError as error:
                 page, status = str(error).encode(), 503
             else:
@@ -61,12 +59,8 @@ class Pages:
         body = page or b"There is no such page."
         await Response(body, status, _headers(), kind)(scope, receive, send)
 
-    def find(self, path: str, host: str) -> bytes | None:
-        """The page at a path; None if there is none.
-
-        Args:
-            path: of the URL.
-            host: the name by which the browser knows this server.
+    def find(self, path: str) -> bytes | None:
+        """The page at a path of the URL; None if there is none.
 
         Raises:
             DependencyError: the ledger does not answer.
@@ -74,7 +68,7 @@ class Pages:
         if path == HEALTH:
             return b"ok"
         if path == "/":
-            return overview(self._settings, host).encode()
+            return overview(self._settings, is_served=True).encode()
         home = Home(self._settings)
         with contextlib.suppress(HeadraceError, OSError):
             if docs := _DATA_DOCS.fullmatch(path):
@@ -94,23 +88,18 @@ def _headers() -> dict[str, str]:
     }
 
 
-def application(settings: Settings, host: str) -> ASGIApp:
+def application(settings: Settings) -> ASGIApp:
     """The pages behind the gate, which asks for the login of the home."""
-    login = ensure_login(settings.home)
-    pages, hosts = Pages(settings), names_of(host)
-    return Gate(pages, login=login, hosts=hosts, health=[HEALTH])
+    return Gate(Pages(settings), login=ensure_login(settings.home), health=[HEALTH])
 
 
 def main() -> None:
-    """Serve the pages at the host and port of the arguments."""
+    """Serve the pages at the port of the argument."""
     import uvicorn
 
-    host, port = sys.argv[1:]
-    app = application(Settings(), host)
     uvicorn.run(
-        app,
-        host=host,
-        port=int(port),
+        application(Settings()),
+        port=int(sys.argv[1]),
         lifespan="off",
         log_level="warning",
         access_log=False,  # it would contain the token of the link

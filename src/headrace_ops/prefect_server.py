@@ -1,8 +1,7 @@
 """Prefect's server behind the gate.
 
 ``serve`` runs Prefect's application behind the gate, for ``headrace up`` and for the
-temporary server of a run. As a module with a host and a port, it is the server of
-``headrace up``.
+temporary server of a run. As a module with a port, it is that of ``headrace up``.
 """
 
 from __future__ import annotations
@@ -17,12 +16,9 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
 from headrace.imports import load_jsonschema
-from headrace.settings import variable
-from headrace.state.hosts import names_of, split_list
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
 from headrace_ops.environment import own_prefect_database
@@ -77,15 +73,14 @@ async def _ask_once(app: Any) -> None:
         await client.get("/api/admin/version")
 
 
-def serve(host: str, port: int, *, is_lasting: bool) -> None:
+def serve(port: int, *, is_lasting: bool) -> None:
     """Serve Prefect until this process gets a signal to end.
 
     The gate requires the login in the environment, which is removed from there, else
     Prefect's page asks for it again.
 
     Args:
-        host: the address where it listens.
-        port: its port.
+        port: its port of loopback.
         is_lasting: whether a slower start is acceptable to save memory.
 
     Raises:
@@ -95,10 +90,7 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     login = os.environ.pop(_LOGIN, "")
     if not login:
         raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
-    page = urlsplit(variable("PREFECT_UI_API_URL"))
-    own_origin = {f"{page.scheme}://{page.netloc}"} if page.netloc else set()
-    origins = split_list(variable(_ORIGINS)) - {"*"}
-    os.environ[_ORIGINS] = ",".join(origins)  # Prefect's default is all origins
+    os.environ[_ORIGINS] = ""  # Prefect's default is all origins
     creating = threading.Thread(target=_create_own_database)  # beside the imports
     creating.start()
     load_jsonschema()
@@ -109,20 +101,14 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
     prefect = create_app(final=is_lasting)
     if not is_lasting:
         asyncio.run(_ask_once(prefect))
-    app = Gate(
-        prefect,
-        login=Login.parse(login),
-        hosts=names_of(host) | {page.hostname or ""} - {""},
-        origins=origins | own_origin,
-        health=("/api/health", "/api/ready"),
-    )
+    health = ("/api/health", "/api/ready")
+    app = Gate(prefect, login=Login.parse(login), health=health)
     gc.freeze()
     gc.enable()
     creating.join()
     api = get_current_settings().server.api
     uvicorn.run(
         app,
-        host=host,
         port=port,
         log_level="warning" if is_lasting else "error",
         **UVICORN,
@@ -134,9 +120,8 @@ def serve(host: str, port: int, *, is_lasting: bool) -> None:
 
 
 def main() -> None:
-    """Serve Prefect at the host and port of the arguments."""
-    host, port = sys.argv[1:]
-    serve(host, int(port), is_lasting=True)
+    """Serve Prefect at the port of the argument."""
+    serve(int(sys.argv[1]), is_lasting=True)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def _serve_in_fork(port: int, variables: dict[str, str]) -> None:
     from headrace_ops.prefect_server import serve
 
     refresh_global_settings_context()
-    serve("127.0.0.1", port, is_lasting=False)
+    serve(port, is_lasting=False)
 
 
 class RunServer:
@@ -205,7 +205,7 @@ def main() -> None:
     """Serve Prefect's API on loopback, at the port of the first argument."""
     from headrace_ops.prefect_server import serve
 
-    serve("127.0.0.1", int(sys.argv[1]), is_lasting=False)
+    serve(int(sys.argv[1]), is_lasting=False)
 
 
 if __name__ == "__main__":

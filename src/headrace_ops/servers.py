@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
-from headrace.state.hosts import WILDCARDS, is_loopback, local_host, url_host
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import environment, mlflow_server, pools, prefect_server
-from headrace_ops.live import answers
+from headrace_ops import environment, live, mlflow_server, pools, prefect_server
 
 POOLS = ("cpu", "gpu")
+PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 HEALTH = {"headrace": "/health", "prefect": "/api/health", "mlflow": "/health"}
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
 
@@ -45,7 +44,30 @@ class Service:
         return f"{self.name} at {self.link}" if self.link else self.name
 
 
-def prefect_service(settings: Settings, host: str, port: int) -> Service:
+def web_services(settings: Settings) -> tuple[dict[str, str], list[Service]]:
+    """The links of all servers, and those to start, as they are not configured.
+
+    Raises:
+        DependencyError: a configured one does not answer.
+    """
+    links: dict[str, str] = {}
+    services: list[Service] = []
+    makers = {"prefect": _prefect, "mlflow": _mlflow, "headrace": _pages}
+    for name, make in makers.items():
+        if url := environment.configured(name):
+            links[name] = url.removesuffix("/api")
+            if not live.answers(links[name] + HEALTH[name], 10):
+                raise DependencyError(
+                    f"{url} in {environment.CONFIGURED[name]} does not answer.",
+                    "Start it, or unset the variable to start one here.",
+                )
+        else:
+            services.append(make(settings, live.free_port(PORTS[name])))
+            links[name] = services[-1].link
+    return links, services
+
+
+def _prefect(settings: Settings, port: int) -> Service:
     """Prefect's server, with the home's database unless another is configured."""
     login = environment.server_logins(settings)["prefect"]
     variables = {
@@ -55,15 +77,15 @@ def prefect_service(settings: Settings, host: str, port: int) -> Service:
         ),
         "PREFECT_UI_API_URL": "/api",  # the page works by every name of the server
         **os.environ,
-        "PREFECT_API_URL": f"http://{local_host(host)}:{port}/api",
+        "PREFECT_API_URL": f"{_link(port)}/api",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         "PREFECT_SERVER_API_AUTH_STRING": login.text,
     }
-    command = [prefect_server.__name__, host, str(port)]
-    return _web_service("prefect", settings, host, port, command, variables)
+    command = [prefect_server.__name__, str(port)]
+    return _web_service("prefect", settings, port, command, variables)
 
 
-def mlflow_service(settings: Settings, host: str, port: int) -> Service:
+def _mlflow(settings: Settings, port: int) -> Service:
     """MLflow's server, with the home's database unless another is configured."""
     follow_home(settings)
     variables = {
@@ -76,39 +98,34 @@ def mlflow_service(settings: Settings, host: str, port: int) -> Service:
         **environment.mlflow_variables(environment.server_logins(settings)["mlflow"]),
     }
     command = [mlflow_server.__name__, "server", "--workers", "1"]
-    command += ["--host", host, "--port", str(port)]
-    if not is_loopback(host):
-        names = ("localhost", "127.0.0.1", url_host(host), socket.getfqdn())
-        hosts = [f"{name.replace('[', '[[]')}:*" for name in names]  # escaped globs
-        variables.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(hosts))
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     if not _artifact_root_is_configured():
         command += ["--default-artifact-root", settings.artifacts]
         command += ["--artifacts-destination", settings.artifacts]
-    return _web_service("mlflow", settings, host, port, command, variables)
+    return _web_service("mlflow", settings, port, command, variables)
 
 
-def pages_service(settings: Settings, host: str, port: int) -> Service:
+def _pages(settings: Settings, port: int) -> Service:
     """The server of Headrace's own pages."""
-    command = ["headrace_ops.pages_server", host, str(port)]
+    command = ["headrace_ops.pages_server", str(port)]
     variables = {**os.environ, "HEADRACE_HOME": str(settings.home.absolute())}
-    return _web_service("headrace", settings, host, port, command, variables)
+    return _web_service("headrace", settings, port, command, variables)
 
 
 def _web_service(
     name: str,
     settings: Settings,
-    host: str,
     port: int,
     command: list[str],
     variables: dict[str, str],
 ) -> Service:
-    link = f"http://{local_host(host)}:{port}"
+    link = _link(port)
     return Service(
         name=name,
         command=[sys.executable, "-Pm", *command],
         environment=variables,
         log=settings.home.absolute() / f"{name}-server.log",
-        ready=lambda: answers(link + HEALTH[name]),
+        ready=lambda: live.answers(link + HEALTH[name]),
         link=link,
     )
 
@@ -142,11 +159,8 @@ def _has_worker(settings: Settings, api_url: str, pool: str, since: datetime) ->
     return any(datetime.fromisoformat(beat) > since for beat in beats if beat)
 
 
-def public_link(link: str, host: str) -> str:
-    """The link by which other machines reach a server of this machine."""
-    if host not in WILDCARDS:
-        return link
-    return link.replace(f"//{local_host(host)}:", f"//{socket.getfqdn()}:")
+def _link(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _artifact_root_is_configured() -> bool:

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from headrace.errors import DependencyError
-from headrace.settings import Settings, variable
+from headrace.settings import Settings
 from headrace_ops import environment, guard, live, run_server, servers
 from headrace_ops.servers import Service
 
 POLL_SECONDS = 0.5
-# Seconds between a start and each restart; their number is the limit of restarts.
-PAUSES = (0.5, 2.0, 5.0, 15.0, 30.0, 60.0)
-RESET_AFTER_SECONDS = 600.0
+RESTART_AFTER_SECONDS = 30  # what ends sooner would do so again
 
 log = logging.getLogger("headrace")
 
 
-@dataclass
-class Supervised:
-    """A service and its current process.
-
-    Attributes:
-        failures: the number of successive unexpected exits.
-    """
+@dataclass(frozen=True)
+class _Started:
+    """A service, its process, and when that was started, by the monotonic clock."""
 
     service: Service
     process: subprocess.Popen[bytes]
-    started_at: float = field(default_factory=time.monotonic)
-    failures: int = 0
+    at: float
 
 
 class Supervisor:
@@ -48,7 +39,7 @@ class Supervisor:
 
     def __init__(self, lock: int) -> None:
         self._lock = lock
-        self._groups: list[list[Supervised]] = []  # in the order of their start
+        self._groups: list[list[_Started]] = []  # in the order of their start
 
     def start(self, *services: Service) -> None:
         """Start servers in parallel, and wait until each answers.
@@ -56,29 +47,28 @@ class Supervisor:
         Raises:
             DependencyError: one does not; the message has the last line of its log.
         """
-        started: list[Supervised] = []
+        started: list[_Started] = []
         self._groups.append(started)
         if services:
             log.info("starting %s", ", ".join(map(str, services)))
         for service in services:
             if service.log.exists():
                 service.log.replace(service.log.with_name(f"{service.log.name}.1"))
-            started.append(Supervised(service, self._run(service)))
+            started.append(self._run(service))
         for server in started:
             name, log_path = server.service.name, server.service.log
             live.wait_until(server.service.ready, server.process, name, log_path)
-            seconds = time.monotonic() - server.started_at
-            log.info("%s is there after %.1f s", name, seconds)
+            log.info("%s is there after %.1f s", name, time.monotonic() - server.at)
 
     def watch(self) -> None:
         """Keep the servers running until Ctrl-C.
 
         Raises:
-            DependencyError: one has reached the limit of restarts.
+            DependencyError: one ended soon after its start.
         """
         while True:
-            for server in itertools.chain(*self._groups):
-                self._check(server)
+            for group in self._groups:
+                group[:] = map(self._kept, group)
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
@@ -87,41 +77,32 @@ class Supervisor:
             log.info("ending %s", ", ".join(s.service.name for s in reversed(group)))
             guard.stop(*(server.process for server in group))
 
-    def _run(self, service: Service) -> subprocess.Popen[bytes]:
-        return guard.start(
+    def _run(self, service: Service) -> _Started:
+        process = guard.start(
             service.command,
             service.environment,
             str(service.log),
             keep_open=(self._lock,),
         )
+        return _Started(service, process, time.monotonic())
 
-    def _check(self, server: Supervised) -> None:
+    def _kept(self, server: _Started) -> _Started:
+        """The server, started again if it has ended."""
+        service = server.service
         if server.process.poll() is None:
-            return
-        ran_seconds, name = time.monotonic() - server.started_at, server.service.name
-        if ran_seconds > RESET_AFTER_SECONDS:
-            server.failures = 0
-        last_message = live.last_line(server.service.log)
-        if server.failures == len(PAUSES):
+            return server
+        reason = f"{service.name} ended by itself: {live.last_line(service.log)}"
+        if time.monotonic() - server.at < RESTART_AFTER_SECONDS:
             raise DependencyError(
-                f"{name} ended by itself {server.failures + 1} times: {last_message}",
-                f"See {server.service.log}, then run `headrace up` again.",
+                reason, f"See {service.log}, then run `headrace up` again."
             )
-        if ran_seconds < PAUSES[server.failures]:
-            return
-        log.warning("%s ended (%s) and is started again", name, last_message)
+        log.warning("%s; it is started again", reason)
         guard.stop(server.process)
-        server.failures += 1
-        server.process = self._run(server.service)
-        server.started_at = time.monotonic()
+        return self._run(service)
 
 
 def start_all(
-    supervisor: Supervisor,
-    settings: Settings,
-    *,
-    pools: tuple[str, ...],
-    host: str,
+    supervisor: Supervisor, settings: Settings, pools: tuple[str, ...]
 ) -> dict[str, Any]:
     """Start the servers that are not configured elsewhere, and wait until they answer.
 
@@ -133,56 +114,37 @@ def start_all(
         variables with which a shell uses these servers.
 
     Raises:
-        UsageError: the address needs a password.
         DependencyError: a server does not start.
     """
-    environment.require_passwords(host)
     run_server.configure(settings)
-    if login := environment.server_logins(settings).get("prefect"):
-        os.environ.update(environment.prefect_variables(login))
-    links, services = _servers(settings, host)
+    logins = environment.server_logins(settings)
+    if "prefect" in logins:
+        os.environ.update(environment.prefect_variables(logins["prefect"]))
+    links, services = servers.web_services(settings)
     supervisor.start(*services)
-    live.write_links(settings, links, environment.home_logins(settings))
+    own = {name for name, login in logins.items() if login == logins["headrace"]}
+    live.write_links(settings, links, own)
     supervisor.start(*(servers.worker_service(settings, pool, links) for pool in pools))
-    public = {n: servers.public_link(link, host) for n, link in links.items()}
     return {
         "status": "up",
         "links": links,
         "workers": list(pools),
         "home": str(settings.home.absolute()),
-        "environment": _environment(settings, public),
+        "environment": _environment(settings, links, own),
     }
 
 
-def _servers(settings: Settings, host: str) -> tuple[dict[str, str], list[Service]]:
-    """The links of all servers, and those to start, as they are not configured."""
-    links: dict[str, str] = {}
-    services: list[Service] = []
-    make = {
-        "prefect": servers.prefect_service,
-        "mlflow": servers.mlflow_service,
-        "headrace": servers.pages_service,
-    }
-    for name, start in make.items():
-        key = environment.CONFIGURED.get(name, "")
-        links[name] = variable(key).rstrip("/").removesuffix("/api")
-        if not environment.is_elsewhere(key):
-            port = live.free_port(live.UI_PORTS[name], host)
-            services.append(start(settings, host, port))
-            links[name] = services[-1].link
-        elif not live.answers(links[name] + servers.HEALTH[name], 10):
-            raise DependencyError(
-                f"{links[name]}, which {key} names, does not answer.",
-                f"Start it, or unset {key} to start one here.",
-            )
-    return links, services
-
-
-def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
+def _environment(
+    settings: Settings, links: dict[str, str], own: set[str]
+) -> dict[str, str]:
     """The variables for clients of these servers, with the home's login.
 
     They contain no login from the environment, and no database URL with a password.
+
+    Args:
+        own: the names of the servers that accept the home's login.
     """
+    login = environment.server_logins(settings)["headrace"]
     variables = {
         **environment.places(settings),
         "HEADRACE_STORE": settings.store,
@@ -191,15 +153,14 @@ def _environment(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     }
     if not urlsplit(settings.database_url).password:
         variables["HEADRACE_DATABASE_URL"] = settings.database_url
-    own = environment.home_logins(settings)
     if "prefect" in own:
-        variables |= environment.prefect_variables(own["prefect"])
+        variables |= environment.prefect_variables(login)
     if "mlflow" in own:
-        variables |= environment.mlflow_variables(own["mlflow"])
+        variables |= environment.mlflow_variables(login)
     return variables
 
 
-def page_links(settings: Settings, links: Mapping[str, str]) -> dict[str, str]:
+def page_links(settings: Settings, links: dict[str, str]) -> dict[str, str]:
     """The links, with a login for the servers that were started here."""
     logins = environment.server_logins(settings)
     places = {"prefect": live.FLOW_RUNS}

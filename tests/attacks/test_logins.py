@@ -11,7 +11,6 @@ import pytest
 from tests.attacks import routes
 from tests.integration.conftest import inherited
 
-from headrace.state import hosts
 from headrace.state.logins import Login
 from headrace_ops import guard, live
 from headrace_ops.gate import Gate
@@ -104,20 +103,20 @@ def test_who_shows_the_login_is_let_in_everywhere():
 
 
 @contextlib.contextmanager
-def prefect_at(host, home):
-    """The port of a server of Prefect that listens at an address."""
-    port = live.free_port(host=host)
+def running_prefect(home):
+    """The port of a server of Prefect."""
+    port = live.free_port()
     variables = {
         "PREFECT_SERVER_API_AUTH_STRING": LOGIN.text,
         "PREFECT_HOME": str(home),
         "PREFECT_UI_ENABLED": "0",
     }
-    command = ["headrace_ops.prefect_server", host, str(port)]
+    command = ["headrace_ops.prefect_server", str(port)]
     log = home / "server.log"
     server = guard.start(
         [sys.executable, "-Pm", *command], {**inherited(), **variables}, str(log)
     )
-    url = f"http://{hosts.local_host(host)}:{port}/api/health"
+    url = f"http://127.0.0.1:{port}/api/health"
     try:
         live.wait_until(lambda: live.answers(url), server, "Prefect", log)
         yield port
@@ -127,7 +126,7 @@ def prefect_at(host, home):
 
 @pytest.mark.system
 def test_endless_headers_are_not_kept(tmp_path):
-    with prefect_at("127.0.0.1", tmp_path) as port:
+    with running_prefect(tmp_path) as port:
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.settimeout(60)
             with contextlib.suppress(OSError):  # it was closed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.blobs import BLOBS, write_blobs
-from tests.engine.guide import block_of, command, variables_of
+from tests.engine.guide import GUIDES, block_of, command, variables_of
 from tests.engine.machines import ROOT, connect, two_machines, variables
 from tests.engine.needs import need_root_and
 from tests.waiting import until
@@ -18,6 +18,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.engine
 
 INFRA = ROOT / "infra"
+RELAY = ROOT / "tests" / "engine" / "relay.py"
 PROGRAMS = ("unshare", "nsenter", "setpriv", "ip", "ss", "hostname", "curl")
 EPOCHS, CUT_AT = 24, 8
 PATIENCE_SECONDS = 600  # of a machine that has much else to do
@@ -212,12 +213,12 @@ def objects(machines, folder):
 
 @pytest.fixture(scope="module")
 def shell(machines, folder, project, postgres, objects):
-    """The environment of a shell on the control machine, whose servers answer."""
-    control = machines[0]
+    """The environment of a shell on either machine, where the servers answer."""
+    control, worker = machines
     own = without_tls("control.env")
     server = environment(project, folder / "control", **own)
     log = folder / "up.log"
-    words = command("headrace up --host control --no-workers")
+    words = command("headrace up --no-workers")
     process = control.start(*words, log=log, environment=server)
 
     def is_up():
@@ -225,10 +226,23 @@ def shell(machines, folder, project, postgres, objects):
         return "Press Ctrl-C" in log.read_text()
 
     until(is_up, "no servers", PATIENCE_SECONDS)
-    assert "this machine only" not in log.read_text()
-    return environment(
-        project, folder / "shell", **without_tls("/etc/headrace/worker.env")
-    )
+    own = without_tls("/etc/headrace/worker.env")
+    guide = (GUIDES / "two-machines.md").read_text()
+    for name, path, port in (
+        ("PREFECT_API_URL", "/api", 4200),
+        ("MLFLOW_TRACKING_URI", "", 5000),
+    ):
+        own[name] = f"http://127.0.0.1:{port}{path}"
+        assert f"`{name}={own[name]}`" in guide
+        assert f"-L {port}:127.0.0.1:{port}" in guide
+        # SSH's tunnel, without its programs.
+        ends = ((control, "control", "127.0.0.1"), (worker, "127.0.0.1", "control"))
+        for machine, here, there in ends:
+            ports = (port, port + 1) if machine is worker else (port + 1, port)
+            relay = (here, ports[0], there, ports[1])
+            log = folder / f"relay-{machine.name}-{port}.log"
+            machine.start(sys.executable, RELAY, *relay, log=log)
+    return environment(project, folder / "shell", **own)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ import urllib.request
 import psutil
 import pytest
 
+from headrace_ops.supervisor import RESTART_AFTER_SECONDS
+
 pytestmark = pytest.mark.integration
 
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
@@ -100,6 +102,7 @@ def test_a_second_one_says_that_it_is_running(services):
 )
 def test_a_server_or_worker_that_is_killed_is_started_again(services, part):
     (killed,) = those(services.home, part)
+    until(lambda: time.time() - killed.create_time() > RESTART_AFTER_SECONDS)
     killed.kill()
     until(lambda: killed not in (found := those(services.home, part)) and bool(found))
     until(lambda: services.headrace("doctor")[0] == 0)

@@ -53,19 +53,6 @@ def test_the_link_sets_a_cookie_that_no_script_reads_and_leads_on():
     assert ask(gate(), "/x", cookie=cookie_of(gate())).status_code == 200
 
 
-def test_the_application_gets_what_a_proxy_says_of_the_client():
-    seen = []
-
-    async def app(scope, receive, send):
-        seen.append((scope["client"][0], scope["scheme"]))
-        await behind(scope, receive, send)
-
-    given = {"x_forwarded_for": "10.0.0.9", "x_forwarded_proto": "https"}
-    proxy = {"client": ("127.0.0.1", 5), "authorization": LOGIN.header}
-    ask(Gate(app, login=LOGIN), "/x", **proxy, **given)
-    assert seen == [("10.0.0.9", "https")]
-
-
 @pytest.mark.parametrize(
     "target", ["//evil.example", "/\\evil.example", "https://evil.example", "", "/\r\n"]
 )
@@ -121,19 +108,6 @@ def test_no_answer_is_meant_for_every_origin_or_for_a_foreign_frame():
     assert policy == "connect-src 'self' data: blob:; frame-ancestors 'self'"
 
 
-def test_a_listed_origin_may_ask_and_first_what_it_may_send():
-    listed = gate(origins=["https://ml.example.org/", "*"])
-    origin = {"origin": "https://ml.example.org"}
-    cross = {**origin, "sec_fetch_site": "cross-site"}
-    assert ask(listed, "/x", **cross).status_code == 401
-    assert ask(listed, "/x", **cross, authorization=LOGIN.header).status_code == 200
-    method = {"access_control_request_method": "POST"}
-    assert ask(listed, "/x", "OPTIONS", **cross, **method).status_code == 200
-    assert ask(listed, "/x", "OPTIONS", **cross).status_code == 401
-    evil = {"origin": "https://evil.example", **method}
-    assert ask(listed, "/x", "OPTIONS", **evil).status_code == 403
-
-
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -141,8 +115,8 @@ def test_a_listed_origin_may_ask_and_first_what_it_may_send():
         ("localhost:8080", 200),
         ("[::1]:4200", 200),
         ("127.9.9.9", 200),
-        ("ml.example.org", 200),
-        ("ML.EXAMPLE.ORG:443", 200),
+        ("ml.example.org", 403),
+        ("LOCALHOST:443", 200),
         ("localhost.evil.example", 403),
         ("evil.example", 403),
         ("10.0.0.3:4200", 403),
@@ -158,9 +132,8 @@ def test_a_listed_origin_may_ask_and_first_what_it_may_send():
     ],
 )
 def test_only_names_of_the_server_are_answered(host, status):
-    named = gate(hosts=["ml.example.org"])
     for path in ("/x", "/health"):
-        answer = ask(named, path, host=host, authorization=LOGIN.header)
+        answer = ask(gate(), path, host=host, authorization=LOGIN.header)
         assert answer.status_code == status
 
 

@@ -37,7 +37,7 @@ def test_addresses_of_one_that_was_killed_are_nobodys(empty):
 def test_a_second_one_is_refused_with_the_addresses(empty):
     with only_one(empty):
         write_links(empty, LINKS, ())
-        with pytest.raises(UsageError, match=r"already: http://127\.0\.0\.1:1 and"):
+        with pytest.raises(UsageError, match=r"ending: http://127\.0\.0\.1:1 and"):
             with only_one(empty):
                 pytest.fail("there are two")
         assert live_links(empty), "the first one is not disturbed"

@@ -159,7 +159,7 @@ def test_a_run_under_way_is_shown(settings):
     assert f"by ada@mill on {socket.gethostname()}, process {os.getpid()}" in page
 
 
-def test_pages_of_servers_are_by_the_name_that_the_browser_uses(busy):
+def test_pages_of_servers_that_run_are_linked(busy):
     page = overview(busy)
     assert "serves Prefect and MLflow" in page
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -170,10 +170,10 @@ def test_pages_of_servers_are_by_the_name_that_the_browser_uses(busy):
         links = dict.fromkeys(("prefect", "mlflow"), f"http://127.0.0.1:{port}")
         with only_one(busy):
             write_links(busy, links, ())
-            page = overview(busy, "localhost")
+            page = overview(busy, is_served=True)
         stub.should_exit = True
         thread.join()
-    assert f'<a href="http://localhost:{port}/runs">Prefect</a>' in page
+    assert f'<a href="http://127.0.0.1:{port}/runs">Prefect</a>' in page
     assert f'<a href="/reports/{mill.run_of("digits", 9)}">report</a>' in page
 
 
@@ -186,7 +186,7 @@ async def _healthy(scope, receive, send):
 def test_open_gives_the_served_page_while_up_runs(settings):
     assert served(settings) == ""
     link = "http://127.0.0.1:4300"
-    application(settings, "127.0.0.1")  # makes the login
+    application(settings)  # makes the login
     with only_one(settings):
         write_links(settings, {"headrace": link}, ["headrace"])
         assert served(settings) == read_login(settings.home).link(link)
@@ -198,7 +198,7 @@ def test_open_gives_the_served_page_while_up_runs(settings):
 def site(busy):
     """The address of the pages, behind the gate."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = application(busy, "127.0.0.1")
+        app = application(busy)
         config = uvicorn.Config(app, lifespan="off", log_level="error")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
