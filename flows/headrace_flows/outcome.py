@@ -38,7 +38,7 @@ class Outcome(Summary):
     @property
     def report(self) -> str | None:
         """The path or URI of the run's report, an HTML page; None if it has none."""
-        from headrace.evidence.reporting import report_of
+        from headrace.evidence.report_files import report_of
         from headrace.state.home import Home
 
         if self.run_id is None:

@@ -15,7 +15,8 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter
 
 from headrace.errors import HeadraceError
-from headrace.evidence.reporting import contents, log_report
+from headrace.evidence.report_files import log_report
+from headrace.evidence.reporting import contents
 from headrace.pages import render
 from headrace.state.home import Home
 from headrace.state.ledger.facts import Refused, refusal_of

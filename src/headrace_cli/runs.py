@@ -255,7 +255,7 @@ def open_report(
 def _place_of(name: str, settings: Settings) -> str:
     """The path or address of a report, or of the page over everything."""
     if name:
-        from headrace.evidence.reporting import find_report
+        from headrace.evidence.report_files import find_report
 
         return find_report(name, settings)
     from headrace_ops.overview import served, written

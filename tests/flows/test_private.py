@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.homes import Home, rows_of
 
-from headrace.evidence.reporting import find_report
+from headrace.evidence.report_files import find_report
 from headrace.settings import Settings
 
 pytestmark = pytest.mark.integration

@@ -61,7 +61,7 @@ def check_maps(name: str, settings: Settings) -> tuple[Version, bool]:
 
 def _check(version: Version, home: Home) -> None:
     """Measure, and record it last: what was killed before begins again."""
-    from headrace.evidence.map_section import show_maps
+    from headrace.evidence.report_files import show_maps
     from headrace.explanations.verdict import impossible, verdicts_of
 
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from headrace.explanations.verdict import ERROR, METHODS, OTHERS
 from headrace.records import Metrics
 from headrace.tasks import Task
 
@@ -39,20 +40,14 @@ INTERNAL = {
     "robustness_rows": "The number of test rows that were changed.",
     "val_groups_apart": "1 where train has no group of the validation split, so that "
     "confidence was calibrated on unseen groups.",
-    "gradients_random_weights": "Rank correlation of the model's explanations by "
-    "integrated gradients with those of a model with random weights.",
-    "gradients_random_labels": "Rank correlation of the explanations by integrated "
-    "gradients with those of a model that learned random labels.",
-    "gradients_other_seed": "Rank correlation of the explanations by integrated "
-    "gradients with those of a model of another seed.",
-    "gradients_completeness_error": "How far integrated gradients are from adding up, "
-    "as a share: the 95th percentile over the same rows.",
-    "occlusion_random_weights": "Rank correlation of the explanations by occlusion "
-    "with those of a model with random weights.",
-    "occlusion_random_labels": "Rank correlation of the explanations by occlusion with "
-    "those of a model that learned random labels.",
-    "occlusion_other_seed": "Rank correlation of the explanations by occlusion with "
-    "those of a model of another seed.",
+    **{
+        f"{method}_{other}": "Rank correlation of the model's explanations by "
+        f"{method_in_words} with those of a model with {other_in_words}."
+        for method, method_in_words in METHODS.items()
+        for other, other_in_words in OTHERS.items()
+    },
+    ERROR: "How far integrated gradients are from adding up, as a share: the 95th "
+    "percentile over the same rows.",
     "compared_items": "Test items on which it was compared with the champion.",
     "new_items": "Test items that no version was judged on before.",
     "champion_p_value": "How likely such a lead over the champion would be if the two "
@@ -64,112 +59,67 @@ INTERNAL = {
 }
 
 
-class Measured(NamedTuple):
-    """A metric of one version, with its interval where it has one."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-    @classmethod
-    def of(cls, metrics: Mapping[str, Any], name: str) -> Measured | None:
-        """A metric by its name; None if there is none, or it is not known."""
-        if (value := metrics.get(name)) is None:
-            return None
-        return cls(value, metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Its interval; of a metric without one, the value."""
-        low = self.value if self.low is None else self.low
-        return low, self.value if self.high is None else self.high
-
-
-def sentences(learned: Task) -> dict[str, str]:
-    """What the metrics of a task mean, by name."""
-    shared = {**OF_EVERY_TASK, **INTERNAL}
-    named = {name.format(score=learned.score): s for name, s in shared.items()}
-    return {**learned.answers.METRICS, **named}
-
-
-def label(name: str) -> str:
-    """A metric's name in words."""
-    words = name.removeprefix("test_").split("_")
-    return " ".join({"f1": "F1", "auc": "AUC"}.get(word, word) for word in words)
-
-
 def metric_rows(
     metrics: Metrics, champions: Mapping[str, Any], learned: Task
-) -> list[dict[str, Any]]:
-    """The metrics as rows of a table, those that versions are compared by first.
+) -> dict[str, dict[str, Any]]:
+    """The rows of a table by metric; those that versions are compared by come first.
 
     Args:
         metrics: by name; the ends of an interval are metrics too.
         champions: those of the champion.
         learned: the task.
     """
-    said = sentences(learned)
-    order = {name: place for place, name in enumerate([*learned.shown, *said])}
+    shared = {**OF_EVERY_TASK, **INTERNAL}
+    named = {name.format(score=learned.score): text for name, text in shared.items()}
+    sentences = {**learned.answers.METRICS, **named}
+    order = {name: n for n, name in enumerate([*learned.shown, *sentences])}
     ends = {f"{name}_{end}" for name in metrics for end in ("low", "high")}
-    return [
-        {
-            "name": label(name),
-            "value": value,
+    return {
+        name: {
+            "name": _in_words(name),
+            "value": metrics[name],
             "low": metrics.get(f"{name}_low"),
             "high": metrics.get(f"{name}_high"),
             "champion": champions.get(name),
-            "sentence": said.get(name, ""),
+            "champion_low": champions.get(f"{name}_low"),
+            "champion_high": champions.get(f"{name}_high"),
+            "sentence": sentences.get(name, ""),
             "internal": name in INTERNAL
-            or not (name in said or name.startswith("test_")),
+            or not (name in sentences or name.startswith("test_")),
         }
-        for name, value in sorted(
-            metrics.items(), key=lambda metric: order.get(metric[0], len(order))
-        )
+        for name in sorted(metrics, key=lambda name: order.get(name, len(order)))
         if name not in ends
+    }
+
+
+def interval_lines(row: Mapping[str, Any]) -> list[list[float]]:
+    """A metric's interval and the champion's, as they are drawn below each other.
+
+    Args:
+        row: of `metric_rows`.
+
+    Returns:
+        of each, the places of its lower end, its value and its upper end, in percent of
+        a line that has both intervals on it; empty without a champion's value.
+    """
+    own = _ends(row["low"], row["value"], row["high"])
+    champion = _ends(row["champion_low"], row["champion"], row["champion_high"])
+    both = [*own, *champion]
+    if None in both or not all(map(math.isfinite, both)):
+        return []
+    least, most = min(both), max(both)
+    margin = ((most - least) or abs(most) or 1.0) / 8
+    width = most - least + 2 * margin
+    return [
+        [round(100 * (value - least + margin) / width, 2) for value in line]
+        for line in (own, champion)
     ]
 
 
-def headline(
-    metrics: Metrics, champions: Mapping[str, Any], learned: Task
-) -> dict[str, Any] | None:
-    """The task's main metric and the others that versions are compared by.
+def _ends(low: Any, value: Any, high: Any) -> list[Any]:
+    return [value if low is None else low, value, value if high is None else high]
 
-    Args:
-        metrics, champions, learned: as for `metric_rows`.
 
-    Returns:
-        None without the main metric. Places are in percent of a line that has both
-        intervals on it.
-    """
-    own = Measured.of(metrics, learned.headline)
-    if own is None:
-        return None
-    champion = Measured.of(champions, learned.headline)
-    both = [one for one in (own, champion) if one is not None]
-    least, most = (f(end for one in both for end in one.ends) for f in (min, max))
-    spread = (most - least) or abs(most) or 1.0
-    if not math.isfinite(spread):
-        both = []
-    least, most = least - spread / 8, most + spread / 8
-
-    def place(value: float) -> float:
-        return round(100 * (value - least) / (most - least), 2)
-
-    return {
-        "name": label(learned.headline),
-        "own": own,
-        "champion": champion,
-        "lines": [
-            {"point": place(one.value), "ends": [*map(place, one.ends)]} for one in both
-        ],
-        "better": "higher" if learned.higher_is_better else "lower",
-        "others": [
-            {
-                "name": label(name),
-                "own": Measured.of(metrics, name),
-                "champion": champions.get(name),
-            }
-            for name in learned.shown
-            if name in metrics and name != learned.headline
-        ],
-    }
+def _in_words(name: str) -> str:
+    words = name.removeprefix("test_").split("_")
+    return " ".join({"f1": "F1", "auc": "AUC"}.get(word, word) for word in words)

@@ -16,12 +16,13 @@ from headrace.state.tracking import Tracking
 from headrace.tasks import Task
 
 FOLDER = "pictures"
-_CURVES = "Loss and score by epoch; the model has the weights of the epoch marked."
-_LADDER = (
-    "Robustness: the score of test items after changes that happen in use, with its "
-    "interval, and the mean confidence; the champion's score, if it was asked the same."
-)
-_GROUPS = "The score of each group, with the interval of that group alone."
+_CAPTIONS = {
+    "curves": "Loss and score by epoch; the model has the weights of the epoch marked.",
+    "groups": "The score of each group, with the interval of that group alone.",
+    "robustness": "Robustness: the score of test items after changes that happen in "
+    "use, with its interval, and the mean confidence; the champion's score, if it was "
+    "asked the same.",
+}
 _PNG = b"\x89PNG\r\n\x1a\n"
 log = logging.getLogger("headrace")
 
@@ -48,14 +49,9 @@ class Picture(NamedTuple):
         uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         return cls(name, caption, uri, *struct.unpack(">II", data[16:24]))
 
-    @property
-    def ratio(self) -> float:
-        """The width of one unit of height."""
-        return round(self.width / max(1, self.height), 3)
-
 
 def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str, Any]:
-    """Variables of the template: pictures, listed items, maps, and libraries.
+    """Variables of the template: pictures, listed items, maps, and ingredients.
 
     What MLflow cannot provide is logged and left out.
 
@@ -72,8 +68,7 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
             ingredients = json.loads(tracking.run_file(run_id, FILE))
     except HeadraceError as error:
         log.warning("the report has not all of its pictures: %s", error)
-    captions = {**learned.pictures, "curves": _CURVES, "groups": _GROUPS}
-    captions["robustness"] = _LADDER
+    captions = {**learned.pictures, **_CAPTIONS}
     lists = {
         "mistakes": learned.mistakes,
         "suspects": "Labels to look at",
@@ -84,22 +79,16 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
         for name, caption in {**captions, **lists}.items()
         if (picture := Picture.of(name, caption, files.get(f"{name}.png", b"")))
     }
-    items = {
-        name: {"title": title, **json.loads(files[f"{name}.json"])}
-        for name, title in lists.items()
-        if f"{name}.json" in files
-    }
     return {
         "pictures": [drawn[name] for name in captions if name in drawn],
-        "items": {name: listed for name, listed in items.items() if listed["rows"]},
-        "drawn": {name: drawn[name] for name in lists if name in drawn},
-        "maps": maps_in(files),
-        "libraries": {
-            name.removeprefix("version "): version
-            for name, version in ingredients.get("code", {}).items()
-            if name.startswith("version ")
+        "drawn": drawn,
+        "items": {
+            name: {"title": title, **table}
+            for name, title in lists.items()
+            if (table := _table(name, files))
         },
-        "python": ingredients.get("python", ""),
+        "maps": maps_in(files),
+        "ingredients": ingredients,
     }
 
 
@@ -109,8 +98,11 @@ def maps_in(files: Mapping[str, bytes]) -> dict[str, Any]:
     Args:
         files: of `FOLDER`, by name.
     """
-    table = json.loads(files.get(f"{NAME}.json", b"null"))
-    return {
-        "picture": Picture.of(NAME, TITLE, files.get(f"{NAME}.png", b"")),
-        "table": table if table and table["rows"] else None,
-    }
+    picture = Picture.of(NAME, TITLE, files.get(f"{NAME}.png", b""))
+    return {"picture": picture, "table": _table(NAME, files)}
+
+
+def _table(name: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:
+    """Listed items; None where there are none."""
+    table: dict[str, Any] | None = json.loads(files.get(f"{name}.json", b"null"))
+    return table if table and table["rows"] else None

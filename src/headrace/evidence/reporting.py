@@ -1,4 +1,7 @@
-"""The report of a run: a self-contained HTML page, and Markdown for Prefect."""
+"""The report of a run: a self-contained HTML page, and Markdown for Prefect.
+
+Both are templates, which get the records of the run and what is added to them here.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,24 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.errors import HeadraceError, IntegrityError, NotFoundError
-from headrace.evidence.card import (
-    RunSoFar,
-    about,
-    group_sentences,
-    lineage,
-    privacy_sentences,
-)
-from headrace.evidence.map_section import keep_page
-from headrace.evidence.metrics import headline, metric_rows
+from headrace.errors import HeadraceError
+from headrace.evidence.metrics import interval_lines, metric_rows
 from headrace.evidence.pictured import pictured
+from headrace.evidence.run_so_far import RunSoFar
 from headrace.explanations import why_not
 from headrace.explanations.checked import MEASURED
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
-from headrace.pages import render
 from headrace.pipeline import PipelineSpec
-from headrace.pipeline.files import fields_of
-from headrace.pipeline.folders import find_pipeline
-from headrace.records import (
-    SUSPECTS,
-    ChoiceRecord,
-    EvaluationRecord,
-)
-from headrace.settings import Settings
+from headrace.pipeline.files import fields_of, read_readme, split_readme
+from headrace.records import SUSPECTS, VAL_APART, ChoiceRecord
+from headrace.signs import as_score
 from headrace.stages.evaluation.report import slice_tables
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
-from headrace.state.ledger.disposals import collected_error
-from headrace.state.ledger.records import model_of
-from headrace.state.tracking import REPORT_FILE, Tracking
-from headrace.state.tracking.artifacts import local_path
-from headrace.tasks import Task, task
+from headrace.state.tracking import Tracking
+from headrace.tasks import task
 from headrace.use.comparison import ModelComparison, compare
 
-TAG = "headrace.report"
 log = logging.getLogger("headrace")
 
 
@@ -58,7 +44,7 @@ def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[st
     described["explanations"] = _explanations(outcome, home)
     if outcome.training and outcome.training.backbone:
         licence = as_known(outcome.training.backbone, home).licence
-        described["lineage"]["licence of the backbone"] = licence or "unknown"
+        described["licence"] = licence or "unknown"
     return described
 
 
@@ -68,7 +54,7 @@ def describe(
     compared: ModelComparison | None,
     tracking: Tracking,
 ) -> dict[str, Any]:
-    """The variables of the templates of a report.
+    """The variables of the templates, without what only the ledger knows.
 
     Args:
         outcome: the run.
@@ -76,78 +62,63 @@ def describe(
         compared: the champion's version and that of the run.
         tracking: where the pictures and the record of the training are.
     """
-    spec, training = outcome.spec, outcome.training
-    learned, run_id = task(spec.task), training.run_id if training else None
+    spec, training, evaluation = outcome.spec, outcome.training, outcome.evaluation
+    learned, answers = task(spec.task), task(spec.task).answers
+    metrics = evaluation.metrics if evaluation else {}
+    slices = evaluation.slices if evaluation else {}
+    both = compared.metrics if compared else {}
+    champions = {name: values[0] for name, values in both.items()}
+    rows = metric_rows(metrics, champions, learned)
+    headline = rows.get(learned.headline)
+    records = (outcome.snapshot, outcome.contract, training, evaluation)
     number = f"version {outcome.version}" if outcome.version else "not registered"
     return {
         "outcome": outcome,
         "links": links,
         "title": f"{spec.name}, {number}",
+        "about": _about(outcome),
+        "findings": [one for record in records if record for one in record.findings],
+        "gates": evaluation.gates if evaluation else (),
+        "highlights": answers.highlights(metrics, slices) if evaluation else [],
+        "headline": headline,
+        "better": "higher" if learned.higher_is_better else "lower",
+        "lines": interval_lines(headline) if headline else [],
+        "others": [
+            rows[n] for n in learned.shown if n in rows and n != learned.headline
+        ],
+        "metrics": list(rows.values()),
+        "slices": slice_tables(slices),
+        "groups": group_sentences(outcome),
+        "suspects": int(metrics.get(SUSPECTS) or 0),
+        "compared": compared,
         "candidates": _candidates(outcome.choice),
         "explanations": [],
-        "about": about(outcome),
-        "groups": group_sentences(outcome),
-        "privacy": privacy_sentences(outcome),
-        "lineage": lineage(outcome.snapshot, training, outcome.evaluation),
-        **_data(outcome),
-        **_judged(outcome.evaluation, compared, learned),
+        "licence": "",
         **_fields(spec),
-        **pictured(run_id, learned, tracking),
+        **pictured(training.run_id if training else None, learned, tracking),
     }
 
 
-def _data(outcome: RunSoFar) -> dict[str, Any]:
-    """The numbers of rows, and what the stages have found."""
-    snapshot, contract = outcome.snapshot, outcome.contract
-    rows, quarantined = {}, 0
-    if snapshot:
-        rows, quarantined = snapshot.rows, snapshot.rejected
-    if contract:
-        rows, quarantined = contract.rows, contract.quarantined
-    results = (snapshot, contract, outcome.training, outcome.evaluation)
-    return {
-        "counts": rows,
-        "quarantined": quarantined,
-        "findings": [finding for part in results if part for finding in part.findings],
-    }
+def _against_champion(outcome: RunSoFar, home: Home) -> ModelComparison | None:
+    """How a version differs from the champion that it was compared with."""
+    champion = outcome.evaluation and outcome.evaluation.champion_version
+    if not champion or not outcome.version or champion == outcome.version:
+        return None
+    name, numbers = outcome.spec.name, (champion, outcome.version)
+    first, second = (home.ledger.version(name, number) for number in numbers)
+    return compare(first, second, home)
 
 
-def _judged(
-    evaluation: EvaluationRecord | None,
-    compared: ModelComparison | None,
-    learned: Task,
-) -> dict[str, Any]:
-    """Metrics, gates and slices, beside the champion's."""
-    metrics = evaluation.metrics if evaluation else {}
-    slices = evaluation.slices if evaluation else {}
-    both = compared.metrics if compared else {}
-    champions = {name: values[0] for name, values in both.items()}
-    differences = compared.differences if compared else ()
-    return {
-        "figures": learned.answers.figures(metrics) if evaluation else "",
-        "highlights": learned.answers.highlights(metrics, slices) if evaluation else [],
-        "gates": [
-            {
-                "gate": gate.name,
-                "result": "passed" if gate.passed else "failed",
-                "compared": gate.figures,
-                "reason": gate.reason,
-            }
-            for gate in (evaluation.gates if evaluation else ())
-        ],
-        "headline": headline(metrics, champions, learned),
-        "metrics": metric_rows(metrics, champions, learned),
-        "slices": slice_tables(slices),
-        "compared": compared,
-        "changes": [d for d in differences if d.kind in {"spec", "data", "code"}],
-        "suspects": int(metrics.get(SUSPECTS) or 0),
-    }
+def _about(outcome: RunSoFar) -> str:
+    """The pipeline's README, without what it says of its model in general."""
+    if outcome.folder is None:
+        return outcome.spec.description
+    intro, sections = split_readme(read_readme(outcome.spec, outcome.folder))
+    return f"{intro}\n\n{sections}".strip()
 
 
 def _candidates(choice: ChoiceRecord | None) -> list[dict[str, Any]]:
     """The models that were trained to choose from, as rows of a table."""
-    if choice is None:
-        return []
     return [
         {
             "model": one.builder,
@@ -155,9 +126,9 @@ def _candidates(choice: ChoiceRecord | None) -> list[dict[str, Any]]:
             f"val {one.score.replace('_', ' ')}": one.val_score,
             "epochs": one.epochs,
             "MB": one.megabytes,
-            "kept": "yes" if one.builder == choice.kept else "no",
+            "kept": "yes" if choice and one.builder == choice.kept else "no",
         }
-        for one in choice.candidates
+        for one in (choice.candidates if choice else ())
     ]
 
 
@@ -168,10 +139,9 @@ def _explanations(outcome: RunSoFar, home: Home) -> list[str]:
         return []
     if reason := why_not(training.description):
         return [f"They are not explained: {reason}."]
-    name, metrics = outcome.spec.name, evaluation.metrics
-    if MEASURED in metrics:  # also of a run that registered nothing
-        return sentences(verdicts_of(metrics))
-    return sentences(sanity_of(name, outcome.version, home.ledger))
+    if MEASURED in evaluation.metrics:  # also of a run that registered nothing
+        return sentences(verdicts_of(evaluation.metrics))
+    return sentences(sanity_of(outcome.spec.name, outcome.version, home.ledger))
 
 
 def _fields(spec: PipelineSpec) -> dict[str, Any]:
@@ -188,67 +158,30 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
     return {"recipe": recipe, "chosen": chosen}
 
 
-def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
-    """Write the HTML page of a run, keep it in the store, and log it with the run.
-
-    The page comes last: a run that has it needs nothing more.
-    """
-    home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
-    keep_page(run_id, render(REPORT_FILE, **shown), home)
-
-
-def _against_champion(outcome: RunSoFar, home: Home) -> ModelComparison | None:
-    """How a version differs from the champion that it was compared with."""
-    champion = outcome.evaluation and outcome.evaluation.champion_version
-    if not champion or not outcome.version or champion == outcome.version:
-        return None
-    name, numbers = outcome.spec.name, (champion, outcome.version)
-    first, second = (home.ledger.version(name, number) for number in numbers)
-    return compare(first, second, home)
-
-
-def find_report(name: str, settings: Settings) -> str:
-    """The path or URI of a report.
-
-    Args:
-        name: ``PIPELINE``, for its last run that has one; ``MODEL/VERSION`` or
-            ``MODEL@champion``, for the run that the version is of.
-        settings: where MLflow and the ledger are.
-
-    Raises:
-        NotFoundError: there is no such pipeline or version, or no run with a report.
-        DependencyError: MLflow or the ledger does not answer.
-    """
-    home = Home(settings)
-    tracking, ledger = home.tracking, home.ledger
-    if {"/", "@"} & set(name):
-        version = ledger.find(name)
-        if ledger.disposals.is_collected(version):
-            raise collected_error(version, IntegrityError)
-        run_id = version.run_id
-    else:
-        run_id = tracking.newest_run(name, TAG)
-    report = report_of(run_id, tracking) if run_id else None
-    if report is None:
-        model = model_of(name)
-        if model not in ledger.models():
-            find_pipeline(model, settings)
-        raise NotFoundError(
-            f"{name} has no report.",
-            f"Run `headrace run {model}`: a run that trains ends with one.",
-        )
-    return report
-
-
-def report_of(run_id: str, tracking: Tracking) -> str | None:
-    """The path or URI of the report of a run in MLflow; None if it has none.
-
-    Raises:
-        DependencyError: MLflow does not answer.
-    """
-    try:
-        tracking.run_file(run_id, REPORT_FILE)
-    except IntegrityError:
-        return None
-    place = f"{tracking.run_place(run_id)}/{REPORT_FILE}"
-    return str(local_path(place) or place)
+def group_sentences(outcome: RunSoFar) -> list[str]:
+    """What groups get that the model did not learn from, such as other speakers."""
+    evaluation, column = outcome.evaluation, outcome.spec.data.group
+    slices = evaluation.slices if evaluation else {}
+    unseen = slices.get("groups=unseen")
+    if evaluation is None or not (unseen or "groups=seen" in slices):
+        return []
+    if unseen is None:
+        return [
+            f"The test split has no other groups ({column}) than train: what they get "
+            "was not measured; test_groups in [data] keeps some out of train."
+        ]
+    score = task(outcome.spec.task).score
+    sentence = (
+        f"Of groups ({column}) that it did not learn from, the test split has "
+        f"{unseen['rows']:,.0f} rows: {score.replace('_', ' ')} "
+        f"{as_score(unseen[score])}"
+    )
+    if (promised := unseen.get("confidence")) is None:
+        return [f"{sentence}."]
+    sentence += f", mean confidence {promised:.2f}, {unseen['right']:.2f} are right."
+    if not outcome.spec.training.calibrate:
+        return [sentence]
+    where = "groups that it did not learn from"
+    if VAL_APART not in evaluation.metrics:
+        where = "groups that it learned from, so it promises too much of others"
+    return [sentence, f"Its confidence was calibrated on {where}."]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from headrace.evidence.metrics import headline
+from headrace.evidence.metrics import interval_lines, metric_rows
 from headrace.evidence.pictured import Picture
 from headrace.evidence.reporting import describe
 from headrace.pages import render
@@ -152,24 +152,23 @@ def test_internal_metrics_are_folded_and_each_has_a_sentence(trained):
 
 
 def test_a_metric_that_is_no_number_has_no_place_on_a_line():
-    learned = task("classification")
+    own, champion = {"test_accuracy": math.nan}, {"test_accuracy": 0.5}
 
-    shown = headline({"test_accuracy": math.nan}, {"test_accuracy": 0.5}, learned)
+    row = metric_rows(own, champion, task("classification"))["test_accuracy"]
 
-    assert shown["lines"] == []
-    assert shown["champion"].value == 0.5
-    assert headline({}, {}, learned) is None
+    assert interval_lines(row) == []
+    assert row["champion"] == 0.5
 
 
 def test_the_ends_of_both_intervals_are_on_the_line():
     own = {"test_accuracy": 0.9, "test_accuracy_low": 0.8, "test_accuracy_high": 0.95}
     champion = {"test_accuracy": 0.5}
 
-    first, second = headline(own, champion, task("classification"))["lines"]
+    row = metric_rows(own, champion, task("classification"))["test_accuracy"]
+    (low, value, high), second = interval_lines(row)
 
-    assert 0 < second["point"] < first["ends"][0] < first["point"] < first["ends"][1]
-    assert second["ends"] == [second["point"], second["point"]]
-    assert first["ends"][1] < 100
+    assert second[0] == second[1] == second[2]
+    assert 0 < second[1] < low < value < high < 100
 
 
 def test_without_a_champion_it_says_so(trained):

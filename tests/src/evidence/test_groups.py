@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from headrace.evidence.card import group_sentences
+from headrace.evidence.reporting import group_sentences
 from headrace.records import VAL_APART
 
 UNSEEN = {"rows": 870.0, "word_error_rate": 0.1658, "confidence": 0.774, "right": 0.663}
