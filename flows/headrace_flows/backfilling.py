@@ -15,7 +15,7 @@ import logging
 from calendar import monthrange
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,15 +119,10 @@ class Backfill:
             place: where the trainings are done ahead; None: they are not.
 
         Raises:
-            KeyboardInterrupt: on Ctrl-C, once the running task has ended.
+            KeyboardInterrupt: on Ctrl-C; the running task is still to be done then.
         """
-        with ThreadPoolExecutor(1) as pool:  # Ctrl-C interrupts the wait for it
-            try:
-                for task in self._trained(tasks, place) if place else tasks:
-                    pool.submit(self._run_one, task, runner).result()
-            except BaseException:
-                runner.stop()
-                raise
+        for task in self._trained(tasks, place) if place else tasks:
+            self._run_one(task, runner)
 
     def _trained(
         self, tasks: Sequence[BackfillTask], place: Place
@@ -155,7 +150,7 @@ class Backfill:
         outcome: dict[str, Any] = {"date": task.date}
         try:
             key = self._key(task)
-            outcome |= runner.run(task, key)
+            outcome |= runner(task, key)
             if outcome["exit_code"] in DONE_CODES:
                 self._store.write_json(_place(task, key), outcome)
         except HeadraceError as error:  # the other dates go on

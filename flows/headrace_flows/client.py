@@ -11,7 +11,6 @@ import itertools
 import logging
 import math
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -69,10 +68,6 @@ def untagged() -> AbstractContextManager[Any]:
     return TagsContext(current_tags=set())
 
 
-class Stopped(Exception):
-    """The waiting was stopped; the flow run goes on."""
-
-
 def work_of(settings: Settings, fingerprint: str) -> str:
     """The name of some work, which is unique on a server that several ledgers use.
 
@@ -127,15 +122,12 @@ def flow_runs(
             return
 
 
-def wait_for(
-    client: Any, run: Any, place: str, stopping: threading.Event | None = None
-) -> Any:
+def wait_for(client: Any, run: Any, place: str) -> Any:
     """Wait until a flow run has ended, also while the server does not answer.
 
     Args:
         run: Prefect's record of it.
         place: where it runs, for messages.
-        stopping: stops the waiting when it is set.
 
     Returns:
         Prefect's record of the ended run.
@@ -143,13 +135,12 @@ def wait_for(
     Raises:
         DependencyError: the server has not answered for ten minutes, or the run was
             deleted.
-        Stopped: `stopping` was set.
     """
     import httpx
     from prefect.exceptions import ObjectNotFound
 
     started = last_answer = time.monotonic()
-    stopping, patience = stopping or threading.Event(), PATIENCE_SECONDS
+    patience = PATIENCE_SECONDS
     while True:
         try:
             run = client.read_flow_run(run.id)
@@ -172,8 +163,7 @@ def wait_for(
         if waits and time.monotonic() - started > patience:
             log.info("waiting for a free worker of %s", place)
             patience = math.inf  # it is logged once
-        if stopping.wait(POLL_SECONDS):
-            raise Stopped
+        time.sleep(POLL_SECONDS)
 
 
 def error_in(state: Any) -> HeadraceError | None:

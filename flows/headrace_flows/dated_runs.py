@@ -1,17 +1,15 @@
 """Who runs one date of a backfill.
 
-A date is run by a process on this machine (`Here`) or, if the pipeline is deployed, by
-a worker (`There`).
+A date is run by a process on this machine or, if the pipeline is deployed, by a worker.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +31,7 @@ from headrace.stages.registration import find_version
 from headrace.state.children import ending
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
-from headrace_flows.client import Stopped, error_in, start_once, wait_for, work_of
+from headrace_flows.client import error_in, start_once, wait_for, work_of
 from headrace_flows.deployments import packed
 from headrace_ops.prefect_errors import translate_errors
 
@@ -63,108 +61,76 @@ class BackfillTask:
     promotes: bool = False
 
 
-class Here:
-    """Runs each task as a process, ``headrace run``, which frees its memory at its end.
+# Runs a task, whose key in the store it is given too; returns its outcome.
+Runner: TypeAlias = Callable[[BackfillTask, str], dict[str, Any]]
 
-    They use the Prefect server of this process.
+
+def run_here(task: BackfillTask, _key: str = "") -> dict[str, Any]:
+    """Run a task as a process, ``headrace run``, which frees its memory at its end.
+
+    It uses the Prefect server of this process.
+
+    Returns:
+        the main fields of its answer, and its exit code.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, once it has ended in order.
     """
-
-    def __init__(self) -> None:
-        self._running: set[subprocess.Popen[str]] = set()
-        self._is_stopping = False
-
-    def run(self, task: BackfillTask, key: str) -> dict[str, Any]:
-        """Run a task; returns the main fields of its answer, and its exit code."""
-        process = subprocess.Popen(  # noqa: S603
-            [
-                *(sys.executable, "-m", "headrace_cli", "run"),
-                *task.arguments,
-                *(() if task.promotes else ("--register-only",)),
-                "--json",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # it gets Ctrl-C once, from `stop`
-        )
-        self._running.add(process)
-        if self._is_stopping:
-            process.send_signal(signal.SIGINT)
-        out, _ = process.communicate()
-        self._running.discard(process)
-        code = process.returncode
+    command = [sys.executable, "-m", "headrace_cli", "run", *task.arguments]
+    command += ["--json"] if task.promotes else ["--json", "--register-only"]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # it gets Ctrl-C once, from here
+    ) as process:
         try:
-            summary = json.loads(out)
-        except ValueError:
-            reason = f"its output is not JSON: {out[-200:]!r}"
-            summary = {"status": "error", "reason": reason}
-        if code < 0:
-            summary = {"status": "error", "reason": f"it {ending(code, b'')}"}
-        headline = task_named(summary.get("task", DEFAULT_TASK)).headline
-        return {
-            **{name: summary.get(name) for name in _FIELDS},
-            **refused_for(
-                summary["status"], (summary.get("error") or {}).get("kind", "")
-            ),
-            headline: (summary.get("metrics") or {}).get(headline),
-            "exit_code": code if code >= 0 else DependencyError.exit_code,
-        }
-
-    def stop(self) -> None:
-        """Interrupt the running processes; each ends in order."""
-        self._is_stopping = True
-        for process in list(self._running):
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+            out, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+    code = process.returncode
+    try:
+        summary = json.loads(out)
+    except ValueError:
+        reason = f"its output is not JSON: {out[-200:]!r}"
+        summary = {"status": "error", "reason": reason}
+    if code < 0:
+        summary = {"status": "error", "reason": f"it {ending(code, b'')}"}
+    headline = task_named(summary.get("task", DEFAULT_TASK)).headline
+    return {
+        **{name: summary.get(name) for name in _FIELDS},
+        **refused_for(summary["status"], (summary.get("error") or {}).get("kind", "")),
+        headline: (summary.get("metrics") or {}).get(headline),
+        "exit_code": code if code >= 0 else DependencyError.exit_code,
+    }
 
 
-class There:
-    """Runs tasks on workers, by the deployment ``train/<pipeline>``.
+def run_deployed(
+    deployment: Any, settings: Settings, task: BackfillTask, key: str
+) -> dict[str, Any]:
+    """Run a task on a worker, by the deployment ``train/<pipeline>``.
+
+    A flow run of the task that is under way is waited for. On Ctrl-C it goes on.
 
     Args:
         deployment: Prefect's id of the deployment.
         settings: with the store and the ledger.
+
+    Raises:
+        HeadraceError: the server refuses or loses the run, or the store or the ledger
+            has no outcome.
     """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
 
-    def __init__(self, deployment: Any, settings: Settings) -> None:
-        self._deployment = deployment
-        self._settings = settings
-        self._stopping = threading.Event()
-
-    def run(self, task: BackfillTask, key: str) -> dict[str, Any]:
-        """Run a task, or wait for its running flow run.
-
-        Raises:
-            HeadraceError: the server refuses or loses the run, or the store or the
-                ledger has no outcome.
-        """
-        from prefect.client.orchestration import get_client
-        from prefect.exceptions import ObjectNotFound
-
-        plan = Plan(task.spec, task.folder, Home(self._settings))
-        work = work_of(self._settings, f"backfill-{key}")
-        with translate_errors(), get_client(sync_client=True) as client:
-            try:
-                run = self._start(client, task, plan, work)
-                ended = wait_for(client, run, task.spec.name, self._stopping)
-            except ObjectNotFound as error:
-                raise UsageError(
-                    f"Prefect no longer has the deployment train/{task.spec.name}.",
-                    f"Run `headrace deploy {task.spec.name}`.",
-                ) from error
-            except Stopped:
-                reason = "it is still running; the next backfill waits for it"
-                return {"status": "running", "reason": reason, "exit_code": 130}
-        return _outcome(plan, ended)
-
-    def stop(self) -> None:
-        """Stop waiting. Runs that workers have started go on."""
-        self._stopping.set()
-
-    def _start(self, client: Any, task: BackfillTask, plan: Plan, work: str) -> Any:
+    plan = Plan(task.spec, task.folder, Home(settings))
+    with translate_errors(), get_client(sync_client=True) as client:
         start = partial(
             client.create_flow_run_from_deployment,
-            self._deployment,
+            deployment,
             parameters={
                 "pipeline": task.spec.model_dump(mode="json"),
                 "folder": packed(task.folder, plan.home.store),
@@ -172,10 +138,15 @@ class There:
             },
             name=f"{task.spec.name} {task.date}",
         )
-        return start_once(client, work, start)
-
-
-Runner: TypeAlias = Here | There
+        try:
+            run = start_once(client, work_of(settings, f"backfill-{key}"), start)
+            ended = wait_for(client, run, task.spec.name)
+        except ObjectNotFound as error:
+            raise UsageError(
+                f"Prefect no longer has the deployment train/{task.spec.name}.",
+                f"Run `headrace deploy {task.spec.name}`.",
+            ) from error
+    return _outcome(plan, ended)
 
 
 def _outcome(plan: Plan, ended: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import nullcontext
 from datetime import date, datetime
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -181,7 +182,7 @@ def _runner(pipeline: str, settings: Settings) -> Runner:
     """Workers run the tasks if the pipeline is deployed, otherwise processes here."""
     from prefect.client.orchestration import get_client
 
-    from headrace_flows.dated_runs import Here, There
+    from headrace_flows.dated_runs import run_deployed, run_here
     from headrace_flows.deploying import find_deployments
     from headrace_flows.deployments import owner_tags
     from headrace_ops.prefect_errors import translate_errors
@@ -189,7 +190,7 @@ def _runner(pipeline: str, settings: Settings) -> Runner:
     with translate_errors(), get_client(sync_client=True) as client:
         deployments = find_deployments(client, owner_tags(settings))
     deployment = deployments.get(f"train/{pipeline}")
-    return There(deployment.id, settings) if deployment else Here()
+    return partial(run_deployed, deployment.id, settings) if deployment else run_here
 
 
 def _task(

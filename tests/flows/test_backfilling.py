@@ -16,7 +16,7 @@ from headrace.stages.pieces import opened
 from headrace.stages.processes import processors
 from headrace_cli.series import _conclude, _runner, _task
 from headrace_flows.backfilling import Backfill, dates, fill_in
-from headrace_flows.dated_runs import BackfillTask, Here, There
+from headrace_flows.dated_runs import BackfillTask, run_deployed, run_here
 
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 DAYS = ("--from", "2026-01-30", "--to", "2026-02-01")
@@ -94,16 +94,11 @@ def a_task(settings, project, day, *overrides):
     return BackfillTask(day, spec, folder, ("blobs",))
 
 
-class Failing:
+def failing(task, _key):
     """Runs all dates but the first."""
-
-    def run(self, task, key):
-        if task.date == "2026-01-30":
-            raise DependencyError("The Prefect server does not answer.", "Start it.")
-        return {"status": "registered", "reason": "", "exit_code": 0}
-
-    def stop(self):
-        raise AssertionError("nothing was interrupted")
+    if task.date == "2026-01-30":
+        raise DependencyError("The Prefect server does not answer.", "Start it.")
+    return {"status": "registered", "reason": "", "exit_code": 0}
 
 
 def test_a_request_that_fails_ends_its_own_date_only(settings, project):
@@ -114,7 +109,7 @@ def test_a_request_that_fails_ends_its_own_date_only(settings, project):
     ]
     told = []
     work = Backfill(tasks, settings, told.append)
-    work.run(work.left(), Failing())
+    work.run(work.left(), failing)
     answer, exit_code = _conclude(work, is_interrupted=False)
     assert (answer["status"], exit_code, len(told)) == ("error", 3, 2)
     assert answer["counts"] == {"error": 1, "registered": 1}
@@ -130,7 +125,7 @@ def test_a_run_that_a_signal_has_ended_is_to_be_tried_again(
     python.write_text(kill)
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
-    outcome = Here().run(a_task(settings, project, "2026-01-30"), "key")
+    outcome = run_here(a_task(settings, project, "2026-01-30"))
     assert (outcome["status"], outcome["exit_code"]) == ("error", 3)
     assert outcome["reason"].startswith("it was killed by signal 9, perhaps by")
 
@@ -172,9 +167,9 @@ def deployed(settings, prefect_server):
 
 
 def test_a_deployed_pipeline_is_run_by_its_workers(settings, deployed):
-    assert type(_runner("spots", settings)) is Here
+    assert _runner("spots", settings) is run_here
     deployed("train")
-    assert type(_runner("spots", settings)) is There
+    assert _runner("spots", settings).func is run_deployed
 
 
 def test_no_more_run_at_once_than_there_are_processors(settings):
@@ -190,11 +185,14 @@ def test_a_number_of_workers_below_one_is_refused(home, count):
     assert "--workers" in answer.json["reason"]
 
 
-def test_ctrl_c_ends_trainings_ahead_and_says_what_waits(home, by_date, prefect_server):
+@pytest.mark.parametrize("ahead", [("--workers", "2"), ()], ids=["ahead", "one"])
+def test_ctrl_c_ends_trainings_and_says_what_waits(
+    home, by_date, prefect_server, ahead
+):
     long = ("--set", "training.epochs=10000", "--set", "training.checkpoint_steps=9")
     process = home.start(
         *("backfill", "blobs", *DAYS, "--set", by_date, *long),
-        *("--workers", "2", "--json"),
+        *(*ahead, "--json"),
     )
     folder = home.path / "store" / "checkpoints"
     limit = time.monotonic() + 300
@@ -208,5 +206,5 @@ def test_ctrl_c_ends_trainings_ahead_and_says_what_waits(home, by_date, prefect_
     assert process.returncode == 130, err
     answer = json.loads(out)
     assert (answer["status"], answer["counts"]) == ("cancelled", {"waiting": 3})
-    assert len(children) >= 2
+    assert len(children) >= 1
     assert not psutil.wait_procs(children, timeout=10)[1]
