@@ -7,7 +7,6 @@ MLflow, the store and the ledger stay as they were.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import tempfile
 import time
@@ -88,14 +87,16 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
         run, recipe = restored(run_id, home, Path(place))
         log.info("reproduce: run %s of %s", run.run_id, run.tags["headrace.pipeline"])
         fitted, differences = _train(recipe, settings)
-    recorded, reproduced = run.tags["headrace.weights_digest"], fitted.weights_digest
-    same = recorded == reproduced
+    digests = WeightsDigests(
+        recorded=run.tags["headrace.weights_digest"], reproduced=fitted.weights_digest
+    )
+    same = digests.recorded == digests.reproduced
     return Reproduction(
         run_id=run.run_id,
         pipeline=run.tags["headrace.pipeline"],
         status="same" if same else "different",
         reason=_reason(same, differences),
-        weights_digest=WeightsDigests(recorded=recorded, reproduced=reproduced),
+        weights_digest=digests,
         differences=differences,
         metrics=fitted.metrics,
         seconds=round(time.perf_counter() - started, 3),
@@ -103,45 +104,43 @@ def reproduce(name: str, settings: Settings) -> Reproduction:
 
 
 def restored(run_id: str, home: Home, place: Path) -> tuple[MlflowRun, Restored]:
-    """The record of a run in an empty folder, with the places of its data now.
+    """The record of a training in an empty folder, with the places of its data now.
 
     Raises:
         NotFoundError, UsageError, IntegrityError, DependencyError: as `reproduce`.
     """
-    run = home.tracking.find_run(run_id)
-    _check_run(run)
-    read = partial(home.tracking.run_file, run.run_id)
-    recorded = ingredients.restore(place, run.tags[ingredients.TAG], read)
-    return run, _in_store(recorded, home)
-
-
-def _check_run(run: MlflowRun) -> None:
+    run, problem = home.tracking.find_run(run_id), ""
     if "headrace.pipeline" not in run.tags:
+        problem = "is not a training of Headrace"
+    elif run.status != "FINISHED":
+        problem = f"did not finish (it is {run.status}), so it has no weights"
+    elif ingredients.TAG not in run.tags:
+        problem = "has no record of its ingredients: it is a trial"
+    if problem:
         raise UsageError(
-            f"The run {run.run_id} is not a training of Headrace.",
-            "Name one that is; `headrace compare MODEL --json` has those of a model.",
+            f"The run {run.run_id} {problem}.",
+            "Name a finished training; `headrace compare MODEL --json` has those of a "
+            "model.",
         )
-    if run.status != "FINISHED":
-        raise UsageError(
-            f"The run {run.run_id} did not finish (it is {run.status}), so it has no "
-            "weights to compare with.",
-            "Name a finished run.",
-        )
-    if ingredients.TAG not in run.tags:
-        raise UsageError(
-            f"The run {run.run_id} has no record of its ingredients: it is a trial, or "
-            "of a Headrace that kept none.",
-            "Train again; the new run can be reproduced.",
-        )
+    return run, _in_store(recorded(run, home, place), home)
 
 
-def _in_store(recorded: Restored, home: Home) -> Restored:
+def recorded(run: MlflowRun, home: Home, place: Path) -> Restored:
+    """The record of a training in an empty folder, each file checked.
+
+    Raises:
+        IntegrityError, UsageError, DependencyError: as `reproduce`.
+    """
+    read = partial(home.tracking.run_file, run.run_id)
+    return ingredients.restore(place, run.tags[ingredients.TAG], read)
+
+
+def _in_store(then: Restored, home: Home) -> Restored:
     """The record with the places of its data in this store, found by their digests."""
-    store = home.store
-    snapshot = in_store(recorded.snapshot, store)
+    store, snapshot = home.store, in_store(then.snapshot, home.store)
     key = f"snapshots/{snapshot.digest}"
     try:
-        sha256 = hashlib.sha256(store.read(f"{key}/{MANIFEST}")).hexdigest()
+        sha256 = store.digest(f"{key}/{MANIFEST}")
         if sha256 != snapshot.manifest_sha256:  # made again, perhaps by other libraries
             snapshot = snapshot.model_copy(update={"manifest_sha256": sha256})
             check_snapshot(snapshot)
@@ -150,47 +149,39 @@ def _in_store(recorded: Restored, home: Home) -> Restored:
             raise UsageError(
                 "The data of the run was deleted by `headrace gc` or `headrace "
                 "forget`: its weights cannot be made again.",
-                f"Train anew: headrace run {recorded.spec.name}",
+                f"Train anew: headrace run {then.spec.name}",
             ) from error
         raise IntegrityError(
-            f"The data is gone: {store.uri(key)} is no whole snapshot (when the run "
-            f"was trained it was {recorded.snapshot.uri}).",
+            f"The data is gone: {store.uri(key)} is no whole snapshot.",
             "Restore it from a backup; or delete what is left of it and ingest the "
-            f"same data again: headrace check {recorded.spec.name} --data "
+            f"same data again: headrace check {then.spec.name} --data "
             f"{snapshot.source}",
         ) from error
-    contract = in_store(recorded.contract, store)
-    return dataclasses.replace(recorded, snapshot=snapshot, contract=contract)
+    contract = in_store(then.contract, store)
+    return dataclasses.replace(then, snapshot=snapshot, contract=contract)
 
 
 def _train(
-    recorded: Restored, settings: Settings
+    restored: Restored, settings: Settings
 ) -> tuple[FittedModel, tuple[IngredientDifference, ...]]:
     """Train again; the model, and the ingredients that have changed."""
-    spec, folder, then = recorded.spec, recorded.folder, recorded.ingredients
+    spec, folder, then = restored.spec, restored.folder, restored.ingredients
     secret = _secret_of(then.execution, settings)
-    packed = Packed(spec, folder, then.builder, recorded.snapshot, recorded.contract)
+    packed = Packed(spec, folder, then.builder, restored.snapshot, restored.contract)
     if packed.quarantine != then.quarantine:
         raise IntegrityError(
-            f"The quarantine {recorded.contract.quarantine_uri} is not the one that "
+            f"The quarantine {restored.contract.quarantine_uri} is not the one that "
             "was recorded: it was changed or damaged.",
             "Restore it from a backup, or train again.",
         )
-    data = open_data(recorded.snapshot, recorded.contract, Home(settings))
-    score = task(data.description.task).training_score
-
-    def show(number: int, metrics: Metrics) -> None:
-        progress.update(number, epoch_line(metrics, score))
-
+    data = open_data(restored.snapshot, restored.contract, Home(settings))
+    score, facts = task(data.description.task).training_score, then.execution
     try:
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:
-            fit = Fit(
-                spec, folder, then.builder, data, secret=secret, recorded=then.execution
-            )
-            fitted = fit.run(show)
+            fit = Fit(spec, folder, then.builder, data, secret=secret, recorded=facts)
+            fitted = fit.run(lambda n, m: progress.update(n, epoch_line(m, score)))
     except SpecError as error:
-        now = packed.ingredients(then.execution)
-        differ = _names(ingredients.differences(then, now))
+        differ = _names(ingredients.differences(then, packed.ingredients(facts)))
         raise UsageError(
             f"The run cannot be trained again here: {error.message}",
             f"What differs from then: {differ}." if differ else error.action,

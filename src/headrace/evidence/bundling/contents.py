@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import IntegrityError
-from headrace.evidence.bundling.archive import as_json
+from headrace.evidence.bundling.archive import as_json, files_in
+from headrace.evidence.reproduction import recorded
 from headrace.explanations.checked import find_check
 from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
@@ -87,23 +87,16 @@ def _golden(version: Version, home: Home) -> dict[str, bytes]:
 def _reproduction(version: Version, home: Home) -> dict[str, bytes]:
     """The checked record of the run from which it can be trained again."""
     run = home.tracking.find_run(version.run_id)
-    digest = run.tags.get(ingredients.TAG, "")
-    if not digest:
-        raise IntegrityError(
-            f"The run {run.run_id} has no record of its ingredients.",
-            "Train again; the new version can be bundled.",
-        )
-    files: dict[str, bytes] = {}
-
-    def read(path: str) -> bytes:
-        data = home.tracking.run_file(run.run_id, path)
-        files[f"reproduction/{path}"] = data
-        return data
-
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        restored = ingredients.restore(Path(place), digest, read)
-    lines = restored.ingredients.distributions
-    return {**files, PACKAGES: "".join(f"{line}\n" for line in lines).encode()}
+        folder = Path(place)
+        lines = recorded(run, home, folder).ingredients.distributions
+        record = home.tracking.run_file(run.run_id, ingredients.FILE)
+        files = {name: path.read_bytes() for name, path in files_in(folder).items()}
+    return {
+        **{f"reproduction/{name}": data for name, data in files.items()},
+        f"reproduction/{ingredients.FILE}": record,
+        PACKAGES: "".join(f"{line}\n" for line in lines).encode(),
+    }
 
 
 def _evidence(version: Version, ledger: Ledger) -> dict[str, Any]:
