@@ -284,9 +284,6 @@ def score(  # noqa: PLR0913 (options)
         str | None,
         Option("--id", metavar="COLUMN", help="A table's column to keep, as `id`."),
     ] = None,
-    keep_text: Annotated[
-        bool, Option("--keep-text", help="Keep each text, as `text`.")
-    ] = False,
     encoding: Annotated[
         str | None, Option(help="Of the texts; by default it is recognised.")
     ] = None,
@@ -297,7 +294,7 @@ def score(  # noqa: PLR0913 (options)
     from headrace.use.scoring.answering import ScoredColumns
 
     settings = prepared()
-    columns = ScoredColumns(text, label, id_, keep_text, encoding)
+    columns = ScoredColumns(text, label, id_, encoding)
     with Progress("score", unit="items scored") as progress:
         update = progress.update
         record = scoring.score(

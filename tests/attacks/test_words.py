@@ -183,14 +183,10 @@ def test_no_text_in_the_csv_of_score_is_a_formula(tmp_path):
             "true_label": texts,
         }
     )
-    spool = tmp_path / "rows.arrow"
-    with (
-        pa.OSFile(str(spool), "wb") as file,
-        pa.ipc.new_stream(file, table.schema) as s,
-    ):
-        s.write_table(table)
-    write_output(spool, tmp_path / "out.csv", {"model": "blobs"}, has_labels=True)
-    write_output(spool, tmp_path / "out.parquet", {"model": "blobs"}, has_labels=True)
+    for name in ("out.csv", "out.parquet"):
+        kinds = {"is_csv": name == "out.csv", "has_labels": True}
+        parts = table.to_batches()
+        write_output(parts, tmp_path / name, {"model": "blobs"}, **kinds)
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as opened:
         written = list(csv.DictReader(opened))
     for column, expected in (("name", texts), ("true_label", texts)):

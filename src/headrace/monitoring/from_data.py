@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 MOST_BYTES = 2**30  # of decoded items in memory
-_ROWS_AT_ONCE = 1024
 log = logging.getLogger("headrace")
 
 
@@ -71,7 +70,7 @@ def batch_from_data(
     )
     tail = _Tail(most_rows)
     with open_source(asked.source, settings, reading) as opened:
-        for rows in decoded_rows(opened, data, _ROWS_AT_ONCE):
+        for rows in decoded_rows(opened, data):
             tail.add(rows)
         notes += [*opened.notes, *(finding.message for finding in opened.findings)]
     if tail.total and tail.total == tail.failed.total():

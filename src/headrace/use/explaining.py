@@ -333,7 +333,7 @@ def _first_items(
     count = 0
     try:
         with open_source(uri, settings, reading) as source:
-            for rows in decoded_rows(source, data, most + 1):
+            for rows in decoded_rows(source, data):
                 good = [n for n in range(len(rows.names)) if n not in rows.rejected]
                 parts.append(rows.payload[good])
                 names += [rows.names[place] for place in good]

@@ -8,6 +8,7 @@ from PIL import Image
 from tests.blobs import blobs
 
 from headrace.errors import SourceError
+from headrace.media import chunks
 from headrace.models.logged.loading import load_champion
 from headrace.monitoring import from_data
 from headrace.monitoring.from_data import WindowData, batch_from_data
@@ -21,7 +22,7 @@ def loaded(watched):
 def test_the_last_rows_are_answered_with_their_labels(
     write_window, loaded, watched, monkeypatch
 ):
-    monkeypatch.setattr(from_data, "_ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 16)
     images, labels = blobs(100, 3)
     path = write_window("all", 100, 3)
     batch = batch_from_data(WindowData(str(path)), loaded, 41, watched)
@@ -36,7 +37,7 @@ def test_the_last_rows_are_answered_with_their_labels(
 
 
 def test_items_in_memory_are_bounded(write_window, loaded, watched, monkeypatch):
-    monkeypatch.setattr(from_data, "_ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 16)
     monkeypatch.setattr(from_data, "MOST_BYTES", 32 * 64)
     batch = batch_from_data(
         WindowData(str(write_window("all", 100))), loaded, 90, watched

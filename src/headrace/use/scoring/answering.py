@@ -1,22 +1,18 @@
-"""The answers of a model to the items of a source, as rows, and what counts of them."""
+"""The answers of a model to the items of a source, as rows."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media
-from headrace.errors import UsageError
 from headrace.media.arrow import as_hex
 from headrace.media.chunks import Source
-from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.tasks import asked, task
 from headrace.use.scoring.rows import ScoredRows, decoded_rows
@@ -27,163 +23,90 @@ if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel
     from headrace.tasks.forms import Outputs
 
-ROWS_AT_ONCE = 8192
-PARTS_AT_ONCE = 3  # some compute while another converts
+SCORE, WEIGHT = "_score", "_weight"  # columns that are not written
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredColumns:
-    """The columns of the source to read, and those to write with the answers.
+    """The columns of the source to read, and one to write with the answers.
 
     Attributes:
         item, label: columns of a table; None: recognised by their names and contents.
         id: a column of a table that is written as it is; None: none.
-        keep_text: whether the text itself is written, as the model reads it.
         encoding: of the source's texts; None: recognised by their bytes.
     """
 
     item: str | None = None
     label: str | None = None
     id: str | None = None
-    keep_text: bool = False
     encoding: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What is counted of some rows.
+def answered(
+    source: Source, loaded: LoadedModel, *, with_id: bool
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a source in their order, some together.
 
-    Attributes:
-        labelled: rows with a label and a score.
-        has_answers: whether a label is one that the model can give.
-        score_sum, weight_sum: of the labelled rows.
-        failed: rows that were rejected, by the check.
-        first_failed: the first one of them.
-        encoded, unpacked: bytes of the files, and of what they decode to.
+    They lack the columns that are the same in all rows. Of a row with a label,
+    ``_score`` and ``_weight`` are what counts for the mean score.
+
+    Raises:
+        SourceError: the source is damaged, or a decompression bomb.
+        DependencyError: it cannot be reached.
     """
-
-    labelled: int
-    has_answers: bool
-    score_sum: float
-    weight_sum: float
-    failed: Mapping[str, int]
-    first_failed: Rejected | None
-    encoded: int
-    unpacked: int
+    data = loaded.description
+    questions, answers = asked(data), task(data.task).answers
+    for rows in decoded_rows(source, data, in_parts=True):
+        outputs = loading.answers(loaded.model, questions.raw(rows.asked))
+        yield _batch(rows, rows.joined(outputs, answers), loaded, with_id=with_id)
 
 
-Answered: TypeAlias = Iterator[tuple[pa.RecordBatch, Tally]]
+def _batch(
+    rows: ScoredRows, outputs: Outputs, loaded: LoadedModel, *, with_id: bool
+) -> pa.RecordBatch:
+    data = loaded.description
+    errors = np.full(len(rows.names), None, object)
+    for row, why in rows.rejected.items():
+        errors[row] = f"{why.check}: {why.reason}"
+    failed = np.array([error is not None for error in errors], bool)
+    answers = task(data.task).answers.answer_columns(outputs, data)
+    if rows.rejected:
+        mask = pa.array(failed)
+        for name, column in answers.items():
+            answers[name] = pc.if_else(mask, pa.scalar(None, column.type), column)
+    truth = pa.array(rows.labels, pa.string())
+    is_labelled = np.asarray(pc.not_equal(truth, "")) & ~failed
+    return pa.record_batch(
+        {
+            **({"id": pa.array(rows.ids, pa.string())} if with_id else {}),
+            "name": pa.array(rows.names, pa.string()),
+            "item": as_hex(rows.digests(media.medium(data.medium))),
+            **answers,
+            "error": pa.array(errors, pa.string()),
+            "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
+            **_scores(outputs, truth, is_labelled, loaded),
+        }
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """A model, and the columns of what it answers."""
-
-    loaded: LoadedModel
-    columns: ScoredColumns
-
-    def check_columns(self) -> None:
-        """Refuse to keep items that are not texts."""
-        data = self.loaded.description
-        module = media.medium(data.medium)
-        nothing = module.as_column(np.zeros((0, *data.shape), module.DTYPE))
-        if self.columns.keep_text and not pa.types.is_string(nothing.type):
-            raise UsageError(
-                f"--keep-text: the items are of the medium {data.medium}, not texts.",
-                "Leave it out; the columns `name` and `item` identify each row's item.",
-            )
-
-    def answered(self, source: Source) -> Answered:
-        """The rows of a source in their order, some together, and what is counted.
-
-        Raises:
-            SourceError: the source is damaged, or a decompression bomb.
-            DependencyError: it cannot be reached.
-        """
-        data = self.loaded.description
-        parts = decoded_rows(source, data, ROWS_AT_ONCE, in_parts=True)
-        for rows, outputs in self._with_outputs(parts):
-            yield self._batch(rows, outputs)
-
-    def _with_outputs(
-        self, parts: Iterator[ScoredRows]
-    ) -> Iterator[tuple[ScoredRows, Outputs]]:
-        """Rows with the model's outputs; the next are computed in the background."""
-        questions = asked(self.loaded.description)
-        answers = task(self.loaded.description.task).answers
-        begun: deque[tuple[ScoredRows, Future[Outputs]]] = deque()
-
-        def first() -> tuple[ScoredRows, Outputs]:
-            rows, outputs = begun.popleft()
-            return rows, rows.joined(outputs.result(), answers)
-
-        with ThreadPoolExecutor(PARTS_AT_ONCE, "answer") as threads:
-            for rows in parts:
-                items = questions.raw(rows.asked)
-                model = self.loaded.model  # it is loaded once there are rows
-                begun.append((rows, threads.submit(loading.answers, model, items)))
-                if len(begun) > PARTS_AT_ONCE:
-                    yield first()
-            while begun:
-                yield first()
-
-    def _batch(
-        self, rows: ScoredRows, outputs: Outputs
-    ) -> tuple[pa.RecordBatch, Tally]:
-        """Some rows, without the columns that are the same in all rows."""
-        data = self.loaded.description
-        module, learned = media.medium(data.medium), task(data.task)
-        failed = np.zeros(len(rows.names), bool)
-        failed[list(rows.rejected)] = True
-        truth = pa.array(rows.labels, pa.string())
-        answers = learned.answers.answer_columns(outputs, data)
-        if rows.rejected:
-            mask = pa.array(failed)
-            for name, column in answers.items():
-                answers[name] = pc.if_else(mask, pa.scalar(None, column.type), column)
-        copied: dict[str, pa.Array] = {}
-        if self.columns.id is not None:
-            copied["id"] = pa.array(rows.ids, pa.string())
-        if self.columns.keep_text:
-            copied["text"] = module.as_column(rows.payload)
-        batch = pa.record_batch(
-            {
-                **copied,
-                "name": pa.array(rows.names, pa.string()),
-                "item": as_hex(rows.digests(module)),
-                **answers,
-                "error": rows.errors(),
-                "true_label": pc.if_else(pc.equal(truth, ""), None, truth),
-            }
-        )
-        return batch, self._tally(rows, outputs, truth, ~failed)
-
-    def _tally(
-        self,
-        rows: ScoredRows,
-        outputs: Outputs,
-        truth: pa.Array,
-        is_decoded: npt.NDArray[np.bool_],
-    ) -> Tally:
-        data = self.loaded.description
-        learned = task(data.task)
-        is_labelled = np.asarray(pc.not_equal(truth, "")) & is_decoded
-        labels = pa.chunked_array([truth.filter(pa.array(is_labelled))])
-        targets = learned.labels.encode(labels, data)
-        judged = learned.judge.judged(outputs[is_labelled], targets, data)
-        is_number = ~(np.isnan(judged.scores) & judged.is_answered)
-        scores, weights = judged.scores[is_number], judged.weights
-        return Tally(
-            labelled=len(scores),
-            has_answers=any(
-                learned.answers.is_label(x, data) for x in labels.unique().to_pylist()
-            ),
-            score_sum=float(scores.sum()),
-            weight_sum=float(
-                len(scores) if weights is None else weights[is_number].sum()
-            ),
-            failed=dict(Counter(why.check for why in rows.rejected.values())),
-            first_failed=rows.rejected[min(rows.rejected)] if rows.rejected else None,
-            encoded=rows.files[0],
-            unpacked=rows.files[1],
-        )
+def _scores(
+    outputs: Outputs,
+    truth: pa.Array,
+    is_labelled: npt.NDArray[np.bool_],
+    loaded: LoadedModel,
+) -> dict[str, pa.Array]:
+    """The score and the weight of each row; null where there is none."""
+    data = loaded.description
+    learned = task(data.task)
+    labels = pa.chunked_array([truth.filter(pa.array(is_labelled))])
+    targets = learned.labels.encode(labels, data)
+    judged = learned.judge.judged(outputs[is_labelled], targets, data)
+    has_score = is_labelled.copy()
+    has_score[is_labelled] = ~(np.isnan(judged.scores) & judged.is_answered)
+    columns = {}
+    for name, given in ((SCORE, judged.scores), (WEIGHT, judged.weights)):
+        values = np.ones(len(truth))
+        if given is not None:
+            values[is_labelled] = given
+        columns[name] = pa.array(values, mask=~has_score)
+    return columns

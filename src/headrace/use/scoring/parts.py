@@ -1,9 +1,9 @@
-"""A source that is scored in parts, by several processes or machines.
+"""A source is scored in parts, by threads, or by other processes or machines.
 
-This process reads the source. A few chunks that it reads are a part: a file in the
-store, from which any process makes the rows. A chunk is decoded and answered by itself
-in one process, too, so that the rows are the same to the bit. The rows of a part are
-kept in the store until the output is written, for a score that goes on after an end.
+This process reads the source. A part is some rows that it has read: the rows with their
+answers are a file in the store, made by itself wherever it is made, so that they are
+the same to the bit. The files stay until the output is written, for a score that goes
+on after an end.
 """
 
 from __future__ import annotations
@@ -11,219 +11,184 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import logging
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from headrace import extensions
-from headrace.data.decoding import check_media_ratio
-from headrace.errors import DependencyError, Refusal, UsageError
-from headrace.media.chunks import Reading, Source
-from headrace.media.forms import Rejected
+import pyarrow as pa
+
+import headrace
+from headrace.errors import DependencyError, Refusal
+from headrace.media.chunks import Chunk, Reading, Source
 from headrace.models.logged.loading import open_model, version_file
 from headrace.records import DataDescription, Record
-from headrace.stages.ingredients.closure import code_state
-from headrace.stages.pieces import Place, opened
+from headrace.stages import pieces
+from headrace.stages.pieces import Place
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
+from headrace.state.ledger.records import model_of
 from headrace.state.store import Store
-from headrace.tasks import task_modules
-from headrace.use.scoring.answering import Answered, Answering, ScoredColumns, Tally
-from headrace.use.scoring.packing import as_stream, of_stream, packed, unpacked
+from headrace.use.scoring.answering import ScoredColumns, answered
 
 if TYPE_CHECKING:
+    from headrace.models.logged.loading import LoadedModel
     from headrace.settings import Settings
 
-PLAN = "plan.json"
 MODEL = "model.keras"
+ROWS = 8192  # of a part at most
+THREADS = 3  # some compute while another decodes
 log = logging.getLogger("headrace")
-_opening = threading.Lock()
+_loading = threading.Lock()
 
 
-class ScoringPlan(Record):
-    """What all parts of a source have in common; they are in a folder of its digest.
+class ScoringJob(Record):
+    """A source to score, for any process that reaches the store.
 
     Attributes:
+        store: its URI.
         source, kind: where the items are from, and its format.
+        identity: of the source, which changes with it.
         model: name and version.
         model_digest: sha256 of its file.
-        code: that makes the rows; see `code_state`.
+        headrace: the version of Headrace.
     """
 
+    store: str
     source: str
     kind: str
+    identity: str
     model: str
     model_digest: str
     description: DataDescription
     columns: ScoredColumns
     max_item_bytes: int
-    code: Mapping[str, str]
+    headrace: str = headrace.__version__
+
+    @property
+    def folder(self) -> str:
+        """The key of all parts; other jobs have others."""
+        text = self.model_dump_json()
+        return f"scores/{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 class Part(NamedTuple):
-    """A part of a source, for any process that reaches the store.
+    """A part of a source: the key of its file, and its rows unless it is there."""
 
-    Attributes:
-        store: its URI.
-        folder: the key of all parts, which ends with the sha256 of their plan.
-        digest: sha256 of its chunks.
-    """
-
-    store: str
-    folder: str
-    digest: str
-
-    @property
-    def chunks(self) -> str:
-        """The key of its rows as they were read."""
-        return f"{self.folder}/read/{self.digest}.arrow"
-
-    @property
-    def rows(self) -> str:
-        """The key of its rows with the answers."""
-        return f"{self.folder}/{self.digest}.arrow"
+    key: str
+    chunk: Chunk | None
 
 
 @contextlib.contextmanager
-def in_parts(
-    source: Source,
-    answering: Answering,
-    model: str,
-    settings: Settings,
-    workers: int,
-) -> Iterator[Answered]:
-    """The rows of a source, made in parts, for the block that writes the output.
+def kept_parts(job: ScoringJob, settings: Settings) -> Iterator[None]:
+    """Delete the parts of a source at the end of the block, unless it is stopped.
 
-    Args:
-        source: opened.
-        answering: by a model that need not be loaded here.
-        model: its name.
-        settings: where it is, and where the parts are done.
-        workers: how many parts at once; 0: as many as the cluster takes.
-
-    Raises:
-        what `score_part` and `opened` raise.
+    They stay for a later one if it lacks something, too. Two blocks of equal jobs run
+    one after the other.
     """
-    home, loaded = Home(settings), answering.loaded
-    store, version = home.store, home.ledger.find(f"{model}/{loaded.version}")
-    plan = ScoringPlan(
-        source=source.uri,
-        kind=source.kind,
-        model=f"{model}/{version.version}",
-        model_digest=version.model_digest,
-        description=loaded.description,
-        columns=answering.columns,
-        max_item_bytes=source.reading.max_item_bytes,
-        code=code_of(loaded.description),
-    )
-    data = plan.model_dump_json().encode()
-    digest = hashlib.sha256(data).hexdigest()
-    folder = f"scores/{digest}"
-    with heartbeat(settings, f"score-{digest[:16]}", model):
+    folder, store = job.folder, Store(job.store)
+    with heartbeat(settings, folder.replace("/", "-"), model_of(job.model)):
         wait_for_collection(settings)
-        with version_file(home.tracking, version) as path:
-            store.write(f"{folder}/{MODEL}", path.read_bytes())
-        store.write(f"{folder}/{PLAN}", data)
-        try:  # TensorFlow's threads are those of one process, and so are the answers
-            with opened(settings, workers or sys.maxsize, threads=0) as place:
-                yield _answered(source, store, settings.store, folder, place)
+        try:
+            yield
         except Refusal:
             store.delete_folder(folder)
             raise
         store.delete_folder(folder)
 
 
-def _answered(
-    source: Source, store: Store, uri: str, folder: str, place: Place
-) -> Answered:
-    """The rows of all parts, and what is counted; see `Answering.answered`."""
-    earlier = done = encoded = unpacked = 0
+def scored_parts(
+    source: Source, job: ScoringJob, settings: Settings, workers: int
+) -> Iterator[str]:
+    """The keys of the parts of a source, in its order, when their files are there.
 
-    def parts() -> Iterator[Part]:
-        nonlocal earlier
-        for data in packed(source.chunks):
-            part = Part(uri, folder, hashlib.sha256(data).hexdigest())
-            if store.exists(part.rows):
-                earlier += 1
-            else:
-                store.write(part.chunks, data)
-            yield part
+    Args:
+        source: opened.
+        job: says what to do with its rows.
+        settings: where the parts are done.
+        workers: how many at once; 0: as many as the cluster takes, else by threads of
+            this process.
 
-    for part, sha256 in place.in_order(score_part, parts()):
-        done += 1
-        for rows, facts in of_stream(fetch(store, part.rows, sha256)):
-            first = facts.pop("first_failed")
-            tally = Tally(first_failed=first and Rejected(**first), **facts)
-            encoded, unpacked = encoded + tally.encoded, unpacked + tally.unpacked
-            check_media_ratio(source.uri, unpacked, encoded)
-            yield rows, tally
-        store.delete(part.chunks)
+    Raises:
+        what `score_part` and `opened` raise.
+    """
+    home, folder, earlier, count = Home(settings), job.folder, 0, 0
+    with version_file(home.tracking, home.ledger.find(job.model)) as path:
+        home.store.write(f"{folder}/{MODEL}", path.read_bytes())
+    keys = (f"{folder}/{number:08}.arrow" for number in itertools.count())
+    parts = (
+        Part(key, None if home.store.exists(key) else chunk)
+        for key, chunk in zip(keys, _cut(source), strict=False)
+    )
+    if workers or settings.dask_address:
+        # TensorFlow's threads are those of one process, and so are the answers.
+        opened = pieces.opened(settings, workers or sys.maxsize, threads=0)
+    else:
+        opened = _threads(settings)
+    with opened as place:
+        for part, _ in place.in_order(functools.partial(score_part, job), parts):
+            earlier, count = earlier + (part.chunk is None), count + 1
+            yield part.key
     if earlier:
         message = "score: %s of %s parts were there from an earlier score"
-        log.info(message, f"{earlier:,}", f"{done:,}")
+        log.info(message, f"{earlier:,}", f"{count:,}")
 
 
-def score_part(part: Part) -> str:
-    """Make the rows of a part, if they are not there; returns their file's sha256.
+def _cut(source: Source) -> Iterator[Chunk]:
+    for chunk in source.chunks:
+        for start in range(0, len(chunk.items), ROWS):
+            yield chunk.cut(start, start + ROWS)
+
+
+@contextlib.contextmanager
+def _threads(settings: Settings) -> Iterator[Place]:
+    with ThreadPoolExecutor(THREADS, "score") as threads:
+        yield Place(threads, THREADS, "in this process", settings)
+
+
+def score_part(job: ScoringJob, part: Part) -> None:
+    """Make the file of a part, if it is not there.
 
     Raises:
         SourceError: the source is damaged, or a decompression bomb.
-        DependencyError: a file is not in the store, or was changed.
-        UsageError: this process has other code than the one that reads the source.
+        DependencyError: the model is not in the store, or was changed.
     """
-    store = Store(part.store)
-    if not store.exists(part.rows):
-        with _opening:  # in two threads it would be loaded twice
-            plan, answering = _opened(part.store, part.folder)
-        chunks = unpacked(fetch(store, part.chunks, part.digest))
-        reading = Reading(max_item_bytes=plan.max_item_bytes)
-        answered = answering.answered(Source(plan.kind, plan.source, reading, chunks))
-        rows = as_stream((rows, asdict(tally)) for rows, tally in answered)
-        store.write(part.rows, rows)
-    return store.digest(part.rows)
+    if part.chunk is None:
+        return
+    with _loading:  # in two threads it would be loaded twice
+        loaded = _load(job.model_dump_json())
+    reading = Reading(max_item_bytes=job.max_item_bytes)
+    source = Source(job.kind, job.source, reading, iter([part.chunk]))
+    rows = answered(source, loaded, with_id=job.columns.id is not None)
+    table, sink = pa.Table.from_batches(rows), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    Store(job.store).write(part.key, bytes(sink.getvalue()))
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(uri: str, folder: str) -> tuple[ScoringPlan, Answering]:
-    store, digest = Store(uri), folder.rpartition("/")[2]
-    plan = ScoringPlan.model_validate_json(fetch(store, f"{folder}/{PLAN}", digest))
-    own = code_of(plan.description)
-    if other := sorted(dict(own.items() ^ plan.code.items())):
-        raise UsageError(
-            f"A worker has other code than the process that reads {plan.source}: "
-            f"{other[0]} differs, one of {len(other):,}.",
-            "Install the same packages on all machines.",
-        )
-    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        path = Path(name) / MODEL
-        path.write_bytes(fetch(store, f"{folder}/{MODEL}", plan.model_digest))
-        loaded = open_model(path, plan.model, plan.description)
-    return plan, Answering(loaded, plan.columns)
-
-
-def code_of(data: DataDescription) -> dict[str, str]:
-    """What the rows depend on besides the plan."""
-    medium = extensions.modules("media")[data.medium]
-    learned = task_modules(data.task, "judge", "words")
-    return code_state(["headrace.use.scoring.answering", medium, *learned])
-
-
-def fetch(store: Store, key: str, sha256: str) -> bytes:
-    """A file of the store.
-
-    Raises:
-        DependencyError: it is not there, or was changed.
-    """
+def _load(text: str) -> LoadedModel:
+    job = ScoringJob.model_validate_json(text)
+    store, key = Store(job.store), f"{job.folder}/{MODEL}"
     with contextlib.suppress(FileNotFoundError):
         data = store.read(key)
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return data
+        if hashlib.sha256(data).hexdigest() == job.model_digest:
+            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+                path = Path(folder) / MODEL
+                path.write_bytes(data)
+                return open_model(path, job.model, job.description)
     raise DependencyError(
         f"{store.uri(key)} is gone or was changed, or this machine has another store.",
         "Let all machines share the store's folder, and run the same command again.",
     )
+
+
+def rows_of(job: ScoringJob, key: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a part, some together."""
+    with pa.ipc.open_stream(Store(job.store).read(key)) as rows:
+        yield from rows

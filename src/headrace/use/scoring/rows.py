@@ -1,13 +1,11 @@
-"""The decoded items of a part in their source's order, including those that failed."""
+"""The decoded items of a source in its order, including those that failed."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.data.decoding import DecodedRows, check_media_ratio, decode, fit
 from headrace.media import medium
@@ -30,13 +28,10 @@ class ScoredRows:
         payload: ``(n, *shape)``, of the medium's type; zeros for a rejected item, so
             that a row keeps its place and a block its size.
         labels: an empty one if there is none.
-        ids: of a column that is kept; empty if none is.
+        ids: of a column that is kept; empty ones if none is.
         rejected: by row.
-        parts: of items that are answered in parts, all of them, ``(parts, *shape)``;
-            None where items are answered as a whole.
-        counts: the number of parts of each row; empty where there are none.
-        files: bytes of them, and of all that they decode to. The first rows of a part
-            state those of the whole part.
+        parts: of items that are answered in parts, those of each row, ``(parts,
+            *shape)``; None where items are answered as a whole.
     """
 
     payload: Payload
@@ -44,38 +39,20 @@ class ScoredRows:
     labels: list[str]
     ids: list[str]
     rejected: dict[int, Rejected]
-    parts: Payload | None = None
-    counts: Sequence[int] = ()
-    files: tuple[int, int] = (0, 0)
+    parts: list[Payload] | None = None
 
     @property
     def asked(self) -> Payload:
         """What a model is asked about, in stored form."""
-        return self.payload if self.parts is None else self.parts
+        return self.payload if self.parts is None else np.concatenate(self.parts)
 
     def joined(self, outputs: Outputs, answers: Answers) -> Outputs:
         """The answer to each row, of the answers to what was asked, ``(n, ...)``."""
         if self.parts is None:
             return outputs
-        ends, most = np.cumsum(self.counts), max(self.counts)
-        spans = zip(ends - self.counts, ends, strict=True)
-        return np.stack([answers.join(outputs[a:b], most) for a, b in spans])
-
-    def cut(self, size: int) -> Iterator[ScoredRows]:
-        """The same rows, at most ``size`` together."""
-        for start in range(0, len(self.names), size):
-            span = slice(start, start + size)
-            yield ScoredRows(
-                self.payload[span],
-                self.names[span],
-                self.labels[span],
-                self.ids[span],
-                {
-                    row - start: why
-                    for row, why in self.rejected.items()
-                    if start <= row < span.stop
-                },
-            )
+        counts = [len(own) for own in self.parts]
+        by_row = np.split(outputs, np.cumsum(counts)[:-1])
+        return np.stack([answers.join(own, max(counts)) for own in by_row])
 
     def digests(self, module: Medium) -> bytearray:
         """The sha256 of each item, 32 bytes: of its decoded bytes, else of its file."""
@@ -84,27 +61,15 @@ class ScoredRows:
             shas[row * _SHA : (row + 1) * _SHA] = bytes.fromhex(why.item)
         return shas
 
-    def errors(self) -> pa.Array:
-        """Why an item could not be decoded; null where it could."""
-        errors: list[str | None] = [None] * len(self.names)
-        for row, why in self.rejected.items():
-            errors[row] = f"{why.check}: {why.reason}"
-        return pa.array(errors, pa.string())
-
 
 def decoded_rows(
-    source: Source,
-    data: DataDescription,
-    size: int,
-    *,
-    in_parts: bool = False,
+    source: Source, data: DataDescription, *, in_parts: bool = False
 ) -> Iterator[ScoredRows]:
-    """The rows of a source as a model takes them, at most ``size`` together.
+    """The rows of a source as a model takes them.
 
     Args:
         source: opened.
         data: of the model.
-        size: the most rows.
         in_parts: whether items that are longer than the model's shape are given in
             parts, where its task joins their answers; else they are cut.
 
@@ -114,67 +79,38 @@ def decoded_rows(
     """
     module, learned = medium(data.medium), task(data.task)
     long = module.long_form(data) if in_parts and learned.joins_parts else None
-    form: Form = long or data
     encoded = unpacked = 0
-    for part in decode(source, module, form):
+    for part in decode(source, module, long or data):
         encoded, unpacked = encoded + part.encoded, unpacked + part.unpacked
         check_media_ratio(source.uri, unpacked, encoded)
-        files = part.encoded, part.unpacked
-        for some in rows_of(part, module, form.shape or data.shape).cut(size):
-            rows = with_parts(some, module.parts, data) if long else some
-            if source.kind == "folder":  # not each folder is named after a label
-                is_label = learned.answers.is_label
-                labels = [x if is_label(x, data) else "" for x in rows.labels]
-                rows = replace(rows, labels=labels)
-            yield replace(rows, files=files)
-            files = 0, 0
+        rows = _rows_of(part, module, data, long)
+        if source.kind == "folder":  # not each folder is named after a label
+            is_label = learned.answers.is_label
+            rows.labels[:] = [x if is_label(x, data) else "" for x in rows.labels]
+        yield rows
 
 
-def with_parts(
-    rows: ScoredRows,
-    parts_of: Callable[[Payload, DataDescription], Payload | Problem],
-    data: DataDescription,
+def _rows_of(
+    decoded: DecodedRows, module: Medium, data: DataDescription, long: Form | None
 ) -> ScoredRows:
-    """Rows with the parts of their items; what is too long for that is rejected."""
-    rejected, parts = dict(rows.rejected), []
-    nothing = np.zeros((1, *data.shape), rows.payload.dtype)
-    for place, item in enumerate(rows.payload):
-        own = nothing if place in rejected else parts_of(item, data)
-        if isinstance(own, Problem):
-            rejected[place] = Rejected(
-                item=hashlib.sha256(item.tobytes()).hexdigest(),
-                split="",
-                label=rows.labels[place],
-                name=rows.names[place],
-                group=rows.ids[place] if rows.ids else "",
-                check=own.check,
-                reason=own.reason,
-            )
-            own = nothing
-        parts.append(own)
-    counts = [len(own) for own in parts]
-    together = np.concatenate(parts) if parts else nothing[:0]
-    return replace(rows, rejected=rejected, parts=together, counts=counts)
-
-
-def rows_of(part: DecodedRows, module: Medium, shape: tuple[int, ...]) -> ScoredRows:
-    """A part brought to a shape, its rows in order."""
-    rejected = dict(part.rejected)
-    blocks = []
-    for block in part.blocks:
-        fitted, misfits, _ = fit(block, module, shape)
-        blocks.append(fitted)
+    """Decoded rows in their order, in the model's shape, or in parts of it."""
+    count, shape = decoded.count, (long or data).shape or data.shape
+    payload = np.zeros((count, *shape), module.DTYPE)
+    parts = [np.zeros((1, *data.shape), module.DTYPE)] * count
+    names, labels, ids = ([""] * count for _ in range(3))
+    rejected = dict(decoded.rejected)
+    for whole in decoded.blocks:
+        block, misfits, _ = fit(whole, module, shape)
         rejected |= misfits
-    if len(blocks) == 1 and not rejected:
-        (block,) = blocks
-        return ScoredRows(block.payload, block.names, block.labels, block.groups, {})
-    payload = np.zeros((part.count, *shape), module.DTYPE)
-    names, labels, ids = ([""] * part.count for _ in range(3))
-    for block in blocks:
         payload[block.rows] = block.payload
         for place, row in enumerate(block.rows):
             names[row], labels[row] = block.names[place], block.labels[place]
             ids[row] = block.groups[place]
+            own = module.parts(block.payload[place], data) if long else parts[row]
+            if isinstance(own, Problem):  # it is too long for that
+                rejected[row] = block.reject(place, own.check, own.reason)
+            else:
+                parts[row] = own
     for row, why in rejected.items():
         names[row], labels[row], ids[row] = why.name, why.label, why.group
-    return ScoredRows(payload, names, labels, ids, rejected)
+    return ScoredRows(payload, names, labels, ids, rejected, parts if long else None)

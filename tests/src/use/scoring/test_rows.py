@@ -15,7 +15,7 @@ from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.stages.registration import register
 from headrace.use import scoring
-from headrace.use.scoring import answering
+from headrace.use.scoring import parts
 from headrace.use.scoring.rows import decoded_rows
 
 
@@ -24,7 +24,7 @@ from headrace.use.scoring.rows import decoded_rows
 def test_probabilities_do_not_depend_on_the_block(
     score, arrays, champion, size, monkeypatch
 ):
-    monkeypatch.setattr(answering, "ROWS_AT_ONCE", size)
+    monkeypatch.setattr(parts, "ROWS", size)
     _, rows = score(arrays)
     assert np.allclose(rows[CHANCES].to_numpy(), champion(X), rtol=0, atol=1e-6)
     assert rows["name"].tolist() == [f"x[{row}]" for row in range(40)]
@@ -84,7 +84,7 @@ def test_a_folder_is_a_label_only_where_it_is_a_class(score, tmp_path, champion)
 
 def test_rows_are_split_into_bounded_pieces(score, folder, monkeypatch):
     whole = score(folder)[1]
-    monkeypatch.setattr(answering, "ROWS_AT_ONCE", 6)
+    monkeypatch.setattr(parts, "ROWS", 6)
     pd.testing.assert_frame_equal(score(folder)[1], whole, rtol=0, atol=1e-6)
 
 
@@ -101,7 +101,7 @@ def test_images_of_any_size_are_what_training_made_of_them(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(file)
     reading = Reading("image", labelled=False)
     with open_source(str(tmp_path), Settings(), reading) as source:
-        (rows,) = decoded_rows(source, data, 10)
+        (rows,) = decoded_rows(source, data)
     assert {row: why.check for row, why in rows.rejected.items()} == {4: "decode"}
     expected = [*decode_files(files, data).items, np.zeros((8, 12, 3), np.uint8)]
     assert np.array_equal(rows.payload, np.stack(expected))

@@ -25,7 +25,7 @@ from headrace.errors import (
 )
 from headrace.tasks import task
 from headrace.use import scoring
-from headrace.use.scoring import answering
+from headrace.use.scoring import parts
 from headrace.use.scoring.answering import ScoredColumns
 
 
@@ -145,27 +145,19 @@ def test_a_champion_that_was_changed_scores_nothing(trained, arrays, out):
     assert left_in(out) == []
 
 
-def test_labels_that_the_model_cannot_give_judge_nothing(score, tmp_path, caplog):
+def test_a_label_that_the_model_cannot_give_is_missed(score, tmp_path):
     for name, labels in (("none", ["cat"] * 40), ("some", ["cat"] * 39 + ["0"])):
         np.savez(tmp_path / f"{name}.npz", x=X, y=np.array(labels))
-    assert score(tmp_path / "none.npz")[0].metrics == {}
-    assert "none of the 40 labels is an answer of the model" in caplog.text
+    assert score(tmp_path / "none.npz")[0].metrics == {"accuracy": 0}
     assert score(tmp_path / "some.npz")[0].metrics["accuracy"] <= 1 / 40
 
 
 def test_progress_counts_items(_trained, folder, out, monkeypatch):
-    monkeypatch.setattr(answering, "ROWS_AT_ONCE", 20)
-    seen = []  # the first files are few, until their size is known
+    monkeypatch.setattr(parts, "ROWS", 20)
+    seen = []
     place = str(out / "scores.csv")
     scoring.score("blobs", str(folder), place, _trained.settings, seen.append)
-    assert seen == [8, 28, 43]
-
-
-def test_items_of_the_training_data_are_warned_of(score, _trained, caplog):
-    score(_trained.folder / "blobs.npz")
-    rows = _trained.snapshot.rows
-    seen = rows["train"] + rows["val"]
-    assert f"{seen} of these items were in its training data" in caplog.text
+    assert seen == [20, 40, 43]
 
 
 def test_any_version_is_scored(_trained, arrays, out):
@@ -180,7 +172,6 @@ def test_any_version_is_scored(_trained, arrays, out):
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        (ScoredColumns(keep_text=True), UsageError, "--keep-text: .* image"),
         (ScoredColumns(encoding="klingon"), UsageError, "--encoding: 'klingon'"),
         (ScoredColumns(id="number"), SpecError, "'number' needs a table"),
     ],
