@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from headrace.settings import Settings
-from headrace_ops.doctor import DoctorCheck, checks, examine
-from headrace_ops.doctor.services import check_mlflow, check_prefect
+from headrace_ops import doctor
+from headrace_ops.doctor import DoctorCheck, check_mlflow, check_prefect, examine
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_an_empty_home_is_well_soon_and_stays_empty(home, monkeypatch):
 def test_what_packages_add_has_a_line_each(empty, extend):
     extend("models", "patches", "def build(data): ...")
     extend("gates", "ghost")
-    good, bad = checks.check_extensions(empty)
+    good, bad = doctor.check_extensions(empty)
     assert (good.name, good.state) == ("models patches", "ok")
     assert good.seen == "tidepool.patches of tidepool 0.1"
     assert (bad.name, bad.state) == ("gates ghost", "wrong")
@@ -140,7 +140,7 @@ def test_a_missing_password_is_told_from_a_right_one(empty, pages, monkeypatch):
         "3.9.1" if headers.get("Authorization") == "Basic YTpi" else 401
     )
     monkeypatch.setenv("PREFECT_API_URL", f"{pages.url}/api")
-    check = of(check_prefect(empty), "prefect")
+    check = of(examine(empty), "prefect")
     assert (check.state, "PREFECT_API_AUTH_STRING" in check.fix) == ("wrong", True)
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "a:b")
     assert of(check_prefect(empty), "prefect").state == "ok"
