@@ -17,10 +17,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from headrace import errors
-from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.errors import DependencyError, HeadraceError
 from headrace.settings import Settings
 from headrace.state.ledger.leases import Leases
-from headrace_ops import environment, live, run_server
+from headrace_ops import live, run_server
 from headrace_ops.prefect_errors import translate_errors
 
 SILENCE_LIMIT_SECONDS = 600
@@ -37,20 +37,11 @@ log = logging.getLogger("headrace")
 def connect(settings: Settings) -> Iterator[tuple[Any, str]]:
     """A client of the permanent server, and the URL of its pages.
 
-    The server is the configured one, otherwise the one of ``headrace up``.
-
     Raises:
         UsageError: there is no server, or it refuses a request.
         DependencyError: the server does not answer.
     """
-    run_server.configure(settings)
-    url = live.lasting_api_url(settings)
-    if not url:
-        raise UsageError(
-            "There is no permanent Prefect server, which deployments need.",
-            "Start one with `headrace up`, or set PREFECT_API_URL.",
-        )
-    environment.enter_prefect(settings, url)
+    url = run_server.enter_permanent(settings)
     from prefect.client.orchestration import get_client
 
     with translate_errors(), get_client(sync_client=True) as client:

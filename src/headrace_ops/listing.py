@@ -26,32 +26,31 @@ def listed(settings: Settings) -> dict[str, Any]:
         IntegrityError: the row of a champion is gone.
         DependencyError: the ledger does not answer.
     """
-    has_ledger = settings.has_ledger
-    ledger = Ledger(settings.prepare_home().database_url) if has_ledger else None
-    facts = ledger.facts.all() if ledger else {}
-    leases = _last_leases(settings) if has_ledger else {}
-    folders = pipeline_names(settings)
-    with ledger.reading_once() if ledger else contextlib.nullcontext():
-        models = standings(ledger) if ledger else {}
-        rows = [
-            {
-                **_of_ledger(name, models.get(name), *leases.get(name, (None, False))),
-                "schedule": schedule_of(folder) if folder else None,
-                "deployed": f"train/{name}" in facts,
-                "refused": _refused(
-                    facts.get(refusal_of(name)), leases.get(name, (None,))[0]
-                ),
-                "folder": str(folder) if folder else None,
-            }
-            for name in sorted({*folders, *models})
-            for folder in [folders.get(name)]
-        ]
+    facts, models, leases = {}, {}, {}
+    if settings.has_ledger:
+        ledger = Ledger(settings.prepare_home().database_url)
+        with ledger.reading_once():
+            facts, models = ledger.facts.all(), standings(ledger)
+        leases = _last_leases(settings)
+    folders, nothing = pipeline_names(settings), (None, False)
+    rows = [
+        {
+            **_of_ledger(name, models.get(name), facts, *leases.get(name, nothing)),
+            "schedule": schedule_of(folders[name]) if name in folders else None,
+            "folder": str(folders[name]) if name in folders else None,
+        }
+        for name in sorted({*folders, *models})
+    ]
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
     return {"home": home, "pipelines": rows, "notice": notice}
 
 
 def _of_ledger(
-    name: str, standing: Standing | None, lease: Lease | None, was_killed: bool
+    name: str,
+    standing: Standing | None,
+    facts: dict[str, str],
+    lease: Lease | None,
+    was_killed: bool,
 ) -> dict[str, Any]:
     """What the ledger says of a pipeline; without one, that there is nothing."""
     waits = standing.waiting if standing else ()
@@ -65,6 +64,8 @@ def _of_ledger(
         "last_run": _last_run(lease, standing),
         "run": lease.flow_run_id if lease else None,
         "was_killed": was_killed,
+        "deployed": f"train/{name}" in facts,
+        "refused": _refused(facts.get(refusal_of(name)), lease),
     }
 
 

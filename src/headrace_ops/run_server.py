@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from headrace.errors import DependencyError
+from headrace.errors import DependencyError, UsageError
 from headrace.home import make_private
 from headrace.imports import load_jsonschema
 from headrace.settings import Settings, restore_variables, variable
@@ -60,6 +60,25 @@ def may_have_automations() -> bool:
             return database.execute("SELECT 1 FROM automation").fetchone() is not None
     except sqlite3.Error:
         return True
+
+
+def enter_permanent(settings: Settings) -> str:
+    """Make this process a client of the permanent server; returns the URL of its API.
+
+    The server is the configured one, otherwise the one of ``headrace up``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    configure(settings)
+    url = live.lasting_api_url(settings)
+    if not url:
+        raise UsageError(
+            "There is no permanent Prefect server, which deployments and workers need.",
+            "Start one with `headrace up`, or set PREFECT_API_URL.",
+        )
+    environment.enter_prefect(settings, url)
+    return url
 
 
 class TemporaryServer:

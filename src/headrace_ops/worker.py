@@ -15,9 +15,9 @@ from uuid import uuid4
 
 import psutil
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
-from headrace_ops import environment, live, pools, run_server
+from headrace_ops import environment, pools, run_server
 
 if TYPE_CHECKING:
     from prefect.workers.process import ProcessWorker
@@ -54,20 +54,8 @@ def work(
             have the type process.
         DependencyError: the server does not answer.
     """
-    api_url = live.lasting_api_url(settings)
-    if not api_url:
-        raise UsageError(
-            "There is no Prefect server for a worker.",
-            "Start one with `headrace up`, or set PREFECT_API_URL.",
-        )
-    if not live.answers(f"{api_url}/health", 10):
-        raise DependencyError(
-            f"The Prefect server {api_url} does not answer.",
-            "Start the server, then start the worker again.",
-        )
     os.environ.update({**DEFAULTS, **os.environ, **environment.places(settings)})
-    run_server.configure(settings)
-    environment.enter_prefect(settings, api_url)
+    run_server.enter_permanent(settings)
     # This import loads plugins, which must precede threads and the event loop.
     import prefect.workers.process  # noqa: F401
 
