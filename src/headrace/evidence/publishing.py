@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import Refusal, UsageError
+from headrace.evidence.bundling.archive import files_in
 from headrace.records import Record
 from headrace.stages.promotion import licensed, signed
 from headrace.state import hub
@@ -99,11 +100,8 @@ def push(exported: Exported, uri: str, home: Home) -> Pushed:
     facts = json.loads((folder / FACTS).read_bytes())
     about = home.tracking.version_card(exported.model, exported.version)
     contents: dict[str, Path | bytes] = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        name: file for name, file in files_in(folder).items() if name not in _KEPT
     }
-    contents = {name: what for name, what in contents.items() if name not in _KEPT}
     contents[CARD] = card(facts, about).encode()
     message = f"{exported.model} version {exported.version}, "
     message += facts["model_digest"][:16]

@@ -11,8 +11,6 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import Field
-
 from headrace.errors import IntegrityError, UsageError
 from headrace.records import BackboneRecord, Record
 from headrace.state.disk import disk_errors
@@ -35,9 +33,7 @@ class Manifest(Record):
     format: Literal[2] = 2
     model: str
     version: int
-    backbone: BackboneRecord | None = Field(
-        default=None, exclude_if=lambda value: value is None
-    )
+    backbone: BackboneRecord | None = None
     must_be_signed: bool
     files: dict[str, str]
 

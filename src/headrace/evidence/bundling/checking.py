@@ -119,9 +119,9 @@ def _manifest(file: Path) -> Manifest:
         raise IntegrityError(f"{MANIFEST} is missing or too large.", AGAIN) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "its form"
         raise IntegrityError(
-            f"{MANIFEST} cannot be read: {field}: {first['msg']}.",
+            f"{MANIFEST} cannot be read: {'.'.join(map(str, first['loc']))}: "
+            f"{first['msg']}.",
             "It was changed, or another Headrace wrote it.",
         ) from None
 
