@@ -77,8 +77,7 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     if output.exists() or output.is_symlink():
         raise UsageError(f"{output} exists.", "Name a new file with --output.")
     version = home.ledger.find(name)
-    must_be_signed = is_wanted(version, home.ledger)
-    if must_be_signed and not is_signed:
+    if not is_signed and is_wanted(version, home.ledger):
         raise UsageError(
             f"The pipeline file of {version.model} wants a signature "
             "(promotion.signed), and no signing key is set.",
@@ -89,7 +88,7 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     temporary = tempfile.TemporaryDirectory(prefix="headrace-")
     with disk_errors(tempfile.gettempdir()), temporary as place:
         folder = Path(place)
-        _write_files(version, home, folder, must_be_signed=must_be_signed)
+        _write_files(version, home, folder)
         if is_signed:
             (folder / SIGNATURE).write_bytes(sign_folder(folder, settings))
         _write_archive(output, f"{version.model}-{version.version}", folder)
@@ -107,9 +106,7 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
     )
 
 
-def _write_files(
-    version: Version, home: Home, folder: Path, *, must_be_signed: bool
-) -> None:
+def _write_files(version: Version, home: Home, folder: Path) -> None:
     """Write all files of a bundle but its signature to an empty folder."""
     fetch_copy(version, folder / "model", home.store)
     for name, data in contents(version, home).items():
@@ -119,7 +116,6 @@ def _write_files(
         model=version.model,
         version=version.version,
         backbone=of_version(version, home),
-        must_be_signed=must_be_signed,
         files={name: file_digest(path) for name, path in files_in(folder).items()},
     )
     (folder / MANIFEST).write_bytes(as_json(manifest.model_dump(mode="json")))

@@ -26,7 +26,6 @@ class Manifest(Record):
     Attributes:
         backbone: the pretrained one that the model was made of, if there is one; its
             weights are in the model.
-        must_be_signed: whether the pipeline file wants a signature.
         files: sha256 by name, of all but this manifest and the signature of the whole.
     """
 
@@ -34,7 +33,6 @@ class Manifest(Record):
     model: str
     version: int
     backbone: BackboneRecord | None = None
-    must_be_signed: bool
     files: dict[str, str]
 
 

@@ -99,7 +99,7 @@ def _check(path: Path, folder: Path, settings: Settings) -> BundleCheck:
     write_archive(anew, f"{manifest.model}-{manifest.version}", folder)
     if (sha256 := file_digest(path)) != sha.hexdigest():
         raise IntegrityError(f"{path}: bytes between its files were changed.", AGAIN)
-    signature = _signature(folder, manifest, name, settings)
+    signature = _signature(folder, name, settings)
     return BundleCheck(
         status="ok",
         reason=f"{name} is as it was bundled{_REASONS[signature]}",
@@ -140,23 +140,17 @@ def _compare(listed: Mapping[str, str], files: Mapping[str, Path]) -> None:
             )
 
 
-def _signature(
-    folder: Path, manifest: Manifest, name: str, settings: Settings
-) -> Signed:
+def _signature(folder: Path, name: str, settings: Settings) -> Signed:
     """Check the signature of the files in a folder, if there is a key."""
-    has_key = bool(settings.verify_key_file)
-    if (file := folder / SIGNATURE).is_file():
-        if not has_key:
-            return "not checked"
-        signature = file.read_bytes()
-        file.unlink()
-        check_signature(folder, signature, f"the bundle of {name}", settings)
-        return "valid"
-    if has_key or manifest.must_be_signed:
-        cause = "HEADRACE_VERIFY_KEY_FILE has a key"
-        if not has_key:
-            cause = "its pipeline file wants a signature (promotion.signed)"
+    file = folder / SIGNATURE
+    if not settings.verify_key_file:
+        return "not checked" if file.exists() else "unsigned"
+    if not file.exists():
         raise IntegrityError(
-            f"{name} is unsigned, and {cause}.", "Ask for a signed bundle."
+            f"{name} is unsigned, and HEADRACE_VERIFY_KEY_FILE has a key.",
+            "Ask for a signed bundle, or check it without a key.",
         )
-    return "unsigned"
+    signature = file.read_bytes()
+    file.unlink()
+    check_signature(folder, signature, f"the bundle of {name}", settings)
+    return "valid"
