@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from headrace.errors import HeadraceError
-from headrace.evidence.verification.said import last_said
+from headrace.evidence.verification import last_said
 from headrace.monitoring.history import History
 from headrace.pages import render, script
 from headrace.pipeline.folders import is_packaged

@@ -13,7 +13,7 @@ import uvicorn
 from tests.attacks.chromium import chromium
 from tests.ops import mill
 
-from headrace.evidence.verification.said import FILE, last_said, note
+from headrace.evidence.verification import FILE, last_said, note
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.facts import Refused, refusal_of

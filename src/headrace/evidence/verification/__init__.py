@@ -9,21 +9,26 @@ made again when needed. Only a champion must have its data and its model.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import field_serializer
+from pydantic import RootModel, ValidationError, field_serializer
 
-from headrace.evidence.verification.said import note
 from headrace.evidence.verification.walk import Walk
+from headrace.home import PRIVATE_FILE
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.signs import number_of
 from headrace.stages.promotion.registry import published_heads
+from headrace.state.disk import atomic_file
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
+from headrace.state.ledger.records import utc_now
 
+FILE = "verify.json"  # what was said last: a note for people, and no evidence
 log = logging.getLogger("headrace")
 
 
@@ -101,3 +106,33 @@ def verify(settings: Settings, model: str = "", head: str = "") -> Verification:
         problem=problem,
         seconds=round(time.perf_counter() - started, 3),
     )
+
+
+class Said(Record):
+    """The answer of one verification; ``when`` is ISO 8601, UTC."""
+
+    when: str
+    status: str
+    reason: str
+
+
+class _File(RootModel[dict[str, Said]]):
+    """By model; that of everything has an empty name."""
+
+
+def last_said(home: Path) -> dict[str, Said]:
+    """The last answers by model, that of everything by an empty name."""
+    try:
+        return _File.model_validate_json((home / FILE).read_bytes()).root
+    except (OSError, ValidationError):
+        return {}
+
+
+def note(home: Path, model: str, status: str, reason: str) -> None:
+    """Note an answer, in place of the last one; a home that is read-only has none."""
+    said = Said(when=utc_now(), status=status, reason=reason)
+    said_before = {} if not model else last_said(home)
+    with contextlib.suppress(OSError), atomic_file(home / FILE) as new:
+        new.touch(PRIVATE_FILE)
+        text = _File({**said_before, model: said}).model_dump_json()
+        new.write_text(text + "\n", encoding="utf-8")
