@@ -246,7 +246,8 @@ def _default(said: dict[str, Any], inner: type[BaseModel] | None) -> str:
 
 def gates() -> list[str]:
     """The gates that know their metric and direction, with default thresholds."""
-    from headrace.pipeline.spec import default_gates, known_gates, task_names
+    from headrace.pipeline.families import task_names
+    from headrace.pipeline.gates import default_gates, known_gates
 
     words = {"min": "at least", "max": "at most"}
     lines = []
@@ -310,7 +311,7 @@ def catalog() -> list[str]:
 def families() -> list[str]:
     """The families of models, each with its arguments and its recipe."""
     from headrace.models import builder_names, find_builder
-    from headrace.pipeline.spec import family_medium, recipe_of
+    from headrace.pipeline.families import family_medium, recipe_of
 
     lines = []
     for name in builder_names():

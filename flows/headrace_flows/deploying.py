@@ -13,7 +13,7 @@ from uuid import UUID
 
 from headrace.errors import UsageError
 from headrace.pipeline import load_spec
-from headrace.pipeline.tables import FlowSpec
+from headrace.pipeline.deploy import FlowSpec
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.state.home import Home

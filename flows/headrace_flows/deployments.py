@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace import extensions
 from headrace.pipeline import PipelineSpec
-from headrace.pipeline.tables import DeploySpec, FlowSpec
+from headrace.pipeline.deploy import DeploySpec, FlowSpec
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder

@@ -13,7 +13,7 @@ from headrace.credentials import schema_pattern
 from headrace.errors import SpecError
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.checks import absolute_source
-from headrace.pipeline.tables import DeploySpec
+from headrace.pipeline.deploy import DeploySpec
 
 _OWN = ("pipeline", "folder")  # those that a deployment gives itself
 # A path, a URI or ``library:name``. Prefect keeps the parameters of a run: it refuses

@@ -15,7 +15,7 @@ from headrace import extensions
 from headrace.imports import load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
-from headrace.pipeline.files import read_readme
+from headrace.pipeline.readme import read_readme
 from headrace.stages.beside import beside
 from headrace.stages.workers import Workers
 from headrace.state.tracking.connection import import_mlflow

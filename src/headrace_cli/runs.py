@@ -147,7 +147,6 @@ def check(
 def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[str, Any]:
     """Check a spec; the pipeline's own code is imported and called."""
     from headrace.models import builder_name
-    from headrace.pipeline.files import read_readme
     from headrace.use.checking import (
         check_builder,
         check_gates,
@@ -169,7 +168,6 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
         from headrace_flows.parameters import check_parameters
 
         check_parameters(spec, spec.deploy, folder)
-    read_readme(spec, folder)  # refuses what is not UTF-8
     findings = [*doubtful_gates(spec), *missing_source(spec)]
     models = " and ".join(filter(None, (builder_name(spec), spec.model.against)))
     return {

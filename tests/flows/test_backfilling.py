@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import DependencyError, UsageError
 from headrace.pipeline import load_spec
-from headrace.pipeline.tables import FlowSpec
+from headrace.pipeline.deploy import FlowSpec
 from headrace.stages.pieces import opened
 from headrace.stages.processes import processors
 from headrace_cli.series import _conclude, _runner, _task

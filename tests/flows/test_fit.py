@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from headrace.errors import ContractError, DependencyError, UsageError
+from headrace.pipeline.deploy import FlowSpec
 from headrace.pipeline.files import override
-from headrace.pipeline.tables import FlowSpec
 from headrace.planning import StageKey
 from headrace.records import TrainingRecord
 from headrace.state.ledger.holding import heartbeat

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from headrace.errors import SpecError, UsageError
 from headrace.pipeline import load_spec
-from headrace.pipeline.tables import DeploySpec
+from headrace.pipeline.deploy import DeploySpec
 from headrace_flows import parameters
 from headrace_flows.parameters import Place, check_parameters
 

@@ -17,7 +17,8 @@ from headrace.explanations import why_not
 from headrace.explanations.checked import MEASURED
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pipeline import PipelineSpec
-from headrace.pipeline.files import fields_of, read_readme, split_readme
+from headrace.pipeline.files import fields_of
+from headrace.pipeline.readme import read_readme, split_readme
 from headrace.records import SUSPECTS, VAL_APART, ChoiceRecord
 from headrace.signs import as_score
 from headrace.stages.evaluation.report import slice_tables

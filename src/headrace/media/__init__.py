@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headrace import extensions
 from headrace.errors import SpecError
-from headrace.pipeline.tables import fields_of, media_fields
+from headrace.pipeline.data import fields_of, media_fields
 
 if TYPE_CHECKING:
     import numpy as np

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 from headrace import extensions
 from headrace.errors import SpecError, UsageError, did_you_mean
 from headrace.pipeline import PipelineSpec
+from headrace.pipeline.families import default_builder, family_medium, family_yields
 from headrace.pipeline.fields import quoted_number
-from headrace.pipeline.spec import default_builder, family_medium, family_yields
 from headrace.records import DataDescription
 from headrace.tasks import task
 

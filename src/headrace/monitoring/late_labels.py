@@ -19,7 +19,7 @@ from headrace.errors import InputError
 from headrace.media.chunks import Reading
 from headrace.monitoring.batches import Batch, Texts
 from headrace.pipeline.checks import refuse_credential
-from headrace.pipeline.tables import plain_label
+from headrace.pipeline.data import plain_label
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 

@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headrace.pipeline.data import DataSpec
     from headrace.pipeline.files import load_spec
-    from headrace.pipeline.spec import GateSpec, PipelineSpec
-    from headrace.pipeline.tables import DataSpec, EvaluationSpec
+    from headrace.pipeline.gates import GateSpec
+    from headrace.pipeline.spec import PipelineSpec
+    from headrace.pipeline.tables import EvaluationSpec
     from headrace.pipeline.training import TrainingSpec
 
 __all__ = [
@@ -24,8 +26,10 @@ __all__ = [
 ]
 _PLACES = {
     "files": ("load_spec",),
-    "spec": ("GateSpec", "PipelineSpec"),
-    "tables": ("DataSpec", "EvaluationSpec"),
+    "gates": ("GateSpec",),
+    "spec": ("PipelineSpec",),
+    "data": ("DataSpec",),
+    "tables": ("EvaluationSpec",),
     "training": ("TrainingSpec",),
 }
 

@@ -97,7 +97,7 @@ def absolute_source(source: str, base: Path, where: str = "The data's source") -
     """
     if not source.strip():
         raise UsageError(f"{where} is empty.", "Name a path or a URI.")
-    if not _is_utf_8(source):
+    if source.encode(errors="replace").decode() != source:
         raise UsageError(
             f"{where} is {source!a}, which is not UTF-8.", "Rename the file or folder."
         )
@@ -106,14 +106,6 @@ def absolute_source(source: str, base: Path, where: str = "The data's source") -
     if colon and len(scheme) > 1 and not (base / source).exists():
         return source
     return str((base / Path(source).expanduser()).absolute())
-
-
-def _is_utf_8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def shorten(text: str) -> str:

@@ -1,12 +1,11 @@
-"""Reads a pipeline's file, with overrides, as a spec or flat fields, and its README.
+"""Reads a pipeline's file, with overrides, as a spec or flat fields.
 
-An error explains what is wrong with a file. The README is the text of model cards, too.
+An error explains what is wrong with a file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 FILE_NAME = "pipeline.toml"
 # Parsing takes up to 70 bytes of memory a byte. The names of 21,000 classes are 400 kB.
 MOST_BYTES = 2 * 2**20
-
-_MODEL = re.compile(r"## +model *$", re.IGNORECASE | re.MULTILINE)
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
@@ -108,18 +105,10 @@ def read_tables(folder: Path) -> dict[str, Any]:
         raise SpecError(
             f"{path} cannot be read: {error.strerror}.", "Put a pipeline file there."
         ) from None
-    except UnicodeDecodeError as error:
-        raise SpecError(
-            f"{path}: byte {error.start} is not UTF-8.", "Save the file as UTF-8."
-        ) from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no UTF-8, no TOML, or too many digits for Python
         raise SpecError(
             f"{path} is not valid TOML: {error}.",
-            "Correct that line, or the one before it.",
-        ) from None
-    except ValueError as error:  # a number of more digits than Python reads
-        raise SpecError(
-            f"{path} cannot be read: {error}.", "Give a shorter number."
+            "Correct that line, or the one before it, and save the file as UTF-8.",
         ) from None
     except RecursionError:
         raise too_deep(str(path)) from None
@@ -244,35 +233,3 @@ def fields_of_file(spec: PipelineSpec, folder: Path) -> dict[str, str]:
             fields["data.source"] = spec.data.source
         return fields
     return fields_of(spec)
-
-
-def read_readme(spec: PipelineSpec, folder: Path) -> str:
-    """The README in the pipeline's folder, else the description of the spec.
-
-    Raises:
-        SpecError: the README is not UTF-8.
-    """
-    file = folder / "README.md"
-    try:
-        text = file.read_text(encoding="utf-8") if file.is_file() else spec.description
-    except UnicodeDecodeError as error:
-        raise SpecError(
-            f"{file}: byte {error.start} is not UTF-8.", "Save the file as UTF-8."
-        ) from None
-    return text.strip()
-
-
-def summary(readme: str) -> str:
-    """The first paragraph of a README, in one line."""
-    paragraphs = (part for part in readme.split("\n\n") if not part.startswith("#"))
-    return " ".join(next(paragraphs, "").split())
-
-
-def split_readme(readme: str) -> tuple[str, str]:
-    """The text before the first section, and all sections but ``## Model``.
-
-    A model card describes the model of its run, which may differ from the README's.
-    """
-    intro, *sections = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
-    shown = (part for part in sections if not _MODEL.match(part))
-    return intro.strip(), "".join(shown).strip()

@@ -10,6 +10,19 @@ from headrace.pipeline.tables import SpecTable
 # Family defaults that look at validation rows or count what rows have, which a private
 # training does not.
 NOT_PRIVATE = ("calibrate", "ngrams", "patience")
+# The fields that cannot have another value than their default, and why.
+CONFLICTS = {
+    "loss": "the bound on one row needs the loss of each row, which only the task's "
+    "own loss surely gives",
+    "callbacks": "they see the loss of train, which is not private",
+    "patience": "the validation rows would decide on the weights",
+    "calibrate": "the validation rows would decide on the weights",
+    "devices": "private steps are computed on one device",
+    "precision": "private steps are computed in float32",
+    "canaries": "a planted text is no row",
+    "augment": "private steps take each row as it is",
+    "ngrams": "they are counted without noise",
+}
 
 
 class PrivacySpec(SpecTable):

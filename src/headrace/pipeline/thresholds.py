@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from headrace.pipeline.spec import GateSpec
+from headrace.pipeline.gates import GateSpec
 
 # The last words of a metric that is a share.
 _SHARES = (

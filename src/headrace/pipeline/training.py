@@ -2,106 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-import difflib
-import functools
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from headrace import extensions
 from headrace.pipeline.augment import AugmentSpec
-from headrace.pipeline.fields import added, option, quoted_number, share
-from headrace.pipeline.privacy import PrivacySpec
-from headrace.pipeline.tables import SpecTable, WithArguments
+from headrace.pipeline.fields import added, option, share
+from headrace.pipeline.keras_names import OFFERED, Named, check_choice, is_own, named
+from headrace.pipeline.privacy import CONFLICTS, PrivacySpec
+from headrace.pipeline.tables import SpecTable
 
-_MODULES = {
-    "optimizer": "keras.optimizers",
-    "schedule": "keras.optimizers.schedules",
-    "loss": "keras.losses",
-    "metrics": "keras.metrics",
-    "callbacks": "keras.callbacks",
-}
-_OFFERED = {
-    "schedule": ("constant", "cosine"),
-    "callbacks": ("EarlyStopping", "LearningRateScheduler", "ReduceLROnPlateau"),
-}
-_NOT_OFFERED = {  # base classes, and classes that take other objects
-    *("get", "serialize", "deserialize", "Loss", "Metric", "Optimizer"),
-    *("LearningRateSchedule", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"),
-    *("legacy", "schedules"),
-}
-_ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
-
-
-class Named(WithArguments):
-    """The name of an object; all other keys are its arguments."""
-
-    name: str = Field(description="of Keras, such as adamw, or module:function")
-
-
-def named(choice: str | Named) -> Named:
-    """A choice as a table with a name and arguments."""
-    return Named(name=choice) if isinstance(choice, str) else choice
-
-
-def is_own(name: str) -> bool:
-    """Whether a name is of a function of the user, such as ``losses:focal``."""
-    return not name.isidentifier()
-
-
-def keras_name(kind: str, name: str) -> tuple[str, str]:
-    """Keras's module and name of an object.
-
-    Args:
-        kind: the field, such as ``optimizer``.
-        name: in any case: ``adamw`` is ``AdamW``.
-
-    Raises:
-        ValueError: Keras has no such object; the message has the nearest names.
-    """
-    names = _names(kind)
-    exact = _ALIASES.get(name, name)
-    if exact in names:
-        return _MODULES[kind], exact
-    lower = {cased.lower(): cased for cased in reversed(names)}
-    if exact.lower() in lower:
-        return _MODULES[kind], lower[exact.lower()]
-    near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
-    nearest = ", ".join([lower[match] for match in near] or names)
-    hint = "near it" if near else "it has"
-    raise ValueError(
-        f"{_MODULES[kind]} has no such name; {hint}: {nearest}; a function of your own "
-        "is module:function"
-    )
-
-
-@functools.cache
-def _names(kind: str) -> tuple[str, ...]:
-    """The names that a field takes, read from Keras's files without an import."""
-    if kind == "callbacks":
-        return _OFFERED[kind]
-    code = extensions.path_of(_MODULES[kind]).read_text(encoding="utf-8")
-    imports = (n for n in ast.parse(code).body if isinstance(n, ast.ImportFrom))
-    names = [alias.asname or alias.name for node in imports for alias in node.names]
-    return tuple(name for name in names if name not in _NOT_OFFERED)
-
-
-def _check(kind: str, choice: Any) -> Any:
-    """Reject a choice of another form, with an unknown name or a number in quotes."""
-    name = choice.get("name") if isinstance(choice, dict) else choice
-    name = choice.name if isinstance(choice, Named) else name
-    if not isinstance(name, str):
-        raise ValueError("write a name, or a table with a name and arguments")
-    arguments = choice if isinstance(choice, dict) and not is_own(name) else {}
-    for key, value in arguments.items():
-        if number := quoted_number(value):
-            text = f"{name} has {key} = {value!r}: write {number} without quotes"
-            raise ValueError(text)
-    if not is_own(name) and name not in _OFFERED.get(kind, ("sgd", "adam")):
-        keras_name(kind, name)
-    return choice
+# The times of checkpoints do not change the result.
+CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}
 
 
 class TrainingSpec(SpecTable):
@@ -151,9 +64,9 @@ class TrainingSpec(SpecTable):
     )
     callbacks: tuple[str | Named, ...] = added(
         (),
-        "called before and after each epoch: EarlyStopping, LearningRateScheduler, "
+        "called before and after each epoch: LearningRateScheduler, "
         "ReduceLROnPlateau, or a module:function that returns a "
-        "keras.callbacks.Callback",
+        "keras.callbacks.Callback; for early stopping set patience",
     )
     label_smoothing: float = share(
         0.0, "share of each target that is spread over all classes", below=0.5
@@ -231,7 +144,7 @@ class TrainingSpec(SpecTable):
         return (
             not any((self.loss, *self.metrics, *self.callbacks))
             and self.optimizer in ("sgd", "adam")
-            and self.schedule in _OFFERED["schedule"]
+            and self.schedule in OFFERED["schedule"]
         )
 
     def _named(self) -> Iterator[str]:
@@ -240,22 +153,6 @@ class TrainingSpec(SpecTable):
             yield choice.name
             if choice.name == "LearningRateScheduler":
                 yield str(choice.arguments.get("schedule", ""))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _early_stopping_is_patience(cls, values: Any) -> Any:
-        callbacks = values.get("callbacks") if isinstance(values, dict) else None
-        if not isinstance(callbacks, list | tuple):
-            return values
-        rest = []
-        for callback in callbacks:
-            row = {"name": callback} if isinstance(callback, str) else callback
-            row = row.model_dump() if isinstance(row, Named) else row
-            if not isinstance(row, dict) or row.get("name") != "EarlyStopping":
-                rest.append(callback)
-                continue
-            values = {**values, "patience": _patience(row, values)}
-        return {**values, "callbacks": rest}
 
     @field_validator("augment")
     @classmethod
@@ -272,14 +169,14 @@ class TrainingSpec(SpecTable):
     @field_validator("optimizer", "schedule", "loss", mode="before")
     @classmethod
     def _is_known(cls, choice: Any, info: Any) -> Any:
-        return choice if choice is None else _check(info.field_name, choice)
+        return choice if choice is None else check_choice(info.field_name, choice)
 
     @field_validator("metrics", "callbacks", mode="before")
     @classmethod
     def _are_known(cls, choices: Any, info: Any) -> Any:
         if not isinstance(choices, list | tuple):
             raise ValueError("write a list of names, or of tables with a name")
-        return [_check(info.field_name, choice) for choice in choices]
+        return [check_choice(info.field_name, choice) for choice in choices]
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainingSpec:
@@ -295,59 +192,10 @@ class TrainingSpec(SpecTable):
                     f"{callback.name} sets the learning rate, and so does a schedule; "
                     'add decay = 0 and schedule = "constant"'
                 )
-        if conflict := find_conflict(self):
-            raise ValueError(conflict)
+        for field, why in CONFLICTS.items() if self.privacy is not None else ():
+            plain = (type(self).model_fields[field].default, "float32")
+            if getattr(self, field) not in plain:
+                raise ValueError(
+                    f"privacy and {field} exclude each other: {why}; leave out {field}"
+                )
         return self
-
-
-def _patience(row: dict[str, Any], values: dict[str, Any]) -> Any:
-    """The patience of an EarlyStopping; Keras's 0 ends at the first worse epoch."""
-    patience = row.get("patience", 0)
-    expected = {"name": row["name"], "monitor": "val_loss", "patience": patience}
-    expected["restore_best_weights"] = True
-    if values.get("patience") or {**expected, **row} != expected:
-        raise ValueError(
-            "EarlyStopping watches val_loss here and restores the best epoch; it takes "
-            "patience alone, and training.patience says the same"
-        )
-    return max(1, patience) if isinstance(patience, int) else patience
-
-
-# The times of checkpoints do not change the result.
-CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}
-
-
-def find_conflict(training: TrainingSpec) -> str:
-    """What a recipe has that cannot be private, and why; empty if there is nothing."""
-    if training.privacy is None:
-        return ""
-    conflicts = {
-        "loss": "the bound on one row needs the loss of each row, which only the "
-        "task's own loss surely gives"
-        if training.loss is not None
-        else "",
-        "callbacks": "they see the loss of train, which is not private"
-        if training.callbacks
-        else "",
-        "patience": "the validation rows would decide on the weights"
-        if training.patience
-        else "",
-        "calibrate": "the validation rows would decide on the weights"
-        if training.calibrate
-        else "",
-        "devices": "private steps are computed on one device"
-        if training.devices > 1
-        else "",
-        "precision": "private steps are computed in float32"
-        if training.precision == "mixed_bfloat16"
-        else "",
-        "canaries": "a planted text is no row" if training.canaries else "",
-        "augment": "private steps take each row as it is"
-        if training.augment is not None
-        else "",
-        "ngrams": "they are counted without noise" if training.ngrams else "",
-    }
-    for field, why in conflicts.items():
-        if why:
-            return f"privacy and {field} exclude each other: {why}; leave out {field}"
-    return ""

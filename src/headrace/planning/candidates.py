@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from headrace.errors import Refusal, UsageError
 from headrace.pipeline import PipelineSpec, TrainingSpec
 from headrace.pipeline.augment import suggested, used_by_new
-from headrace.pipeline.spec import default_builder, least_steps, recipe_of
+from headrace.pipeline.families import default_builder, least_steps, recipe_of
 from headrace.pipeline.tables import ModelSpec
 from headrace.records import CandidateRecord, ChoiceRecord, TrainingRecord
 from headrace.tasks import task

@@ -13,13 +13,7 @@ from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.copies import keep_copy, restore
 from headrace.pipeline import PipelineSpec
-from headrace.pipeline.files import (
-    fields_of,
-    fields_of_file,
-    read_readme,
-    split_readme,
-    summary,
-)
+from headrace.pipeline.files import fields_of, fields_of_file
 from headrace.pipeline.law import (
     Law,
     changes,
@@ -27,6 +21,7 @@ from headrace.pipeline.law import (
     read_law,
     recorded_changes,
 )
+from headrace.pipeline.readme import read_readme, split_readme, summary
 from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import (
     EvaluationRecord,

@@ -19,14 +19,9 @@ from headrace.backend import load_backend
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.pipeline import PipelineSpec
-from headrace.pipeline.files import (
-    FILE_NAME,
-    fields_of,
-    fields_of_file,
-    read_readme,
-    summary,
-)
+from headrace.pipeline.files import FILE_NAME, fields_of, fields_of_file
 from headrace.pipeline.law import name_by_changes, title_of
+from headrace.pipeline.readme import read_readme, summary
 from headrace.progress import Progress
 from headrace.records import (
     BackboneRecord,

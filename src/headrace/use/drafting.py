@@ -20,14 +20,9 @@ from headrace.pages import render
 from headrace.pipeline import DataSpec, TrainingSpec
 from headrace.pipeline.augment import suggested, used_by_new
 from headrace.pipeline.checks import shorten
+from headrace.pipeline.data import fields_of
+from headrace.pipeline.families import least_steps, media_names, recipe_of, task_names
 from headrace.pipeline.files import FILE_NAME
-from headrace.pipeline.spec import (
-    least_steps,
-    media_names,
-    recipe_of,
-    task_names,
-)
-from headrace.pipeline.tables import fields_of
 from headrace.pipeline.toml import as_toml
 from headrace.planning.candidates import FEW_ROWS, epochs_for
 from headrace.records import DEFAULT_TASK

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.gates.kinds import absolute_gate, serving_gate
 from headrace.pipeline import PipelineSpec
-from headrace.pipeline.spec import known_gates
+from headrace.pipeline.gates import known_gates
 from headrace.signs import as_score
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from headrace.errors import SpecError
 from headrace.pipeline import load_spec
-from headrace.pipeline.files import fields_of, fields_of_file, read_readme
+from headrace.pipeline.files import fields_of, fields_of_file
 from headrace.pipeline.law import changes_of_fields, name_by_changes, title_of
+from headrace.pipeline.readme import read_readme
 
 FILE = """
 medium = "image"
@@ -101,9 +102,8 @@ def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path):
     assert load_spec(tmp_path).medium == "image"
 
 
-def test_a_readme_that_is_no_text_is_named(tmp_path):
+def test_bytes_of_a_readme_that_are_no_text_are_replaced(tmp_path):
     text = 'medium = "image"\n[data]\nsource = "x"\n'
     (tmp_path / "pipeline.toml").write_text(text)
     (tmp_path / "README.md").write_bytes(b"Caf\xe9 reviews.")
-    with pytest.raises(SpecError, match=r"README\.md: byte 3 is not UTF-8"):
-        read_readme(load_spec(tmp_path), tmp_path)
+    assert read_readme(load_spec(tmp_path), tmp_path) == "Caf\ufffd reviews."

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.errors import SpecError
 from headrace.pipeline import PipelineSpec, load_spec
-from headrace.pipeline.spec import least_steps
+from headrace.pipeline.families import least_steps
 
 FILE = """
 medium = "image"

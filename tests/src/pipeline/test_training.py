@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from headrace.errors import SpecError
 from headrace.pipeline import TrainingSpec, load_spec
-from headrace.pipeline.training import _MODULES, _names
+from headrace.pipeline.keras_names import _MODULES, _names
 
 FOCAL = {"name": "CategoricalFocalCrossentropy", "gamma": 3.0}
 PLATEAU = "training.callbacks=[{name='ReduceLROnPlateau', patience=2}]"
@@ -46,7 +46,7 @@ def test_every_name_is_one_of_keras(kind):
         ("training.schedule=ExponentialDecy", "ExponentialDecay"),
         ("training.metrics=['TopKAccuracy']", "near it: .*TopKCategoricalAccuracy"),
         ("training.metrics=mse", "write a list"),
-        ("training.callbacks=['ModelCheckpoint']", "EarlyStopping, Learn"),
+        ("training.callbacks=['ModelCheckpoint']", "it has: LearningRateS"),
         ("training.optimizer={beta_1=0.8}", "write a name, or a table with a name"),
         (
             "training.optimizer={name='adamw', beta_1='0.8'}",
@@ -54,10 +54,6 @@ def test_every_name_is_one_of_keras(kind):
         ),
         ("training.patience=-1", "greater than or equal to 0"),
         (PLATEAU, "ReduceLROnPlateau sets the learning rate.*add decay = 0"),
-        (
-            "training.callbacks=[{name='EarlyStopping', monitor='loss'}]",
-            "EarlyStopping watches val_loss here",
-        ),
     ],
 )
 def test_an_unknown_name_is_refused_with_what_is_right(tmp_path, override, message):
@@ -75,15 +71,6 @@ def test_a_loss_of_ones_own_takes_no_smoothing_from_the_family(tmp_path):
     text = ("medium=text", "model.builder=text_cnn")
     assert load(tmp_path, *text).label_smoothing == 0.1
     assert load(tmp_path, *text, "training.loss=losses:own").label_smoothing == 0
-
-
-@pytest.mark.parametrize(
-    ("callback", "patience"),
-    [("{name='EarlyStopping', patience=4}", 4), ("'EarlyStopping'", 1)],
-)
-def test_early_stopping_is_patience(tmp_path, callback, patience):
-    training = load(tmp_path, f"training.callbacks=[{callback}]")
-    assert (training.patience, training.callbacks) == (patience, ())
 
 
 def test_the_functions_of_the_users_own_are_known():

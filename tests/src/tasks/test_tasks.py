@@ -13,7 +13,8 @@ import pytest
 
 from headrace import media, tasks
 from headrace.pipeline import EvaluationSpec, TrainingSpec
-from headrace.pipeline.spec import default_gates, known_gates, task_names, unused_fields
+from headrace.pipeline.families import task_names, unused_fields
+from headrace.pipeline.gates import default_gates, known_gates
 from headrace.records import DataDescription
 
 PARTS = {

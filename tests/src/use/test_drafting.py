@@ -9,8 +9,8 @@ from PIL import Image
 from headrace.errors import Refusal, UsageError
 from headrace.models import builder_names
 from headrace.pipeline import DataSpec, TrainingSpec, load_spec
+from headrace.pipeline.families import least_steps, recipe_of
 from headrace.pipeline.files import FILE_NAME
-from headrace.pipeline.spec import least_steps, recipe_of
 from headrace.planning.candidates import epochs_for
 from headrace.records import DataDescription
 from headrace.settings import Settings

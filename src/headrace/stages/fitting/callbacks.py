@@ -11,7 +11,7 @@ import numpy as np
 
 from headrace.errors import Refusal, SpecError
 from headrace.pipeline import TrainingSpec
-from headrace.pipeline.training import named
+from headrace.pipeline.keras_names import named
 from headrace.records import Metrics
 from headrace.stages.fitting.recipe import make
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from headrace.errors import SpecError
 from headrace.models import find_function
 from headrace.pipeline import TrainingSpec
-from headrace.pipeline.training import Named, is_own, keras_name, named
+from headrace.pipeline.keras_names import Named, is_own, keras_name, named
 from headrace.records import Metrics
 from headrace.tasks import Task
 from headrace.tasks.forms import Outputs, Targets

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
 from headrace.pipeline import DataSpec
-from headrace.pipeline.tables import plain_label
+from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription, Finding
 from headrace.signs import number_of
 from headrace.tasks import Labels

@@ -21,7 +21,7 @@ from headrace.media.audio.spectra import Framing
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Payload
 from headrace.pipeline import DataSpec
-from headrace.pipeline.tables import plain_label
+from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription
 from headrace.tasks import Labels, Questions
 from headrace.tasks.forms import Targets

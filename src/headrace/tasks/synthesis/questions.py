@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, Field, create_model
 
 from headrace.errors import InputError, did_you_mean
-from headrace.pipeline.tables import plain_label
+from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription
 from headrace.tasks.forms import some
 from headrace.wire import Question

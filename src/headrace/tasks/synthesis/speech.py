@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import InputError
-from headrace.pipeline.tables import plain_label
+from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription
 from headrace.tasks import Speech
 from headrace.tasks.forms import Outputs, some

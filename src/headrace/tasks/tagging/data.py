@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from headrace.media.chunks import Chunk, Source
 from headrace.pipeline import DataSpec
-from headrace.pipeline.tables import plain_label
+from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription
 from headrace.tasks import Labels
 from headrace.tasks.forms import Counts, Targets, natural_order

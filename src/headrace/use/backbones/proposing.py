@@ -14,7 +14,8 @@ from headrace.errors import IntegrityError
 from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.models.backbones import images, sounds
-from headrace.pipeline.spec import COMMON_GATES, family_yields
+from headrace.pipeline.families import family_yields
+from headrace.pipeline.gates import COMMON_GATES
 from headrace.records import DataDescription
 from headrace.signs import number_of
 from headrace.state import backbones

@@ -11,7 +11,7 @@ from headrace import media
 from headrace.errors import InputError, SourceError, SpecError
 from headrace.media.chunks import Chunk
 from headrace.media.text import MEDIUM as text
-from headrace.pipeline.tables import DataSpec
+from headrace.pipeline.data import DataSpec
 from headrace.records import DataDescription, Form
 
 TEXTS = ["Hi", "", "时间 ok", "é"]

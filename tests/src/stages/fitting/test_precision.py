@@ -7,7 +7,7 @@ import pytest
 
 from headrace import models
 from headrace.pipeline import TrainingSpec
-from headrace.pipeline.spec import family_medium, family_yields
+from headrace.pipeline.families import family_medium, family_yields
 from headrace.records import DataDescription
 from headrace.stages.fitting.precision import (
     FLOAT32,

@@ -5,7 +5,7 @@ import importlib.metadata
 import pytest
 
 from headrace.errors import SpecError
-from headrace.pipeline.spec import task_names
+from headrace.pipeline.families import task_names
 from headrace.stages.ingredients import closure
 from headrace.stages.ingredients.closure import code_state
 from headrace.tasks import task_modules

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.errors import Refusal
-from headrace.pipeline.spec import known_gates
+from headrace.pipeline.gates import known_gates
 from headrace.tasks.generation.words import LARGE, SURVEY
 
 
