@@ -35,7 +35,6 @@ from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch
 from headrace.state.signing import check_signing_key
-from headrace.use.backbones.pinning import pinned
 from headrace_flows.turn import Turn
 
 if TYPE_CHECKING:
@@ -132,7 +131,11 @@ class Run:
         if spec.promotion.signed:
             check_signing_key(settings)
         home = Home(settings)
-        self.plan = Plan(pinned(spec, folder, home, is_read=is_read), folder, home)
+        if "preset" in spec.model.arguments:  # the name of a backbone
+            from headrace.use.backbones.pinning import pinned
+
+            spec = pinned(spec, folder, home, is_read=is_read)
+        self.plan = Plan(spec, folder, home)
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.broken: list[Finding] = []
