@@ -167,14 +167,9 @@ def _train(
     """Train again; the model, and the ingredients that have changed."""
     spec, folder, then = restored.spec, restored.folder, restored.ingredients
     secret = _secret_of(then.execution, settings)
-    packed = Packed(spec, folder, then.builder, restored.snapshot, restored.contract)
-    if packed.quarantine != then.quarantine:
-        raise IntegrityError(
-            f"The quarantine {restored.contract.quarantine_uri} is not the one that "
-            "was recorded: it was changed or damaged.",
-            "Restore it from a backup, or train again.",
-        )
-    data = open_data(restored.snapshot, restored.contract, Home(settings))
+    place = restored.snapshot, restored.contract
+    packed = Packed(spec, folder, then.builder, *place)
+    data = open_data(*place, Home(settings))
     score, facts = task(data.description.task).training_score, then.execution
     try:
         with Progress("epoch", spec.training.epochs, is_listed=True) as progress:

@@ -205,7 +205,7 @@ class Packed:
         from headrace.data.snapshots.splits import read_quarantine
 
         uri, roots = contract.quarantine_uri, training_roots(spec, builder)
-        self.quarantine = _digest(read_quarantine(uri)) if uri else ""
+        quarantine = _digest(read_quarantine(uri)) if uri else ""
         records = {SPEC: spec, SNAPSHOT: snapshot, CONTRACT: contract}
         self.files = {
             path: record.model_dump_json(indent=1).encode()
@@ -220,7 +220,7 @@ class Packed:
             distributions=distributions(),
             machine=machine(),
             execution={},
-            quarantine=self.quarantine,
+            quarantine=quarantine,
             files={path: _digest(data) for path, data in self.files.items()},
         )
 
