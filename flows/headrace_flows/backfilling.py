@@ -94,7 +94,7 @@ class Backfill:
         self.tasks = tasks
         self.outcomes: dict[str, dict[str, Any]] = {}
         self._home = Home(settings)
-        self._store = self._home.anchored
+        self._store = self._home.store
         self._report = report
 
     def left(self) -> list[BackfillTask]:
@@ -168,7 +168,7 @@ class Backfill:
         with contextlib.suppress(HeadraceError):  # the run itself reports it
             identity = source_identity(task.spec.data.source, medium=task.spec.medium)
         spec = task.spec.model_dump_json(exclude={"deploy"})
-        folder = pack_folder(task.folder, self._store.store)
+        folder = pack_folder(task.folder, self._store)
         text = json.dumps([spec, identity, folder, task.promotes])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -23,10 +23,10 @@ from headrace.pipeline import PipelineSpec
 from headrace.planning import StageKey
 from headrace.records import ContractRecord, Record, SnapshotRecord, TrainingRecord
 from headrace.settings import Settings
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat
 from headrace.state.packing import pack_folder, unpack_folder
+from headrace.state.store import Store
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows.client import error_in, start_once, wait_for, work_of
 from headrace_flows.run import Run, log_to_prefect
@@ -168,7 +168,7 @@ def _ask(client: Any, run: Run, key: StageKey, request: TrainingRequest) -> Any:
 
     name, fingerprint = f"fit/{run.spec.name}", key.fingerprint
     body = request.model_dump(mode="json")
-    run.plan.home.anchored.write_json(request_key(fingerprint), body)
+    run.plan.home.store.write_json(request_key(fingerprint), body)
     given = {"pipeline": run.spec.name, "training": fingerprint}
     start = partial(run_deployment, name, parameters=given, timeout=0)
     with translate_errors():
@@ -208,9 +208,9 @@ def fit(pipeline: str, training: str) -> State[Any]:
     here = heartbeat(settings, str(flow_run.get_id()), pipeline)
     try:
         with own_temporary_folder(), retrying_clients(), here as holding:
-            store = Home(settings).anchored
+            store = Home(settings).store
             request = _request(store, pipeline, training)
-            folder = unpack_folder(request.folder, store.store, settings.folders)
+            folder = unpack_folder(request.folder, store, settings.folders)
             run = Run(request.spec, folder, settings)
             run.turn.held = holding
             _train(run, request, training)
@@ -221,12 +221,11 @@ def fit(pipeline: str, training: str) -> State[Any]:
     return Completed(message="Trained.")
 
 
-def _request(store: AnchoredStore, pipeline: str, fingerprint: str) -> TrainingRequest:
+def _request(store: Store, pipeline: str, fingerprint: str) -> TrainingRequest:
     request = store.read_record(request_key(fingerprint), TrainingRequest)
     if request is None:
         raise UsageError(
-            f"The store {store.store.root} has no training {fingerprint[:16]} of "
-            f"{pipeline}.",
+            f"The store {store.root} has no training {fingerprint[:16]} of {pipeline}.",
             "Start the worker with the same HEADRACE_STORE and HEADRACE_DATABASE_URL "
             "as those of the other pools.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
@@ -228,10 +229,11 @@ def _has_report(run: Run, number: int) -> bool:
     """Whether the report of a version's run is whole; a full disk keeps none."""
     home = run.plan.home
     version = home.ledger.version(run.spec.name, number)
-    digest = home.ledger.files.anchors([key := card_key(version.run_id)]).get(key)
+    page = home.store.find(card_key(version.run_id))
     place = run_places(version, home.settings.artifacts)[0]
-    if digest is None or local_path(place) is None:
-        return digest is not None
+    if page is None or local_path(place) is None:
+        return page is not None
+    digest = hashlib.sha256(page).hexdigest()
     return not how_changed(f"{place}/{REPORT_FILE}", digest)
 
 

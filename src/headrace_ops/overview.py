@@ -129,7 +129,7 @@ def _shown(
         if champion is not None:
             shown["report"] = _report(champion.version.run_id, home, is_served)
             with suppress(HeadraceError):  # what is wrong `verify` says
-                history = History(champion.version.model_digest, home.anchored)
+                history = History(champion.version.model_digest, home.store)
                 shown["drift"] = history.last(tested=True) or history.last()
     return shown
 

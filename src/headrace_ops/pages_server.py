@@ -75,7 +75,7 @@ class Pages:
                 page = home.store.read(f"data_docs/{docs[1]}index.html")
                 return page.replace(_TOP, _WITH_LINK, 1)
             if report := _REPORT.fullmatch(path):
-                page = home.anchored.read(card_key(report[1])) or b""
+                page = home.store.find(card_key(report[1])) or b""
                 return page.replace(_TOP, _WITH_LINK, 1)
         return None
 

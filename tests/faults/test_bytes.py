@@ -67,7 +67,7 @@ def signed(first, copy_of, tmp_path_factory):
         )
         keep(engine, files, settings)
         signature = sign_folder(place / "keys", settings)
-        home.anchored.write(f"signatures/{version.model_digest}.sig", signature)
+        home.store.write(f"signatures/{version.model_digest}.sig", signature)
         output = place / "blobs-1.tar"
         bundle("blobs/1", output, settings)
         key = {"verify_key_file": str(public)}

@@ -55,7 +55,7 @@ def request_of(run, trained):
 def ask(run, key, request):
     from headrace_flows.fit import request_key
 
-    run.plan.home.anchored.write_json(
+    run.plan.home.store.write_json(
         request_key(key.fingerprint), request.model_dump(mode="json")
     )
 

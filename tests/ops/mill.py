@@ -74,11 +74,11 @@ def _versions(home, model, count):
                 model, number, who="ada", why="", expected_sequence=sequence
             )
             champion = number
-        home.anchored.write(card_key(run), f"<h1>{model} {number}</h1>".encode())
+        home.store.write(card_key(run), f"<h1>{model} {number}</h1>".encode())
 
 
 def _watched(home, model, status):
-    History(model * 4, home.anchored).keep(
+    History(model * 4, home.store).keep(
         StoredWindow(
             when=utc_now(),
             window="a" * 64,

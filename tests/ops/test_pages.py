@@ -87,7 +87,7 @@ def test_other_paths_and_methods_are_not_there(settings):
 
 def test_a_report_is_served_only_as_the_ledger_has_it(settings):
     home, run = Home(settings), "0" * 31 + "1"
-    home.anchored.write(card_key(run), b"the report")
+    home.store.write(card_key(run), b"the report")
     assert get(settings, live.report_path(run))[1] == b"the report"
     home.store.write(card_key(run), b"another one")
     assert get(settings, live.report_path(run))[0]["status"] == 404

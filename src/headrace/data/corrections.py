@@ -1,7 +1,7 @@
 """Corrected labels, which the next ingestion of a pipeline puts in their place.
 
 They are files in the store, one for each time that labels were corrected or that all
-corrections were withdrawn. The ledger has their digests; the last file counts.
+corrections were withdrawn, each named by its own digest; the newest counts.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from headrace.errors import IntegrityError
 from headrace.records import Record
-from headrace.state.anchored import AnchoredStore
-from headrace.state.ledger.records import utc_now
+from headrace.state.store import Store
 
 FOLDER = "corrections"
 
@@ -46,7 +46,7 @@ class Corrections(Record):
     pipeline: str
     rows: tuple[Correction, ...] = ()
     who: str = ""
-    when: str = Field(default_factory=utc_now)
+    when: str = Field(default_factory=lambda: datetime.now(UTC).isoformat())
 
     @property
     def digest(self) -> str:
@@ -65,77 +65,68 @@ class Corrections(Record):
         return Corrections(pipeline=self.pipeline, rows=tuple(merged), who=who)
 
 
-def find_corrections(anchored: AnchoredStore, pipeline: str) -> Corrections:
+def find_corrections(store: Store, pipeline: str) -> Corrections:
     """The corrections of a pipeline; without rows if there are none.
 
     Raises:
-        IntegrityError: the file of the last ones is gone or was changed.
+        IntegrityError: a file of them was changed.
     """
-    last = anchored.ledger.files.last_anchor_below(f"{FOLDER}/{pipeline}/")
-    if not last:
-        return Corrections(pipeline=pipeline)
-    data = anchored.read(last)
-    try:
-        return Corrections.model_validate_json(data or b"")
-    except ValidationError:
-        raise IntegrityError(
-            f"The corrected labels of {pipeline} in {anchored.store.uri(last)} are "
-            "gone or were changed.",
-            "Apply the reviewed file again: `headrace relabel "
-            f"{pipeline} --withdraw`, then --apply FILE.",
-        ) from None
+    every = _all(store, pipeline).values()
+    none = Corrections(pipeline=pipeline, when="")
+    return max(every, key=lambda one: one.when, default=none)
 
 
-def corrections_of(
-    anchored: AnchoredStore, pipeline: str, digest: str
-) -> Corrections | None:
-    """The corrections with a digest, also if they no longer count."""
-    folder = f"{FOLDER}/{pipeline}"
-    for name in anchored.store.names(folder) if digest else ():
-        corrections = anchored.read_record(f"{folder}/{name}", Corrections)
-        if corrections is not None and corrections.digest == digest:
-            return corrections
-    return None
+def corrections_of(store: Store, pipeline: str, digest: str) -> Corrections | None:
+    """The corrections with a digest, also if they no longer count; raises as above."""
+    every = _all(store, pipeline).values() if digest else ()
+    return next((one for one in every if one.digest == digest), None)
 
 
-def save_corrections(anchored: AnchoredStore, corrections: Corrections) -> str:
+def _all(store: Store, pipeline: str) -> dict[str, Corrections]:
+    """All corrections of a pipeline, by their keys."""
+    every = {}
+    for name in store.names(f"{FOLDER}/{pipeline}"):
+        key = f"{FOLDER}/{pipeline}/{name}"
+        data = store.read(key)
+        try:
+            if name != _name_of(data):
+                raise ValueError("it is not what its name says")
+            every[key] = Corrections.model_validate_json(data)
+        except ValueError:
+            raise IntegrityError(
+                f"The corrected labels of {pipeline} in {store.uri(key)} were changed.",
+                "Delete this file, and apply the reviewed file again with `headrace "
+                f"relabel {pipeline} --apply FILE`.",
+            ) from None
+    return every
+
+
+def save_corrections(store: Store, corrections: Corrections) -> str:
     """Write corrections, which count from now on; returns their URI."""
-    data = _as_bytes(corrections)
-    return anchored.write(f"{FOLDER}/{corrections.pipeline}/{_name_of(data)}", data)
+    data = corrections.model_dump_json(indent=1).encode()
+    return store.write(f"{FOLDER}/{corrections.pipeline}/{_name_of(data)}", data)
 
 
-def drop_items(
-    anchored: AnchoredStore, pipeline: str, is_gone: Callable[[list[str]], Any]
-) -> int:
+def drop_items(store: Store, pipeline: str, is_gone: Callable[[list[str]], Any]) -> int:
     """Leave items out of a pipeline's corrections, and of the earlier ones; how many.
 
     Args:
         is_gone: tells of items, by their sha256, which are to be left out, ``(n,)``.
 
     Raises:
-        IntegrityError: the file of the last ones is gone or was changed.
+        IntegrityError: a file of them was changed.
     """
-    folder, last = f"{FOLDER}/{pipeline}", find_corrections(anchored, pipeline)
-    old = {}
-    for name in anchored.store.names(folder):
-        earlier = anchored.read_record(f"{folder}/{name}", Corrections)
-        if earlier is None or any(is_gone([row.item for row in earlier.rows])):
-            old[f"{folder}/{name}"] = ""
+    every, last = _all(store, pipeline), find_corrections(store, pipeline)
+    old = [k for k, one in every.items() if any(is_gone([r.item for r in one.rows]))]
     if not old:
         return 0
     gone = is_gone([row.item for row in last.rows])
     rows = [row for row, out in zip(last.rows, gone, strict=True) if not out]
-    data = _as_bytes(last.model_copy(update={"rows": tuple(rows)}))
-    # The last record counts, so that it is added with the withdrawal of the others.
-    key = f"{folder}/{_name_of(data)}"
-    anchored.write_all({key: data}, {**old, key: ""})
-    for name in old.keys() - {key}:
-        anchored.store.delete(name)
+    left = Corrections(pipeline=pipeline, rows=tuple(rows), who=last.who)
+    save_corrections(store, left)
+    for key in old:
+        store.delete(key)
     return len(last.rows) - len(rows)
-
-
-def _as_bytes(corrections: Corrections) -> bytes:
-    return corrections.model_dump_json(indent=1).encode()
 
 
 def _name_of(data: bytes) -> str:

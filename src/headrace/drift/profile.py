@@ -133,7 +133,7 @@ class Profile:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Profile:
-        """Read a profile; the caller has checked the digest.
+        """Read a profile.
 
         Raises:
             IntegrityError: it is no profile of this format.

@@ -17,7 +17,6 @@ from headrace.errors import HeadraceError, IntegrityError
 from headrace.evidence.verification.versions import (
     champion_mismatches,
     data_mismatch,
-    manifest_digest,
     other_mismatches,
 )
 from headrace.models.logged.soundness import checks, copies
@@ -181,7 +180,7 @@ def _restore_data(version: Version, names: Collection[str], home: Home) -> list[
     """Read a version's data again from its source, if its snapshot is damaged.
 
     The snapshot is made in a temporary folder. Its files replace those in the store
-    only if they have the digests that were recorded.
+    only if it has the digest that was recorded.
 
     Raises:
         IntegrityError: the source gives other data now.
@@ -199,11 +198,10 @@ def _restore_data(version: Version, names: Collection[str], home: Home) -> list[
         spec = ingredients.restore(place, run.tags[ingredients.TAG], read).spec
         made = Store(str(Path(folder, "store")))
         used = version.details.get("snapshot", {}).get("corrections", "")
-        corrected = corrections_of(home.anchored, spec.name, used)
+        corrected = corrections_of(home.store, spec.name, used)
         data = spec.data, spec.medium
         snapshot = ingest(*data, made, home.settings, spec.task, corrected)
-        now = snapshot.digest, snapshot.manifest_sha256
-        if now != (version.snapshot_digest, manifest_digest(version, home)):
+        if snapshot.digest != version.snapshot_digest:
             raise IntegrityError(
                 f"Its source {spec.data.source} gives other data now.",
                 "Restore the snapshot from a backup.",

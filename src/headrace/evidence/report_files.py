@@ -36,7 +36,7 @@ def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
 
 def show_maps(version: Version, verdicts: Mapping[str, Verdict], home: Home) -> None:
     """Put what was found into the page of a version's run, if that has the section."""
-    page = home.anchored.read(card_key(version.run_id)) or b""
+    page = home.store.find(card_key(version.run_id)) or b""
     head, begin, rest = page.decode().partition(_BEGIN)
     _, end, tail = rest.partition(_END)
     if begin and end:
@@ -47,7 +47,7 @@ def show_maps(version: Version, verdicts: Mapping[str, Verdict], home: Home) -> 
 
 
 def _keep(run_id: str, page: str, home: Home) -> None:
-    home.anchored.write(card_key(run_id), page.encode())
+    home.store.write(card_key(run_id), page.encode())
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         Path(place, REPORT_FILE).write_bytes(page.encode())
         home.tracking.log_files(run_id, Path(place))

@@ -98,9 +98,9 @@ def watch_window(
         IntegrityError: the model, or the snapshot that the profile needs, is gone.
         DependencyError: a place cannot be reached, or a disk is full.
     """
-    anchored = Home(settings).anchored
-    version = anchored.ledger.find(watch.model)
-    champion = anchored.ledger.champion(version.model)
+    home = Home(settings)
+    version = home.ledger.find(watch.model)
+    champion = home.ledger.champion(version.model)
     is_champion = champion is not None and champion.version.version == version.version
     late, missing = _late_labels(watch, version.description.task, settings)
     batch = _read(watch, version, settings)
@@ -117,9 +117,9 @@ def watch_window(
     notes += note_of_labels(labelled, new_labelled)
     notes += (f"{missing}.",) if missing else ()
     batch = replace(batch, notes=notes)
-    marker = ForgottenItems(key=anchored.ledger.disposals.secret())
+    marker = ForgottenItems(key=home.ledger.disposals.secret())
     batch, new_labelled = batch.marked(marker), new_labelled.marked(marker)
-    history = History(version.model_digest, anchored)
+    history = History(version.model_digest, home.store)
     before = history.scores()[: 0 if watch.labels_anew else None]
     scores = scores_with(
         before,

@@ -1,4 +1,4 @@
-"""What earlier windows of a version showed: in the store, checked by the ledger.
+"""What earlier windows of a version showed: in the store.
 
 ``monitoring/<sha256 of the model>/`` has a small file for each window, and its folder
 ``scores`` the scores of labels in the order of their coming. No file is overwritten.
@@ -22,7 +22,7 @@ from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
 from headrace.drift.verdict import WINDOWS, Sign
 from headrace.monitoring.stored import StoredWindow, TimeSpan
-from headrace.state.anchored import AnchoredStore, as_json
+from headrace.state.store import Store
 
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
 _MOST_READ = 500  # files of windows that their names do not tell apart
@@ -56,11 +56,11 @@ class History:
 
     Args:
         model_digest: sha256 of the version's model.
-        anchored: the store. Methods raise its errors.
+        store: the store. Methods raise its errors.
     """
 
-    def __init__(self, model_digest: str, anchored: AnchoredStore) -> None:
-        self._anchored = anchored
+    def __init__(self, model_digest: str, store: Store) -> None:
+        self._store = store
         self._folder = f"monitoring/{model_digest}"
 
     def signs_before(self, window: StoredWindow) -> list[Sign]:
@@ -77,7 +77,7 @@ class History:
             if any(span.overlaps(other.span) for other in taken):
                 continue
             read += 1
-            stored = self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
+            stored = self._store.read_record(f"{self._folder}/{name}", StoredWindow)
             if stored is None or stored.sign is None:
                 continue
             if not any(stored.is_one_with(other) for other in taken):
@@ -91,33 +91,30 @@ class History:
             tested: whether those with too few items are passed over, some of them.
         """
         for name, _ in itertools.islice(self._windows(), _MOST_PASSED_OVER):
-            last = self._anchored.read_record(f"{self._folder}/{name}", StoredWindow)
+            last = self._store.read_record(f"{self._folder}/{name}", StoredWindow)
             if not tested or (last and last.status != "too few"):
                 return last
         return None
 
     def _windows(self) -> Iterator[tuple[str, TimeSpan]]:
         """The files of windows, the newest first; other files are passed over."""
-        for name in reversed(self._anchored.store.names(self._folder)):
+        for name in reversed(self._store.names(self._folder)):
             with contextlib.suppress(ValueError):
                 yield name, TimeSpan.of_name(name)
 
     def keep(self, window: StoredWindow) -> None:
         """Add the judgement of a window."""
-        data = as_json(window.model_dump(mode="json"))
-        self._anchored.write(f"{self._folder}/{window.name}", data)
+        key = f"{self._folder}/{window.name}"
+        self._store.write_json(key, window.model_dump(mode="json"))
 
     def scores(self) -> Scored:
         """All scores so far, ``(n,)`` of mark and score, in their order."""
         parts = list[Scored]()
         for part in reversed(self._parts()):
-            data = self._anchored.read(f"{self._folder}/scores/{part.name}")
-            if data is None:
+            data = self._store.find(f"{self._folder}/scores/{part.name}")
+            if data is None or part.digest != _digest(data):
                 continue
-            scores: Scored = np.load(io.BytesIO(data), allow_pickle=False)
-            if scores.dtype != _SCORE:
-                continue
-            parts.append(scores)
+            parts.append(np.load(io.BytesIO(data), allow_pickle=False))
             if part.kind == _ALL:
                 break
         return _first_of_each(np.concatenate([np.empty(0, _SCORE), *parts[::-1]]))
@@ -140,9 +137,8 @@ class History:
         np.save(buffer, scores, allow_pickle=False)
         data = buffer.getvalue()
         number = parts[-1].number + 1 if parts else 1
-        digest = hashlib.sha256(data).hexdigest()[:16]
-        name = _Part(number, _ALL if anew else _NEW, digest).name
-        self._anchored.write(f"{self._folder}/scores/{name}", data)
+        name = _Part(number, _ALL if anew else _NEW, _digest(data)).name
+        self._store.write(f"{self._folder}/scores/{name}", data)
 
     def take_out(self, forgotten: ForgottenItems) -> int:
         """Delete the scores of forgotten items; returns their number."""
@@ -153,14 +149,18 @@ class History:
             self.add_scores(scores[~gone], anew=True)
         parts = self._parts()
         while parts and any(part.kind == _ALL for part in parts[1:]):
-            self._anchored.delete(f"{self._folder}/scores/{parts.pop(0).name}")
+            self._store.delete(f"{self._folder}/scores/{parts.pop(0).name}")
         return int(gone.sum())
 
     def _parts(self) -> list[_Part]:
         """The files of scores in the order of writing."""
-        names = self._anchored.store.names(f"{self._folder}/scores")
+        names = self._store.names(f"{self._folder}/scores")
         matches = filter(None, map(_PART.fullmatch, names))
         return [_Part(int(name[1]), name[2], name[3]) for name in matches]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _first_of_each(scores: Scored) -> Scored:

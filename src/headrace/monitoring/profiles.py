@@ -1,8 +1,7 @@
 """What a version is compared with: its reference profile, and the items of its own.
 
 A profile is made once, and kept in the store as
-``profiles/<sha256 of the model>.npz``; the ledger has the file's sha256, so a file that
-was changed or damaged is ignored and made again.
+``profiles/<sha256 of the model>.npz``; a file that is damaged is made again.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headrace.data.snapshots.reading import DIGEST, recorded_snapshot
+from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
@@ -26,9 +25,9 @@ from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.evaluation.items import learned_from
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
 from headrace.state.ledger import Version
+from headrace.state.store import Store
 from headrace.state.tracking import Tracking
 from headrace.tasks import check_asks_items
 
@@ -48,7 +47,7 @@ def find_profile(version: Version, settings: Settings) -> Profile | None:
     Raises:
         DependencyError: the store or the ledger does not answer.
     """
-    data = Home(settings).anchored.read(profile_key(version))
+    data = Home(settings).store.find(profile_key(version))
     if data is None:
         return None
     try:
@@ -78,9 +77,9 @@ def ensure_profile(version: Version, settings: Settings) -> Profile:
     profile = find_profile(version, settings)
     if profile is not None:
         return profile
-    anchored, tracking = Home(settings).anchored, Home(settings).tracking
-    snapshot = snapshot_of(version, anchored)
-    held_out = read_held_out(snapshot, quarantine_of(version, anchored, tracking))
+    store, tracking = Home(settings).store, Home(settings).tracking
+    snapshot = snapshot_of(version, store)
+    held_out = read_held_out(snapshot, quarantine_of(version, store, tracking))
     log.info(
         "monitor: making the reference profile of %s from %s held-out rows, once",
         version,
@@ -89,21 +88,21 @@ def ensure_profile(version: Version, settings: Settings) -> Profile:
     loaded = loading.load_version(tracking, version)
     answer = partial(loading.answers, loaded.model)
     profile = make_profile(answer, held_out, loaded.description, version.model_digest)
-    anchored.write(profile_key(version), profile.to_bytes())
+    store.write(profile_key(version), profile.to_bytes())
     return profile
 
 
-def snapshot_of(version: Version, anchored: AnchoredStore) -> SnapshotRecord:
-    """The snapshot of a version, its manifest checked against the ledger.
+def snapshot_of(version: Version, store: Store) -> SnapshotRecord:
+    """The snapshot of a version.
 
     Raises:
         IntegrityError: the store does not have it.
     """
-    snapshot = recorded_snapshot(anchored, version.snapshot_digest)
+    snapshot = find_snapshot(store, version.snapshot_digest)
     if snapshot is None:
         raise IntegrityError(
             f"The snapshot of {version} is gone: "
-            f"{anchored.store.uri(f'snapshots/{version.snapshot_digest}')}. Without "
+            f"{store.uri(f'snapshots/{version.snapshot_digest}')}. Without "
             "its held-out rows there is nothing to compare with.",
             "Restore it from a backup, or ingest the same data again: `headrace check "
             f"{version.model} --data default`. Else train a new version.",
@@ -111,7 +110,7 @@ def snapshot_of(version: Version, anchored: AnchoredStore) -> SnapshotRecord:
     return snapshot
 
 
-def quarantine_of(version: Version, anchored: AnchoredStore, tracking: Tracking) -> str:
+def quarantine_of(version: Version, store: Store, tracking: Tracking) -> str:
     """The URI of the quarantine of a version's training; empty if there was none.
 
     The record of the training has it. Where that is lost, quarantined rows count as
@@ -133,7 +132,7 @@ def quarantine_of(version: Version, anchored: AnchoredStore, tracking: Tracking)
             error.message,
         )
         return ""
-    return in_store(restored.contract, anchored.store).quarantine_uri
+    return in_store(restored.contract, store).quarantine_uri
 
 
 def read_held_out(snapshot: SnapshotRecord, quarantine_uri: str) -> HeldOut:
@@ -186,7 +185,7 @@ class OwnItems:
         self._reference = set(profile.items.tolist())
         self._snapshot = None
         with contextlib.suppress(IntegrityError):
-            self._snapshot = snapshot_of(version, Home(settings).anchored)
+            self._snapshot = snapshot_of(version, Home(settings).store)
 
     def others(self, batch: Batch) -> Batch:
         """The rows of other items; those that are left out are counted as `own`."""

@@ -73,7 +73,7 @@ def _contents(
     snapshot = None
     with contextlib.suppress(IntegrityError):  # then there are no reference samples
         version = Home(settings).ledger.version(record.model, record.version)
-        snapshot = snapshot_of(version, Home(settings).anchored)
+        snapshot = snapshot_of(version, Home(settings).store)
     return {
         "title": f"{record.model}, version {record.version}: {record.status}",
         "record": record,

@@ -141,7 +141,7 @@ class Plan(Results):
     @cached_property
     def corrections(self) -> Corrections:
         """The corrected labels of the pipeline, as they were at the first access."""
-        return find_corrections(self.home.anchored, self.spec.name)
+        return find_corrections(self.home.store, self.spec.name)
 
     @property
     def forgotten(self) -> ForgottenItems:

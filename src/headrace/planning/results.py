@@ -1,11 +1,10 @@
-"""The keys of stages, and their results by key, checked against the ledger."""
+"""The keys of stages, and their results by key, in the store."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +22,11 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.stages.registration import find_version
-from headrace.state.anchored import as_json
 from headrace.state.home import Home
 from headrace.state.store import Store
 
 _SHOWN = 3
 R = TypeVar("R", bound=Record)
-_QUARANTINE_SHA = re.compile(r"-([0-9a-f]{64})\.parquet$")
 log = logging.getLogger("headrace")
 
 
@@ -79,7 +76,7 @@ def _flatten(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 def _by_kind(name: str) -> tuple[int, str]:
     """Sort what the user changed before its consequences."""
-    return ("spec", "input", "version", "code").index(name.partition(" ")[0]), name
+    return "spec input version code".find(name.partition(" ")[0]), name
 
 
 def _changes(name: str, before: str | None, now: str | None) -> list[str]:
@@ -119,7 +116,7 @@ class Results:
 
     def find(self, key: StageKey, kind: type[R]) -> R | None:
         """The result of a stage, if the store has it."""
-        saved = self.home.anchored.read_record(_place(key), Saved)
+        saved = self.home.store.read_record(_place(key), Saved)
         if saved is None:
             return None
         try:
@@ -150,15 +147,13 @@ class Results:
             return None
         if sha256 == record.manifest_sha256:
             return record
-        if sha256 == self.home.ledger.files.anchors([key]).get(key):  # made again since
-            return record.model_copy(update={"manifest_sha256": sha256})
         uri = self.home.store.uri(key)
         log.warning("%s was changed since it was recorded, so it is ignored.", uri)
         return None
 
     def forget(self, key: StageKey) -> None:
         """Delete a stage's result, so that it is made again."""
-        self.home.anchored.delete(_place(key))
+        self.home.store.delete(_place(key))
 
     def save(self, key: StageKey, record: Record, seconds: float) -> None:
         """Store the result of a stage."""
@@ -169,9 +164,8 @@ class Results:
             record=record.model_dump(mode="json"),
             seconds=round(seconds, 3),
         )
-        data = as_json(saved.model_dump())
-        places = _place(key), self._latest(key.stage)
-        self.home.anchored.write_all(dict.fromkeys(places, data), _parts(record))
+        for place in (_place(key), self._latest(key.stage)):
+            self.home.store.write_json(place, saved.model_dump())
 
     def find_or_make(self, key: StageKey, kind: type[R], make: Callable[[], R]) -> R:
         """The result of a stage, which is made and saved if the store lacks it."""
@@ -183,21 +177,21 @@ class Results:
 
     def why(self, key: StageKey) -> str:
         """Why a stage has to run: how its key differs from the last one's."""
-        latest = self.home.anchored.read_record(self._latest(key.stage), Saved)
+        latest = self.home.store.read_record(self._latest(key.stage), Saved)
         if latest is not None:
             return key.why(latest.ingredients) or "its result is gone from the store"
-        begun = self.home.anchored.read_json(self._begun(key.stage))
+        begun = self.home.store.read_json(self._begun(key.stage))
         changes = key.why(begun) if isinstance(begun, dict) else ""
         return f"since a run that did not end: {changes}" if changes else "first run"
 
     def begin(self, key: StageKey) -> None:
         """Note what a long stage depends on; `why` compares, where it does not end."""
-        self.home.anchored.write_json(self._begun(key.stage), key.ingredients)
+        self.home.store.write_json(self._begun(key.stage), key.ingredients)
 
     @property
     def last_snapshot(self) -> str:
         """The digest of the pipeline's last snapshot; empty if it had none."""
-        latest = self.home.anchored.read_record(self._latest("ingest"), Saved)
+        latest = self.home.store.read_record(self._latest("ingest"), Saved)
         return str(latest.record.get("digest", "")) if latest else ""
 
     def _latest(self, stage: str) -> str:
@@ -227,13 +221,3 @@ def _place(key: StageKey) -> str:
 
 def _quarantine(record: ContractRecord) -> str:
     return f"quarantine/{Path(record.quarantine_uri).name}"
-
-
-def _parts(record: Record) -> dict[str, str]:
-    """sha256 by key of the files that a record points to."""
-    if isinstance(record, SnapshotRecord) and record.manifest_sha256:
-        return {f"snapshots/{record.digest}/{MANIFEST}": record.manifest_sha256}
-    if isinstance(record, ContractRecord):
-        named = _QUARANTINE_SHA.search(record.quarantine_uri)
-        return {_quarantine(record): named.group(1)} if named else {}
-    return {}

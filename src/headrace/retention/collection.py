@@ -126,16 +126,10 @@ def _check_ledger(home: Home) -> None:
 
 
 def _record(garbage: Sequence[Garbage], before: int, home: Home) -> int:
-    """Record a collection, and that its files count for nothing; its number."""
-    ledger, items = home.ledger, [one.item for one in garbage]
-    keys = {item.key for item in items}
-    files = [
-        key
-        for key in ledger.files.anchors()
-        if keys & {key, "/".join(key.split("/")[:2])}
-    ]
-    return ledger.disposals.record_collection(
-        items, files, who=home.settings.user, decisions=before
+    """Record a collection; its number."""
+    items = [one.item for one in garbage]
+    return home.ledger.disposals.record_collection(
+        items, who=home.settings.user, decisions=before
     )
 
 

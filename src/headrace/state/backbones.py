@@ -2,8 +2,8 @@
 
 A backbone is brought by ``headrace backbone add``, or by a run that names a folder of
 the project. Nothing is downloaded here. The digest of a backbone is that of its files.
-What is said of it, such as its licence, is in a record beside them, whose digest the
-ledger has; the ledger has the names of backbones, too.
+What is said of it, such as its licence, is in a record beside them; the ledger has the
+names of backbones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.records import BackboneRecord, Record
 from headrace.state import regular
-from headrace.state.anchored import as_json
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.remote import ask
@@ -105,7 +104,7 @@ def give_name(name: str, digest: str, home: Home) -> None:
 
 def find(digest: str, home: Home) -> Backbone | None:
     """What is known of a backbone; None where the store has no record of it."""
-    return home.anchored.read_record(f"{FOLDER}/{digest}/{RECORD}", Backbone)
+    return home.store.read_record(f"{FOLDER}/{digest}/{RECORD}", Backbone)
 
 
 def keep(backbone: Backbone, folder: Path, home: Home) -> None:
@@ -117,10 +116,7 @@ def keep(backbone: Backbone, folder: Path, home: Home) -> None:
         home: with the store.
     """
     key = f"{FOLDER}/{backbone.digest}"
-    record = as_json(backbone.model_dump(mode="json"))
-    (folder / RECORD).write_bytes(record)
-    # First the digest, then the files: a killed process leaves no file without one.
-    home.ledger.files.anchor({f"{key}/{RECORD}": hashlib.sha256(record).hexdigest()})
+    (folder / RECORD).write_text(backbone.model_dump_json(indent=1), "utf-8")
     home.store.delete_folder(key)
     home.store.publish(folder, key, RECORD)
 
@@ -128,7 +124,7 @@ def keep(backbone: Backbone, folder: Path, home: Home) -> None:
 def describe(backbone: Backbone, home: Home) -> None:
     """Record what is newly known of a backbone that the store has."""
     key = f"{FOLDER}/{backbone.digest}/{RECORD}"
-    home.anchored.write_json(key, backbone.model_dump(mode="json"))
+    home.store.write_json(key, backbone.model_dump(mode="json"))
 
 
 def damaged(backbone: Backbone, store: Store) -> str:
@@ -200,7 +196,7 @@ def local_folder(digest: str, home: Home) -> Path:
         with local.new_folder(key, RECORD) as work:
             for file in backbone.files:
                 _copy(f"{key}/{file.name}", work / file.name, home.store)
-            (work / RECORD).write_bytes(as_json(backbone.model_dump(mode="json")))
+            (work / RECORD).write_text(backbone.model_dump_json(indent=1), "utf-8")
         _check(backbone, local, home)
     return Path(local.path(key))
 

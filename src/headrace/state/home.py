@@ -10,7 +10,6 @@ from headrace.settings import Settings
 from headrace.state.ledger import Lease, Ledger
 
 if TYPE_CHECKING:
-    from headrace.state.anchored import AnchoredStore
     from headrace.state.store import Store
     from headrace.state.tracking import Tracking
 
@@ -67,13 +66,6 @@ class Home:
         from headrace.state.store import Store
 
         return Store(self.settings.store)
-
-    @cached_property
-    def anchored(self) -> AnchoredStore:
-        """The files of the store whose digests are in the ledger."""
-        from headrace.state.anchored import AnchoredStore
-
-        return AnchoredStore(self.store, self.ledger)
 
     @cached_property
     def tracking(self) -> Tracking:

@@ -12,23 +12,35 @@ import contextlib
 import errno
 import functools
 import hashlib
+import io
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
 
 from headrace.home import make_private
+from headrace.records import Record
 from headrace.state import disk, regular, temporary
 from headrace.state.remote import ask, file_system, is_local, local_path
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 UPLOADS_AT_ONCE = 8
 PART_BYTES = 2**23  # that one request reads of a file that is hashed
 _digests: dict[tuple[Any, ...], str] = {}  # of objects, by path, ETag and time
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+log = logging.getLogger("headrace")
 
 
 class Store:
@@ -109,11 +121,37 @@ class Store:
 
         return regular.file_digest(path) if self.is_local else self._ask(key, call)
 
+    def find(self, key: str) -> bytes | None:
+        """The bytes of a key; None if there is no such file."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.read(key)
+        return None
+
     def read_json(self, key: str) -> Any:
         """The JSON value of a key; None if it is absent or damaged."""
-        with contextlib.suppress(FileNotFoundError, ValueError, RecursionError):
-            return json.loads(self.read(key))
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(self.find(key) or "null")
         return None
+
+    def read_record(self, key: str, kind: type[R]) -> R | None:
+        """The record of a key; None also if it is damaged or of another form."""
+        try:
+            return kind.model_validate_json(self.find(key) or b"")
+        except ValidationError:
+            return None
+
+    def read_arrays(self, key: str) -> list[npt.NDArray[Any]] | None:
+        """The arrays of an npz file; None if it is absent or damaged."""
+        import numpy as np
+
+        if (data := self.find(key)) is None:
+            return None
+        try:
+            with np.load(io.BytesIO(data)) as file:
+                return [file[name] for name in file.files]
+        except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile):
+            log.warning("%s is damaged: it is made again.", self.uri(key))
+            return None
 
     def write(self, key: str, data: bytes) -> str:
         """Write a key atomically; returns its URI."""
@@ -133,6 +171,14 @@ class Store:
     def write_json(self, key: str, value: Any) -> str:
         """Write a JSON value atomically; returns its URI."""
         return self.write(key, json.dumps(value, indent=1, sort_keys=True).encode())
+
+    def write_arrays(self, key: str, arrays: Sequence[npt.NDArray[Any]]) -> str:
+        """Write arrays atomically as an npz file; returns its URI."""
+        import numpy as np
+
+        file = io.BytesIO()
+        np.savez(file, *arrays, allow_pickle=False)
+        return self.write(key, file.getvalue())
 
     def delete(self, key: str) -> None:
         """Delete a key, if it is there."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from headrace.pipeline import PipelineSpec
+    from headrace.state.store import Store
 
 # Quoted, as a summary is shown without NumPy, whose import takes longer.
 Targets: TypeAlias = "npt.NDArray[Any]"
@@ -118,16 +119,6 @@ class Split(Shards, Protocol):
         """The sha256 of each row's item, ``(n,)`` of 32 bytes."""
 
 
-class Kept(Protocol):
-    """Files by key, held by the ledger; see `headrace.state.anchored`."""
-
-    def read(self, key: str) -> bytes | None:
-        """The bytes of a key; None if they are absent or were changed."""
-
-    def write(self, key: str, data: bytes) -> str:
-        """Record and write a file; returns its URI."""
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """An evaluation: a model, and the data that it is judged by.
@@ -152,7 +143,7 @@ class Context:
     train: Split
     val: Split
     test: Split
-    store: Kept
+    store: Store
     folder: Path
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.data.snapshots.reading import recorded_snapshot
+from headrace.data.snapshots.reading import find_snapshot
 from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.data.sources.opening import open_source
@@ -368,9 +368,9 @@ def _of_test_split(
     digest: str, loaded: LoadedModel, name: str, settings: Settings
 ) -> Payload:
     """The item of the test split whose sha256 begins so."""
-    anchored = Home(settings).anchored
-    version = anchored.ledger.version(model_of(name), loaded.version or 0)
-    snapshot = recorded_snapshot(anchored, version.snapshot_digest)
+    home = Home(settings)
+    version = home.ledger.version(model_of(name), loaded.version or 0)
+    snapshot = find_snapshot(home.store, version.snapshot_digest)
     if snapshot is None:
         raise NotFoundError(
             f"The data of {name} is no longer in the store, so that {digest} cannot "

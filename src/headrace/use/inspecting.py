@@ -25,7 +25,7 @@ from headrace.errors import Refusal
 from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.pipeline import DataSpec
-from headrace.records import MANIFEST, Finding, SnapshotRecord
+from headrace.records import Finding, SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest, reading_of
 from headrace.stages.validation.checks import ALL_EQUAL
@@ -124,11 +124,9 @@ def inspect(
     data = data.model_copy(
         update={key: value for key, value in chosen.items() if not getattr(data, key)}
     )
-    anchored = Home(settings).anchored
-    forgotten = ForgottenItems.of(anchored.ledger, pipeline)
-    snapshot = ingest(data, medium, anchored.store, settings, task, forgotten=forgotten)
-    manifest = f"snapshots/{snapshot.digest}/{MANIFEST}"
-    anchored.ledger.files.anchor({manifest: snapshot.manifest_sha256})
+    home = Home(settings)
+    forgotten = ForgottenItems.of(home.ledger, pipeline)
+    snapshot = ingest(data, medium, home.store, settings, task, forgotten=forgotten)
     counts: Counts = Counter()
     groups = Counter[tuple[str, str, str]]()
     items, prefixes, blank = 0, Prefixes(medium), list[pa.Table]()

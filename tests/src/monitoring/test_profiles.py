@@ -26,7 +26,7 @@ from headrace.state.tracking import Tracking
 def test_a_profile_is_made_of_held_out_rows_and_kept(watched, version):
     assert find_profile(version, watched) is None
     profile = ensure_profile(version, watched)
-    snapshot = snapshot_of(version, Home(watched).anchored)
+    snapshot = snapshot_of(version, Home(watched).store)
     held_out = snapshot.rows["test"] + snapshot.rows["val"]
     assert (profile.facts.rows, len(profile.items)) == (held_out, held_out)
     assert profile.facts.model_digest == version.model_digest
@@ -47,14 +47,12 @@ def test_a_kept_profile_needs_neither_data_nor_model(watched, version):
 @pytest.mark.system
 def test_a_damaged_profile_is_made_again(watched, version):
     made = ensure_profile(version, watched)
-    anchored = Home(watched).anchored
-    good = anchored.store.read(profile_key(version))
-    anchored.store.write(profile_key(version), good[:-1] + b"x")
+    store = Home(watched).store
+    good = store.read(profile_key(version))
+    store.write(profile_key(version), good[:-99])
     assert find_profile(version, watched) is None
     assert ensure_profile(version, watched).facts == made.facts
-    anchored.write(
-        profile_key(version), b"not a profile"
-    )  # as an older format would be
+    store.write(profile_key(version), b"not a profile")  # as an older format would be
     assert find_profile(version, watched) is None
     assert ensure_profile(version, watched).facts == made.facts
 
@@ -66,7 +64,7 @@ def test_without_its_snapshot_a_version_has_no_reference(watched, version):
 
 
 def test_quarantined_rows_are_no_reference(watched, version, tmp_path):
-    snapshot = snapshot_of(version, Home(watched).anchored)
+    snapshot = snapshot_of(version, Home(watched).store)
     rows = SplitRows(snapshot, "test")
     first = next(row for row, split in enumerate(splits(snapshot)) if split == "test")
     frame = pd.DataFrame({"row": [first], "split": ["test"]})
@@ -82,7 +80,7 @@ def test_quarantined_rows_are_no_reference(watched, version, tmp_path):
 
 
 def test_large_items_of_test_leave_room_for_val(watched, version, monkeypatch):
-    snapshot = snapshot_of(version, Home(watched).anchored)
+    snapshot = snapshot_of(version, Home(watched).store)
     size = read_held_out(snapshot, "").items[0].nbytes
     monkeypatch.setattr(profiles, "MOST_BYTES", size * snapshot.rows["test"] - 1)
     assert read_held_out(snapshot, "").is_val.any()
@@ -112,12 +110,12 @@ def test_the_quarantine_is_that_of_the_training(
         **{"x_test": images[test], "y_test": labels[test]},
     )
     run = after_first.headrace("run", "blobs", "--data", str(path), "--json").json
-    anchored, tracking = Home(watched).anchored, Tracking(watched)
-    version = anchored.ledger.version("blobs", run["version"])
-    uri = quarantine_of(version, anchored, tracking)
+    home = Home(watched)
+    version = home.ledger.version("blobs", run["version"])
+    uri = quarantine_of(version, home.store, home.tracking)
     assert Path(uri).is_file()
     assert (
-        len(read_held_out(snapshot_of(version, anchored), uri).targets)
+        len(read_held_out(snapshot_of(version, home.store), uri).targets)
         == run["snapshot"]["rows"]["test"] + run["snapshot"]["rows"]["val"]
     )
 
@@ -126,5 +124,5 @@ def test_without_the_record_of_its_training_the_quarantine_is_unknown(
     watched, version, caplog
 ):
     lost = version.model_copy(update={"run_id": "0" * 32})
-    assert quarantine_of(lost, Home(watched).anchored, Tracking(watched)) == ""
+    assert quarantine_of(lost, Home(watched).store, Tracking(watched)) == ""
     assert "rows of its quarantine are in its profile" in caplog.text

@@ -10,7 +10,6 @@ from headrace.planning import Plan
 from headrace.planning.results import StageKey, ingredients_of
 from headrace.records import DataDescription, Record, SnapshotRecord
 from headrace.stages.ingredients import closure
-from headrace.state.anchored import as_json
 from headrace.state.home import Home
 
 
@@ -216,7 +215,7 @@ def test_a_form_of_several_values_is_the_same_when_it_is_read_again(
     fields = trained.snapshot.description.model_dump()
     form = DataDescription.model_validate({**fields, field: values})
     made = trained.snapshot.model_copy(update={"description": form})
-    stored = SnapshotRecord.model_validate_json(as_json(made.model_dump(mode="json")))
+    stored = SnapshotRecord.model_validate_json(made.model_dump_json())
     first, second = [done.train(each, trained.contract) for each in (made, stored)]
     assert first == second, "a second run would train again"
 

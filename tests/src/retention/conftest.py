@@ -68,7 +68,7 @@ def add_version(trained, data, seed):
     plan.save(plan.evaluate(contract, training, champion), seen, 0.1)
     register(spec, trained.folder, snapshot, training, seen, Opened(settings))
     project_aliases(spec.name, plan.home)
-    plan.home.anchored.write(f"references/{seed}.npz", b"weights of a reference model")
+    plan.home.store.write(f"references/{seed}.npz", b"weights of a reference model")
     return snapshot
 
 

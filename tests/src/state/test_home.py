@@ -34,13 +34,6 @@ def test_what_is_not_used_is_not_opened(settings):
     assert now == {"store"}
 
 
-def test_all_parts_share_a_ledger(settings):
-    home = Home(settings.prepare_home())
-    home.anchored.write("stages/a.json", b"{}")
-    assert [*home.ledger.files.anchors()] == ["stages/a.json"]
-    assert home.anchored.ledger is home.ledger
-
-
 def test_what_another_decides_is_recorded_under_their_name(settings):
     home = Home(settings.prepare_home())
     assert home.as_user("grace@lab").settings.user == "grace@lab"

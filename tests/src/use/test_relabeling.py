@@ -48,8 +48,8 @@ def ingested(home):
 @pytest.fixture
 def suspicious(after_first):
     """A home whose last run suspects the labels of three items."""
-    anchored = Opened(settings_of(after_first)).anchored
-    saved = anchored.read_json(LATEST)
+    store = Opened(settings_of(after_first)).store
+    saved = store.read_json(LATEST)
     labels = sorted(labels_of(ingested(after_first)).items())[:3]
     saved["record"]["suspects"] = [
         {
@@ -62,7 +62,7 @@ def suspicious(after_first):
         }
         for number, (item, label) in enumerate(labels)
     ]
-    anchored.write_json(LATEST, saved)
+    store.write_json(LATEST, saved)
     return after_first
 
 
@@ -121,7 +121,7 @@ def test_they_can_be_repeated_and_taken_back(suspicious, tmp_path):
     file = reviewed(suspicious, tmp_path / "a.csv", "accept", "skip", "")
     assert apply(suspicious, file).exit_code == 0
     assert apply(suspicious, file).json["corrected"] == 1
-    known = find_corrections(Opened(settings_of(suspicious)).anchored, "blobs")
+    known = find_corrections(Opened(settings_of(suspicious)).store, "blobs")
     assert (known.who, len(known.rows)) == ("ada@lab", 1)
     assert ingested(suspicious).digest != before.digest
     answer = suspicious.headrace("relabel", "blobs", "--withdraw", "--json").json
@@ -166,7 +166,7 @@ def test_corrections_that_were_changed_in_the_store_stop_a_run(suspicious, tmp_p
     assert apply(suspicious, file).exit_code == 0
     [kept] = Path(settings_of(suspicious).store, "corrections").glob("*/*.json")
     kept.write_text(kept.read_text().replace("ada@lab", "eve@lab"))
-    with pytest.raises(IntegrityError, match="gone or were changed"):
+    with pytest.raises(IntegrityError, match="corrected labels of blobs in "):
         ingested(suspicious)
 
 

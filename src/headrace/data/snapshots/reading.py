@@ -20,7 +20,6 @@ from headrace.media import medium
 from headrace.media.arrow import read_parquet
 from headrace.media.forms import Payload
 from headrace.records import MANIFEST, DataDescription, SnapshotRecord
-from headrace.state.anchored import AnchoredStore
 from headrace.state.store import Store
 
 FORMAT = 4
@@ -92,18 +91,6 @@ def shards_in(manifest: SnapshotManifest) -> list[Shard]:
     return shards
 
 
-def files_of(snapshot: SnapshotRecord) -> list[tuple[str, str]]:
-    """The name and the sha256 of each file that the manifest lists.
-
-    Raises:
-        IntegrityError: as `shards_of`.
-    """
-    with check_complete(snapshot):
-        manifest = manifest_of(snapshot)
-    rejected = REJECTED, manifest.rejected_sha256
-    return [*((s.name, s.sha256) for s in shards_in(manifest)), rejected]
-
-
 def read_shard(
     snapshot: SnapshotRecord, shard: Shard, columns: Sequence[str] | None = None
 ) -> pa.Table:
@@ -140,37 +127,14 @@ def digests_of(table: pa.Table) -> npt.NDArray[np.bytes_]:
     return digests
 
 
-def find_snapshot(
-    store: Store, digest: str, manifest_sha256: str = ""
-) -> SnapshotRecord | None:
-    """The record of a snapshot by its digest; None if the store does not have it.
-
-    Args:
-        manifest_sha256: as it was recorded; later reads are checked against it.
-    """
-    manifest = store.read_json(f"snapshots/{digest}/{MANIFEST}")
-    if not isinstance(manifest, dict):
-        return None
-    fields = {
-        **{k: v for k, v in manifest.items() if k in SnapshotRecord.model_fields},
-        "uri": store.uri(f"snapshots/{digest}"),
-        "manifest_sha256": manifest_sha256,
-    }
+def find_snapshot(store: Store, digest: str) -> SnapshotRecord | None:
+    """The record of a snapshot by its digest; None if the store does not have it."""
+    manifest = store.find(f"snapshots/{digest}/{MANIFEST}")
     try:
-        record = SnapshotRecord.model_validate(fields)
+        record = described(manifest or b"", store.uri(f"snapshots/{digest}"))
     except ValueError:
         return None
     return record if record.digest == digest else None
-
-
-def recorded_snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord | None:
-    """A snapshot that is checked against the manifest that the ledger recorded.
-
-    Returns:
-        None where the store does not have it.
-    """
-    recorded = anchored.ledger.files.anchors([key := f"snapshots/{digest}/{MANIFEST}"])
-    return find_snapshot(anchored.store, digest, recorded.get(key, ""))
 
 
 def described(manifest: bytes, uri: str) -> SnapshotRecord:

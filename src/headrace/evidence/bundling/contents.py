@@ -43,7 +43,7 @@ def contents(version: Version, home: Home) -> dict[str, bytes]:
         DependencyError: the ledger, the store or MLflow failed.
     """
     name = f"{version.model}/{version.version}"
-    page = home.anchored.read(card_key(version.run_id))
+    page = home.store.find(card_key(version.run_id))
     return {
         **_engine(version, home),
         **_golden(version, home),

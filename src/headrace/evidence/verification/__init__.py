@@ -1,10 +1,10 @@
 """Checks everything against the ledger, and reports the first mismatch.
 
-The ledger's chain is checked first, then the files of the store in the order of their
-recording, then the models, their tags and aliases in MLflow. Nothing is changed.
+The ledger's chain is checked first, then the data of all versions, then the models,
+their tags and aliases in MLflow. Nothing is changed.
 
-Files that are missing from the store are counted. They are no problem, since they are
-made again when needed. Only a champion must have its data and its model.
+Data and models that are missing are counted, which is no problem. Only a champion must
+have its own.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.data.snapshots.reading import files_of, find_snapshot
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import find_snapshot
 from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.copies import copied_files, copy_key, mend_copy
 from headrace.records import MANIFEST
@@ -60,32 +61,24 @@ def run_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
 
 
 def data_mismatch(version: Version, home: Home) -> Iterator[Mismatch]:
-    """What is wrong with the files of a version's snapshot; at most one.
+    """What is wrong with a version's snapshot, which is read whole; at most one.
 
     What was collected or forgotten is not missed.
     """
-    store, recorded, problem = home.store, manifest_digest(version, home), ""
-    if f"snapshots/{version.snapshot_digest}" in home.ledger.disposals.collected():
+    key = f"snapshots/{version.snapshot_digest}"
+    place, is_gone = home.store.uri(key), not home.store.exists(f"{key}/{MANIFEST}")
+    problem = f"{place}/{MANIFEST} is gone."
+    if is_gone and key in home.ledger.disposals.collected():
         return
-    uri = store.uri(f"snapshots/{version.snapshot_digest}/{MANIFEST}")
-    try:
-        if how := how_changed(uri, recorded):
-            problem = f"The data of {version}: {uri} {how}."
-        elif snapshot := find_snapshot(store, version.snapshot_digest, recorded):
-            for name, sha256 in files_of(snapshot):
-                if how := how_changed(f"{snapshot.uri}/{name}", sha256):
-                    problem = f"The data of {version}: {snapshot.uri}/{name} {how}."
-                    break
-        else:
-            problem = f"The data of {version}: {uri} cannot be read."
-    except IntegrityError as error:
-        problem = error.message
-    if problem:
-        yield Mismatch.of(version, "store", "snapshot", problem)
-
-
-def manifest_digest(version: Version, home: Home) -> str:
-    """sha256 of the manifest of a version's snapshot; empty if it was not recorded."""
-    key = f"snapshots/{version.snapshot_digest}/{MANIFEST}"
-    own = version.details.get("snapshot", {}).get("manifest_sha256", "")
-    return home.ledger.files.anchors([key]).get(key, "") or str(own)
+    if not is_gone:
+        try:
+            snapshot = find_snapshot(home.store, version.snapshot_digest)
+            if snapshot is not None:
+                check_snapshot(snapshot)
+                return
+            problem = f"{place}/{MANIFEST} cannot be read."
+        except IntegrityError as error:
+            problem = error.message
+    message = f"The data of {version}: {problem}"
+    found = Mismatch.of(version, "store", "snapshot", message)
+    yield found.model_copy(update={"is_gone": is_gone})

@@ -1,4 +1,4 @@
-"""One walk over a home: the ledger, the files of the store, the models and MLflow."""
+"""One walk over a home: the ledger, the data and files of versions, and MLflow."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import described
-from headrace.errors import IntegrityError
-from headrace.evidence.verification.versions import other_mismatches, run_mismatch
+from headrace.evidence.verification.versions import (
+    data_mismatch,
+    other_mismatches,
+    run_mismatch,
+)
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.progress import counted
-from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger
-from headrace.state import backbones
-from headrace.state.folders import FOLDERS, Owner, folder_of
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
-from headrace.state.ledger.disposals import VERSIONS_KIND, version_key
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
 
 _MEND_CHAIN = (
     "Somebody has written to the ledger's database. Restore it from a backup, and "
     "change who may write there."
-)
-_MEND_STORE = (
-    "Somebody has written to the store. Delete this file and run the pipeline again, "
-    "which makes anew what is needed; and change who may write there."
-)
-_MEND_BACKBONE = (
-    "Bring it again with `headrace backbone add`; and change who may write there."
 )
 
 
@@ -41,7 +31,7 @@ class Walk:
     """All mismatches of a home, found one after the other as they are asked for.
 
     Attributes:
-        model: only what belongs to it, and the stage records; empty for everything.
+        model: only what belongs to it; empty for everything.
         checked: how many of each kind, such as ``snapshots``, are as recorded.
         missing: how many of each kind are gone. That is a mismatch only of a champion.
         collected: how many of each kind ``headrace gc`` and ``forget`` have deleted.
@@ -75,8 +65,9 @@ class Walk:
             if (entry := ledger.champion(model)) is not None
         }
         if not self.model:
-            self._count_collected(versions)
-        yield from self._of_store(versions, champions.values())
+            collected = ledger.disposals.collected().values()
+            self.collected.update(item.kind for item in collected)
+        yield from self._of_snapshots(versions, champions.values())
         for version in counted(versions, "verify", "versions"):
             is_champion = champions.get(version.model) == version
             yield from self._of_version(version, is_champion=is_champion)
@@ -99,94 +90,19 @@ class Walk:
                 action=f"Run `headrace forget {one.pipeline} --yes`, which ends it.",
             )
 
-    def _count_collected(self, versions: Collection[Version]) -> None:
-        """Count what was collected and has not been made again since."""
-        anchors = self.home.ledger.files.anchors()
-        again = {*anchors, *(key.rpartition("/")[0] for key in anchors)}
-        present = {version_key(version) for version in versions}
-        for key, item in self.home.ledger.disposals.collected().items():
-            is_of_version = key.startswith(f"{VERSIONS_KIND}/")
-            self.collected[item.kind] += (
-                key in present if is_of_version else key not in again
-            )
-
-    def _of_store(
+    def _of_snapshots(
         self, versions: Collection[Version], champions: Collection[Version]
     ) -> Iterator[Mismatch]:
-        """Compare every file of the store whose sha256 is in the ledger."""
-        needed = {f"snapshots/{v.snapshot_digest}/{MANIFEST}": v for v in champions}
-        for key, digest in counted(self._anchors(versions), "verify", "files"):
-            kind = folder_of(key).kind
-            try:
-                if self._is_present(key, digest):
-                    self.checked[kind] += 1
-                    continue
-            except IntegrityError as error:
-                mend = error.action or _MEND_STORE
-                yield Mismatch(where="store", message=error.message, action=mend)
-                continue
-            self.missing[kind] += 1
-            if version := needed.get(key):
-                name = f"{version.model}/{version.version}"
-                place = self.home.store.uri(key)
-                message = f"{place} is gone: the data of {name}, the champion."
-                mend = f"Run `headrace run {version.model}`, which reads it again."
-                yield Mismatch.of(version, "store", "snapshot", message, mend)
-
-    def _anchors(self, versions: Collection[Version]) -> list[tuple[str, str]]:
-        """The files to check, each with its sha256."""
-        if not self.model:
-            return [*self.home.ledger.files.anchors().items()]
-        owners: dict[Owner, set[str]] = {
-            "pipeline": {self.model},
-            "snapshot": {version.snapshot_digest for version in versions},
-            "model": {version.model_digest for version in versions},
-            "run": {version.run_id for version in versions},
-        }
-        trainings = [version.details.get("training", {}) for version in versions]
-        began = [one["backbone"] for one in trainings if one.get("backbone")]
-        own = {f"{backbones.FOLDER}/{one['digest']}/" for one in began} | {"stages/"}
-        for folder in FOLDERS.values():
-            own |= folder.prefixes_of(owners.get(folder.owner, ()))
-        return [*self.home.ledger.files.anchors_below(own).items()]
-
-    def _is_present(self, key: str, digest: str) -> bool:
-        """Whether a file is there; a snapshot is read to the last item.
-
-        A file is recorded before it is written. A process that was killed in between
-        leaves what was recorded earlier, which nothing reads: it counts as gone.
-
-        Raises:
-            IntegrityError: it was changed.
-        """
-        store, (folder, _, name) = self.home.store, key.rpartition("/")
-        try:
-            actual = store.digest(key)
-        except FileNotFoundError:
-            return False
-        if actual != digest:
-            if actual in self.home.ledger.files.anchored_before(key):
-                return False
-            is_backbone = folder_of(key).name == backbones.FOLDER
-            raise IntegrityError(
-                f"{store.uri(key)} was changed: it has sha256 {actual[:16]}..., and "
-                f"the ledger recorded {digest[:16]}....",
-                _MEND_BACKBONE if is_backbone else _MEND_STORE,
-            )
-        if name == MANIFEST:
-            self._check_snapshot(store.read(key), store.uri(folder))
-        elif key.startswith(f"{backbones.FOLDER}/"):
-            backbones.check(folder.rpartition("/")[2], self.home)
-        return True
-
-    def _check_snapshot(self, manifest: bytes, uri: str) -> None:
-        """Read a snapshot; raises IntegrityError."""
-        try:
-            named = {"digest": uri.rpartition("/")[2]}
-            snapshot = described(manifest, uri).model_copy(update=named)
-            check_snapshot(snapshot)
-        except ValueError as error:
-            raise IntegrityError(f"{uri}/{MANIFEST} cannot be read: {error}.") from None
+        """Read the data of all versions to the last item."""
+        used = {one.snapshot_digest: one for one in (*versions, *champions)}
+        for version in counted([*used.values()], "verify", "snapshots"):
+            lost = next(data_mismatch(version, self.home), None)
+            if lost is None:
+                self.checked["snapshots"] += 1
+            elif not lost.is_gone or version in champions:
+                yield lost
+            else:
+                self.missing["snapshots"] += 1
 
     def _of_version(self, version: Version, *, is_champion: bool) -> Iterator[Mismatch]:
         """Compare the files of a version, and the run of a champion."""

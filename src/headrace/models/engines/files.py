@@ -69,7 +69,7 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     except IntegrityError as error:
         if not home.ledger.disposals.is_collected(version):
             raise
-        in_place = home.anchored.read(zeros_key(version))
+        in_place = home.store.find(zeros_key(version))
         if in_place is None:
             raise collected_error(version, IntegrityError) from error
         return in_place

@@ -18,7 +18,6 @@ from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.logged.golden import Golden
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
 from headrace.state.ledger.records import Version
 
@@ -99,10 +98,6 @@ class StoredEngine(NamedTuple):
         return Golden.read(self.files[GOLDEN])
 
 
-def _anchored(settings: Settings) -> AnchoredStore:
-    return Home(settings).anchored
-
-
 def _key(digest: str, name: str) -> str:
     return f"engines/{digest}/{name}"
 
@@ -110,7 +105,7 @@ def _key(digest: str, name: str) -> str:
 def read_record(version: Version, settings: Settings) -> EngineRecord | None:
     """The record of a version's model; None if there is none that counts."""
     key = _key(version.model_digest, _RECORD)
-    record = _anchored(settings).read_record(key, EngineRecord)
+    record = Home(settings).store.read_record(key, EngineRecord)
     matches = record is not None and record.model_digest == version.model_digest
     return record if matches else None
 
@@ -138,8 +133,9 @@ def keep(
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     record = record.model_copy(update={"files": digests})
     content = {**files, _RECORD: record.model_dump_json(indent=1).encode()}
-    keyed = {_key(record.model_digest, name): data for name, data in content.items()}
-    _anchored(settings).write_all(keyed)
+    store = Home(settings).store
+    for name, data in content.items():
+        store.write(_key(record.model_digest, name), data)
     return record
 
 

@@ -18,7 +18,6 @@ from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.retention.forgetting.snapshots import delete_snapshots
 from headrace.serving.requests import forgetting as requests
-from headrace.state.anchored import AnchoredStore
 from headrace.state.folders import FOLDERS, card_key
 from headrace.state.home import Home
 from headrace.state.store import Store
@@ -43,7 +42,7 @@ def delete(
     Returns:
         how much was deleted, by kind.
     """
-    anchored, settings = home.anchored, home.settings
+    store, settings = home.store, home.settings
     versions = [
         one for one in all_versions(home.ledger) if one.snapshot_digest in digests
     ]
@@ -58,16 +57,16 @@ def delete(
         }
     )
     for name in home.store.names(CORRECTIONS):
-        dropped = drop_items(anchored, name, forgotten.has_items)
+        dropped = drop_items(store, name, forgotten.has_items)
         counts["corrected labels"] += dropped
     if digests:
-        counts["stage results"] += _delete_results(anchored, digests)
+        counts["stage results"] += _delete_results(store, digests)
         files = {version.model_digest for version in versions}
-        counts += _delete_made(anchored, digests, files)
+        counts += _delete_made(store, digests, files)
     for version in versions:
         counts["golden answers"] += delete_golden(version, home, forgotten)
     for digest in home.store.names("monitoring"):
-        taken = History(digest, anchored).take_out(forgotten)
+        taken = History(digest, store).take_out(forgotten)
         counts["kept scores and windows"] += taken
     counts["files of request logs"] += requests.delete_files(
         settings, forgotten.has_items
@@ -90,15 +89,15 @@ def results_of(store: Store) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
             yield key, saved, {str(record[name]) for name in names if name in record}
 
 
-def _delete_results(anchored: AnchoredStore, digests: Collection[str]) -> int:
-    keys = [key for key, _, own in results_of(anchored.store) if own & {*digests}]
+def _delete_results(store: Store, digests: Collection[str]) -> int:
+    keys = [key for key, _, own in results_of(store) if own & {*digests}]
     for key in keys:
-        anchored.delete(key)
+        store.delete(key)
     return len(keys)
 
 
 def _delete_made(
-    anchored: AnchoredStore, snapshots: Collection[str], models: Collection[str]
+    store: Store, snapshots: Collection[str], models: Collection[str]
 ) -> Counter[str]:
     """Delete what may show items, and is made again when it is needed.
 
@@ -109,12 +108,10 @@ def _delete_made(
     for folder in FOLDERS.values():
         if not (folder.is_made_again and folder.shows_items):
             continue
-        for name in anchored.store.names(folder.name):
+        for name in store.names(folder.name):
             if folder.owner == "none" or folder.is_of(name, owners[folder.owner]):
                 entry = f"{folder.name}/{name}"
-                files = anchored.ledger.files.anchors_below([entry])
-                anchored.ledger.files.anchor(dict.fromkeys(files, ""))
-                anchored.store.delete_folder(entry)
+                store.delete_folder(entry)
                 counts[folder.kind] += 1
     return counts
 
@@ -154,7 +151,7 @@ def _delete_pages(home: Home, digests: Collection[str], models: Collection[str])
             spared: tuple[str, ...] = KEPT_ARTIFACTS
             spared += ("golden",) * (run.run_id in registered)
             if home.store.exists(page := card_key(run.run_id)):
-                home.anchored.delete(page)
+                home.store.delete(page)
         elif run.experiment in models and not run.is_training:
             spared = ()
         else:

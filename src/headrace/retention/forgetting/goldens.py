@@ -61,7 +61,7 @@ def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> in
         model = load_version(tracking, version).model
         zeros = np.zeros_like(golden.items[:1])
         data = golden_bytes(model, zeros, description)
-        home.anchored.write(zeros_key(version), data)
+        home.store.write(zeros_key(version), data)
     store.delete(key)
     if is_logged:
         Disposal(home.settings).delete_artifact(version.run_id, GOLDEN_FILE)

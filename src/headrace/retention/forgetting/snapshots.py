@@ -63,9 +63,8 @@ def delete_snapshots(digests: Iterable[str], home: Home) -> None:
     """
     keys, store = [f"snapshots/{digest}" for digest in digests], home.store
     if keys:
-        files = home.ledger.files.anchors_below(f"{key}/" for key in keys)
         items = [Collected(kind=KIND, key=key) for key in keys]
-        home.ledger.disposals.record_collection(items, files, who=home.settings.user)
+        home.ledger.disposals.record_collection(items, who=home.settings.user)
     for key in keys:
         store.delete(f"{key}/{MANIFEST}")
     for name in store.names("snapshots"):

@@ -48,8 +48,8 @@ from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Traine
 from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.rungs import champion_rungs
 from headrace.stages.evaluation.unseen import group_slices, unseen_groups
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
+from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -81,8 +81,7 @@ def evaluate(  # noqa: PLR0913
         IntegrityError: the logged model, or its golden file, is gone or changed.
         DependencyError: MLflow or the disk failed.
     """
-    anchored, tracking = home.anchored, home.tracking
-    sequence = anchored.ledger.sequence(spec.name)
+    tracking, sequence = home.tracking, home.ledger.sequence(spec.name)
     records = Trained(snapshot, contract, training, folder or Path())
     with (
         tempfile.TemporaryDirectory(
@@ -97,8 +96,8 @@ def evaluate(  # noqa: PLR0913
         place = Path(made)
         (place / "pictures").mkdir()
         model = open_model(file, training.model_uri, training.description).model
-        opponents = Opponents(spec.name, comparator, training, anchored, tracking)
-        context = _context(spec, records, model, anchored, place)
+        opponents = Opponents(spec.name, comparator, training, home)
+        context = _context(spec, records, model, home.store, place)
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
         answers = ask(model, opponents.models, records.test, most, judge)
@@ -162,7 +161,7 @@ def check_maps(
         place = Path(made)
         (place / "pictures").mkdir()
         model = open_model(file, training.model_uri, training.description).model
-        context = _context(spec, records, model, home.anchored, place)
+        context = _context(spec, records, model, home.store, place)
         judge = task(spec.task).judge.prepared(context)
         answers = ask(model, {}, records.test, spec.evaluation.mistakes, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
@@ -176,7 +175,7 @@ def check_maps(
 
 
 def _context(
-    spec: PipelineSpec, records: Trained, model: Any, store: AnchoredStore, place: Path
+    spec: PipelineSpec, records: Trained, model: Any, store: Store, place: Path
 ) -> Context:
     return Context(
         model=model,

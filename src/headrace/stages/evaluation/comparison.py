@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.data.snapshots.reading import recorded_snapshot
+from headrace.data.snapshots.reading import find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.champion import Challenge, Opponent, champion_gate, not_compared
@@ -35,9 +35,8 @@ from headrace.stages.evaluation.items import (
     look_back,
 )
 from headrace.stages.former import BestFormer, attempts_of, find_best_former
-from headrace.state.anchored import AnchoredStore
+from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.tracking import Tracking
 from headrace.tasks import comparable, difference, task
 
 log = logging.getLogger("headrace")
@@ -51,9 +50,7 @@ class Opponents:
         model: the name of the pipeline.
         champion: the version to compare with; None if there is none.
         training: what is evaluated.
-        ledger: of the pipeline's history.
-        tracking: of the models' files.
-        store: of snapshots and of judged items.
+        home: has the pipeline's history, the models, snapshots and judged items.
 
     Attributes:
         models: the Keras model of each version, the champion's first; empty where the
@@ -68,14 +65,13 @@ class Opponents:
     model: str
     champion: int | None
     training: TrainingRecord
-    anchored: AnchoredStore
-    tracking: Tracking
+    home: Home
 
     def __post_init__(self) -> None:
-        ledger = self.anchored.ledger
+        ledger = self.home.ledger
         self.attempts = attempts_of(ledger, self.model)
         self.versions = {v.version: v for v in ledger.versions(self.model)}
-        self.archive = Archive(self.anchored.store, self._find)
+        self.archive = Archive(self.home.store, self._find)
         self.note, self.best = "", BestFormer()
         self.models: dict[int, Any] = {}
         if self.champion is None:
@@ -87,10 +83,10 @@ class Opponents:
     def _load(self, version: Version) -> LoadedModel:
         """Load a version; where MLflow has lost its file, from the store's copy."""
         try:
-            return load_version(self.tracking, version)
+            return load_version(self.home.tracking, version)
         except IntegrityError as lost:
             with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-                file = fetch_model(version, Path(folder), self.anchored.store)
+                file = fetch_model(version, Path(folder), self.home.store)
                 if file is None:
                     raise
                 log.warning("%s The store's copy is used.", lost.message)
@@ -117,7 +113,7 @@ class Opponents:
     def _load_best(self, champion: int) -> BestFormer:
         """Load the best former champion, or the best of those that still load."""
         model, own = self.model, self.training.identity
-        ledger, gone = self.anchored.ledger, list[int]()
+        ledger, gone = self.home.ledger, list[int]()
         while True:
             best = find_best_former(ledger, model, champion, own, gone, comparable)
             if best.version is None:
@@ -131,8 +127,8 @@ class Opponents:
             return best
 
     def _find(self, digest: str) -> SnapshotRecord:
-        """A snapshot whose manifest is as the ledger has it."""
-        snapshot = recorded_snapshot(self.anchored, digest)
+        """A snapshot; raises IntegrityError if it is gone."""
+        snapshot = find_snapshot(self.home.store, digest)
         if snapshot is None:
             raise IntegrityError(f"The snapshot {digest} is gone.", "Restore it.")
         return snapshot

@@ -152,7 +152,7 @@ def _references(
             return made()[variation.partition(",")[0]]
 
         keys = recipe.keys([f"{name}, {epochs} epochs" for name in OTHERS])
-        weights = [w for _, w, _ in kept_or_made(keys, make, home.anchored)]
+        weights = [w for _, w, _ in kept_or_made(keys, make, home.store)]
     return dict(zip(OTHERS, weights, strict=True))
 
 

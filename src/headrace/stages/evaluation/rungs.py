@@ -32,13 +32,13 @@ def champion_rungs(opponents: Opponents, test: SplitRows) -> dict[str, Metrics]:
     Raises:
         DependencyError: MLflow or the ledger does not answer.
     """
-    number, ledger = opponents.champion, opponents.anchored.ledger
+    number, ledger = opponents.champion, opponents.home.ledger
     proof = number and ledger.latest_evidence(opponents.model, number)
     if not proof or proof.rows_digest != opponents.archive.keep(test.items()):
         return {}
     run_id = opponents.versions[proof.version].run_id
     try:
-        return _by_name(json.loads(opponents.tracking.run_file(run_id, FILE)))
+        return _by_name(json.loads(opponents.home.tracking.run_file(run_id, FILE)))
     except (IntegrityError, ValueError, KeyError, TypeError):
         return {}
 

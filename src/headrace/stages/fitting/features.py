@@ -8,7 +8,6 @@ whole: the last bits of an output may depend on the others of its batch.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -104,7 +103,7 @@ class Features:
         home: Home | None,
     ) -> None:
         self._models, self._raw = models, raw
-        self._anchored = home.anchored if home else None
+        self._store = home.store if home else None
         self._facts = hashlib.sha256()
         for model in models if home else ():
             self._facts.update(f"{model.to_json()}\n{weights_digest(model)}".encode())
@@ -115,18 +114,16 @@ class Features:
         Raises:
             DependencyError: the store or the ledger failed.
         """
-        if self._anchored is None:
+        if self._store is None:
             return self._computed(questions)
         sha = self._facts.copy()
         sha.update(f"{questions.dtype.str} {questions.shape}\n".encode())
         sha.update(np.ascontiguousarray(questions).data)
-        key = f"{FOLDER}/{sha.hexdigest()}.npy"
-        if (stored := self._anchored.read(key)) is not None:
-            return np.asarray(np.load(io.BytesIO(stored), allow_pickle=False))
+        key = f"{FOLDER}/{sha.hexdigest()}.npz"
+        if (stored := self._store.read_arrays(key)) is not None:
+            return stored[0]
         values = self._computed(questions)
-        file = io.BytesIO()
-        np.save(file, values, allow_pickle=False)
-        self._anchored.write(key, file.getvalue())
+        self._store.write_arrays(key, [values])
         return values
 
     def _computed(self, questions: Payload) -> npt.NDArray[Any]:

@@ -41,10 +41,10 @@ def sign_if_wanted(version: Version, home: Home) -> None:
         IntegrityError: the store's copy of its files is gone or changed.
     """
     key = _signature_key(version)
-    if not is_wanted(version, home.ledger) or home.anchored.read(key) is not None:
+    if not is_wanted(version, home.ledger) or home.store.find(key) is not None:
         return
     with _files(version, home) as folder:
-        home.anchored.write(key, sign_folder(folder, home.settings))
+        home.store.write(key, sign_folder(folder, home.settings))
     log.info("%s: signed", version)
 
 
@@ -57,7 +57,7 @@ def require_signed(version: Version, home: Home) -> None:
     """
     if not is_wanted(version, home.ledger):
         return
-    signature = home.anchored.read(_signature_key(version))
+    signature = home.store.find(_signature_key(version))
     if signature is None:
         raise IntegrityError(
             f"The pipeline file of {version.model} wants a signed version "

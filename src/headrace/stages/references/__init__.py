@@ -8,25 +8,21 @@ registered.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.ingredients import closure, training_roots
-from headrace.state.anchored import AnchoredStore
 from headrace.state.home import Home
+from headrace.state.store import Store
 
 Weights = list[npt.NDArray[Any]]
 FOLDER = "references"
@@ -81,7 +77,7 @@ class ReferenceRecipe:
 
 
 def kept_or_made(
-    keys: Mapping[str, str], make: Callable[[str], Weights], anchored: AnchoredStore
+    keys: Mapping[str, str], make: Callable[[str], Weights], store: Store
 ) -> Iterator[tuple[str, Weights, bool]]:
     """What reference models have learned, such as their weights.
 
@@ -90,7 +86,7 @@ def kept_or_made(
     Args:
         keys: from `ReferenceRecipe.keys`.
         make: fits the model of a variation.
-        anchored: the store, whose files count only as the ledger recorded them.
+        store: has what is kept.
 
     Yields:
         the variation, its arrays, and whether they were kept.
@@ -99,23 +95,8 @@ def kept_or_made(
         DependencyError: the store or the ledger failed; and what ``make`` raises.
     """
     for name, key in keys.items():
-        stored = _unpacked(anchored.read(key))
+        stored = store.read_arrays(key)
         weights = make(name) if stored is None else stored
         if stored is None:
-            anchored.write(key, _packed(weights))
+            store.write_arrays(key, weights)
         yield name, weights, stored is not None
-
-
-def _packed(weights: Weights) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, *weights, allow_pickle=False)
-    return file.getvalue()
-
-
-def _unpacked(data: bytes | None) -> Weights | None:
-    if data is None:
-        return None
-    with contextlib.suppress(ValueError, OSError, KeyError, zipfile.BadZipFile):
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return [file[f"arr_{number}"] for number in range(len(file.files))]
-    return None

@@ -26,7 +26,6 @@ from headrace.state.ledger.chain import (
 from headrace.state.ledger.database import Condition, Database, ledger_exists
 from headrace.state.ledger.disposals import Disposals, collected_error
 from headrace.state.ledger.facts import Facts
-from headrace.state.ledger.files import Files
 from headrace.state.ledger.leases import PATIENCE_SECONDS, Lease, fence, killed_since
 from headrace.state.ledger.mismatch import Mismatch
 from headrace.state.ledger.records import (
@@ -68,7 +67,6 @@ class Ledger:
 
     Attributes:
         database: for further queries.
-        files: the digests of files in the store.
         facts: what is true now, by name.
         disposals: what was collected and forgotten.
 
@@ -83,7 +81,6 @@ class Ledger:
         patience = PATIENCE_SECONDS if lease else 0.0
         guard = fence(lease) if lease else None
         self.database = Database(url, TIMEOUT_SECONDS, patience, guard)
-        self.files = Files(self.database)
         self.facts = Facts(self.database)
         self.disposals = Disposals(self.database)
 

@@ -1,7 +1,7 @@
 """What was deleted: by ``headrace gc``, and what was to be forgotten.
 
-A collection is recorded in one transaction before anything is deleted. From then on its
-files count for nothing, and the versions in it can no longer be promoted.
+A collection is recorded in one transaction before anything is deleted. From then on the
+versions in it can no longer be promoted.
 
 Of what was forgotten the ledger has tombstones, which do not reveal what they stand
 for: an HMAC-SHA256 of an item's digest, or of a group's value, under the ledger's own
@@ -20,7 +20,6 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.records import Record
 from headrace.state.ledger.chain import last_of
 from headrace.state.ledger.database import Database
-from headrace.state.ledger.files import record_digests
 from headrace.state.ledger.records import Version, utc_now
 from headrace.state.ledger.schema import COLLECTED, FORGETTINGS, MARKER, TOMBSTONES
 
@@ -92,16 +91,14 @@ class Disposals:
     def record_collection(
         self,
         items: Iterable[Collected],
-        files: Iterable[str] = (),
         *,
         who: str,
         decisions: int | None = None,
     ) -> int:
-        """Record what will be deleted, and that its files count for nothing.
+        """Record what will be deleted.
 
         Args:
             items: what is collected.
-            files: keys of the files whose digest is in the ledger.
             who: the user.
             decisions: as `decisions` returned them before the plan was made; None if
                 it needs none.
@@ -127,7 +124,6 @@ class Disposals:
                 connection.execute(again)
                 row = item.model_dump() | own
                 connection.execute(sa.insert(COLLECTED).values(**row))
-            record_digests(connection, dict.fromkeys(files, ""))
             return number
 
     def collected(self) -> dict[str, Collected]:

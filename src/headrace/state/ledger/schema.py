@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-FORMAT = 7
+FORMAT = 8
 MOST = 2**31 - 1  # the greatest integer of a column
 REFUSAL = "rows of the ledger are never changed or removed"
 METADATA = sa.MetaData()
@@ -53,14 +53,6 @@ CHAIN = sa.Table(
     *columns(sa.String, "link"),
     *columns(sa.JSON, "body"),
     sa.UniqueConstraint("kind", "model", "sequence"),
-)
-# `earlier` is the sha256 before this one, `number` the order of their recording.
-FILES = sa.Table(
-    "ledger_files",
-    METADATA,
-    _key("key", sa.String),
-    *columns(sa.String, "sha256", "earlier"),
-    *columns(sa.BigInteger, "number"),
 )
 FACTS = sa.Table(
     "ledger_facts",

@@ -149,7 +149,7 @@ class Understood(Judge):
         wanted = np.concatenate([part.targets for part in parts])
         keys, items = keys_of(wanted), context.train.items().tobytes()
         name = f"recognisers/{recipe_digest(items, keys, data)}.keras"
-        if file := context.store.read(name):
+        if file := context.store.find(name):
             recogniser = Recogniser(file, data)
         else:
             sounds = np.concatenate([raw(part.items) for part in parts])

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.data.corrections import Corrections, find_corrections, save_corrections
-from headrace.data.snapshots.reading import read_shard, recorded_snapshot, shards_of
+from headrace.data.snapshots.reading import find_snapshot, read_shard, shards_of
 from headrace.errors import NotFoundError, UsageError
 from headrace.planning.results import Saved
 from headrace.records import EvaluationRecord, Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.signs import number_of
-from headrace.state.anchored import AnchoredStore
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
+from headrace.state.store import Store
 from headrace.use.relabeling.page import items_of, review_page
 from headrace.use.relabeling.review import Decided, as_csv, decide, values_of
 
@@ -71,8 +71,8 @@ def list_suspects(
         UsageError: the file exists.
         IntegrityError: the data is gone or damaged.
     """
-    anchored = Home(settings).anchored
-    evaluation = _last(anchored, pipeline)
+    store = Home(settings).store
+    evaluation = _last(store, pipeline)
     rows = [row for row in evaluation.suspects if row.item]
     if not rows:
         reason = "the last run found no label to look at"
@@ -82,7 +82,7 @@ def list_suspects(
             f"{file} is there already, perhaps with decisions.",
             "Move it away, or name another with --output.",
         )
-    snapshot = _snapshot(anchored, evaluation.snapshot_digest)
+    snapshot = _snapshot(store, evaluation.snapshot_digest)
     items = items_of(snapshot, {row.item for row in rows})
     values = values_of(rows, items, snapshot.description)
     text = as_csv(values)
@@ -109,9 +109,9 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> AppliedLabels
         InputError: a row does not fit; the message names its line.
         IntegrityError: the data is gone or damaged.
     """
-    anchored = Home(settings).anchored
-    snapshot = _snapshot(anchored, _last(anchored, pipeline).snapshot_digest)
-    earlier = find_corrections(anchored, pipeline)
+    store = Home(settings).store
+    snapshot = _snapshot(store, _last(store, pipeline).snapshot_digest)
+    earlier = find_corrections(store, pipeline)
     decided: Decided = decide(file, _labels(snapshot), earlier, snapshot.description)
     if not decided.rows:
         raise UsageError(
@@ -120,7 +120,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> AppliedLabels
             "Write accept, keep or skip into the column decision.",
         )
     corrections = earlier.with_rows(decided.rows, settings.user)
-    save_corrections(anchored, corrections)
+    save_corrections(store, corrections)
     counts = {name or "undecided": n for name, n in decided.counts.items()}
     return AppliedLabels(
         pipeline=pipeline,
@@ -133,17 +133,17 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> AppliedLabels
 
 def withdraw(pipeline: str, settings: Settings) -> AppliedLabels:
     """Take all corrections of a pipeline back; raises UsageError if there are none."""
-    anchored = Home(settings).anchored
-    if not anchored.ledger.files.last_anchor_below(f"corrections/{pipeline}/"):
+    store = Home(settings).store
+    if not find_corrections(store, pipeline).when:
         raise UsageError(
             f"No label of {pipeline} was corrected.", "There is nothing to withdraw."
         )
-    save_corrections(anchored, Corrections(pipeline=pipeline, who=settings.user))
+    save_corrections(store, Corrections(pipeline=pipeline, who=settings.user))
     return AppliedLabels(pipeline=pipeline, corrected=0, digest="", who=settings.user)
 
 
-def _last(anchored: AnchoredStore, pipeline: str) -> EvaluationRecord:
-    saved = anchored.read_record(f"pipelines/{pipeline}/evaluate.json", Saved)
+def _last(store: Store, pipeline: str) -> EvaluationRecord:
+    saved = store.read_record(f"pipelines/{pipeline}/evaluate.json", Saved)
     if saved is None:
         raise NotFoundError(
             f"There is no evaluation of {pipeline} in this home.",
@@ -152,8 +152,8 @@ def _last(anchored: AnchoredStore, pipeline: str) -> EvaluationRecord:
     return EvaluationRecord.model_validate(saved.record)
 
 
-def _snapshot(anchored: AnchoredStore, digest: str) -> SnapshotRecord:
-    snapshot = recorded_snapshot(anchored, digest)
+def _snapshot(store: Store, digest: str) -> SnapshotRecord:
+    snapshot = find_snapshot(store, digest)
     if snapshot is None:
         raise NotFoundError(
             f"The snapshot {digest[:16]} of the last run is no longer in the store.",

@@ -7,10 +7,7 @@ import pytest
 
 from headrace.records import DataDescription
 from headrace.stages.evaluation.comparison import Opponents
-from headrace.state.anchored import AnchoredStore
-from headrace.state.ledger import Ledger
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
+from headrace.state.home import Home
 
 Trained = Any
 
@@ -24,9 +21,7 @@ def opponents(trained):
         old = trained.good.description
         described = DataDescription.model_validate({**old.model_dump(), **changes})
         training = trained.good.model_copy(update={"description": described})
-        ledger, store = Ledger(settings.database_url), Store(str(settings.store))
-        anchored = AnchoredStore(store, ledger)
-        return Opponents("blobs", 1, training, anchored, Tracking(settings))
+        return Opponents("blobs", 1, training, Home(settings))
 
     return load
 

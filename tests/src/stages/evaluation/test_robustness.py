@@ -181,15 +181,14 @@ def test_the_champions_score_is_drawn_where_it_is_known(place, is_picture):
 def test_the_champions_rungs_are_those_of_the_same_rows(trained):
     test = SplitRows(trained.snapshot, "test", trained.contract.quarantine_uri)
     model, home = trained.spec.name, trained.home
-    place = (home.anchored, home.tracking)
-    opponents = Opponents(model, 1, trained.good, *place)
+    opponents = Opponents(model, 1, trained.good, home)
     fewer = SplitRows(trained.snapshot, "val", trained.contract.quarantine_uri)
     folder = Path(home.tracking.run_place(trained.weak.run_id).removeprefix("file://"))
     file = folder / FILE
     file.parent.mkdir(exist_ok=True)
     table = {"columns": ["rung", "rows", "accuracy"], "data": [["noise 5", 60, 0.5]]}
 
-    assert champion_rungs(Opponents(model, None, trained.good, *place), test) == {}
+    assert champion_rungs(Opponents(model, None, trained.good, home), test) == {}
     file.unlink(missing_ok=True)
     assert champion_rungs(opponents, test) == {}, "it has no ladder"
     for broken in ("{", "[]", '{"columns": ["a"], "data": [[1, 2]]}'):

@@ -73,7 +73,7 @@ def attack(
     builder = builder_name(spec)
     recipe = ReferenceRecipe(spec, builder, folder, snapshot, contract, home)
     try:
-        others = losses_of_references(recipe, rows, home.anchored)
+        others = losses_of_references(recipe, rows, home.store)
     except (Refusal, SpecError) as error:
         return f"a reference model could not be trained: {error.message}"
     difficulty = np.where(rows.inside, np.nan, others)

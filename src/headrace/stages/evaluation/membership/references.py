@@ -17,18 +17,18 @@ from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
-from headrace.state.anchored import AnchoredStore
+from headrace.state.store import Store
 
 
 def losses_of_references(
-    recipe: ReferenceRecipe, rows: AttackedRows, anchored: AnchoredStore
+    recipe: ReferenceRecipe, rows: AttackedRows, store: Store
 ) -> npt.NDArray[np.float64]:
     """The losses of the attacked rows by each model, ``(n, REFERENCES)``.
 
     Args:
         recipe: of the attacked model; each reference model has a seed of its own.
         rows: of the attack.
-        anchored: keeps the losses.
+        store: keeps the losses.
 
     Raises:
         Refusal: a training diverged, or a device is out of memory.
@@ -43,7 +43,7 @@ def losses_of_references(
 
     with Progress("reference model", REFERENCES, is_listed=True) as progress:
         started = time.monotonic()
-        for _, (losses,), is_stored in kept_or_made(keys, make, anchored):
+        for _, (losses,), is_stored in kept_or_made(keys, make, store):
             columns.append(losses)
             detail = "kept" if is_stored else f"{time.monotonic() - started:.1f} s"
             progress.update(len(columns), detail)

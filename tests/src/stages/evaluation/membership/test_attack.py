@@ -73,19 +73,19 @@ def test_a_model_of_easy_rows_passes_and_references_are_fitted_once(trained, cap
     shown = [r.message for r in caplog.records if "reference model " in r.message]
     assert [line.split()[2] for line in shown] == [f"{n}/8" for n in range(1, 9)]
 
-    anchored = trained.home.anchored
+    store = trained.home.store
     kept = [key for key in written(trained) if key not in before]
     kept = kept[2:]  # the first are those by which explanations are checked
     assert len(kept) == 8
-    anchored.delete(kept[2])  # as if it had been killed there
-    anchored.store.write(kept[5], b"forged")
+    store.delete(kept[2])  # as if it had been killed there
+    store.write(kept[5], b"forged")
     caplog.clear()
     again = attacked(trained)
     assert again.metrics["membership_auc"] == auc
     lines = [r.message for r in caplog.records if "reference model " in r.message]
     fitted = [n for n, line in enumerate(lines) if not line.endswith("kept")]
     assert fitted == [2, 5]
-    assert "is not the file that the ledger recorded" in caplog.text
+    assert "is damaged: it is made again" in caplog.text
 
 
 def test_at_the_standard_depth_the_gate_says_what_to_set(trained):
@@ -190,7 +190,7 @@ def test_what_is_frozen_is_computed_once_for_all_references(
         return count
 
     monkeypatch.setattr(loading, "compiled", counted)
-    losses = losses_of_references(recipe, rows, trained.home.anchored)
+    losses = losses_of_references(recipe, rows, trained.home.store)
     val = len(SplitRows(trained.snapshot, "val"))
     assert sum(computed) == len(train) + len(test) + val
     plain = replace(recipe, home=None)
