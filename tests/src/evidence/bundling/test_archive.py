@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import IntegrityError, UsageError
+from headrace.evidence.bundling import archive
 from headrace.evidence.bundling.archive import files_in, unpack, write_archive
 
 FILES = {"b/two.json": b"{}\n", "a.txt": b"x" * 512, "empty": b""}
@@ -29,10 +30,10 @@ def content(tmp_path):
     """The files of an archive, by name."""
 
     def read(data):
-        archive, place = tmp_path / "a.tar", tmp_path / "unpacked"
-        archive.write_bytes(data)
+        file, place = tmp_path / "a.tar", tmp_path / "unpacked"
+        file.write_bytes(data)
         place.mkdir(exist_ok=True)
-        files = files_in(unpack(archive, place))
+        files = files_in(unpack(file, place))
         return {name: path.read_bytes() for name, path in files.items()}
 
     return read
@@ -72,6 +73,7 @@ def tar_with(**values):
         {"type": tarfile.LNKTYPE, "linkname": "other"},
         {"type": tarfile.DIRTYPE},
         {"type": tarfile.FIFOTYPE},
+        {"type": tarfile.GNUTYPE_SPARSE},
         {"name": "digits-3/../../x"},
         {"name": "/digits-3/x"},
         {"name": "x"},
@@ -86,6 +88,12 @@ def test_a_file_of_another_kind_is_refused(content):
     for data in (b"PK\3\4" + bytes(600), b"\x1f\x8b" + bytes(600), b"a" * 4096):
         with pytest.raises(IntegrityError, match="not as Headrace wrote it"):
             content(data)
+
+
+def test_too_many_files_are_refused(content, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_FILES", 2)
+    with pytest.raises(IntegrityError, match="more than 2 files"):
+        content(written())
 
 
 def test_two_folders_are_refused(content):
