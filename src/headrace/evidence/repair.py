@@ -7,23 +7,22 @@ run`` registers a new one.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from headrace.data.corrections import corrections_of
 from headrace.errors import HeadraceError, IntegrityError
-from headrace.evidence.verification.versions import (
-    champion_mismatches,
+from headrace.evidence.reproduction import recorded
+from headrace.evidence.verification.walk import (
+    DATA,
     data_mismatch,
     other_mismatches,
 )
 from headrace.models.logged.soundness import checks, copies
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages import ingredients
-from headrace.stages.promotion.registry import restore_aliases
+from headrace.stages.promotion.registry import registry_mismatches, restore_aliases
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.store import Store
@@ -72,7 +71,7 @@ def repair(name: str, settings: Settings) -> Repair:
 
 
 def repair_all(settings: Settings, model: str = "") -> list[Repair]:
-    """Restore champions and newest versions that are not as recorded.
+    """Repair the champions and newest versions that are not as recorded.
 
     Args:
         settings: where things are.
@@ -98,16 +97,18 @@ def _mismatches(
     version: Version, home: Home, *, anew: bool = False
 ) -> Iterator[Mismatch]:
     """What of a version is not as recorded; ``anew`` repeats its answers, too."""
+    champion = home.ledger.champion(version.model)
+    is_champion = champion is not None and champion.version == version
     is_collected = home.ledger.disposals.is_collected(version)
     for one in checks.find_mismatches([version], home, anew=anew):
         if not (one.is_gone and is_collected):
             yield one
-    yield from other_mismatches(version, home)
-    champion = home.ledger.champion(version.model)
-    if champion is not None and champion.version == version:
-        yield from champion_mismatches(version, home)
-    elif anew:
-        yield from data_mismatch(version, home)
+    yield from other_mismatches(version, home, is_champion=is_champion)
+    for one in registry_mismatches(version.model, home) if is_champion else ():
+        if one.version == version.version or one.what.startswith("alias "):
+            yield one
+    if (is_champion or anew) and (lost := data_mismatch(version, home)):
+        yield lost
 
 
 def _repair(version: Version, home: Home, mismatches: list[Mismatch]) -> Repair:
@@ -119,11 +120,16 @@ def _repair(version: Version, home: Home, mismatches: list[Mismatch]) -> Repair:
         )
     steps, failures = list[str](), list[str]()
     names = {mismatch.what for mismatch in mismatches}
-    for step in (_undelete, _restore_files, _restore_data):
-        try:
-            steps += step(version, names, home)
-        except HeadraceError as error:
-            failures.append(str(error))
+    try:
+        run, tracking = version.run_id, home.tracking
+        if tracking.is_deleted(run) and tracking.undelete(run):
+            steps.append("undeleted its run")
+        if any(name.startswith("file ") for name in names):
+            steps += copies.restore(version, home)
+        if DATA in names:
+            steps.append(_restore_data(version, home))
+    except HeadraceError as error:
+        failures.append(str(error))
     steps += restore_aliases(version.model, home)
     status: Literal["sound", "restored", "failed"] = "restored" if steps else "sound"
     if copies.keep_copy_of(version, home):
@@ -164,20 +170,8 @@ def _remedy(version: Version, names: set[str]) -> str:
     return ""
 
 
-def _undelete(version: Version, _: Collection[str], home: Home) -> list[str]:
-    tracking = home.tracking
-    if tracking.is_deleted(version.run_id) and tracking.undelete(version.run_id):
-        return ["undeleted its run"]
-    return []
-
-
-def _restore_files(version: Version, names: Collection[str], home: Home) -> list[str]:
-    is_changed = any(name.startswith("file ") for name in names)
-    return copies.restore(version, home) if is_changed else []
-
-
-def _restore_data(version: Version, names: Collection[str], home: Home) -> list[str]:
-    """Read a version's data again from its source, if its snapshot is damaged.
+def _restore_data(version: Version, home: Home) -> str:
+    """Read a version's data again from its source; the step, in words.
 
     The snapshot is made in a temporary folder. Its files replace those in the store
     only if it has the digest that was recorded.
@@ -186,16 +180,11 @@ def _restore_data(version: Version, names: Collection[str], home: Home) -> list[
         IntegrityError: the source gives other data now.
         HeadraceError: the source or the record of the run cannot be read.
     """
-    if "snapshot" not in names:
-        return []
     from headrace.stages.ingestion import ingest
 
-    tracking, key = home.tracking, f"snapshots/{version.snapshot_digest}"
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        run = tracking.find_run(version.run_id)
-        read = partial(tracking.run_file, run.run_id)
-        place = Path(folder, "run")
-        spec = ingredients.restore(place, run.tags[ingredients.TAG], read).spec
+        run = home.tracking.find_run(version.run_id)
+        spec = recorded(run, home, Path(folder, "run")).spec
         made = Store(str(Path(folder, "store")))
         used = version.details.get("snapshot", {}).get("corrections", "")
         corrected = corrections_of(home.store, spec.name, used)
@@ -207,6 +196,6 @@ def _restore_data(version: Version, names: Collection[str], home: Home) -> list[
                 "Restore the snapshot from a backup.",
             )
         for name in made.keys():
-            if name.startswith(f"{key}/"):
+            if name.startswith(f"snapshots/{version.snapshot_digest}/"):
                 home.store.write(name, made.read(name))
-    return [f"read the data again from {spec.data.source}; it is the same"]
+    return f"read the data again from {spec.data.source}; it is the same"

@@ -6,20 +6,23 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from headrace.evidence.verification.versions import (
-    data_mismatch,
-    other_mismatches,
-    run_mismatch,
-)
+from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import find_snapshot
+from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.checks import file_mismatches
+from headrace.models.logged.soundness.copies import copied_files, copy_key
 from headrace.progress import counted
+from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger
 from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
+from headrace.state.tracking import MODEL_FILE
+from headrace.state.tracking.artifacts import how_changed, model_places
 
+DATA = "snapshot"  # the mismatch of a version's data
 _MEND_CHAIN = (
     "Somebody has written to the ledger's database. Restore it from a backup, and "
     "change who may write there."
@@ -96,8 +99,7 @@ class Walk:
         """Read the data of all versions to the last item."""
         used = {one.snapshot_digest: one for one in (*versions, *champions)}
         for version in counted([*used.values()], "verify", "snapshots"):
-            lost = next(data_mismatch(version, self.home), None)
-            if lost is None:
+            if (lost := data_mismatch(version, self.home)) is None:
                 self.checked["snapshots"] += 1
             elif not lost.is_gone or version in champions:
                 yield lost
@@ -109,15 +111,12 @@ class Walk:
         lost = next(file_mismatches(version, self.home), None)
         if lost is None:
             self.checked.update(("golden answers", "models"))
-        elif not lost.is_gone or not self.home.ledger.disposals.is_collected(version):
-            if lost.is_gone and not is_champion:
-                self.missing["models"] += 1
-            else:
-                message = f"{version.model}/{version.version}: {lost.message}"
-                yield lost.model_copy(update={"message": message})
-        yield from other_mismatches(version, self.home)
-        if is_champion:
-            yield from run_mismatch(version, self.home)
+        elif not lost.is_gone or is_champion:
+            message = f"{version.model}/{version.version}: {lost.message}"
+            yield lost.model_copy(update={"message": message})
+        elif not self.home.ledger.disposals.is_collected(version):
+            self.missing["models"] += 1
+        yield from other_mismatches(version, self.home, is_champion=is_champion)
 
     def _of_registry(self, model: str, champion: Version | None) -> Iterator[Mismatch]:
         """Compare MLflow's registry of a model with the ledger."""
@@ -141,3 +140,53 @@ def _has_own_registry(settings: Settings) -> bool:
         return False
     is_sqlite = settings.home_tracking_uri.startswith("sqlite")
     return not is_sqlite or (settings.home / "mlflow.db").is_file()
+
+
+def data_mismatch(version: Version, home: Home) -> Mismatch | None:
+    """What is wrong with a version's snapshot, which is read whole.
+
+    What was collected or forgotten is not missed.
+    """
+    key = f"snapshots/{version.snapshot_digest}"
+    place, is_gone = home.store.uri(key), not home.store.exists(f"{key}/{MANIFEST}")
+    problem = f"{place}/{MANIFEST} cannot be read."
+    if is_gone:
+        if key in home.ledger.disposals.collected():
+            return None
+        problem = f"{place}/{MANIFEST} is gone."
+    elif snapshot := find_snapshot(home.store, version.snapshot_digest):
+        try:
+            check_snapshot(snapshot)
+            return None
+        except IntegrityError as error:
+            problem = error.message
+    lost = Mismatch.of(version, "store", DATA, f"The data of {version}: {problem}")
+    return lost.model_copy(update={"is_gone": is_gone})
+
+
+def other_mismatches(
+    version: Version, home: Home, *, is_champion: bool
+) -> Iterator[Mismatch]:
+    """What was changed beside the model and its golden answers, or its run deleted.
+
+    Files that are gone are left out: a logged model works without them, and a copy is
+    made again. Only a champion must have its run.
+
+    Raises:
+        DependencyError: the store or MLflow does not answer.
+    """
+    folder = model_places(version, home.settings.artifacts)[0]
+    for path, digest in copied_files(version).items():
+        place = home.store.uri(copy_key(version, path))
+        if how_changed(place, digest) == "was changed":
+            message = f"{place} was changed: it is not the copy that was made."
+            yield Mismatch.of(version, "store", f"copy {path}", message)
+    for path, digest in version.details.get("files", {}).items():
+        place = f"{folder}/{path}"
+        if path != MODEL_FILE and how_changed(place, digest) == "was changed":
+            message = f"{place} was changed: it is not what was registered."
+            yield Mismatch.of(version, "model", f"file {path}", message)
+    if is_champion and home.tracking.is_deleted(version.run_id):
+        what = f"run {version.run_id}"
+        message = f"MLflow's {what} of {version.model}/{version.version} was deleted."
+        yield Mismatch.of(version, "mlflow", what, message)

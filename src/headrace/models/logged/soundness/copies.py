@@ -100,12 +100,6 @@ def zeros_key(version: Version) -> str:
     return copy_key(version, "zeros.npz")
 
 
-def mend_copy(version: Version) -> str:
-    """What to do about a copy that was changed."""
-    name = f"{version.model}/{version.version}"
-    return f"Run `headrace verify {name} --repair`, which copies the files again."
-
-
 def copied_files(version: Version) -> dict[str, str]:
     """The sha256 of each file of a version's copy in the store, by its name there."""
     logged = {**version.details.get("files", {}), MODEL_FILE: version.model_digest}
@@ -126,7 +120,8 @@ def fetch_copy(version: Version, folder: Path, store: Store) -> None:
             uri = store.uri(copy_key(version, path))
             raise IntegrityError(
                 f"{uri} is gone or changed: it is not in the store as it was copied.",
-                mend_copy(version),
+                f"Run `headrace verify {version.model}/{version.version} --repair`, "
+                "which copies the files again.",
             )
 
 
