@@ -17,7 +17,6 @@ from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.pipeline.readme import read_readme
 from headrace.stages.beside import beside
-from headrace.stages.workers import Workers
 from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
 from headrace_flows.libraries import load_validation
@@ -72,21 +71,6 @@ def validating(run: Run) -> Iterator[None]:
         import pandas  # noqa: F401 (ingestion needs it, too)
     with beside(load) as run.beside:
         yield
-
-
-@contextmanager
-def decoding(run: Run) -> Iterator[Workers]:
-    """Fork processes that help to decode, if there is something to ingest.
-
-    They end with the block. A run does without: its server and its libraries take the
-    other cores meanwhile.
-    """
-    with Workers(run.plan.settings) as workers:
-        if run.plan.last.snapshot is None:
-            import headrace.stages.ingestion  # noqa: F401
-
-            workers.fork()
-        yield workers
 
 
 def _is_of_headrace(builder: str) -> bool:

@@ -39,7 +39,6 @@ from headrace_flows.turn import Turn
 
 if TYPE_CHECKING:
     from headrace.stages.beside import OtherProcess
-    from headrace.stages.workers import Workers
 
 # Each stage, and the attribute of a run that has its result.
 STAGES = {
@@ -205,12 +204,8 @@ class Run:
             self._report("ingest", "failed", str(error), 0.0)
             raise
 
-    def ingest(self, workers: Workers | None = None) -> SnapshotRecord:
-        """The data set as an immutable snapshot, stored or made now.
-
-        Args:
-            workers: help to decode.
-        """
+    def ingest(self) -> SnapshotRecord:
+        """The data set as an immutable snapshot, stored or made now."""
         key = self.plan.ingest()
         if record := self.find(key, SnapshotRecord):
             return record
@@ -219,7 +214,7 @@ class Run:
         spec, plan = self.spec, self.plan
         data = (spec.data, spec.medium, plan.home.store, plan.settings, spec.task)
         changes = plan.corrections, plan.forgotten
-        return self.perform(key, partial(ingestion.ingest, *data, *changes, workers))
+        return self.perform(key, partial(ingestion.ingest, *data, *changes))
 
     def validate(
         self, snapshot: SnapshotRecord, meanwhile: Callable[[], None] = lambda: None

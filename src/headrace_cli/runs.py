@@ -186,7 +186,7 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     """
     from headrace.state.ledger.holding import heartbeat, wait_for_collection
     from headrace.use.checking import check_fit
-    from headrace_flows.preload import decoding, validating
+    from headrace_flows.preload import validating
     from headrace_flows.run import Run
     from headrace_flows.summary import summarise
 
@@ -194,9 +194,9 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     run = Run(spec, folder, settings, is_read=True)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
-        with validating(run), decoding(run) as workers, alive:
+        with validating(run), alive:
             wait_for_collection(settings)
-            snapshot = run.ingest(workers)
+            snapshot = run.ingest()
             contract = run.validate(snapshot)
             check_fit(run.spec, folder, snapshot, contract, run.plan.home)
             status, reason = "ok", "the data keeps its contract"

@@ -25,7 +25,7 @@ from tests.faults.storage import (  # noqa: F401
     storage,
 )
 
-from headrace_ops import live
+from headrace_ops import servers
 
 OURS = ("HEADRACE_", "MLFLOW_", "PREFECT_")
 
@@ -99,7 +99,7 @@ def take_usual_ports():
     Else one could take the port of another whose server is killed and started again.
     """
     taken = []
-    for port in live.UI_PORTS.values():
+    for port in servers.PORTS.values():
         with contextlib.suppress(OSError):  # others have it
             taken.append(socket.create_server(("127.0.0.1", port)))
     return taken

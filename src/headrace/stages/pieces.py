@@ -144,7 +144,7 @@ def opened(
     count = min(count, processors())
     share = max(1, processors() // count)
     begin = partial(load_backend, threads=share if threads is None else threads)
-    with processes(count, "spawn", begin) as executor:
+    with processes(count, begin) as executor:
         yield Place(executor, count, "in processes of this machine", settings)
 
 

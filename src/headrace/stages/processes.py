@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from typing import Any, Literal
+from typing import Any
 
 from headrace.errors import DependencyError
 
@@ -20,7 +20,7 @@ class _Spawned(ProcessPoolExecutor):
     """Sees each process end.
 
     Its base is told to look at its processes before it starts another one, which it
-    then sees only when it is told again. Forks all start before it looks.
+    then sees only when it is told again.
     """
 
     def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
@@ -30,26 +30,20 @@ class _Spawned(ProcessPoolExecutor):
 
 
 @contextlib.contextmanager
-def processes(
-    count: int,
-    how: Literal["fork", "spawn"],
-    begin: Callable[[], Any] | None = None,
-) -> Iterator[Executor]:
+def processes(count: int, begin: Callable[[], Any] | None = None) -> Iterator[Executor]:
     """An executor of so many processes; they are killed if the block is interrupted.
 
     Args:
         count: of processes.
-        how: they come to be. Forks are there at once, others with their first work.
-        begin: what each does first.
+        begin: what each does first. They start with their work, in the environment of
+            then.
 
     Raises:
-        DependencyError: there is no room for another process, or one has ended in the
-            middle of its work.
+        DependencyError: one has ended in the middle of its work.
     """
     before = multiprocessing.active_children()
-    context = multiprocessing.get_context(how)
-    executors = {"fork": ProcessPoolExecutor, "spawn": _Spawned}
-    executor = executors[how](count, context, _begin, (begin,))
+    spawn = multiprocessing.get_context("spawn")
+    executor = _Spawned(count, spawn, _begin, (begin,))
 
     def end() -> None:
         for process in multiprocessing.active_children():
@@ -58,8 +52,6 @@ def processes(
                 process.join()
 
     try:
-        if how == "fork":  # others start with their work, in the environment of then
-            _fork_now(executor, end)
         with given_up(end):
             yield executor
     except BrokenProcessPool:
@@ -70,17 +62,6 @@ def processes(
         ) from None
     finally:  # after an error, tasks may be waiting
         executor.shutdown(cancel_futures=True)
-
-
-def _fork_now(executor: Executor, end: Callable[[], None]) -> None:
-    try:
-        executor.submit(int)
-    except OSError as error:  # `shutdown` would end none of them
-        end()
-        raise DependencyError(
-            f"No further process can be started: {error.strerror}.",
-            "End others, or raise the limit (ulimit -u), and run it again.",
-        ) from None
 
 
 @contextlib.contextmanager

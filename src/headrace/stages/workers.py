@@ -14,16 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from headrace.errors import DependencyError
 from headrace.settings import Settings
 from headrace.stages.pieces import opened
 from headrace.stages.processes import processes, processors
-from headrace.state import children
 
 # Processes take about as long to start, and slow the machine down meanwhile.
 HERE_SECONDS = 1.0
-# Forked ones are there at once, but what they get is written to files.
-HERE_SECONDS_WITH_FORKS = 0.1
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,28 +40,12 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         self.settings = settings
         self._helpers = min(settings.max_processes, processors()) - 1
         self._block = contextlib.ExitStack()
-        self._begin_anew()
-
-    def __exit__(self, *error: Any) -> bool | None:
-        self._begin_anew()
-        return self._block.__exit__(*error)
-
-    def _begin_anew(self) -> None:
         self._pool: Executor | None = None
         self._awake: Future[bool] | None = None  # of a helper
-        self._seconds, self._here = 0.0, HERE_SECONDS
+        self._seconds = 0.0
 
-    def fork(self) -> None:
-        """Fork the helpers now, if this process can be forked safely.
-
-        They import nothing again that is imported here, so that they can help at once.
-        """
-        if self.settings.dask_address or not self._helpers or not children.can_fork():
-            return
-        with contextlib.suppress(DependencyError):  # no room: the work is done here
-            forks = processes(self._helpers, "fork")
-            self._pool = self._block.enter_context(forks)
-            self._here = HERE_SECONDS_WITH_FORKS
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._block.__exit__(*error)
 
     def spread(
         self,
@@ -108,12 +88,10 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
     def _has_help(self, work: Callable[[T], R]) -> bool:
         """Whether a helper is awake, and knows the work; the first moment wakes it."""
-        if not self._helpers or self._seconds < self._here:
+        if not self._helpers or self._seconds < HERE_SECONDS:
             return False
         if self._awake is None:
-            if self._pool is None:
-                spawned = processes(self._helpers, "spawn")
-                self._pool = self._block.enter_context(spawned)
+            self._pool = self._block.enter_context(processes(self._helpers))
             self._awake = self._pool.submit(callable, work)
         return self._awake.done()
 

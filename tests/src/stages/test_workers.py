@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
 
@@ -167,73 +166,12 @@ def test_a_worker_that_is_killed_can_be_tried_again(settings, monkeypatch):
         list(spread(eval, [*["__import__('os')._exit(9)"] * 2, "0"], settings))
 
 
-def test_forked_helpers_help_soon_and_end_with_the_block(tmp_path):
-    code = f"""
-import pathlib, time
-from headrace.settings import Settings
-from headrace.stages import workers
-workers.processors = lambda: 2
-several = workers.Workers(Settings(project=pathlib.Path({str(tmp_path)!r})))
-for _ in range(2):
-    with several:
-        several.fork()
-        slow = "(__import__('time').sleep(0.1), {PROCESS})[1]"
-        for process in several.spread(eval, [slow] * 20, "not {{}}".format):
-            print(process)
-    print(several._pool)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    first, again = done.stdout.split("None\n")[:2]
-    for lines in (first, again):
-        assert set(lines.split()) > {"False"}  # the process here, and of the other one
-
-
-def test_without_room_for_helpers_the_work_is_done_here(tmp_path):
-    code = f"""
-import os, pathlib
-from headrace.settings import Settings
-from headrace.stages import workers
-workers.processors = lambda: 4
-fork, left = os.fork, [1]
-def refused():
-    if not left:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-    left.pop()
-    return fork()
-os.fork = refused
-with workers.Workers(Settings(project=pathlib.Path({str(tmp_path)!r}))) as several:
-    several.fork()
-    print(*several.spread(eval, [{PROCESS!r}] * 3), os.getpid())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert len(done.stdout.split()) == 4, done.stderr
-    assert len(set(done.stdout.split())) == 1
-
-
-def test_a_process_with_threads_is_not_forked(settings):
-    ended = threading.Event()
-    threading.Thread(target=ended.wait, daemon=True).start()
-    with Workers(settings) as several:
-        several.fork()
-        assert several._pool is None
-    ended.set()
-
-
-@pytest.mark.parametrize("how", ["None", "several.fork()"])
-def test_workers_end_when_their_parent_is_killed(tmp_path, how):
+def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = f"""
 import pathlib, sys, time
 from headrace.settings import Settings
 from headrace.stages import workers
-workers.HERE_SECONDS = workers.HERE_SECONDS_WITH_FORKS = 0
+workers.HERE_SECONDS = 0
 workers.processors = lambda: 3
 if __name__ == "__main__":
     settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
@@ -243,7 +181,6 @@ if __name__ == "__main__":
             time.sleep(0.01)
         yield from ["__import__('os').write(1, b'%d ' % {PROCESS})"] * 2
         yield from ["__import__('time').sleep(300)"] * 2
-    {how}
     with several:
         list(several.spread(eval, tasks()))
 """

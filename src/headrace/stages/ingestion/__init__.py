@@ -56,7 +56,6 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
     task: str = DEFAULT_TASK,
     corrections: Corrections | None = None,
     forgotten: ForgottenItems | None = None,
-    workers: Workers | None = None,
 ) -> SnapshotRecord:
     """Read a source into a snapshot; the same content is the same snapshot.
 
@@ -68,7 +67,6 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         task: a package in ``headrace.tasks``.
         corrections: labels to use instead of those in the source.
         forgotten: items that are left out, and counted.
-        workers: which end with it; None: those of the settings.
 
     Raises:
         NotFoundError: there is no such data.
@@ -76,8 +74,7 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
         DependencyError: it cannot be reached, or the store cannot be written.
     """
     learned = tasks.task(task)
-    workers = workers or Workers(settings)
-    with store.work_folder("snapshots") as work, workers:
+    with store.work_folder("snapshots") as work, Workers(settings) as workers:
         changes = Changes(
             corrections.labels() if corrections else {}, forgotten or ForgottenItems()
         )
