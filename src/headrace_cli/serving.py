@@ -115,9 +115,9 @@ def export(
             "Neither --format nor --evidence is given.",
             "Give one, such as --format onnx.",
         )
-    from headrace.evidence import publishing
     from headrace.state.home import Home
     from headrace.use import exporting
+    from headrace.use.exporting import publishing
 
     settings = prepared()
     home = Home.existing(settings, f"model {model!r}")

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.explanations.verdict import ERROR, METHODS, OTHERS
-from headrace.records import Metrics
-from headrace.tasks import Task
+from headrace.pipeline import PipelineSpec
+from headrace.records import VAL_APART, EvaluationRecord, Metrics
+from headrace.signs import as_score
+from headrace.tasks import Task, task
 
 # What metrics of every task mean, by name; ``{score}`` is the name of the task's score.
 OF_EVERY_TASK = {
@@ -114,6 +116,36 @@ def interval_lines(row: Mapping[str, Any]) -> list[list[float]]:
         [round(100 * (value - least + margin) / width, 2) for value in line]
         for line in (own, champion)
     ]
+
+
+def group_sentences(
+    spec: PipelineSpec, evaluation: EvaluationRecord | None
+) -> list[str]:
+    """What groups get that the model did not learn from, such as other speakers."""
+    slices, column = evaluation.slices if evaluation else {}, spec.data.group
+    unseen = slices.get("groups=unseen")
+    if evaluation is None or not (unseen or "groups=seen" in slices):
+        return []
+    if unseen is None:
+        return [
+            f"The test split has no other groups ({column}) than train: what they get "
+            "was not measured; test_groups in [data] keeps some out of train."
+        ]
+    score = task(spec.task).score
+    sentence = (
+        f"Of groups ({column}) that it did not learn from, the test split has "
+        f"{unseen['rows']:,.0f} rows: {score.replace('_', ' ')} "
+        f"{as_score(unseen[score])}"
+    )
+    if (promised := unseen.get("confidence")) is None:
+        return [f"{sentence}."]
+    sentence += f", mean confidence {promised:.2f}, {unseen['right']:.2f} are right."
+    if not spec.training.calibrate:
+        return [sentence]
+    where = "groups that it did not learn from"
+    if VAL_APART not in evaluation.metrics:
+        where = "groups that it learned from, so it promises too much of others"
+    return [sentence, f"Its confidence was calibrated on {where}."]
 
 
 def _ends(low: Any, value: Any, high: Any) -> list[Any]:

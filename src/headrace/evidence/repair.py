@@ -27,6 +27,8 @@ from headrace.state.home import Home
 from headrace.state.ledger import Mismatch, Version
 from headrace.state.store import Store
 
+Status = Literal["sound", "restored", "failed"]
+
 
 class Repair(Record):
     """What was done for a version.
@@ -40,7 +42,7 @@ class Repair(Record):
 
     model: str
     version: int
-    status: Literal["sound", "restored", "failed"]
+    status: Status
     reason: str
     done: tuple[str, ...] = ()
 
@@ -131,10 +133,10 @@ def _repair(version: Version, home: Home, mismatches: list[Mismatch]) -> Repair:
     except HeadraceError as error:
         failures.append(str(error))
     steps += restore_aliases(version.model, home)
-    status: Literal["sound", "restored", "failed"] = "restored" if steps else "sound"
     if copies.keep_copy_of(version, home):
         steps.append("copied its files into the store")
     left = [*_mismatches(version, home)] if mismatches else []
+    status: Status = "restored" if steps else "sound"
     if left or failures:
         status = "failed"
     done = "; ".join(steps)

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from headrace.errors import HeadraceError
-from headrace.evidence.metrics import interval_lines, metric_rows
+from headrace.evidence.metrics import group_sentences, interval_lines, metric_rows
 from headrace.evidence.pictured import pictured
-from headrace.evidence.run_so_far import RunSoFar
 from headrace.explanations import why_not
 from headrace.explanations.checked import MEASURED
 from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of
 from headrace.pipeline.readme import read_readme, split_readme
-from headrace.records import SUSPECTS, VAL_APART, ChoiceRecord
-from headrace.signs import as_score
+from headrace.records import (
+    SUSPECTS,
+    ChoiceRecord,
+    ContractRecord,
+    EvaluationRecord,
+    PromotionRecord,
+    SnapshotRecord,
+    StageReport,
+    TrainingRecord,
+)
 from headrace.stages.evaluation.report import slice_tables
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
@@ -29,6 +37,41 @@ from headrace.tasks import task
 from headrace.use.comparison import ModelComparison, compare
 
 log = logging.getLogger("headrace")
+
+
+class RunSoFar(Protocol):
+    """A run as far as it has come; the result of a stage is None until there is one.
+
+    Attributes:
+        reports: of the stages that were begun.
+    """
+
+    reports: list[StageReport]
+    snapshot: SnapshotRecord | None
+    contract: ContractRecord | None
+    training: TrainingRecord | None
+    evaluation: EvaluationRecord | None
+    promotion: PromotionRecord | None
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The pipeline, with the model that was trained or kept."""
+
+    @property
+    def choice(self) -> ChoiceRecord | None:
+        """Which model was kept; None where there was none to choose from."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The pipeline's folder, if it is at hand."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of its training; None if nothing was registered."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The fields of the law that it overrides."""
 
 
 def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[str, Any]:
@@ -89,7 +132,7 @@ def describe(
         ],
         "metrics": list(rows.values()),
         "slices": slice_tables(slices),
-        "groups": group_sentences(outcome),
+        "groups": group_sentences(spec, evaluation),
         "suspects": int(metrics.get(SUSPECTS) or 0),
         "compared": compared,
         "candidates": _candidates(outcome.choice),
@@ -157,32 +200,3 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
         if usual.get(key) != value and not key.startswith("deploy.")
     }
     return {"recipe": recipe, "chosen": chosen}
-
-
-def group_sentences(outcome: RunSoFar) -> list[str]:
-    """What groups get that the model did not learn from, such as other speakers."""
-    evaluation, column = outcome.evaluation, outcome.spec.data.group
-    slices = evaluation.slices if evaluation else {}
-    unseen = slices.get("groups=unseen")
-    if evaluation is None or not (unseen or "groups=seen" in slices):
-        return []
-    if unseen is None:
-        return [
-            f"The test split has no other groups ({column}) than train: what they get "
-            "was not measured; test_groups in [data] keeps some out of train."
-        ]
-    score = task(outcome.spec.task).score
-    sentence = (
-        f"Of groups ({column}) that it did not learn from, the test split has "
-        f"{unseen['rows']:,.0f} rows: {score.replace('_', ' ')} "
-        f"{as_score(unseen[score])}"
-    )
-    if (promised := unseen.get("confidence")) is None:
-        return [f"{sentence}."]
-    sentence += f", mean confidence {promised:.2f}, {unseen['right']:.2f} are right."
-    if not outcome.spec.training.calibrate:
-        return [sentence]
-    where = "groups that it did not learn from"
-    if VAL_APART not in evaluation.metrics:
-        where = "groups that it learned from, so it promises too much of others"
-    return [sentence, f"Its confidence was calibrated on {where}."]

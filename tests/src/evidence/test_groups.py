@@ -4,21 +4,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from headrace.evidence.reporting import group_sentences
+from headrace.evidence.metrics import group_sentences
 from headrace.records import VAL_APART
 
 UNSEEN = {"rows": 870.0, "word_error_rate": 0.1658, "confidence": 0.774, "right": 0.663}
 
 
-def outcome(slices, metrics, task="transcription"):
-    return SimpleNamespace(
-        spec=SimpleNamespace(
-            task=task,
-            data=SimpleNamespace(group="speaker"),
-            training=SimpleNamespace(calibrate=True),
-        ),
-        evaluation=SimpleNamespace(slices=slices, metrics=metrics),
+def sentences(slices, metrics, task="transcription"):
+    spec = SimpleNamespace(
+        task=task,
+        data=SimpleNamespace(group="speaker"),
+        training=SimpleNamespace(calibrate=True),
     )
+    return group_sentences(spec, SimpleNamespace(slices=slices, metrics=metrics))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,7 @@ def outcome(slices, metrics, task="transcription"):
     ],
 )
 def test_unseen_groups_have_their_score_and_their_confidence(metrics, where):
-    said = group_sentences(outcome({"groups=unseen": UNSEEN}, metrics))
+    said = sentences({"groups=unseen": UNSEEN}, metrics)
     assert said == [
         "Of groups (speaker) that it did not learn from, the test split has 870 rows: "
         "word error rate 0.1658, mean confidence 0.77, 0.66 are right.",
@@ -38,16 +36,16 @@ def test_unseen_groups_have_their_score_and_their_confidence(metrics, where):
 
 
 def test_of_known_groups_alone_it_says_that_others_were_not_measured():
-    [said] = group_sentences(outcome({"groups=seen": UNSEEN}, {}))
+    [said] = sentences({"groups=seen": UNSEEN}, {})
     assert "no other groups (speaker) than train" in said
     assert "test_groups in [data]" in said
 
 
 def test_without_groups_nothing_is_said():
-    assert group_sentences(outcome({}, {})) == []
+    assert sentences({}, {}) == []
 
 
 def test_an_answer_without_confidence_is_told_by_its_score_alone():
     unseen = {"rows": 9.0, "absolute_error": 0.5}
-    [said] = group_sentences(outcome({"groups=unseen": unseen}, {}, "regression"))
+    [said] = sentences({"groups=unseen": unseen}, {}, "regression")
     assert said.endswith("the test split has 9 rows: absolute error 0.5000.")

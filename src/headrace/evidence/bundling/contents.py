@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def _evidence(version: Version, ledger: Ledger) -> dict[str, Any]:
     """The rows of the ledger that are about a version."""
     model, number = version.model, version.version
     check = find_check(ledger, model, number)
-    rows: dict[str, Sequence[Record]] = {
+    rows: dict[str, Iterable[Record]] = {
         "evidence": ledger.evidence_of(model, number),
         "history": [
             entry

@@ -16,11 +16,11 @@ from headrace.errors import (
     Refusal,
     UsageError,
 )
-from headrace.evidence.publishing import push, require_pushable
 from headrace.records import BackboneRecord
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
 from headrace.use.exporting import export
+from headrace.use.exporting.publishing import push, require_pushable
 
 pytestmark = needs_hub
 PLACE = "hf://ada/images"

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from headrace.errors import Refusal, UsageError
-from headrace.evidence.bundling.archive import files_in
+from headrace.pages import render
 from headrace.records import Record
 from headrace.stages.promotion import licensed, signed
 from headrace.state import hub
@@ -99,39 +97,16 @@ def push(exported: Exported, uri: str, home: Home) -> Pushed:
     folder = Path(exported.output)
     facts = json.loads((folder / FACTS).read_bytes())
     about = home.tracking.version_card(exported.model, exported.version)
-    contents: dict[str, Path | bytes] = {
-        name: file for name, file in files_in(folder).items() if name not in _KEPT
-    }
-    contents[CARD] = card(facts, about).encode()
+    files = (path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    contents: dict[str, Path | bytes] = {n: named[n] for n in named.keys() - _KEPT}
+    tags = json.dumps(["headrace", facts["medium"], facts["task"], facts["format"]])
+    shown = {"tags": tags, "about": about.strip() or f"# {facts['model']}"}
+    shown |= {"usage": "\n".join(usage(facts)), "digest": facts["model_digest"]}
+    contents[CARD] = f"{render('hub_card.txt', **shown)}\n".encode()
     message = f"{exported.model} version {exported.version}, "
     message += facts["model_digest"][:16]
     url, commit, is_private = hub.write(uri, contents, message)
     return Pushed(
         url=url, commit=commit, is_private=is_private, files=tuple(sorted(contents))
     )
-
-
-def card(facts: Mapping[str, Any], about: str) -> str:
-    """The model card: tags for the Hub, what the registry says, and how to call it.
-
-    Args:
-        facts: the content of ``model.json``.
-        about: what the registry says of the version, Markdown.
-    """
-    tags = ["headrace", facts["medium"], facts["task"], facts["format"]]
-    shown = "\n".join(usage(facts)).strip()
-    return f"""---
-tags: {json.dumps(tags)}
----
-
-{about.strip() or f"# {facts['model']}"}
-
-## How to call it
-
-```text
-{shown}
-```
-
-`model.json` has the same for programs, and the sha256 of each file. The model that was
-exported has the digest `{facts["model_digest"]}`.
-"""
