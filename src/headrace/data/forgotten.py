@@ -34,7 +34,7 @@ class ForgottenItems:
     @classmethod
     def of(cls, ledger: Ledger, pipeline: str = "") -> ForgottenItems:
         """The tombstones of a ledger."""
-        return cls(pipeline, ledger.disposals.secret(), ledger.disposals.tombstones())
+        return cls(pipeline, ledger.facts.secret(), ledger.facts.tombstones())
 
     def __bool__(self) -> bool:
         return bool(self.marks)

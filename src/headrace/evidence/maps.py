@@ -18,7 +18,6 @@ from headrace.home import check_present
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.holding import checking_maps, hold, wait_for_collection
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ def _measured(version: Version, home: Home) -> Metrics:
     from headrace.records import TrainingRecord
     from headrace.stages import evaluation
 
-    if home.ledger.disposals.is_collected(version):
-        raise collected_error(version, IntegrityError)
+    home.ledger.facts.require_files(version, IntegrityError)
     load_backend()
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         _, own = restored(version.run_id, home, Path(place))

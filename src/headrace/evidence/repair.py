@@ -101,7 +101,7 @@ def _mismatches(
     """What of a version is not as recorded; ``anew`` repeats its answers, too."""
     champion = home.ledger.champion(version.model)
     is_champion = champion is not None and champion.version == version
-    is_collected = home.ledger.disposals.is_collected(version)
+    is_collected = home.ledger.facts.is_deleted(version)
     for one in checks.find_mismatches([version], home, anew=anew):
         if not (one.is_gone and is_collected):
             yield one

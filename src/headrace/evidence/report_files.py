@@ -16,7 +16,6 @@ from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.records import model_of
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
@@ -69,8 +68,7 @@ def find_report(name: str, settings: Settings) -> str:
     tracking, ledger = home.tracking, home.ledger
     if {"/", "@"} & set(name):
         version = ledger.find(name)
-        if ledger.disposals.is_collected(version):
-            raise collected_error(version, IntegrityError)
+        ledger.facts.require_files(version, IntegrityError)
         run_id: str | None = version.run_id
     else:
         run_id = tracking.newest_run(name, TAG)

@@ -145,7 +145,7 @@ def _in_store(then: Restored, home: Home) -> Restored:
             snapshot = snapshot.model_copy(update={"manifest_sha256": sha256})
             check_snapshot(snapshot)
     except (FileNotFoundError, IntegrityError) as error:
-        if key in home.ledger.disposals.collected():
+        if key in home.ledger.facts.deleted():
             raise UsageError(
                 "The data of the run was deleted by `headrace gc` or `headrace "
                 "forget`: its weights cannot be made again.",

@@ -117,7 +117,7 @@ def watch_window(
     notes += note_of_labels(labelled, new_labelled)
     notes += (f"{missing}.",) if missing else ()
     batch = replace(batch, notes=notes)
-    marker = ForgottenItems(key=home.ledger.disposals.secret())
+    marker = ForgottenItems(key=home.ledger.facts.secret())
     batch, new_labelled = batch.marked(marker), new_labelled.marked(marker)
     history = History(version.model_digest, home.store)
     before = history.scores()[: 0 if watch.labels_anew else None]

@@ -25,6 +25,7 @@ from headrace.state.folders import FOLDERS
 from headrace.state.home import Home
 from headrace.state.tracking.disposal import Disposal
 
+RECORDED = ("versions", "snapshots")  # whose absence is no fault from then on
 _MOST_DAYS = 36_500  # a date that lies further back may not exist
 log = logging.getLogger("headrace")
 
@@ -46,7 +47,6 @@ class CollectionResult(Record):
         kept: number of versions, MLflow runs and snapshots that are kept.
         in_progress: pipelines of which nothing was collected, as a run uses them.
         bytes: of all that was collected.
-        number: of the collection in the ledger; None if there is none.
     """
 
     dry_run: bool
@@ -54,7 +54,6 @@ class CollectionResult(Record):
     kept: Mapping[str, int]
     in_progress: tuple[str, ...]
     bytes: int
-    number: int | None = None
     reason: str
 
 
@@ -86,14 +85,15 @@ def collect(
     _check_ledger(home)
     log.info("gc: looking for what nothing needs")
     if dry_run:
-        return _result(*mark(home, disposal, policy), None, is_dry=True)
+        return _result(*mark(home, disposal, policy), is_dry=True)
     with _told_what_may_go(home), alone(settings, "gc"):
-        before = home.ledger.disposals.decisions()
+        before = home.ledger.facts.decisions()
         roots, garbage = mark(home, disposal, policy)
-        number = _record(garbage, before, home) if garbage else None
+        kinds = {one.key: one.kind for one in garbage if one.kind in RECORDED}
+        home.ledger.facts.record_deleted(kinds, settings.user, decisions=before)
         for one in counted(garbage, "gc", "deleted"):
             one.delete()
-    return _result(roots, garbage, number)
+    return _result(roots, garbage)
 
 
 @contextlib.contextmanager
@@ -125,25 +125,16 @@ def _check_ledger(home: Home) -> None:
         )
 
 
-def _record(garbage: Sequence[Garbage], before: int, home: Home) -> int:
-    """Record a collection; its number."""
-    items = [one.item for one in garbage]
-    return home.ledger.disposals.record_collection(
-        items, who=home.settings.user, decisions=before
-    )
-
-
 def _result(
     roots: Roots,
     garbage: Sequence[Garbage],
-    number: int | None,
     *,
     is_dry: bool = False,
 ) -> CollectionResult:
     counts, sizes = Counter[str](), Counter[str]()
-    for item, _ in garbage:
-        counts[item.kind] += 1
-        sizes[item.kind] += item.bytes
+    for one in garbage:
+        counts[one.kind] += 1
+        sizes[one.kind] += one.bytes
     kinds = tuple(
         CollectedKind(kind=kind, count=count, bytes=sizes[kind])
         for kind, count in counts.items()
@@ -166,6 +157,5 @@ def _result(
         kept=kept,
         in_progress=tuple(sorted(roots.in_progress)),
         bytes=sizes.total(),
-        number=number,
         reason=reason,
     )

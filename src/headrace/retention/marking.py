@@ -17,7 +17,7 @@ from headrace.serving.requests import files as requests
 from headrace.settings import Settings
 from headrace.state.folders import FOLDERS, Folder, Owner
 from headrace.state.home import Home
-from headrace.state.ledger.disposals import Collected, version_key
+from headrace.state.ledger.facts import version_key
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
 from headrace.use.tuning.study import runs_of_searches
@@ -26,9 +26,18 @@ _SHARED = ("ingest", "validate")  # their records serve any pipeline with the sa
 
 
 class Garbage(NamedTuple):
-    """A thing to collect, and what deletes it, which may be gone already."""
+    """A thing to collect.
 
-    item: Collected
+    Attributes:
+        kind: in words, such as ``snapshots``.
+        key: where it is: a key of the store, or ``mlflow/runs/ID`` and the like.
+        bytes: its size; 0 for rows of a database.
+        delete: deletes it, and may find it gone already.
+    """
+
+    kind: str
+    key: str
+    bytes: int
     delete: Callable[[], None]
 
 
@@ -59,21 +68,17 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> tuple[Roots, list[Ga
     for run in runs:
         is_known = known is None or {run.run_id, run.parent} & known
         if is_known and run.run_id not in roots.runs:
-            item = _item("MLflow runs", f"mlflow/runs/{run.run_id}", size(run.place))
-            garbage.append(Garbage(item, partial(disposal.delete_run, run)))
+            key, delete = f"mlflow/runs/{run.run_id}", partial(disposal.delete_run, run)
+            garbage.append(Garbage("MLflow runs", key, size(run.place), delete))
     for model in models:
         is_kept = model.model_id in roots.models or roots.is_young(model.began)
         if not is_kept and (known is None or model.run_id in known):
             key = f"mlflow/models/{model.model_id}"
-            item = _item("MLflow models", key, size(model.place))
-            garbage.append(Garbage(item, partial(disposal.delete_logged_model, model)))
+            delete = partial(disposal.delete_logged_model, model)
+            garbage.append(Garbage("MLflow models", key, size(model.place), delete))
     garbage += _of_store(home.store, entries, roots)
     garbage += _request_logs(home.settings, policy)
     return roots, garbage
-
-
-def _item(kind: str, key: str, size: int = 0) -> Collected:
-    return Collected(kind=kind, key=key, bytes=size)
 
 
 def _known_runs(home: Home) -> set[str] | None:
@@ -94,7 +99,7 @@ def _known_runs(home: Home) -> set[str] | None:
 
 def _versions(home: Home, disposal: Disposal, roots: Roots) -> Iterator[Garbage]:
     """Versions to collect, and those that a killed collection left in MLflow."""
-    ledger, before = home.ledger, home.ledger.disposals.collected()
+    ledger, before = home.ledger, home.ledger.facts.deleted()
     for model in ledger.models():
         listed = disposal.registered(model)[1]
         for version in ledger.versions(model):
@@ -102,7 +107,7 @@ def _versions(home: Home, disposal: Disposal, roots: Roots) -> Iterator[Garbage]
             is_left = key not in before or number in listed
             if is_left and (model, number) not in roots.versions:
                 delete = partial(disposal.delete_version, model, number)
-                yield Garbage(_item("versions", key), delete)
+                yield Garbage("versions", key, 0, delete)
 
 
 def _entries(store: Store) -> dict[str, StoreEntry]:
@@ -129,8 +134,8 @@ def _stage_records(
                 if saved.get("stage") in _SHARED:
                     is_kept = snapshot in roots.snapshots
             if not is_kept:
-                item = _item("stage records", key, entry.bytes)
-                yield Garbage(item, partial(store.delete, key))
+                delete = partial(store.delete, key)
+                yield Garbage("stage records", key, entry.bytes, delete)
 
 
 def _of_store(
@@ -149,8 +154,8 @@ def _of_store(
         if folder is None or not folder.is_collected or roots.is_young(entry.written):
             continue
         if not (folder.is_list(name) or folder.is_of(name, needed[folder.owner])):
-            item = _item(folder.kind, key, entry.bytes)
-            yield Garbage(item, partial(_delete_entry, key, folder, store))
+            delete = partial(_delete_entry, key, folder, store)
+            yield Garbage(folder.kind, key, entry.bytes, delete)
 
 
 def _delete_entry(key: str, folder: Folder, store: Store) -> None:
@@ -168,6 +173,6 @@ def _request_logs(settings: Settings, policy: Policy) -> Iterator[Garbage]:
             end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
             if (now - end).total_seconds() > limit:
                 size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-                item = _item("request logs", f"requests/{model}/{folder.name}", size)
+                key = f"requests/{model}/{folder.name}"
                 delete = partial(shutil.rmtree, folder, ignore_errors=True)
-                yield Garbage(item, delete)
+                yield Garbage("request logs", key, size, delete)

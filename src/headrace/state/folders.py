@@ -1,6 +1,6 @@
 """The folders of a store: whose their entries are, and what may become of them.
 
-``gc``, ``forget`` and ``verify`` go by this table. An entry is what lies directly in a
+``gc`` and ``forget`` go by this table. An entry is what lies directly in a
 folder, a file or a folder. It is named by its owner.
 """
 
@@ -57,12 +57,6 @@ class Folder:
         """Whether an entry is of no snapshot, such as the list of all data pages."""
         return self.owner == "snapshot" and not _DIGEST.match(entry)
 
-    def prefixes_of(self, owners: Iterable[str]) -> set[str]:
-        """What the keys of these owners' entries begin with."""
-        length = _OF_SNAPSHOT if self.owner == "snapshot" else None
-        end = "/" if self.owner == "pipeline" else ""
-        return {f"{self.name}/{owner[:length]}{end}" for owner in owners}
-
 
 FOLDERS = {
     folder.name: folder
@@ -91,12 +85,6 @@ FOLDERS = {
         Folder("backbones", "backbones", "none", marker="record.json"),
     )
 }
-
-
-def folder_of(key: str) -> Folder:
-    """The folder of a key of the store; one that is not listed is shared and stays."""
-    name = key.partition("/")[0]
-    return FOLDERS.get(name, Folder(name, name, "none"))
 
 
 def card_key(run_id: str) -> str:

@@ -91,7 +91,7 @@ def _told(settings):
 
 def test_an_interrupted_forgetting_is_named(recorded):
     ledger = Ledger(recorded.settings.database_url)
-    ledger.disposals.begin_forgetting("blobs", "item", "ada", ["f" * 64])
+    ledger.facts.begin_forgetting("blobs", "item", "ada", ["f" * 64])
     assert repair("blobs", recorded.settings).status == "sound"
     found = verify(recorded.settings).problem
     assert found is not None
@@ -99,7 +99,7 @@ def test_an_interrupted_forgetting_is_named(recorded):
     assert "`headrace forget blobs --yes`" in found.action
     with hold(recorded.settings, COLLECTING, "forget-x"):
         assert verify(recorded.settings).status == "ok"
-    ledger.disposals.end_forgetting([1])
+    ledger.facts.end_forgettings("ada")
     assert verify(recorded.settings).status == "ok"
 
 

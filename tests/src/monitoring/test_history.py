@@ -169,7 +169,7 @@ def test_after_many_files_one_has_all_scores(history, settings, monkeypatch):
 
 def test_items_are_named_by_keyed_digests(settings):
     item = hashlib.sha256(b"yes").hexdigest()
-    marker = ForgottenItems(key=Home(settings).ledger.disposals.secret())
+    marker = ForgottenItems(key=Home(settings).ledger.facts.secret())
     nothing = np.full(1, "", object)
     batch = Batch("log", np.zeros((1, 2)), {}, np.array([item], object), nothing)
     marked = batch.marked(marker)

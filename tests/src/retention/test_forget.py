@@ -104,7 +104,7 @@ def check_forgotten(many, item):
     assert verified.json["collected"] == collected
     repaired = many.home.headrace("verify", "--repair", "--json")
     assert (repaired.exit_code, repaired.json["repairs"]) == (0, [])
-    assert many.ledger.disposals.open_forgettings() == []
+    assert [one.ended is None for one in many.ledger.facts.forgettings()] == [False]
 
 
 def test_an_item_is_gone_from_all_that_shows_it(many, item):
@@ -215,7 +215,7 @@ def test_a_snapshot_that_cannot_be_searched_is_named_and_nothing_changes(
     assert f"{folder} cannot be searched" in answer.json["reason"]
     assert "Delete this folder" in answer.json["reason"]
     assert many.files == before
-    assert many.ledger.disposals.forgettings() == []
+    assert many.ledger.facts.forgettings() == []
 
 
 def test_judged_items_stay_judged_without_the_forgotten_one(many, item):
@@ -275,7 +275,7 @@ def test_the_tombstone_does_not_reveal_the_item(many, item):
     many.home.headrace(*forget(item))
     forgotten = ForgottenItems.of(many.ledger, "blobs")
     assert forgotten.marks == {forgotten.mark_item(item)}
-    (one,) = many.ledger.disposals.forgettings()
+    (one,) = many.ledger.facts.forgettings()
     assert (one.pipeline, one.kind, one.who) == ("blobs", "item", "ada@lab")
     other = ForgottenItems("blobs", "00" * 32, forgotten.marks)
     assert not other.has_items([item]).any(), "the key is needed to test a guess"
@@ -293,13 +293,13 @@ def test_files_of_request_logs_that_have_it_are_deleted(many, item):
 
 
 POINTS = [
-    ("headrace.state.ledger.disposals:Disposals.begin_forgetting", "after"),
+    ("headrace.state.ledger.facts:Facts.begin_forgetting", "after"),
     ("headrace.retention.forgetting.deleting:_delete_results", "before"),
-    ("headrace.retention.forgetting.goldens:_record", "after"),
+    ("headrace.state.ledger.facts:Facts.record_deleted", "after"),
     ("headrace.retention.forgetting.deleting:delete_snapshots", "before"),
-    ("headrace.state.ledger.disposals:Disposals.record_collection", "after:3"),
+    ("headrace.state.ledger.facts:Facts.record_deleted", "after:3"),
     ("headrace.state.store:Store.delete_folder", "before:4"),
-    ("headrace.state.ledger.disposals:Disposals.end_forgetting", "before"),
+    ("headrace.state.ledger.facts:Facts.end_forgettings", "before"),
 ]
 
 
@@ -349,7 +349,7 @@ def test_what_is_not_confirmed_changes_nothing(many, item):
     assert [one.version for one in asked[0].versions] == [1, 4]
     assert done.reason == "1 row of 1 snapshot"
     assert many.files == before
-    assert many.ledger.disposals.forgettings() == []
+    assert many.ledger.facts.forgettings() == []
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_bad_words_are_refused(many, words, code, text):
     answer = many.home.headrace("forget", "blobs", *words, "--json")
     assert answer.exit_code == code
     assert text in answer.json["reason"]
-    assert many.ledger.disposals.forgettings() == []
+    assert many.ledger.facts.forgettings() == []
 
 
 def test_nothing_is_forgotten_under_a_run_or_of_an_unknown_pipeline(many, item):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.state.folders import FOLDERS, folder_of
+from headrace.state.folders import FOLDERS
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -14,7 +14,6 @@ def test_what_is_made_of_a_snapshot_is_named_by_it(name):
     assert not folder.is_of(f"{'f' * 16}-blobs.parquet", [DIGEST])
     assert not folder.is_of("index.html", [DIGEST])
     assert folder.is_list("index.html")
-    assert folder.prefixes_of([DIGEST]) == {f"{name}/{DIGEST[:16]}"}
 
 
 def test_what_is_of_a_model_is_named_by_its_file():
@@ -26,9 +25,3 @@ def test_what_is_of_a_model_is_named_by_its_file():
 def test_what_is_of_a_pipeline_stays():
     kept = {folder.name for folder in FOLDERS.values() if not folder.is_collected}
     assert {"pipelines", "backfills", "corrections", "judged"} < kept
-    assert FOLDERS["pipelines"].prefixes_of(["blobs"]) == {"pipelines/blobs/"}
-
-
-def test_a_folder_that_is_not_listed_stays():
-    unknown = folder_of("of-a-package/file")
-    assert (unknown.kind, unknown.is_collected) == ("of-a-package", False)

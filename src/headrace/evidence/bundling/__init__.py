@@ -28,7 +28,6 @@ from headrace.state.backbones import of_version
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.ledger.disposals import collected_error
 from headrace.state.regular import file_digest
 from headrace.state.signing import check_signing_key, sign_folder
 
@@ -83,8 +82,7 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
             "(promotion.signed), and no signing key is set.",
             "Set HEADRACE_SIGNING_KEY_FILE.",
         )
-    if home.ledger.disposals.is_collected(version):
-        raise collected_error(version, IntegrityError)
+    home.ledger.facts.require_files(version, IntegrityError)
     temporary = tempfile.TemporaryDirectory(prefix="headrace-")
     with disk_errors(tempfile.gettempdir()), temporary as place:
         folder = Path(place)

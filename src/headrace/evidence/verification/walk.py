@@ -68,8 +68,7 @@ class Walk:
             if (entry := ledger.champion(model)) is not None
         }
         if not self.model:
-            collected = ledger.disposals.collected().values()
-            self.collected.update(item.kind for item in collected)
+            self.collected.update(ledger.facts.deleted().values())
         yield from self._of_snapshots(versions, champions.values())
         for version in counted(versions, "verify", "versions"):
             is_champion = champions.get(version.model) == version
@@ -85,7 +84,9 @@ class Walk:
         current = leases.current(COLLECTING)
         if current is not None and current.is_alive(leases.now()):
             return
-        for one in self.home.ledger.disposals.open_forgettings():
+        for one in self.home.ledger.facts.forgettings():
+            if one.ended is not None:
+                continue
             yield Mismatch(
                 where="store",
                 message=f"`headrace forget {one.pipeline}` of {one.who}, begun "
@@ -111,11 +112,12 @@ class Walk:
         lost = next(file_mismatches(version, self.home), None)
         if lost is None:
             self.checked.update(("golden answers", "models"))
-        elif not lost.is_gone or is_champion:
-            message = f"{version.model}/{version.version}: {lost.message}"
-            yield lost.model_copy(update={"message": message})
-        elif not self.home.ledger.disposals.is_collected(version):
-            self.missing["models"] += 1
+        elif not lost.is_gone or not self.home.ledger.facts.is_deleted(version):
+            if lost.is_gone and not is_champion:
+                self.missing["models"] += 1
+            else:
+                message = f"{version.model}/{version.version}: {lost.message}"
+                yield lost.model_copy(update={"message": message})
         yield from other_mismatches(version, self.home, is_champion=is_champion)
 
     def _of_registry(self, model: str, champion: Version | None) -> Iterator[Mismatch]:
@@ -151,7 +153,7 @@ def data_mismatch(version: Version, home: Home) -> Mismatch | None:
     place, is_gone = home.store.uri(key), not home.store.exists(f"{key}/{MANIFEST}")
     problem = f"{place}/{MANIFEST} cannot be read."
     if is_gone:
-        if key in home.ledger.disposals.collected():
+        if key in home.ledger.facts.deleted():
             return None
         problem = f"{place}/{MANIFEST} is gone."
     elif snapshot := find_snapshot(home.store, version.snapshot_digest):

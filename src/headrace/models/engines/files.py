@@ -11,7 +11,6 @@ from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.copies import zeros_key
 from headrace.settings import Settings
 from headrace.state.home import Home
-from headrace.state.ledger.disposals import collected_error
 from headrace.state.ledger.records import Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts
 
@@ -29,8 +28,7 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
         with _copy(version, settings) as path:
             yield path
     except IntegrityError as error:
-        if Home(settings).ledger.disposals.is_collected(version):
-            raise collected_error(version, IntegrityError) from error
+        Home(settings).ledger.facts.require_files(version, IntegrityError)
         raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
 
 
@@ -66,10 +64,9 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     home = Home(settings)
     try:
         return home.tracking.version_golden(version, GOLDEN_FILE)
-    except IntegrityError as error:
-        if not home.ledger.disposals.is_collected(version):
-            raise
+    except IntegrityError:
         in_place = home.store.find(zeros_key(version))
-        if in_place is None:
-            raise collected_error(version, IntegrityError) from error
-        return in_place
+        if in_place is not None and home.ledger.facts.is_deleted(version):
+            return in_place
+        home.ledger.facts.require_files(version, IntegrityError)
+        raise

@@ -271,7 +271,6 @@ def load(
             raises it.
     """
     from headrace.state.home import Home
-    from headrace.state.ledger.disposals import collected_error
 
     settings = settings or Settings()
     home = Home.existing(settings, f"model {name!r}")
@@ -284,16 +283,15 @@ def load(
     def open_network() -> Any:
         try:
             return load_version(home.tracking, version).model
-        except IntegrityError as error:
-            if home.ledger.disposals.is_collected(version):
-                raise collected_error(version, IntegrityError) from error
+        except IntegrityError:
+            home.ledger.facts.require_files(version, IntegrityError)
             raise
 
     loaded = LoadedModel(open_network, version.description, version.version)
     loaded.max_item_bytes = version.max_item_bytes or ITEM_BYTES
     loaded.settings = settings
     loaded.item_column = version.item_column
-    if not at_first_use or home.ledger.disposals.is_collected(version):
+    if not at_first_use or home.ledger.facts.is_deleted(version):
         _ = loaded.model
     return loaded
 

@@ -61,7 +61,7 @@ def forget(
             "It has 64 digits 0-9 and a-f, as the column `item` of a snapshot.",
         )
     home = Home(settings)
-    ledger, disposals = home.ledger, home.ledger.disposals
+    ledger, facts, who = home.ledger, home.ledger.facts, settings.user
     _check_pipeline(pipeline, settings, ledger)
     kind = "item" if item else "group" if group else ""
     with _alone(settings):
@@ -71,10 +71,9 @@ def forget(
         if not confirm(outcome):
             return outcome
         if kind:
-            marks, who = forgotten.marks, settings.user
-            disposals.begin_forgetting(pipeline, kind, who, marks)
+            facts.begin_forgetting(pipeline, kind, who, forgotten.marks)
         deleted = delete(pipeline, found, home, forgotten)
-        disposals.end_forgetting(one.number for one in disposals.open_forgettings())
+        facts.end_forgettings(who)
         return outcome.forgotten(deleted)
 
 

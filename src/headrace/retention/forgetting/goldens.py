@@ -21,7 +21,7 @@ from headrace.models.logged.loading import golden_bytes, load_version
 from headrace.models.logged.soundness.copies import golden_key, zeros_key
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.state.ledger.disposals import Collected, version_key
+from headrace.state.ledger.facts import version_key
 from headrace.state.tracking import GOLDEN_FILE
 from headrace.state.tracking.disposal import Disposal
 
@@ -56,7 +56,9 @@ def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> in
     count = int(forgotten.has_items(hexes).sum())
     if not count:
         return 0
-    _record(version, len(data), home)
+    if not home.ledger.facts.is_deleted(version):
+        gone = {version_key(version): "golden answers"}
+        home.ledger.facts.record_deleted(gone, home.settings.user)
     with contextlib.suppress(IntegrityError):  # the model's file was collected
         model = load_version(tracking, version).model
         zeros = np.zeros_like(golden.items[:1])
@@ -66,14 +68,3 @@ def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> in
     if is_logged:
         Disposal(home.settings).delete_artifact(version.run_id, GOLDEN_FILE)
     return count
-
-
-def _record(version: Version, size: int, home: Home) -> None:
-    """Record that the golden answers of a version are deleted, if it is not yet."""
-    ledger = home.ledger
-    if ledger.disposals.is_collected(version):
-        return
-    ledger.disposals.record_collection(
-        [Collected(kind="golden answers", key=version_key(version), bytes=size)],
-        who=home.settings.user,
-    )

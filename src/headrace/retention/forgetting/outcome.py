@@ -78,8 +78,7 @@ def outcome_of(
             f"no stored snapshot has this {kind} (see whether it is spelled as there); "
             "later ones leave it out"
         )
-    collected = ledger.disposals.collected().values()
-    gone = {one.key for one in collected if one.kind == KIND}
+    gone = {key for key, kind in ledger.facts.deleted().items() if kind == KIND}
     gone |= {f"snapshots/{digest}" for digest in found}
     champions = {model: ledger.champion(model) for model in ledger.models()}
     versions = tuple(

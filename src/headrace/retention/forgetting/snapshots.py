@@ -20,7 +20,6 @@ from headrace.errors import IntegrityError
 from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.state.home import Home
-from headrace.state.ledger.disposals import Collected
 from headrace.state.store import Store
 
 KIND = "forgotten snapshots"
@@ -62,9 +61,7 @@ def delete_snapshots(digests: Iterable[str], home: Home) -> None:
     The ledger records first that they are gone.
     """
     keys, store = [f"snapshots/{digest}" for digest in digests], home.store
-    if keys:
-        items = [Collected(kind=KIND, key=key) for key in keys]
-        home.ledger.disposals.record_collection(items, who=home.settings.user)
+    home.ledger.facts.record_deleted(dict.fromkeys(keys, KIND), home.settings.user)
     for key in keys:
         store.delete(f"{key}/{MANIFEST}")
     for name in store.names("snapshots"):

@@ -86,7 +86,7 @@ def registry_mismatches(model: str, home: Home) -> Iterator[Mismatch]:
     aliases = aliases_of(model, ledger)
     for number in sorted(versions.keys() - listed):
         is_champion = number == aliases["champion"]
-        if not is_champion and ledger.disposals.is_collected(versions[number]):
+        if not is_champion and ledger.facts.is_deleted(versions[number]):
             continue
         message = f"MLflow's registry has no version {number} of {model}."
         if is_champion:

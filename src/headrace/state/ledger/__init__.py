@@ -24,7 +24,6 @@ from headrace.state.ledger.chain import (
     walk,
 )
 from headrace.state.ledger.database import Condition, Database, ledger_exists
-from headrace.state.ledger.disposals import Disposals, collected_error
 from headrace.state.ledger.facts import Facts
 from headrace.state.ledger.leases import PATIENCE_SECONDS, Lease, fence, killed_since
 from headrace.state.ledger.mismatch import Mismatch
@@ -67,8 +66,7 @@ class Ledger:
 
     Attributes:
         database: for further queries.
-        facts: what is true now, by name.
-        disposals: what was collected and forgotten.
+        facts: what is true now, by name, and what was deleted.
 
     Raises:
         UsageError: the URL is not of such a database, or the database is not a
@@ -82,7 +80,6 @@ class Ledger:
         guard = fence(lease) if lease else None
         self.database = Database(url, TIMEOUT_SECONDS, patience, guard)
         self.facts = Facts(self.database)
-        self.disposals = Disposals(self.database)
 
     def reading_once(self) -> contextlib.AbstractContextManager[None]:
         """See `Database.reading_once`."""
@@ -426,9 +423,7 @@ class Ledger:
 
     def _require_files(self, model: str, version: int) -> None:
         """Raise PromotionError if files of a version were collected."""
-        row = self.version(model, version)
-        if self.disposals.is_collected(row):
-            raise collected_error(row, PromotionError)
+        self.facts.require_files(self.version(model, version), PromotionError)
 
     def _proof(self, entry: Entry) -> int | None:
         """The id of the evidence to promote on; raises PromotionError."""

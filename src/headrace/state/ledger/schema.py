@@ -60,21 +60,6 @@ FACTS = sa.Table(
     _key("name", sa.String),
     *columns(sa.String, "value", "who", "moment"),
 )
-COLLECTED = sa.Table(
-    "ledger_collected",
-    METADATA,
-    _key("key", sa.String),
-    *columns(sa.String, "kind", "who", "moment"),
-    *columns(sa.BigInteger, "bytes", "collection"),
-)
-FORGETTINGS = sa.Table(
-    "ledger_forgettings",
-    METADATA,
-    _key("number", sa.Integer),
-    *columns(sa.String, "pipeline", "kind", "who", "begun"),
-    *columns(sa.String, "ended", nullable=True),
-)
-TOMBSTONES = sa.Table("ledger_tombstones", METADATA, _key("mark", sa.String))
 
 
 def _triggers(dialect: str) -> list[str]:

@@ -16,7 +16,6 @@ from headrace.records import SERVING_TOLERANCE, LoggedModel
 from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
-from headrace.state.ledger.disposals import collected_error
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import digest_at, model_places, run_places
 
@@ -94,8 +93,7 @@ def require_sound(version: Version, home: Home) -> None:
     mismatches = find_mismatches([version], home, anew=True)
     if not mismatches:
         return
-    if home.ledger.disposals.is_collected(version):
-        raise collected_error(version, IntegrityError)
+    home.ledger.facts.require_files(version, IntegrityError)
     raise IntegrityError(
         f"{version} is not what was registered: {mismatches[0].message}",
         f"Run `headrace verify {version.model}/{version.version} --repair`.",
