@@ -100,7 +100,7 @@ def docker(gpu: bool) -> dict[str, Any]:
             "registry_credentials": None,
             "network_mode": None,
             "networks": ["headrace_data", "headrace_pages"],
-            "volumes": [f"headrace_requests:{HOME}/requests:ro"],
+            "volumes": [],
             "container_create_kwargs": options,
         },
     )

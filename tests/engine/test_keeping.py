@@ -19,7 +19,6 @@ def test_what_is_kept_outlives_an_end_by_the_guide(service, promoted):
     containers = docker("ps", "--all", "--quiet").split()
     volumes = set(docker("inspect", "--format", attached, *containers).split())
     named = {f"headrace_{name}" for name in ("objects", "postgres", "prefect")}
-    named |= {"headrace_requests"}
     assert volumes > named  # and scratch, which has no name
     service.shell(block_of("compose.md", "'*' down"))
     assert docker("ps", "--all", "--quiet") == ""

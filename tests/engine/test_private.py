@@ -232,7 +232,7 @@ def test_it_ends_by_the_guide_and_leaves_what_is_kept(started):
     assert docker("ps", "--all", "--quiet") == ""
     assert docker("network", "ls", "--quiet", "--filter", "type=custom") == ""
     kept = {f"headrace_{name}" for name in ("objects", "postgres", "prefect")}
-    assert named_volumes(docker) == kept | {"headrace_requests"}
+    assert named_volumes(docker) == kept
     started.down()
     assert named_volumes(docker) == set()
 

@@ -11,14 +11,14 @@ import pytest
 from tests.homes import Home
 from tests.integration.test_serve import PATH, PIXELS, RAW, Serving, until
 
-from headrace.serving.requests import request_table
-from headrace.serving.requests.reading import Asked
+from headrace.serving.requests.parts import Asked, read_requests
 from headrace.settings import Settings
+from headrace.state.home import Home as OpenHome
 from headrace.state.ledger import Ledger
 
 pytestmark = pytest.mark.integration
 
-WRITER, ENGINE = "log_writer", "engines.answering"
+ENGINE = "engines.answering"
 
 
 class Load:
@@ -125,8 +125,8 @@ def child(server, module):
 
 
 def rows_of(server):
-    rows = request_table(Asked("blobs"), server.settings).to_pylist()
-    return rows
+    tables = read_requests(Asked("blobs"), OpenHome(server.settings).store)
+    return [row for table in tables for row in table.to_pylist()]
 
 
 def test_each_request_is_in_the_log_once_the_server_has_ended(start):
@@ -140,24 +140,19 @@ def test_each_request_is_in_the_log_once_the_server_has_ended(start):
     assert {row["role"] for row in rows} == {"champion"}
     assert {row["input"] for row in rows} == {PIXELS}
     assert len({row["item"] for row in rows}) == 1
-    place = server.settings.home / "requests"
-    for path in place.rglob("*"):
-        assert path.stat().st_mode & 0o077 == 0, path
+    assert (server.settings.home / "store").stat().st_mode & 0o077 == 0
 
 
-def test_nobody_notices_that_the_writer_is_killed(start):
+def test_a_killed_server_loses_what_it_had_not_written(start):
     server = start()
     with Load(server) as load:
         until(lambda: value(server, "log_rows_total", "written") > 0)
-        os.kill(child(server, WRITER).pid, signal.SIGKILL)
-        until(lambda: value(server, "log_restarts_total") == 1)
-        before = value(server, "log_rows_total", "written")
-        until(lambda: value(server, "log_rows_total", "written") > before)
-    assert load.failures == []
-    lost = value(server, "log_rows_total", "ended")
-    assert server.end()[0] == 0
+    written = value(server, "log_rows_total", "written")
+    server.process.kill()
+    server.process.wait()
     ids = [row["request_id"] for row in rows_of(server)]
-    assert len(ids) == len(set(ids)) == len(load.versions) - lost
+    assert load.failures == []
+    assert len(ids) == len(set(ids)) == written < len(load.versions)
 
 
 def test_nobody_notices_that_the_shadow_is_killed_or_hangs(start):
@@ -187,7 +182,7 @@ def test_the_server_ends_with_all_of_its_processes(start):
     server = start("--shadow", "blobs/2")
     until(lambda: value(server, "shadow_up") == 1)
     children = psutil.Process(server.process.pid).children(recursive=True)
-    assert len(children) >= 2
+    assert len(children) >= 1
     server.process.kill()
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []

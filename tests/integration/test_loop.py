@@ -23,9 +23,9 @@ import pytest
 from PIL import Image
 from tests.blobs import blobs
 
-from headrace.serving.requests import request_table
-from headrace.serving.requests.reading import Asked
+from headrace.serving.requests.parts import Asked, read_requests
 from headrace.settings import Settings
+from headrace.state.home import Home
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -183,8 +183,8 @@ class Loop:
         settings = Settings(project=self.project, home=self.services.home)
 
         def logged():
-            table = request_table(Asked("turned"), settings)
-            return wanted <= set(table["request_id"].to_pylist())
+            tables = read_requests(Asked("turned"), Home(settings).store)
+            return wanted <= {i for t in tables for i in t["request_id"].to_pylist()}
 
         until(logged, "the log lacks requests")
         return path

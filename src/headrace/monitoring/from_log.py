@@ -18,13 +18,9 @@ from headrace.monitoring.batches import Batch, Texts
 from headrace.monitoring.late_labels import LateLabels, request_key
 from headrace.records import DataDescription
 from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA
-from headrace.serving.requests.reading import (
-    Asked,
-    column_names,
-    hours_backwards,
-    read_requests,
-)
+from headrace.serving.requests.parts import Asked, hours_backwards, read_requests
 from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
@@ -57,7 +53,7 @@ def batch_from_log(
     newest, items, repeats = list[pa.Table](), set[str](), list[pa.Table]()
     left_out = dict[str, None]()
     asked = Asked(version.model, version.version, None, since, left_out=left_out)
-    for tables in hours_backwards(asked, settings):
+    for tables in hours_backwards(asked, Home(settings).store):
         if len(items) >= most_rows:
             break
         table, again = _newest(tables, most_rows - len(items), items)
@@ -94,7 +90,7 @@ def labelled_from_log(
     asked = Asked(version.model, version.version, columns=_KEYS, left_out=left_out)
     tables = list[pa.Table]()
     keys = pa.array(labels.labels, pa.string())
-    for table in map(_not_tried, read_requests(asked, settings)):
+    for table in map(_not_tried, read_requests(asked, Home(settings).store)):
         if labels.key == "item":
             wanted = pc.is_in(table["item"], keys)
         else:
@@ -163,11 +159,12 @@ def _batch(table: pa.Table, data: DataDescription) -> Batch:
         )
     if not len(table):
         return replace(_empty(data), notes=notes)
-    times, names = table["time"], column_names(table.schema)
+    times = table["time"]
+    columns = [name for name in table.schema.names if name.startswith(COLUMN)]
     return Batch(
         source=LOG,
         outputs=_outputs(table, _shape_of(data)),
-        columns={name: _numbers(table[COLUMN + name]) for name in names},
+        columns={n.removeprefix(COLUMN): _numbers(table[n]) for n in columns},
         items=_texts(table["item"]),
         labels=np.full(len(table), "", object),
         inputs=_inputs(table, data),
@@ -238,7 +235,7 @@ def _with_shadows(
     places = {one: place for place, one in enumerate(asked_for)}
     shadows: dict[int, Outputs] = {}
     others, shape = set[int](), batch.outputs.shape[1:]
-    for part in read_requests(asked, settings):
+    for part in read_requests(asked, Home(settings).store):
         of_others = part.filter(pc.field("version") != version.version)
         lengths = pc.list_value_length(of_others["outputs"])
         alike = pc.equal(lengths, math.prod(shape))

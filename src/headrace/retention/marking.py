@@ -6,15 +6,13 @@ records before snapshots, versions and runs before their files.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time
 from functools import partial
 from typing import NamedTuple
 
 from headrace.retention.roots import DAY_SECONDS, Policy, Roots, find_roots
-from headrace.serving.requests import files as requests
-from headrace.settings import Settings
+from headrace.serving.requests.parts import days
 from headrace.state.folders import FOLDERS, Folder, Owner
 from headrace.state.home import Home
 from headrace.state.ledger.facts import version_key
@@ -77,7 +75,7 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> tuple[Roots, list[Ga
             delete = partial(disposal.delete_logged_model, model)
             garbage.append(Garbage("MLflow models", key, size(model.place), delete))
     garbage += _of_store(home.store, entries, roots)
-    garbage += _request_logs(home.settings, policy)
+    garbage += _request_logs(home.store, policy)
     return roots, garbage
 
 
@@ -164,15 +162,10 @@ def _delete_entry(key: str, folder: Folder, store: Store) -> None:
     store.delete_folder(key)
 
 
-def _request_logs(settings: Settings, policy: Policy) -> Iterator[Garbage]:
+def _request_logs(store: Store, policy: Policy) -> Iterator[Garbage]:
     """Days of request logs, today's excepted, which is being written."""
-    root = requests.root_of(settings.home)
-    now, limit = datetime.now(UTC), max(policy.older_days, 1.0) * DAY_SECONDS
-    for model in requests.models(root):
-        for folder, day in requests.days(root / model):
-            end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-            if (now - end).total_seconds() > limit:
-                size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-                key = f"requests/{model}/{folder.name}"
-                delete = partial(shutil.rmtree, folder, ignore_errors=True)
-                yield Garbage("request logs", key, size, delete)
+    now, limit = datetime.now(UTC), (max(policy.older_days, 1.0) + 1) * DAY_SECONDS
+    for key, day in days(store):
+        if (now - datetime.combine(day, time(), UTC)).total_seconds() > limit:
+            size = sum(size for _, size, _ in store.sizes(key))
+            yield Garbage("request logs", key, size, partial(store.delete_folder, key))

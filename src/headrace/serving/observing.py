@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import UsageError
 from headrace.serving.log import RequestLog
-from headrace.serving.log_frames import LogTask
 from headrace.serving.metrics import ExposedMetric, Labels
-from headrace.serving.requests.files import root_of
 from headrace.serving.shadow import Shadow
+from headrace.state.home import Home
 from headrace.tasks import difference
 
 if TYPE_CHECKING:
@@ -101,13 +100,9 @@ class Observing:
 
     def start(self, models: Models) -> None:
         """Start both."""
-        if self._settings.request_log_days:
-            task = LogTask(
-                root=root_of(self._settings.home),
-                keep_days=self._settings.request_log_days,
-                with_inputs=self._with_inputs,
-            )
-            self.log = RequestLog(task)
+        if days := self._settings.request_log_days:
+            store = Home(self._settings).store
+            self.log = RequestLog(store, days, with_inputs=self._with_inputs)
             models.observers.append(self.log)
         if row := self._row:
             self.shadow = Shadow(
@@ -140,18 +135,15 @@ def _nothing(answered: Answered) -> None:
 
 
 def _log_metrics(request_log: RequestLog) -> Iterator[ExposedMetric]:
-    counts = request_log.counts
-    about = "Rows of the request log: written, or lost because the queue was full, the "
-    about += "disk failed, or the process ended."
-    names = ("written", "full", "disk", "ended")
-    rows = [({"state": name}, float(getattr(counts, name))) for name in names]
+    about = "Rows of the request log: written, dropped because as much was waiting as "
+    about += "may, or lost by a fault."
+    states = ("written", "full", "fault")
+    rows = [({"state": one}, float(getattr(request_log, one))) for one in states]
     yield ExposedMetric("log_rows_total", "counter", about, rows)
-    waiting: list[tuple[Labels, float]] = [({}, float(counts.waiting + counts.sent))]
+    waiting: list[tuple[Labels, float]] = [({}, float(request_log.waiting))]
     yield ExposedMetric(
         "log_waiting", "gauge", "Rows that are not written yet.", waiting
     )
-    about = "Restarts of the process that writes the log."
-    yield ExposedMetric("log_restarts_total", "counter", about, [({}, counts.restarts)])
 
 
 def _shadow_metrics(shadow: Shadow) -> Iterator[ExposedMetric]:

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from headrace.errors import UsageError
 from headrace.imports import hidden
-from headrace.media import medium
 from headrace.models.engines import EngineProcess, build_engine
 from headrace.serving.announced import announced
 from headrace.serving.app import App
@@ -65,7 +64,7 @@ def serve(
     rows = [one.find(ledger) for one in wanted]
     listener = listen(options.host, options.port)
     with (
-        without_pandas(of_texts=any(_is_of_text(row) for row in rows)),
+        without_pandas(),
         contextlib.closing(listener),
         contextlib.ExitStack() as opened,
     ):
@@ -92,21 +91,12 @@ def serve(
 
 
 @contextlib.contextmanager
-def without_pandas(*, of_texts: bool) -> Iterator[None]:
-    """Keep pyarrow from importing pandas to make an array, which takes 50 MB.
-
-    Args:
-        of_texts: whether texts are served, which makes such arrays.
-    """
+def without_pandas() -> Iterator[None]:
+    """Keep pyarrow from importing pandas to make an array, which takes 50 MB."""
     with hidden(["pandas"]):
-        if of_texts:
-            with contextlib.suppress(AttributeError):  # it looks for it once
-                pa.array([""])
+        with contextlib.suppress(AttributeError):  # it looks for it once
+            pa.array([""])
         yield
-
-
-def _is_of_text(row: Version) -> bool:
-    return medium(row.description.medium).IS_TEXT
 
 
 def make_app(

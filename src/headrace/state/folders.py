@@ -82,6 +82,7 @@ FOLDERS = {
         Folder("backfills", "backfills", "pipeline"),
         Folder("corrections", "corrected labels", "pipeline", False, True),
         Folder("folders", "folders of pipelines", "none"),
+        Folder("requests", "request logs", "pipeline", False, True),
         Folder("backbones", "backbones", "none", marker="record.json"),
     )
 }

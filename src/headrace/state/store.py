@@ -196,9 +196,14 @@ class Store:
         """Every key, sorted, without temporary files."""
         return [key for key, _, _ in self.sizes()]
 
-    def sizes(self) -> Iterator[tuple[str, int, float]]:
-        """Every key with its bytes and the time of writing, seconds since 1970."""
-        entries = self._find("", lambda: self.fs.find(self.root, detail=True)) or {}
+    def sizes(self, folder: str = "") -> Iterator[tuple[str, int, float]]:
+        """Every key with its bytes and the time of writing, seconds since 1970.
+
+        Args:
+            folder: whose keys are wanted; empty: those of the store.
+        """
+        path = self.path(folder) if folder else self.root
+        entries = self._find(folder, lambda: self.fs.find(path, detail=True)) or {}
         for path, facts in sorted(entries.items()):
             key = str(path)[len(self.root) + 1 :]
             if "/." not in f"/{key}":

@@ -15,9 +15,9 @@ from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.models.logged.loading import load_version
 from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA
-from headrace.serving.requests.contents import Stream
-from headrace.serving.requests.files import Hour, root_of
+from headrace.serving.requests.parts import new_key, write_part
 from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import Tracking
 
@@ -53,7 +53,7 @@ def write_window(tmp_path):
 
 @dataclass(frozen=True)
 class LoggedRequests:
-    """Writes rows of the request log, as the server's process for it does."""
+    """Writes rows of the request log, as a server does."""
 
     settings: Settings
     version: Version
@@ -102,8 +102,7 @@ class LoggedRequests:
         if inputs:
             column = medium("image").as_column(items).cast(pa.binary())
             table = table.append_column(INPUT, column)
-        hour = Hour.of(root_of(self.settings.home), "blobs", start)
-        assert Stream(hour, table.schema).append(table)
+        write_part(Home(self.settings).store, new_key("blobs", start), table)
         return ids
 
 

@@ -10,8 +10,7 @@ from headrace.drift.windows import item_columns
 from headrace.monitoring import from_log
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.late_labels import LateLabels
-from headrace.serving.requests import files, reading
-from headrace.serving.requests.settling import settle_all
+from headrace.state.home import Home
 
 START = datetime(2026, 3, 1, 10, 59, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -153,23 +152,7 @@ def test_one_file_may_have_shadows_with_answers_of_different_shapes(
         outputs = np.full((4, width), 0.5)
         shadow = {"role": "shadow", "version": number, "outputs": outputs}
         requests.write(images(4), START, ids=ids, **shadow)
-    assert settle_all(files.root_of(watched.home)) == {}
     assert set(window(version, watched).shadows) == {2}
-
-
-@pytest.mark.system
-def test_each_hour_is_looked_up_once(requests, version, watched, monkeypatch):
-    for hour in range(6):
-        requests.write(images(3, hour), START - hour * HOUR)
-    listed = list[str]()
-
-    def hours(root, model):
-        listed.append(model)
-        return files.hours(root, model)
-
-    monkeypatch.setattr(reading, "hours", hours)
-    assert len(window(version, watched)) == 18
-    assert len(listed) == 2  # once more for what ran in shadow
 
 
 def test_all_labelled_requests_of_a_version_are_found_by_time(
@@ -207,8 +190,8 @@ def test_without_a_log_the_window_is_empty(version, watched):
 def test_a_damaged_file_is_noted_once_and_left_out(requests, version, watched, caplog):
     ids = requests.write(images(5), START)
     requests.write(images(5), START, role="shadow", version=2, ids=ids)
-    hour = files.Hour.of(files.root_of(watched.home), "blobs", START).folder
-    (hour / f"{START:%H}-torn.parquet").write_bytes(b"PAR1 and no more")
+    torn = f"requests/blobs/{START:%Y-%m-%d/%H}/torn.parquet"
+    Home(watched).store.write(torn, b"PAR1 and no more")
     late = LateLabels("labels.csv", "request_id", dict.fromkeys(ids, "1"))
     batch = window(version, watched)
     for one in (batch, labelled_from_log(version, version.description, late, watched)):

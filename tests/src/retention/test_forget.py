@@ -233,7 +233,7 @@ def test_judged_items_stay_judged_without_the_forgotten_one(many, item):
 
 def test_reports_are_gone_where_only_the_log_has_the_item(many):
     logged = "d" * 64
-    day = many.home.path / "requests" / "blobs" / "2999-01-01"
+    day = many.home.path / "store" / "requests" / "blobs" / "2999-01-01" / "00"
     day.mkdir(parents=True)
     write_log(day / "00-a.parquet", [logged, "b" * 64])
     tracking = Tracking(many.settings)
@@ -243,7 +243,7 @@ def test_reports_are_gone_where_only_the_log_has_the_item(many):
     tracking.client.log_text(run, f"<img>{logged}", "monitor.html")
     assert any(logged.encode() in content for content in many.files.values())
     deleted = many.home.headrace(*forget(logged)).json["deleted"]
-    assert deleted["files of request logs"] == 1
+    assert deleted["parts of request logs"] == 1
     assert not any(logged.encode() in content for content in many.files.values())
 
 
@@ -282,14 +282,14 @@ def test_the_tombstone_does_not_reveal_the_item(many, item):
     assert many.ledger.walk_chain().problem == ""
 
 
-def test_files_of_request_logs_that_have_it_are_deleted(many, item):
-    day = many.home.path / "requests" / "blobs" / "2999-01-01"
-    day.mkdir(parents=True)
-    write_log(day / "00-a.parquet", [item, "b" * 64, item])
-    write_log(day / "01-a.parquet", ["b" * 64])
+def test_parts_of_request_logs_that_have_it_are_deleted(many, item):
+    hour = many.home.path / "store" / "requests" / "blobs" / "2999-01-01" / "00"
+    hour.mkdir(parents=True)
+    write_log(hour / "a.parquet", [item, "b" * 64, item])
+    write_log(hour / "b.parquet", ["b" * 64])
     deleted = many.home.headrace(*forget(item)).json["deleted"]
-    assert deleted["files of request logs"] == 1
-    assert [path.name for path in day.iterdir()] == ["01-a.parquet"]
+    assert deleted["parts of request logs"] == 1
+    assert [path.name for path in hour.iterdir()] == ["b.parquet"]
 
 
 POINTS = [

@@ -268,11 +268,11 @@ def test_a_policy_that_keeps_too_little_is_refused(many, words):
 
 
 def test_a_day_of_the_log_is_as_old_as_its_last_request(many):
-    log = many.home.path / "requests" / "blobs"
+    log = many.home.path / "store" / "requests" / "blobs"
     for days in (2, 3):
         day = (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
-        (log / day).mkdir(parents=True)
-        (log / day / "00-a.parquet").write_bytes(b"12345")
+        (log / day / "00").mkdir(parents=True)
+        (log / day / "00" / "a.parquet").write_bytes(b"12345")
     many.home.headrace("gc", "--older", "2", "--json")
     assert [path.name for path in log.iterdir()] == [
         (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
@@ -280,10 +280,10 @@ def test_a_day_of_the_log_is_as_old_as_its_last_request(many):
 
 
 def test_old_request_logs_are_collected_and_todays_is_not(many):
-    log = many.home.path / "requests" / "blobs"
+    log = many.home.path / "store" / "requests" / "blobs"
     for day in ("2020-01-02", "2999-01-01"):
-        (log / day).mkdir(parents=True)
-        (log / day / "00-a.parquet").write_bytes(b"12345")
+        (log / day / "00").mkdir(parents=True)
+        (log / day / "00" / "a.parquet").write_bytes(b"12345")
     done = many.home.headrace("gc", "--json").json
     assert done["collected"] == [{"kind": "request logs", "count": 1, "bytes": 5}]
     assert [path.name for path in log.iterdir()] == ["2999-01-01"]

@@ -17,7 +17,6 @@ from tests.src.serving.conftest import (
 )
 
 from headrace.serving.answered import Answered
-from headrace.serving.requests.columns import of_request
 
 PIXELS = {"name": "image", "datatype": "UINT8", "shape": [1, 4, 4, 1]}
 IMAGES = {"inputs": [{**PIXELS, "data": [7] * 16}]}
@@ -65,7 +64,7 @@ def test_the_log_and_the_header_have_the_id_of_the_body_unless_there_is_another(
     body = {"id": own, **IMAGES}
     reply = site.ask("POST", "/v2/models/toy/infer", body, header)
     (answered,) = seen
-    in_log = of_request(answered)["request_id"]
+    in_log = answered.request_id
     assert reply.json["id"] == own
     assert reply.headers["x-request-id"] == in_log
     assert in_log == logged or (not logged and in_log not in ("", own))

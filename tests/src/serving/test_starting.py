@@ -15,7 +15,7 @@ from tests.src.serving.conftest import IMAGE, Site, a_row, serving
 from headrace.errors import DependencyError, UsageError
 from headrace.models import engines
 from headrace.models.engines import stored
-from headrace.serving.log import MODULE
+from headrace.serving.gradients import MODULE
 from headrace.serving.metrics import Metrics
 from headrace.serving.observing import Observing, check_same_requests
 from headrace.serving.server import listen
@@ -47,30 +47,30 @@ def test_a_challenger_is_opened_by_its_own_process(built, monkeypatch):
     engine.close()
 
 
-def test_the_memory_of_processes_beside_the_server_is_told(tmp_path):
-    metrics, logs = Metrics(), list[FramedProcess]()
+def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
+    metrics, processes = Metrics(), list[FramedProcess]()
     alone = observed(tmp_path)
 
-    def log_writers():
+    def gradients_beside():
         beside = description_of([], "http://here", alone)["processes"]
         names = [one["name"] for one in beside]  # with those of other tests
-        return names.count("log_writer")
+        return names.count("gradients_process")
 
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
-        logs.append(FramedProcess(MODULE, name))
-        assert log_writers() == len(logs)
-    while min(psutil.Process(one.pid).memory_info().rss for one in logs) < 2**24:
+        processes.append(FramedProcess(MODULE, name))
+        assert gradients_beside() == len(processes)
+    while min(psutil.Process(one.pid).memory_info().rss for one in processes) < 2**24:
         time.sleep(0.01)  # until Python has started
     lines = metrics.text().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
-    beside = values.pop('headrace_resident_bytes{process="log_writer"}')
+    beside = values.pop('headrace_resident_bytes{process="gradients_process"}')
     assert int(beside) > 2 * 2**24
     assert int(values.pop("headrace_resident_bytes")) > 2**20
-    for one in logs:
+    for one in processes:
         one.fail("is not needed")
         one.close()
-    assert log_writers() == 0
+    assert gradients_beside() == 0
 
 
 def test_the_shadow_is_named(tmp_path):
@@ -99,7 +99,7 @@ import sys
 from headrace.serving.starting import without_pandas
 from tests.src.serving.test_explanation_route import TEXT, explain, looking
 
-with without_pandas(of_texts=True):
+with without_pandas():
     print(explain(looking(TEXT), b"give milk now", "text/plain").status)
     assert sys.modules["pandas"] is None
 """

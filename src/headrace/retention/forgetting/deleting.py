@@ -5,6 +5,7 @@ So a killed call is repeated by the next one, which finds the same rows.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -17,7 +18,7 @@ from headrace.monitoring.history import History
 from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.retention.forgetting.snapshots import delete_snapshots
-from headrace.serving.requests import forgetting as requests
+from headrace.serving.requests.parts import parts_with
 from headrace.state.folders import FOLDERS, card_key
 from headrace.state.home import Home
 from headrace.state.store import Store
@@ -42,12 +43,12 @@ def delete(
     Returns:
         how much was deleted, by kind.
     """
-    store, settings = home.store, home.settings
+    store = home.store
     versions = [
         one for one in all_versions(home.ledger) if one.snapshot_digest in digests
     ]
     log.info("forget: request logs")
-    logs = requests.find_files(settings, forgotten.has_items)
+    logs = parts_with(home.store, forgotten.has_items)
     log.info("forget: pages, pictures and results")
     models = {pipeline, *logs, *(version.model for version in versions)}
     counts = Counter(
@@ -68,9 +69,9 @@ def delete(
     for digest in home.store.names("monitoring"):
         taken = History(digest, store).take_out(forgotten)
         counts["kept scores and windows"] += taken
-    counts["files of request logs"] += requests.delete_files(
-        settings, forgotten.has_items
-    )
+    for key in itertools.chain(*logs.values()):
+        home.store.delete(key)
+        counts["parts of request logs"] += 1
     delete_snapshots(digests, home)
     return +counts
 

@@ -1,9 +1,9 @@
 import pytest
 
-from headrace.settings import Settings
+from headrace.state.store import Store
 
 
 @pytest.fixture
-def settings(tmp_path):
-    """The settings of a home without a log."""
-    return Settings(project=tmp_path, home=tmp_path / "home")
+def store(tmp_path):
+    """A store without a log."""
+    return Store(str(tmp_path / "store"))

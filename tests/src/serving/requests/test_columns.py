@@ -21,19 +21,14 @@ from headrace.media import medium
 from headrace.media.digests import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
-from headrace.serving.log_frames import Facts, RequestBatch, from_frame, to_frame
-from headrace.serving.requests.columns import INPUT, SCHEMA, rows_of
-from headrace.serving.requests.reading import column_names
+from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA, rows_of
 
 KINDS = [IMAGES, TEXTS, SOUNDS]
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.medium)
 
 
 def rows(*requests, with_inputs=False):
-    facts = Facts.of(requests[0], requests[0].description.model_dump_json())
-    header, data = to_frame(facts, RequestBatch.of(requests))
-    facts, part = from_frame(json.loads(json.dumps(header)), bytearray(data))
-    return rows_of(*part, facts.data(), with_inputs=with_inputs)
+    return rows_of(requests, with_inputs=with_inputs)
 
 
 @by_kind
@@ -150,7 +145,7 @@ def test_each_item_of_a_request_has_a_row():
 )
 def test_the_columns_are_numbers_of_one_item(kind, some):
     table = rows(an_answer(kind=kind))
-    names = set(column_names(table.schema))
+    names = {n.removeprefix(COLUMN) for n in table.schema.names if n.startswith(COLUMN)}
     assert some <= names
     relative = {"length_excess", "foreign", "label_in_text", "mostly_noise", "inverted"}
     assert not names & {"fingerprint", "language", *relative}

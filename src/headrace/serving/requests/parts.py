@@ -1,0 +1,183 @@
+"""The parts of the request log in the store: written, read and deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.errors import IntegrityError
+from headrace.serving.requests.columns import SCHEMA
+from headrace.state.store import Store
+
+FOLDER = "requests"
+_SUFFIX = ".parquet"
+# Outputs and statistics do not compress as dictionaries.
+_DICTIONARIES = ["model", "role", "answer", "engine"]
+
+
+class Asked(NamedTuple):
+    """Which rows of a log to read.
+
+    Attributes:
+        model: its name.
+        version: None: all of them.
+        role: champion, pinned, shadow or try; None: all of them.
+        since: the first moment, with a time zone; None: from the beginning.
+        columns: of `SCHEMA`, to read; None: all that a part has.
+        left_out: takes why a damaged part is left out, once; None: it is an error.
+    """
+
+    model: str
+    version: int | None = None
+    role: str | None = None
+    since: datetime | None = None
+    columns: Sequence[str] | None = None
+    left_out: dict[str, None] | None = None
+
+
+def new_key(model: str, hour: datetime) -> str:
+    """The key of a new part with rows of an hour, in UTC."""
+    return f"{FOLDER}/{model}/{hour:%Y-%m-%d/%H}/{uuid.uuid4().hex}{_SUFFIX}"
+
+
+def write_part(store: Store, key: str, rows: pa.Table) -> None:
+    """Write a part; raises HeadraceError or OSError if the store does not take it."""
+    data = pa.BufferOutputStream()
+    pq.write_table(rows, data, compression="zstd", use_dictionary=_DICTIONARIES)
+    store.write(key, data.getvalue().to_pybytes())
+
+
+def read_requests(asked: Asked, store: Store) -> Iterator[pa.Table]:
+    """The rows of a request log, hour by hour; see `hours_backwards`."""
+    for tables in reversed([*hours_backwards(asked, store)]):
+        yield from tables
+
+
+def hours_backwards(asked: Asked, store: Store) -> Iterator[Iterator[pa.Table]]:
+    """The rows of a request log, the newest hour first.
+
+    Parts may be written and deleted meanwhile. Within an hour, rows are in no order.
+
+    Args:
+        asked: which rows.
+        store: that has the log.
+
+    Yields:
+        for each hour its tables, of at least one row. Their columns are those of
+        `SCHEMA`, ``column_<name>`` of the medium and perhaps ``input``, or those that
+        were asked for.
+
+    Raises:
+        IntegrityError: a part is damaged, and may not be left out.
+    """
+    for hour, start in reversed(_hours(store, asked.model)):
+        if asked.since is None or start + timedelta(hours=1) > asked.since:
+            yield _tables(hour, asked, store)
+
+
+def _tables(hour: str, asked: Asked, store: Store) -> Iterator[pa.Table]:
+    for key in _parts(store, hour):
+        try:
+            rows = _read_part(store, key, asked.columns, _condition(asked))
+        except FileNotFoundError:  # it was deleted meanwhile
+            continue
+        except IntegrityError as error:
+            if asked.left_out is None:
+                raise
+            asked.left_out[f"{error.message} It is left out."] = None
+            continue
+        if len(rows):
+            yield rows
+
+
+def _condition(asked: Asked) -> pc.Expression | None:
+    own = {"version": asked.version, "role": asked.role}
+    wanted = [pc.field(n) == value for n, value in own.items() if value is not None]
+    if asked.since is not None:
+        moment = pa.scalar(asked.since, SCHEMA.field("time").type)
+        wanted.append(pc.field("time") >= moment)
+    return functools.reduce(operator.and_, wanted) if wanted else None
+
+
+def _read_part(
+    store: Store,
+    key: str,
+    columns: Sequence[str] | None = None,
+    wanted: pc.Expression | None = None,
+) -> pa.Table:
+    """Rows of a part; raises FileNotFoundError, or IntegrityError if it is damaged."""
+    source, names = pa.BufferReader(store.read(key)), columns and [*columns]
+    try:
+        return pq.read_table(source, columns=names, filters=wanted, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).strip().partition("\n")[0].rstrip(".")
+        raise IntegrityError(
+            f"The request log {store.uri(key)} cannot be read: {first}.",
+            "It may have the item. Delete it, and run the same command again.",
+        ) from error
+
+
+def days(store: Store) -> Iterator[tuple[str, date]]:
+    """The key of each day's folder, of all models, and its date."""
+    for model in store.names(FOLDER):
+        for name in store.names(f"{FOLDER}/{model}"):
+            with contextlib.suppress(ValueError):
+                yield f"{FOLDER}/{model}/{name}", date.fromisoformat(name)
+
+
+def _hours(store: Store, model: str) -> list[tuple[str, datetime]]:
+    """The key of each hour's folder of a model, and its start, oldest first."""
+    found = list[tuple[str, datetime]]()
+    for day in store.names(f"{FOLDER}/{model}"):
+        for hour in store.names(f"{FOLDER}/{model}/{day}"):
+            with contextlib.suppress(ValueError):
+                start = datetime.fromisoformat(f"{day}T{hour}:00Z")
+                found.append((f"{FOLDER}/{model}/{day}/{hour}", start))
+    return found
+
+
+def _parts(store: Store, hour: str) -> list[str]:
+    return [f"{hour}/{name}" for name in store.names(hour) if name.endswith(_SUFFIX)]
+
+
+def expire(store: Store, keep_days: int, today: date | None = None) -> None:
+    """Delete the days that lie ``keep_days`` or more before today, in UTC."""
+    today = today or datetime.now(UTC).date()
+    for folder, day in list(days(store)):
+        if (today - day).days >= keep_days:
+            store.delete_folder(folder)
+
+
+def parts_with(
+    store: Store, chooses: Callable[[Sequence[str]], npt.NDArray[np.bool_]]
+) -> dict[str, list[str]]:
+    """The keys of the parts that have chosen items, by model.
+
+    Args:
+        store: that has the log.
+        chooses: whether each item is meant, by its sha256 in hex, bool ``(n,)``.
+
+    Raises:
+        IntegrityError: a part is damaged.
+    """
+    found = defaultdict[str, list[str]](list)
+    for model in store.names(FOLDER):
+        for hour, _ in _hours(store, model):
+            for key in _parts(store, hour):
+                with contextlib.suppress(FileNotFoundError):  # it has just expired
+                    rows = _read_part(store, key, ["item"])
+                    if np.any(chooses(rows["item"].to_pylist())):
+                        found[model].append(key)
+    return dict(found)
