@@ -29,8 +29,6 @@ class FramedProcess:
         module: that it runs.
         name: in messages, such as ``keras process of digits version 1``.
         niceness: from its start on; above 0 where nobody waits for it.
-        logs: whether it writes its messages where this process does; else the last one
-            is only named where it fails.
         variables: of its environment, beside those of this process.
 
     Attributes:
@@ -47,7 +45,6 @@ class FramedProcess:
         name: str,
         *,
         niceness: int = 0,
-        logs: bool = False,
         **variables: str,
     ) -> None:
         self.name = name
@@ -61,7 +58,7 @@ class FramedProcess:
                 niceness=niceness,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=None if logs else self._messages.fileno(),
+                stderr=self._messages.fileno(),
                 env={**os.environ, **variables},
                 process_group=0,  # an interrupt is for this process alone
             )
@@ -142,20 +139,8 @@ class FramedProcess:
             self._connection.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
         self._process.wait()
 
-    def finish(self, seconds: float) -> bool:
-        """Ask it nothing more, and let it end by itself; whether it did so in time.
-
-        What it still does is said at `headrace.state.frames.answer_frames`.
-        """
-        try:
-            self._connection.shutdown(socket.SHUT_WR)
-            self._process.wait(seconds)
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return True
-
     def close(self) -> None:
-        """Close what is left after `fail` or `finish`, once nobody talks to it."""
+        """Close what is left after `fail`, once nobody talks to it."""
         self._connection.close()
         self._messages.close()
 

@@ -27,7 +27,6 @@ MOST_HEADER_BYTES = 2**22  # the record of a version is in one
 
 Header = dict[str, Any]
 MOST_BYTES = 2**40  # where the other process is trusted
-END: Header = {"ends": True}  # what is asked last, see `answer_frames`
 
 Answer = Callable[[Header, bytearray], tuple[Header, Any]]
 T = TypeVar("T")
@@ -101,9 +100,7 @@ def unpacked(header: Header, body: bytearray) -> npt.NDArray[Any]:
     return items
 
 
-def answer_frames(
-    begin: Callable[[Header], tuple[Answer, Header]], *, finishes: bool = False
-) -> NoReturn:
+def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
     """Begin as the first frame says, then answer frame by frame.
 
     The process ends when the other end of the socket is closed, whatever it does then.
@@ -111,22 +108,16 @@ def answer_frames(
     Args:
         begin: from the first header to what answers the others, and the first answer.
             If it raises, the error is reported and the process ends.
-        finishes: whether it first answers what it was asked, and then `END`, however
-            the other process ended.
     """
     leave_signals()
-    if not finishes:
-        end_with_parent()
+    end_with_parent()
     with (
         socket.socket(fileno=0) as connection,
         contextlib.suppress(EOFError, ConnectionError),
     ):
         answer = begun(connection, begin)
-        with contextlib.suppress(EOFError, ConnectionError):
-            while True:
-                send(connection, *_answer(answer, *receive(connection)))
-        if finishes:
-            answer(END, bytearray())
+        while True:
+            send(connection, *_answer(answer, *receive(connection)))
     os._exit(0)  # taking TensorFlow down would take long
 
 
