@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -126,17 +126,8 @@ def _apply_one(client: Any, wanted: WantedDeployment, old: Any) -> Applied:
     if old and old.version == body["version"]:
         identity, state = old.id, "unchanged"
     else:
-        started = datetime.now(UTC)
         flow = client.create_flow_from_name(wanted.flow)
         identity = client.create_deployment(flow_id=flow, **body)
-        if wanted.table.cron and not wanted.table.paused:
-            # Prefect has deleted the runs that were due at the moment of the change.
-            client.request(
-                "POST",
-                "/deployments/{id}/schedule",
-                path_params={"id": identity},
-                json={"start_time": started.isoformat()},
-            )
         state = "created" if old is None else "updated"
     _apply_automation(client, wanted, identity)
     return Applied(wanted.name, state, str(identity), wanted)  # type: ignore[arg-type]

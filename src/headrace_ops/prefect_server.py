@@ -120,8 +120,8 @@ def serve(port: int, *, is_lasting: bool) -> None:
 
 
 def main() -> None:
-    """Serve Prefect at the port of the argument."""
-    serve(int(sys.argv[1]), is_lasting=True)
+    """Serve Prefect at the port of the first argument; with another, for one run."""
+    serve(int(sys.argv[1]), is_lasting=not sys.argv[2:])
 
 
 if __name__ == "__main__":

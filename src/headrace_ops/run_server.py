@@ -1,7 +1,7 @@
 """The Prefect server of a run.
 
 It is the configured server, that of ``headrace up``, or a temporary one that ends with
-the run. As a module with a port, this is the temporary server.
+the run.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def _start(port: int, variables: dict[str, str], log: str) -> subprocess.Popen[b
 
         work = functools.partial(_serve_in_fork, port, variables)
         return guard.fork("prefect-server", work, log)
-    command = [sys.executable, "-Pm", "headrace_ops.run_server", str(port)]
+    module = "headrace_ops.prefect_server"
+    command = [sys.executable, "-Pm", module, str(port), "temporary"]
     return guard.start(command, {**os.environ, **variables}, log)
 
 
@@ -218,14 +219,3 @@ def server_for_run(settings: Settings) -> Iterator[RunServer]:
         yield server
     finally:
         server.stop()
-
-
-def main() -> None:
-    """Serve Prefect's API on loopback, at the port of the first argument."""
-    from headrace_ops.prefect_server import serve
-
-    serve(int(sys.argv[1]), is_lasting=False)
-
-
-if __name__ == "__main__":
-    main()

@@ -237,7 +237,7 @@ class Sampler:
 def role(command: Sequence[str], name: str = "") -> str:
     """What a process of Headrace is there for: a fork has a name of its own only."""
     text = " ".join(command)
-    if name == "prefect-server" or "headrace_ops.run_server" in text:
+    if name == "prefect-server" or "headrace_ops.prefect_server" in text:
         return "server"
     if "multiprocessing.resource_tracker" in text:
         return "tracker"
