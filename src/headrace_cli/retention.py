@@ -9,7 +9,6 @@ import typer
 from typer import Argument, Option
 
 from headrace.errors import UsageError
-from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_table, show_text, wants_json
 
 if TYPE_CHECKING:
@@ -19,22 +18,24 @@ if TYPE_CHECKING:
 
 def gc_(
     keep: Annotated[
-        int, Option(metavar="N", help="Keep the newest N runs of each pipeline.")
+        int,
+        Option(metavar="N", min=1, help="Keep the newest N runs of each pipeline."),
     ] = 10,
     older: Annotated[
-        float, Option(metavar="DAYS", help="Keep everything that is younger.")
+        float,
+        Option(
+            metavar="DAYS", min=0, max=36_500, help="Keep everything that is younger."
+        ),
     ] = 30.0,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be deleted; change nothing.")
     ] = False,
 ) -> None:
     """Delete what no version, approval or run needs, and record it."""
-    from headrace.retention.collection import check_policy, collect
+    from headrace.retention.collection import collect
     from headrace.retention.roots import Policy
 
-    policy = Policy(keep, older)
-    check_policy(policy)
-    done = collect(prepared(), policy, dry_run=dry_run)
+    done = collect(prepared(), Policy(keep, older), dry_run=dry_run)
     answer(done.model_dump(mode="json"), lambda: _show_collected(done))
 
 
@@ -48,8 +49,6 @@ def _show_collected(done: CollectionResult) -> None:
     ]
     if rows:
         show_table(rows, indent="  ")
-    counts = ", ".join(number_of(count, kind) for kind, count in done.kept.items())
-    show_text(f"  kept: {counts}")
 
 
 def forget(
@@ -98,5 +97,4 @@ def _show_forgotten(done: Outcome) -> None:
     if rows:
         show_table(rows, indent="  ")
     for one in done.versions if done.status == "forgotten" else ():
-        champion = ", the champion" if one.is_champion else ""
-        show_text(f"  {one.model}/{one.version}{champion}: its data had such rows")
+        show_text(f"  {one}: its data had such rows")

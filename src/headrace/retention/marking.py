@@ -11,14 +11,20 @@ from datetime import UTC, datetime, time
 from functools import partial
 from typing import NamedTuple
 
-from headrace.retention.roots import DAY_SECONDS, Policy, Roots, find_roots
+from headrace.retention.roots import (
+    DAY_SECONDS,
+    Policy,
+    Roots,
+    find_roots,
+    results_of,
+    snapshot_of,
+)
 from headrace.serving.requests.parts import days
 from headrace.state.folders import FOLDERS, Folder, Owner
 from headrace.state.home import Home
 from headrace.state.ledger.facts import version_key
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
-from headrace.use.tuning.study import runs_of_searches
 
 _SHARED = ("ingest", "validate")  # their records serve any pipeline with the same data
 
@@ -80,19 +86,14 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> tuple[Roots, list[Ga
 
 
 def _known_runs(home: Home) -> set[str] | None:
-    """The runs that this ledger and store name; None if all of MLflow is the home's.
+    """The runs that may be collected; None if all of MLflow is the home's.
 
-    Another ledger may use the same MLflow, and its runs must not be collected.
+    Of an MLflow that other ledgers may use, those of this ledger's versions.
     """
-    settings, ledger, store = home.settings, home.ledger, home.store
+    settings, ledger = home.settings, home.ledger
     if settings.tracking_uri == settings.home_tracking_uri:
         return None
-    runs = {row.run_id for model in ledger.models() for row in ledger.versions(model)}
-    for name in store.names("stages"):
-        saved = store.read_json(f"stages/{name}")
-        record = saved.get("record", saved) if isinstance(saved, dict) else {}
-        runs.add(str(record.get("run_id", "")))
-    return (runs | runs_of_searches(settings)) - {""}
+    return {row.run_id for model in ledger.models() for row in ledger.versions(model)}
 
 
 def _versions(home: Home, disposal: Disposal, roots: Roots) -> Iterator[Garbage]:
@@ -121,17 +122,13 @@ def _entries(store: Store) -> dict[str, StoreEntry]:
 def _stage_records(
     store: Store, entries: Mapping[str, StoreEntry], roots: Roots
 ) -> Iterator[Garbage]:
-    for key, entry in entries.items():
-        if key.startswith("stages/") and not roots.is_young(entry.written):
-            saved = store.read_json(key)
-            record = saved.get("record") if isinstance(saved, dict) else None
-            is_kept = False  # damaged
-            if isinstance(record, dict):
-                snapshot = record.get("digest") or record.get("snapshot_digest")
-                is_kept = record.get("run_id") in roots.runs
-                if saved.get("stage") in _SHARED:
-                    is_kept = snapshot in roots.snapshots
-            if not is_kept:
+    for key, saved, record in results_of(store) if entries else ():
+        entry = entries.get(key)
+        if entry is not None and not roots.is_young(entry.written):
+            is_kept = record.get("run_id") in roots.runs
+            if saved.get("stage") in _SHARED:
+                is_kept = snapshot_of(record) in roots.snapshots
+            if not (record and is_kept):
                 delete = partial(store.delete, key)
                 yield Garbage("stage records", key, entry.bytes, delete)
 

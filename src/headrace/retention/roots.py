@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from headrace.planning import StageKey
-from headrace.settings import Settings
+from headrace.retention import alive
 from headrace.stages.promotion.registry import aliases_of
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.ledger.holding import COLLECTING, pipeline_of
-from headrace.state.ledger.leases import Leases
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import StoredModel, StoredRun
 
@@ -57,7 +57,6 @@ class Roots:
         in_progress: pipelines of runs that are alive.
         is_quiet: whether no run is alive.
         newest: times after this are too young, seconds since 1970.
-        present_runs: number of the runs that MLflow has.
     """
 
     in_progress: set[str]
@@ -69,7 +68,6 @@ class Roots:
     digests: set[str] = field(default_factory=set)
     snapshots: set[str] = field(default_factory=set)
     trainings: set[str] = field(default_factory=set)
-    present_runs: int = 0
 
     def is_young(self, moment: float) -> bool:
         """Whether a time, in seconds since 1970, lies within the limit."""
@@ -89,9 +87,10 @@ def find_roots(
         models: all logged models.
         policy: what else is to be kept.
     """
-    alive, ledger = _alive(home.settings), home.ledger
+    runs_alive = [one for one in alive(home.settings) if one.name != COLLECTING]
+    ledger, pipelines = home.ledger, {*map(pipeline_of, runs_alive)}
     newest = time.time() - DAY_SECONDS * policy.older_days
-    roots = Roots({*alive} - {""}, not alive, newest)
+    roots = Roots(pipelines - {""}, not runs_alive, newest)
     roots.runs |= _newest_runs(runs, policy.keep, roots)
     _keep_last_results(home.store, roots)
     for model in ledger.models():
@@ -101,25 +100,13 @@ def find_roots(
             is_used = version.run_id in roots.runs or model in roots.in_progress
             if version.version in needed or is_used or roots.is_young(created):
                 _keep_version(version, ledger, roots)
+    roots.runs.discard("")
     parents = {run.run_id: run.parent for run in runs}
     roots.runs |= {parents.get(run, "") for run in roots.runs} - {""}
     roots.runs |= {run.run_id for run in runs if run.parent in roots.runs}
     roots.snapshots |= {run.snapshot for run in runs if run.run_id in roots.runs}
     roots.models |= {m.model_id for m in models if m.run_id in roots.runs}
-    roots.present_runs = sum(run.run_id in roots.runs for run in runs)
     return roots
-
-
-def _alive(settings: Settings) -> set[str]:
-    """The pipelines of all runs that are alive; "" of a run of none."""
-    leases, now = Leases(settings.database_url).all()
-    return {
-        pipeline_of(lease)
-        for lease in leases
-        if lease.name != COLLECTING
-        and lease.state != "ended"
-        and lease.may_be_alive(now)
-    }
 
 
 def _newest_runs(runs: Iterable[StoredRun], keep: int, roots: Roots) -> set[str]:
@@ -164,17 +151,26 @@ def _keep_version(version: Version, ledger: Ledger, roots: Roots) -> None:
 
 def _keep_last_results(store: Store, roots: Roots) -> None:
     """Keep what the last results of all pipelines refer to, and their trainings."""
-    for pipeline in store.names("pipelines"):
-        for name in store.names(f"pipelines/{pipeline}"):
-            saved = store.read_json(f"pipelines/{pipeline}/{name}")
-            record = saved.get("record") if isinstance(saved, dict) else None
-            if name == BEGUN and isinstance(saved, dict):
-                record = {"fingerprint": StageKey("train", saved).fingerprint}
-            for field_name, kept in (
-                ("fingerprint", roots.trainings),
-                ("run_id", roots.runs),
-                ("digest", roots.snapshots),
-                ("snapshot_digest", roots.snapshots),
-            ):
-                if isinstance(record, dict) and field_name in record:
-                    kept.add(str(record[field_name]))
+    for key, saved, record in results_of(store):
+        if key.endswith(f"/{BEGUN}"):
+            roots.trainings.add(StageKey("train", saved).fingerprint)
+        elif key.startswith("pipelines/"):
+            roots.trainings.add(str(record.get("fingerprint", "")))
+            roots.runs.add(str(record.get("run_id", "")))
+            roots.snapshots.add(snapshot_of(record))
+
+
+def results_of(store: Store) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Each stored result of a stage: its key, all of it, and the record in it."""
+    pipelines = [f"pipelines/{name}" for name in store.names("pipelines")]
+    for folder in ("stages", *pipelines):
+        for name in store.names(folder):
+            saved = store.read_json(f"{folder}/{name}")
+            saved = saved if isinstance(saved, dict) else {}  # it is damaged
+            record = saved.get("record")
+            yield f"{folder}/{name}", saved, record if isinstance(record, dict) else {}
+
+
+def snapshot_of(record: Mapping[str, Any]) -> str:
+    """The digest of the snapshot that a stage's record is of; empty if of none."""
+    return str(record.get("digest") or record.get("snapshot_digest") or "")

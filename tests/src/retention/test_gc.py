@@ -251,7 +251,7 @@ def test_a_version_promoted_after_the_marking_is_kept(many, monkeypatch):
 
 
 def test_runs_of_other_ledgers_are_not_collected(many, monkeypatch):
-    """MLflow may be shared; only runs that this ledger or store names are ours."""
+    """MLflow may be shared; only runs of this ledger's versions are surely ours."""
     uri = f"sqlite:///{many.home.path}/mlflow.db?timeout=9"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     done = many.home.headrace(*ALL, "--dry-run").json
@@ -264,7 +264,7 @@ def test_runs_of_other_ledgers_are_not_collected(many, monkeypatch):
 def test_a_policy_that_keeps_too_little_is_refused(many, words):
     answer = many.home.headrace("gc", *words, "--json")
     assert answer.exit_code == 2
-    assert "Keep at least 1 run" in answer.json["reason"]
+    assert words[0] in answer.json["reason"]
 
 
 def test_a_day_of_the_log_is_as_old_as_its_last_request(many):

@@ -8,17 +8,17 @@ killed command is ended by the next one, which need not know what was to be forg
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.pipeline.folders import pipeline_names
-from headrace.retention import alone
-from headrace.retention.forgetting.deleting import delete, results_of
+from headrace.retention import alive, alone
+from headrace.retention.forgetting.deleting import delete
 from headrace.retention.forgetting.outcome import Outcome, outcome_of
 from headrace.retention.forgetting.snapshots import find_rows, items_of_group
+from headrace.retention.roots import results_of, snapshot_of
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger
@@ -64,7 +64,15 @@ def forget(
     ledger, facts, who = home.ledger, home.ledger.facts, settings.user
     _check_pipeline(pipeline, settings, ledger)
     kind = "item" if item else "group" if group else ""
-    with _alone(settings):
+    with alone(settings, "forget"):
+        for lease in alive(settings):
+            if lease.name != COLLECTING:
+                raise DependencyError(
+                    f"A run uses the data: {lease.name} by {lease}.",
+                    "Nothing was changed. Wait until it has ended, or stop it, and "
+                    "run the same command again.",
+                    was_retried=True,
+                )
         forgotten = _tombstones(pipeline, item, group, home)
         found = find_rows(home.store, forgotten)
         outcome = outcome_of(pipeline, found, ledger, kind)
@@ -86,23 +94,6 @@ def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:
         )
 
 
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Hold the lease of collections; raises DependencyError if any run is alive."""
-    with alone(settings, "forget") as leases:
-        held, now = leases.all()
-        for lease in held:
-            is_over = lease.state == "ended" or not lease.may_be_alive(now)
-            if lease.name != COLLECTING and not is_over:
-                raise DependencyError(
-                    f"A run uses the data: {lease.name} by {lease}.",
-                    "Nothing was changed. Wait until it has ended, or stop it, and "
-                    "run the same command again.",
-                    was_retried=True,
-                )
-        yield
-
-
 def _tombstones(pipeline: str, item: str, group: str, home: Home) -> ForgottenItems:
     """What is to be forgotten, together with all that was before.
 
@@ -113,8 +104,8 @@ def _tombstones(pipeline: str, item: str, group: str, home: Home) -> ForgottenIt
     items = {item} - {""}
     if group:
         own = {one.snapshot_digest for one in home.ledger.versions(pipeline)}
-        for _, saved, snapshots in results_of(home.store):
-            own |= snapshots if saved.get("pipeline") == pipeline else set()
+        for _, saved, record in results_of(home.store):
+            own |= {snapshot_of(record)} if saved.get("pipeline") == pipeline else set()
         for digest in own:
             items |= items_of_group(digest, group, home.store)
     marks = {*map(forgotten.mark_item, items)}

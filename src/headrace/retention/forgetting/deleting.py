@@ -8,8 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection
 
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
@@ -18,6 +17,7 @@ from headrace.monitoring.history import History
 from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.retention.forgetting.snapshots import delete_snapshots
+from headrace.retention.roots import results_of, snapshot_of
 from headrace.serving.requests.parts import parts_with
 from headrace.state.folders import FOLDERS, card_key
 from headrace.state.home import Home
@@ -76,22 +76,9 @@ def delete(
     return +counts
 
 
-def results_of(store: Store) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
-    """Each stored result of a stage: its key, what is stored, and its snapshots."""
-    keys = [f"stages/{name}" for name in store.names("stages")]
-    for pipeline in store.names("pipelines"):
-        folder = f"pipelines/{pipeline}"
-        keys += [f"{folder}/{name}" for name in store.names(folder)]
-    for key in keys:
-        saved = store.read_json(key)
-        record = saved.get("record") if isinstance(saved, dict) else None
-        if isinstance(record, dict):
-            names = ("digest", "snapshot_digest")
-            yield key, saved, {str(record[name]) for name in names if name in record}
-
-
 def _delete_results(store: Store, digests: Collection[str]) -> int:
-    keys = [key for key, _, own in results_of(store) if own & {*digests}]
+    results = results_of(store)
+    keys = [key for key, _, record in results if snapshot_of(record) in digests]
     for key in keys:
         store.delete(key)
     return len(keys)

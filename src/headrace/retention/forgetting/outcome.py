@@ -12,14 +12,6 @@ from headrace.signs import number_of
 from headrace.state.ledger import Ledger, Version
 
 
-class AffectedVersion(Record):
-    """A version whose data had forgotten items; ``is_champion`` if in production."""
-
-    model: str
-    version: int
-    is_champion: bool
-
-
 class Outcome(Record):
     """The result of a command.
 
@@ -27,7 +19,9 @@ class Outcome(Record):
         status: ``declined`` where the user did not confirm.
         rows: by split, how many stored rows were, or would be, deleted.
         snapshots: the digests of the snapshots that had them.
-        versions: all whose data had forgotten rows, of earlier commands as well.
+        versions: all whose data had forgotten rows, such as ``digits/3``, of earlier
+            commands as well.
+        champions: the models whose version in production is among them.
         deleted: how much was deleted of what else shows items, by kind.
     """
 
@@ -35,24 +29,20 @@ class Outcome(Record):
     status: Literal["forgotten", "declined"]
     rows: Mapping[str, int]
     snapshots: tuple[str, ...]
-    versions: tuple[AffectedVersion, ...]
+    versions: tuple[str, ...]
+    champions: tuple[str, ...]
     deleted: Mapping[str, int] = {}
     reason: str
 
     def forgotten(self, deleted: Mapping[str, int]) -> Outcome:
         """The same once it is done, with what to do about champions."""
-        again = sorted({one.model for one in self.versions if one.is_champion})
         reason = self.reason
-        if again:
-            runs = ", ".join(f"`headrace run {model}`" for model in again)
+        if self.champions:
+            runs = ", ".join(f"`headrace run {model}`" for model in self.champions)
             reason += (
                 f"; the data of a champion had such rows: train anew with {runs}, "
-                "and promote the new version with --force if the run keeps the champion"
-            )
-        if deleted.get("golden answers"):
-            reason += (
-                "; versions whose golden answers showed them are served until they "
-                "are replaced, and nothing is rolled back to them"
+                "and promote the new version with --force if the run keeps the "
+                "champion; nothing is rolled back to the old one"
             )
         done = {"status": "forgotten", "deleted": dict(deleted)}
         return self.model_copy(update={**done, "reason": reason})
@@ -80,23 +70,20 @@ def outcome_of(
         )
     gone = {key for key, kind in ledger.facts.deleted().items() if kind == KIND}
     gone |= {f"snapshots/{digest}" for digest in found}
-    champions = {model: ledger.champion(model) for model in ledger.models()}
-    versions = tuple(
-        AffectedVersion(
-            model=one.model,
-            version=one.version,
-            is_champion=(now := champions[one.model]) is not None
-            and now.version.version == one.version,
-        )
+    versions = [
+        one
         for one in all_versions(ledger)
         if f"snapshots/{one.snapshot_digest}" in gone
-    )
+    ]
+    present = {model: ledger.champion(model) for model in ledger.models()}
+    champions = [m for m, one in present.items() if one and one.version in versions]
     return Outcome(
         pipeline=pipeline,
         status="declined",
         rows=dict(rows),
         snapshots=tuple(found),
-        versions=versions,
+        versions=tuple(f"{one.model}/{one.version}" for one in versions),
+        champions=tuple(champions),
         reason=reason,
     )
 

@@ -269,16 +269,6 @@ def storage(settings: Settings) -> RDBStorage:
         return optuna.storages.RDBStorage(url)
 
 
-def runs_of_searches(settings: Settings) -> set[str]:
-    """The MLflow runs of all searches; those of their trials are below them."""
-    import optuna
-
-    kept = storage(settings)
-    with _translated():
-        summaries = optuna.get_all_study_summaries(kept, include_best_trial=False)
-    return {str(study.user_attrs.get("run_id", "")) for study in summaries}
-
-
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     from optuna.exceptions import StorageInternalError

@@ -11,7 +11,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.tasks import task
 from headrace.use.tuning import study as module
 from headrace.use.tuning.space import Dimension, parse_search
-from headrace.use.tuning.study import Outcome, Study, metric_of, runs_of_searches
+from headrace.use.tuning.study import Outcome, Study, metric_of
 
 pytestmark = pytest.mark.system
 
@@ -236,7 +236,6 @@ def test_a_study_tells_its_run_and_what_is_reported(settings):
     study = a_study(settings)
     points_of(study, 2)
     study.keep(run_id="r1")
-    assert runs_of_searches(settings) == {"r1"}
     assert not study.is_concluded(2)
     study.keep(concluded=2)
     assert a_study(settings).is_concluded(2)
