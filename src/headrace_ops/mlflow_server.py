@@ -1,27 +1,19 @@
-"""MLflow's server behind the gate.
+"""MLflow's application behind the gate, which requires the login in the environment.
 
-The module takes the arguments of ``mlflow``. A monkeypatch makes MLflow serve
-``create_app``, its own application behind the gate, which requires the login in the
-environment.
+MLflow serves it as ``mlflow server --app-name headrace``, by the entry point.
 """
 
 from __future__ import annotations
 
-import os
-import runpy
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.errors import UsageError
 from headrace_ops import environment
-from headrace_ops.gate import HEADER_BYTES, Gate
+from headrace_ops.gate import Gate
 
-_APP = "headrace_ops.mlflow_server:create_app"
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant/"
 _CHOICES = """
 <style>[data-assistant-ui] { display: none !important }</style>
@@ -33,7 +25,6 @@ localStorage["mlflow.telemetry.info.alert.dismissed_v1"] = "true";
 localStorage["mlflow.workflowType_v1"] ??= '"machine_learning"';
 </script>
 """
-OTHER_SERVERS = ("MLFLOW_GUNICORN_OPTS", "MLFLOW_WAITRESS_OPTS")
 
 
 def create_app() -> Gate:
@@ -76,27 +67,3 @@ def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
         await answered(scope, receive, send)
 
     return answer
-
-
-def main() -> None:
-    """Run ``mlflow`` with the arguments of this process."""
-    for name in OTHER_SERVERS:  # they would bypass the gate
-        os.environ.pop(name, None)
-    import mlflow.server
-
-    build: Callable[..., list[str]] = mlflow.server._build_uvicorn_command
-
-    def build_gated(opts: Any, host: str, *rest: Any, **_: Any) -> list[str]:
-        port, workers = rest[:2]
-        # As gate.UVICORN; the last of two options counts.
-        opts = f"{opts or ''} --http h11 --no-proxy-headers"
-        opts += f" --h11-max-incomplete-event-size {HEADER_BYTES}"
-        return build(opts, host, port, workers, _APP, is_factory=True)
-
-    setattr(mlflow.server, "_build_uvicorn_command", build_gated)  # noqa: B010
-    sys.argv[0] = "mlflow"
-    runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()

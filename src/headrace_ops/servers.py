@@ -12,7 +12,8 @@ from pathlib import Path
 from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import environment, live, mlflow_server, pools, prefect_server
+from headrace_ops import environment, live, pools, prefect_server
+from headrace_ops.gate import HEADER_BYTES
 
 POOLS = ("cpu", "gpu")
 PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
@@ -91,13 +92,17 @@ def _mlflow(settings: Settings, port: int) -> Service:
     variables = {
         # Other users of the machine can read the command line, but not the environment.
         MLFLOW_DATABASE: settings.tracking_uri,
-        "MLFLOW_UVICORN_OPTS": "--log-level warning --no-access-log",
         **os.environ,
+        # As gate.UVICORN; another server would bypass the gate.
+        "MLFLOW_UVICORN_OPTS": "--log-level warning --no-access-log --http h11 "
+        f"--no-proxy-headers --h11-max-incomplete-event-size {HEADER_BYTES}",
+        "MLFLOW_GUNICORN_OPTS": "",
+        "MLFLOW_WAITRESS_OPTS": "",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         **environment.mlflow_variables(environment.server_logins(settings)["mlflow"]),
     }
-    command = [mlflow_server.__name__, "server", "--workers", "1"]
+    command = ["mlflow", "server", "--app-name", "headrace", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     if not _artifact_root_is_configured():
         command += ["--default-artifact-root", settings.artifacts]

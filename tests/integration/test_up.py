@@ -97,9 +97,7 @@ def test_a_second_one_says_that_it_is_running(services):
     assert services.links["prefect"] in answer["reason"]
 
 
-@pytest.mark.parametrize(
-    "part", ["prefect_server", "mlflow_server server", "--pool gpu"]
-)
+@pytest.mark.parametrize("part", ["prefect_server", "mlflow server", "--pool gpu"])
 def test_a_server_or_worker_that_is_killed_is_started_again(services, part):
     (killed,) = those(services.home, part)
     until(lambda: time.time() - killed.create_time() > RESTART_AFTER_SECONDS)
