@@ -40,15 +40,11 @@ def _client(settings: Settings) -> Any:
         ) from None
     try:
         return Client(address)  # type: ignore[no-untyped-call, unused-ignore]
-    except ValueError as error:
-        raise UsageError(
-            f"HEADRACE_DASK_ADDRESS is {address!r}, which is no address: {error}.",
-            "Set it to the scheduler's, such as tcp://10.0.0.5:8786.",
-        ) from None
-    except OSError as error:
+    except (ValueError, OSError) as error:
         raise DependencyError(
             f"The Dask scheduler {address} does not answer: {error}.",
-            "Start it, or unset HEADRACE_DASK_ADDRESS, and run the same command again.",
+            "Start it, or set HEADRACE_DASK_ADDRESS to one such as "
+            "tcp://10.0.0.5:8786, or unset it; and run the same command again.",
         ) from None
 
 
@@ -134,23 +130,18 @@ def _watch_workers(
     """
     last_seen, is_logged = time.monotonic(), False
     while not ended.wait(LOOK_SECONDS):
-        now = time.monotonic()
-        has_workers = _has_workers(client)
-        if ended.is_set():
-            return
-        if client.status in {"closing", "closed"}:
-            executor.give_up()
-            return
-        if has_workers:
-            last_seen, is_logged = now, False
-        elif not is_logged:
-            message = "the Dask scheduler %s has no workers; waiting %.0f s for one"
-            log.warning(message, address, WITHOUT_WORKERS_SECONDS)
-            is_logged = True
-        if now - last_seen >= WITHOUT_WORKERS_SECONDS:
+        if _has_workers(client):
+            last_seen, is_logged = time.monotonic(), False
+            continue
+        is_closed = client.status in {"closing", "closed"}
+        if is_closed or time.monotonic() - last_seen >= WITHOUT_WORKERS_SECONDS:
             executor.give_up()
             client.close()
             return
+        if not is_logged:
+            message = "the Dask scheduler %s has no workers; waiting %.0f s for one"
+            log.warning(message, address, WITHOUT_WORKERS_SECONDS)
+            is_logged = True
 
 
 def _has_workers(client: Any) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -61,33 +60,16 @@ class Place(NamedTuple):
 
     def submit(self, work: Callable[[P, Settings], R], piece: P) -> Future[R]:
         """Have a piece done."""
-        return self.executor.submit(do_piece, work, piece, self.settings)
+        return self.executor.submit(do_piece, work, self.settings, piece)
 
     def spread(
         self, work: Callable[[P, Settings], R], pieces: Iterable[P]
-    ) -> Iterator[tuple[P, R]]:
-        """Have pieces done; gives each with its result when it is done.
+    ) -> Iterator[R]:
+        """As `in_order`, for pieces, each of which is done by `do_piece`."""
+        return self.in_order(partial(do_piece, work, self.settings), pieces)
 
-        Raises:
-            what ``work`` raises first; pieces that are not begun are dropped.
-        """
-        coming, begun = iter(pieces), dict[Future[R], P]()
-        try:
-            while True:
-                for piece in itertools.islice(coming, self.at_once - len(begun)):
-                    begun[self.submit(work, piece)] = piece
-                if not begun:
-                    return
-                for future in wait(begun, return_when=FIRST_COMPLETED).done:
-                    yield begun.pop(future), future.result()
-        finally:
-            for future in begun:
-                future.cancel()
-
-    def in_order(
-        self, work: Callable[[T], R], tasks: Iterable[T]
-    ) -> Iterator[tuple[T, R]]:
-        """Have tasks done; gives each with its result, in their order.
+    def in_order(self, work: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """Have tasks done; gives their results in the order of the tasks.
 
         Args:
             work: a function of a module.
@@ -96,20 +78,21 @@ class Place(NamedTuple):
         Raises:
             what ``work`` raises; tasks that are not begun are dropped.
         """
-        waiting = deque[tuple[T, Future[R]]]()
+        waiting = deque[Future[R]]()
         try:
             for task in tasks:
-                while len(begun := [f for _, f in waiting if not f.done()]) >= (
-                    self.at_once
+                while (
+                    len(begun := [f for f in waiting if not f.done()]) >= self.at_once
                 ):
                     wait(begun, return_when=FIRST_COMPLETED)
-                waiting.append((task, self.executor.submit(work, task)))
-                while waiting and waiting[0][1].done():
-                    yield waiting[0][0], waiting.popleft()[1].result()
+                waiting.append(self.executor.submit(work, task))
+                del task  # it may be large, and the next one is being made
+                while waiting and waiting[0].done():
+                    yield waiting.popleft().result()
             while waiting:
-                yield waiting[0][0], waiting.popleft()[1].result()
+                yield waiting.popleft().result()
         finally:
-            for _, future in waiting:
+            for future in waiting:
                 future.cancel()
 
 
@@ -149,7 +132,7 @@ def opened(
 
 
 def do_piece(
-    work: Callable[[P, Settings], R], piece: P, settings: Settings | None
+    work: Callable[[P, Settings], R], settings: Settings | None, piece: P
 ) -> R:
     """Do a piece in this process, after those that other threads do in it.
 

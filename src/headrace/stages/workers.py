@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from headrace.settings import Settings
-from headrace.stages.pieces import opened
+from headrace.stages.pieces import Place, opened
 from headrace.stages.processes import processes, processors
 
 # Processes take about as long to start, and slow the machine down meanwhile.
@@ -25,7 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Workers(contextlib.AbstractContextManager["Workers"]):
+class Workers(Executor):
     """Does the same work on many tasks, in its block.
 
     This process begins. After the first moment others help it, which start once and end
@@ -42,6 +41,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         self._block = contextlib.ExitStack()
         self._pool: Executor | None = None
         self._awake: Future[bool] | None = None  # of a helper
+        self._begun = list[Future[Any]]()  # by helpers
         self._seconds = 0.0
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -66,25 +66,21 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         """
         if self.settings.dask_address:
             with opened(self.settings, sys.maxsize) as place:
-                for _, result in place.in_order(work, map(send, tasks)):
-                    yield result
+                yield from place.in_order(work, map(send, tasks))
             return
-        waiting: deque[Future[R]] = deque()
-        try:
-            for task in tasks:
-                begun = sum(not future.done() for future in waiting)
-                if self._has_help(work) and self._pool and begun < 2 * self._helpers:
-                    waiting.append(self._pool.submit(work, send(task)))
-                else:
-                    waiting.append(self._do(work, task))
-                del task  # it may be large, and the next one is being made
-                while waiting and waiting[0].done():
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        self._send: Callable[[Any], Any] = send
+        yield from Place(self, sys.maxsize, "here", None).in_order(work, tasks)
+
+    def submit(self, work: Any, /, *given: Any, **_: Any) -> Future[Any]:
+        """Have a task done by a helper that is awake, else do it here."""
+        (task,) = given
+        self._begun = [future for future in self._begun if not future.done()]
+        is_free = len(self._begun) < 2 * self._helpers
+        if not (self._has_help(work) and self._pool and is_free):
+            return self._do(work, task)
+        future = self._pool.submit(work, self._send(task))
+        self._begun.append(future)
+        return future
 
     def _has_help(self, work: Callable[[T], R]) -> bool:
         """Whether a helper is awake, and knows the work; the first moment wakes it."""

@@ -127,7 +127,9 @@ def test_a_store_that_is_no_folder_is_not_shared_with_dask(tmp_path):
 
 def test_a_dask_address_must_be_one(tmp_path):
     pytest.importorskip("distributed")
-    with pytest.raises(UsageError, match=r"'here', which is no address: .*port"):
+    with pytest.raises(
+        DependencyError, match=r"scheduler here does not answer: .*port"
+    ):
         _on_dask(tmp_path, "here")
 
 

@@ -131,9 +131,9 @@ def scored_parts(
     else:
         opened = _threads(settings)
     with opened as place:
-        for part, _ in place.in_order(functools.partial(score_part, job), parts):
-            earlier, count = earlier + (part.chunk is None), count + 1
-            yield part.key
+        for key, is_new in place.in_order(functools.partial(score_part, job), parts):
+            earlier, count = earlier + (not is_new), count + 1
+            yield key
     if earlier:
         message = "score: %s of %s parts were there from an earlier score"
         log.info(message, f"{earlier:,}", f"{count:,}")
@@ -151,15 +151,15 @@ def _threads(settings: Settings) -> Iterator[Place]:
         yield Place(threads, THREADS, "in this process", settings)
 
 
-def score_part(job: ScoringJob, part: Part) -> None:
-    """Make the file of a part, if it is not there.
+def score_part(job: ScoringJob, part: Part) -> tuple[str, bool]:
+    """Make the file of a part, if it is not there; its key, and whether it is new.
 
     Raises:
         SourceError: the source is damaged, or a decompression bomb.
         DependencyError: the model is not in the store, or was changed.
     """
     if part.chunk is None:
-        return
+        return part.key, False
     with _loading:  # in two threads it would be loaded twice
         loaded = _load(job.model_dump_json())
     reading = Reading(max_item_bytes=job.max_item_bytes)
@@ -169,6 +169,7 @@ def score_part(job: ScoringJob, part: Part) -> None:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     Store(job.store).write(part.key, bytes(sink.getvalue()))
+    return part.key, True
 
 
 @functools.lru_cache(maxsize=1)

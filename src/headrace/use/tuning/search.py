@@ -133,9 +133,9 @@ def _run_trials(
             ended = (
                 place.spread(run_trial, tasks)
                 if place
-                else ((task, run_trial(task, settings)) for task in tasks)
+                else (run_trial(task, settings) for task in tasks)
             )
-            for task, outcome in ended:
+            for task, outcome in zip(tasks, ended, strict=True):
                 study.record(task.number, outcome)
                 checkpoints(task, plan.home).clear()
                 rows = study.table()
