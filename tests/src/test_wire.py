@@ -1,4 +1,4 @@
-"""Shapes that cross the wire: what their checks say, and their JSON schemas."""
+"""Shapes that cross the wire: what their checks say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from headrace.errors import InputError
-from headrace.wire import Answer, Open, Question, checked, schema_of
+from headrace.wire import Open, Question, checked
 
 
 class Size(Open):
@@ -17,11 +17,6 @@ class Wish(Question):
     seed: int = Field(default=0, ge=0, le=9_999)
     name: str | None = None
     sizes: list[Size] = Field(default=[], max_length=1)
-
-
-class Told(Answer):
-    wish: Size
-    text: str = ""
 
 
 @pytest.mark.parametrize(
@@ -49,18 +44,3 @@ def test_a_message_has_only_the_ends_of_a_long_value():
 
 def test_an_open_part_may_have_other_members():
     assert checked(Size, {"count": 1, "more": 2}) == Size(count=1)
-
-
-def test_a_schema_has_no_references_and_no_names_of_python():
-    size = {
-        "type": "object",
-        "properties": {"count": {"type": "integer"}},
-        "required": ["count"],
-    }
-    assert schema_of(Told) == {
-        "type": "object",
-        "properties": {"wish": size, "text": {"type": "string", "default": ""}},
-        "required": ["wish", "text"],
-        "additionalProperties": False,
-    }
-    assert schema_of(Wish)["properties"]["sizes"]["items"] == size

@@ -10,12 +10,12 @@ from pydantic import Field
 from headrace.explanations.places import Map, of_places
 from headrace.explanations.verdict import Verdict
 from headrace.media.pieces import Pieces
-from headrace.wire import Answer
+from headrace.records import Record
 
 MOST = 5
 
 
-class Part(Answer):
+class Part(Record):
     """One piece of an item and what it does for the answer.
 
     Attributes:
@@ -27,7 +27,7 @@ class Part(Answer):
     value: float
 
 
-class Explanation(Answer):
+class Explanation(Record):
     """Which pieces of an item speak for the answer to it.
 
     Attributes:

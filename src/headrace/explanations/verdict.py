@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from headrace.explanations.checked import MEASURED, find_check
-from headrace.wire import Answer
+from headrace.records import Record
 
 if TYPE_CHECKING:
     from headrace.state.ledger import Ledger
@@ -31,7 +31,7 @@ OTHERS = {
 }
 
 
-class Verdict(Answer):
+class Verdict(Record):
     """Whether maps by one method are shown.
 
     Attributes:

@@ -22,10 +22,10 @@ from headrace.explanations.items import Method, occluded
 from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.places import Map
 from headrace.models.engines.batching import ROWS_AT_ONCE
+from headrace.records import Record
 from headrace.serving.beside import read_beside
 from headrace.serving.plain_answers import not_finite
 from headrace.serving.replies import HttpError, Reply, json_reply, unavailable
-from headrace.wire import Answer
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -37,7 +37,7 @@ METHODS: tuple[Method, ...] = ("occlusion", "gradients")  # the first that passe
 MOST_WAITING = 16  # requests to a version, whose answers come first
 
 
-class Place(Answer):
+class Place(Record):
     """A place of a map; it has no name where it is smaller than a piece."""
 
     name: str

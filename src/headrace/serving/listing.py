@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from headrace.explanations import why_not
-from headrace.wire import Answer
+from headrace.records import Record
 
 if TYPE_CHECKING:
     from headrace.serving.served import Served
     from headrace.serving.slots import Slot
 
 
-class ListedVersion(Answer):
+class ListedVersion(Record):
     """A version that can be named."""
 
     version: int
@@ -34,7 +34,7 @@ def _seldom(default: Any) -> Any:
     return Field(default=default, exclude_if=operator.not_)
 
 
-class Listed(Answer):
+class Listed(Record):
     """A model, with what answers where no version is named, and the task's targets.
 
     Attributes:
@@ -45,9 +45,7 @@ class Listed(Answer):
         longest_input: see `headrace.serving.plain.PlainReader`.
     """
 
-    model_config = ConfigDict(
-        extra="allow", json_schema_serialization_defaults_required=False
-    )
+    model_config = ConfigDict(extra="allow")
 
     name: str
     version: int

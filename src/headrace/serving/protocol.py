@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import InputError
+from headrace.records import Record
 from headrace.serving.long_json import MARK, cut_numbers
 from headrace.serving.plain import json_object
 from headrace.serving.plain_answers import not_finite
@@ -24,7 +25,7 @@ from headrace.serving.replies import (
     encoded,
 )
 from headrace.serving.tensors import array_of
-from headrace.wire import Answer, checked
+from headrace.wire import checked
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload
@@ -37,7 +38,7 @@ HEADER_LENGTH = b"inference-header-content-length"
 _FILES = (b"image/", b"audio/", b"video/")
 
 
-class Inferred(Answer):
+class Inferred(Record):
     """The answer to a request for inference, as `reply_of` writes it."""
 
     model_name: str

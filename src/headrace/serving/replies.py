@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from headrace.wire import Answer
+from headrace.records import Record
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -32,7 +32,7 @@ class Reply(NamedTuple):
     rest: AsyncIterator[bytes] | None = None
 
 
-class Error(Answer):
+class Error(Record):
     """Why a request is refused: what was seen, and what is wanted."""
 
     error: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
@@ -16,7 +18,6 @@ from headrace.serving.beside import read_beside
 from headrace.serving.explanation_route import explain_answer
 from headrace.serving.listing import Listed
 from headrace.serving.metrics import ExposedMetric
-from headrace.serving.openapi import document
 from headrace.serving.replies import (
     JSON,
     NO_SNIFF,
@@ -66,7 +67,9 @@ class Models:
         routes["/v2/health/live"] = route(is_open=True, GET=_constant(live))
         routes["/v2/health/ready"] = route(is_open=True, GET=self._ready)
         routes["/models"] = route(GET=self._list)
-        routes["/openapi.json"] = route(GET=self._openapi)
+        document = json.loads(Path(__file__).with_name("openapi.json").read_text())
+        document["info"]["version"] = __version__
+        routes["/openapi.json"] = route(GET=_constant(document))
         for slot in slots:
             own = self._routes(slot, None)
             routes |= {path.format(slot.model): one for path, one in own.items()}
@@ -226,9 +229,6 @@ class Models:
         """The model of each slot, with all versions that can be named."""
         listed = [Listed.of(slot, slot.current) for slot in self._all() if slot.current]
         return json_reply({"models": [model.model_dump() for model in listed]})
-
-    async def _openapi(self, request: Request) -> Reply:
-        return json_reply(document(self._all()))
 
     def metrics(self) -> Iterator[ExposedMetric]:
         """The versions that answer, and their queues."""

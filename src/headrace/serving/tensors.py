@@ -74,23 +74,17 @@ class Tensors:
         self.answer = list(learned.head.output_shape(data))
         values = math.prod(map(abs, self.answer))
         self.limit = max(1, min(BATCH_LIMIT, ANSWER_VALUES // max(1, values)))
-        self.form = self._form(of_texts=module.IS_TEXT)
+        self.form = self._form()
 
-    def _form(self, *, of_texts: bool) -> type[Open]:
-        sides = [{"type": "integer", "minimum": 1, "maximum": self.limit}]
-        sides += [{"const": side} for side in self.shape[1:]]
-        count = {"minItems": len(sides), "maxItems": len(sides)}
-        shape: Any = {"type": "array", "prefixItems": sides, **count}
-        value = {"type": "string" if of_texts else "number"}
-        values: Any = {"type": "array", "items": {"anyOf": [value, {"type": "array"}]}}
+    def _form(self) -> type[Open]:
         tensor: Any = create_model(
             "Input",
             __base__=Open,
             name=_CHOICE[self.input_name],
             datatype=_CHOICE[tuple(self.datatypes)],
-            shape=(Any, Field(json_schema_extra=shape)),
+            shape=(Any, ...),
             parameters=(_OfInput, _OfInput()),
-            data=(Any, Field(default=None, json_schema_extra=values)),
+            data=(Any, None),
         )
         output: Any = create_model(
             "Output",

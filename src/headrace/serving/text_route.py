@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from headrace import wire
+from headrace.records import Record
 from headrace.serving.beside import read_beside
 from headrace.serving.plain import json_object
 from headrace.serving.replies import (
@@ -38,7 +38,7 @@ class Wish(generating.TextRequest):
     stream: bool = Field(default=False, description="in pieces, as server-sent events")
 
 
-class WrittenText(wire.Answer):
+class WrittenText(Record):
     """A text as a whole, with the prompt."""
 
     model: str

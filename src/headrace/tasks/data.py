@@ -148,10 +148,6 @@ class Questions(Protocol):
     def check_input(self, x: Any, data: DataDescription) -> Payload:
         """A user's input as a saved model takes it; InputError for any other."""
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """The JSON schema of a question over HTTP, where it is not `OF_ITEMS`."""
-        return {"type": "object"}
-
 
 class Contract(Protocol):
     """What the contract expects of targets, and the messages where that fails.

@@ -53,9 +53,6 @@ class Answers(Protocol):
         raises FloatingPointError for an answer that is not finite.
         """
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """The JSON schemas of these members, all of which are there, by name."""
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

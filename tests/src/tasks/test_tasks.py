@@ -200,15 +200,14 @@ def test_it_draws_its_pictures(name: str, network, tmp_path: Path) -> None:
 
 
 @every_vector_task
-def test_an_answer_is_written_as_its_schema_says(name: str) -> None:
+def test_an_answer_is_written_under_the_name_of_the_output(name: str) -> None:
     task = tasks.task(name)
     described = task.labels.describe(LABELS[name], _data())
     data = DataDescription(medium="image", task=name, shape=(8, 8, 1), target=described)
     (width,) = task.head.output_shape(data)
     output = np.arange(1, width + 1, dtype=np.float32) / np.float32(3)
     written = json.loads(f"{{{task.answers.json_writer(data)(output)}}}")
-    schema = task.answers.json_schema(data)
-    assert list(written) == list(schema) and task.answers.OUTPUT in written
+    assert task.answers.OUTPUT in written
     shown = written[task.answers.OUTPUT]
     values = list(shown.values()) if isinstance(shown, dict) else [shown]
     assert np.array_equal(np.float32(values), output[: len(values)])

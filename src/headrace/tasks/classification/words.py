@@ -67,20 +67,6 @@ class LikeliestClass(Answers):
 
         return write
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """A label, and a number for each."""
-        probability = {"type": "number", "minimum": 0}
-        return {
-            "label": {"type": "string", "enum": list(data.classes)},
-            "probability": probability,
-            "probabilities": {
-                "type": "object",
-                "properties": dict.fromkeys(data.classes, probability),
-                "required": list(data.classes),
-                "additionalProperties": False,
-            },
-        }
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

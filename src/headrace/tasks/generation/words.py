@@ -84,10 +84,6 @@ class TextProbability(Answers):
 
         return write
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        number, whole = {"type": "number"}, {"type": "integer", "minimum": 1}
-        return {"nats_per_character": number, "nats": number, "characters": whole}
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

@@ -68,9 +68,6 @@ class PredictedNumber(Answers):
 
         return write
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        return {"value": {"type": "number"}}
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

@@ -32,13 +32,11 @@ from headrace.tasks.synthesis.questions import (
     Floats,
     Layout,
     checked,
-    form_of,
     index_of,
     noise_of,
     pack,
     question,
 )
-from headrace.wire import Schema
 
 
 class Texts(Labels):
@@ -151,10 +149,6 @@ class Spoken(Questions):
                 'Ask for example {"text": ' + f'"{data.texts[0]}"' + "}.",
             )
         return np.concatenate([question(one, data) for one in asked])
-
-    def json_schema(self, data: DataDescription) -> Schema:
-        """The fields, of which the text is required."""
-        return form_of(data).model_json_schema()
 
 
 LABELS = Texts()

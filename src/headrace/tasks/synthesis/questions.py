@@ -119,14 +119,8 @@ def _form(
     return create_model(
         "SpokenQuestion",
         __base__=Question,
-        text=(
-            Annotated[str, AfterValidator(known_text)],
-            Field(json_schema_extra={"enum": [*texts]}),
-        ),
-        speaker=(
-            Annotated[str, AfterValidator(known_speaker)],
-            Field(default=speakers[0], json_schema_extra={"enum": [*speakers]}),
-        ),
+        text=(Annotated[str, AfterValidator(known_text)], ...),
+        speaker=(Annotated[str, AfterValidator(known_speaker)], speakers[0]),
         variation=(float, Field(default=VARIATION, ge=0, le=MOST_VARIATION)),
         seed=(int, Field(default=0, ge=0)),
         seconds=(

@@ -78,14 +78,6 @@ class Sounds(Answers):
 
         return write
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """A length, a rate, and a file."""
-        return {
-            "seconds": {"type": "number", "exclusiveMinimum": 0},
-            "sample_rate_hz": {"type": "integer", "const": data.sample_rate_hz},
-            "wav": {"type": "string", "contentEncoding": "base64"},
-        }
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

@@ -83,19 +83,6 @@ class AllThatReach(Answers):
 
         return write
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """A list of tags, and a number for each that is known."""
-        names = list(data.tags)
-        return {
-            "tags": {"type": "array", "items": {"type": "string", "enum": names}},
-            "probabilities": {
-                "type": "object",
-                "properties": {n: {"type": "number", "minimum": 0} for n in names},
-                "required": names,
-                "additionalProperties": False,
-            },
-        }
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

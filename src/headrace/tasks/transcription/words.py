@@ -79,13 +79,6 @@ class TranscriptWithConfidence(Answers):
 
         return write
 
-    def json_schema(self, data: DataDescription) -> dict[str, Any]:
-        """A text and a number."""
-        return {
-            "transcript": {"type": "string"},
-            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-        }
-
     def answer_columns(
         self, outputs: Outputs, data: DataDescription
     ) -> dict[str, pa.Array]:

@@ -20,7 +20,7 @@ def test_json_has_the_transcript_and_its_confidence(words):
     assert [row["transcript"] for row in told] == HEARD
     sure = [row["confidence"] for row in told]
     assert sure == pytest.approx(decoding.confidences(outputs))
-    assert set(told[0]) == set(ANSWERS.json_schema(words))
+    assert set(told[0]) == {"transcript", "confidence"}
 
 
 def test_parts_are_joined_to_one_transcript(words):
