@@ -192,7 +192,6 @@ def summarise(run: Run, *, status: str, reason: str, **others: Any) -> Summary:
             *doubts_of(run.spec, run.plan.home),
             *findings,
             *run.plan.other_law(),
-            *run.plan.edited_law(),
         ),
         stages=(*run.reports, *skipped),
         run_id=training.run_id if training else None,

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from headrace.errors import NotFoundError, PromotionError
 from headrace.pipeline import PipelineSpec, load_spec
 from headrace.pipeline.folders import find_pipeline
@@ -65,12 +63,7 @@ def judge(home: Home, version: Version, champion: Champion | None) -> Evidence:
         raise _refusal(version, f"{missing}, and its pipeline's folder is not found.")
     _check_law(version, plan)
     snapshot, training = _records(version, plan, missing)
-    log.info(
-        "promote: %s under the law of %s: evaluating it now on its snapshot %s",
-        missing[0].lower() + missing[1:],
-        plan.folder,
-        snapshot.digest[:12],
-    )
+    log.info("promote: %s under the law of its file: evaluating it now", missing)
     return _judge(plan, version, snapshot, training)
 
 
@@ -88,16 +81,8 @@ def _records(
     version: Version, plan: Plan, missing: str
 ) -> tuple[SnapshotRecord, TrainingRecord]:
     """The records of the version's data and training, from the ledger."""
-    details = version.details
-    try:
-        snapshot = SnapshotRecord.model_validate(details.get("snapshot"))
-        training = TrainingRecord.model_validate(details.get("training"))
-    except ValidationError:
-        raise _refusal(
-            version,
-            f"{missing}, and the ledger has no record of its training: it was "
-            "registered by another Headrace.",
-        ) from None
+    snapshot = SnapshotRecord.model_validate(version.details["snapshot"])
+    training = TrainingRecord.model_validate(version.details["training"])
     present = plan.with_manifest(snapshot)
     if present is None:
         place = plan.home.store.uri(f"snapshots/{snapshot.digest}")
@@ -168,11 +153,9 @@ def _check_law(version: Version, plan: Plan) -> None:
             f"overrides {', '.join(own[-1].overrides)}.",
         )
     laws = [row.law["committed"] for row in own if row.law and not row.experiment]
-    if not laws:
-        return
     before, now = (
         {"data": {k: v for k, v in law["data"].items() if k not in LIMITS}}
-        for law in (laws[-1], plan.law.committed)
+        for law in ([plan.law.committed, *laws][-1], plan.law.committed)
     )
     if differ := changes(before, now):
         raise _refusal(

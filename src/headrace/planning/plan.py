@@ -13,7 +13,6 @@ from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
-from headrace.errors import HeadraceError
 from headrace.models import builder_name
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.law import Law, changes, read_law
@@ -103,39 +102,19 @@ class Plan(Results):
         )
         return [Finding(check="law", message=message)]
 
-    def edited_law(self) -> list[Finding]:
-        """A warning if the file has another law by now, or cannot be read."""
-        begun = self.law
-        try:
-            now = read_law(self.spec, self.folder, self.settings.folders)
-            edits = changes(begun.committed, now.committed)
-        except HeadraceError as error:
-            reason = error.message.rstrip(".")
-            message = f"the pipeline's file cannot be read any more: {reason}"
-        else:
-            if not edits:
-                return []
-            message = f"the pipeline's file was edited: {'; '.join(map(str, edits))}"
-        message += "; this run is judged by the law as it was at its start"
-        return [Finding(check="law", message=message)]
-
     @cached_property
     def last(self) -> LastResults:
         """The last results, as they were at the first access."""
         with closure.remembered(self.settings.home):
+            contract = training = evaluation = None
             snapshot = self.find(self.ingest(), SnapshotRecord)
-            if snapshot is None:
-                return LastResults()
-            contract = self.find(self.validate(snapshot), ContractRecord)
-            if contract is None:
-                return LastResults(snapshot)
-            if not self.settle(snapshot, contract):
-                return LastResults(snapshot, contract)
-            training = self.find(self.train(snapshot, contract), TrainingRecord)
-            if training is None:
-                return LastResults(snapshot, contract)
-            key = self.evaluate(contract, training, self.comparator(training))
-            evaluation = self.find(key, EvaluationRecord)
+            if snapshot is not None:
+                contract = self.find(self.validate(snapshot), ContractRecord)
+            if snapshot and contract and self.settle(snapshot, contract):
+                training = self.find(self.train(snapshot, contract), TrainingRecord)
+            if contract and training:
+                key = self.evaluate(contract, training, self.comparator(training))
+                evaluation = self.find(key, EvaluationRecord)
             return LastResults(snapshot, contract, training, evaluation)
 
     @cached_property

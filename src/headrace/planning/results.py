@@ -124,19 +124,14 @@ class Results:
         except ValidationError:
             return None
         if isinstance(record, TrainingRecord):
-            return cast(R | None, self._as_registered(record))
+            version = find_version(self.spec.name, record, self.home.ledger)
+            is_lost = version is not None and any(file_mismatches(version, self.home))
+            return None if is_lost else record
         if isinstance(record, SnapshotRecord):
             return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
             return record if self.home.store.exists(_quarantine(record)) else None
         return record
-
-    def _as_registered(self, training: TrainingRecord) -> TrainingRecord | None:
-        """A training; None if its version has lost its files."""
-        version = find_version(self.spec.name, training, self.home.ledger)
-        if version is not None and any(file_mismatches(version, self.home)):
-            return None
-        return training
 
     def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
         """A snapshot's record, if its manifest has the recorded digest."""

@@ -74,26 +74,6 @@ def test_a_forgotten_result_is_made_again(trained, done):
     assert done.find(key, type(trained.good)) is None
 
 
-def test_a_law_that_is_edited_while_a_run_goes_on_is_said(trained):
-    judged = trained.with_law(promotion='{ mode = "manual" }')
-    plan = Plan(judged.spec, judged.folder, judged.home)
-    assert plan.edited_law() == []
-    file = judged.folder / "pipeline.toml"
-    text = file.read_text()
-    file.write_text(text.replace("epochs = 3", "epochs = 4"))
-    assert plan.edited_law() == [], "that is no law"
-    file.write_text(text.replace("threshold = 0.9", "threshold = 0.99"))
-    (found,) = plan.edited_law()
-    assert (found.check, found.message) == (
-        "law",
-        "the pipeline's file was edited: gates.accuracy.threshold 0.9 → 0.99; this run "
-        "is judged by the law as it was at its start",
-    )
-    file.write_text("medium = ")
-    (found,) = plan.edited_law()
-    assert found.message.startswith("the pipeline's file cannot be read any more: ")
-
-
 def test_a_run_says_how_its_file_differs_from_that_of_the_champion(trained):
     assert end(trained).status == "promoted"
     assert Plan(trained.spec, trained.folder, trained.home).other_law() == []
