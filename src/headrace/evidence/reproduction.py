@@ -202,9 +202,10 @@ def _secret_of(execution: Mapping[str, Any], settings: Settings) -> str:
 
 def _reason(same: bool, differences: tuple[IngredientDifference, ...]) -> str:
     names = _names(differences)
+    if same and not names:
+        return "the weights are the same"
     if same:
-        but = f"; what differs did not matter: {names}" if names else ""
-        return f"the weights are the same{but}"
+        return f"the weights are the same; what differs did not matter: {names}"
     if names:
         return f"the weights differ; what else differs: {names}"
     return (

@@ -19,8 +19,7 @@ from headrace.evidence.bundling.archive import (
     files_in,
     write_archive,
 )
-from headrace.evidence.bundling.contents import contents
-from headrace.models.logged.soundness.copies import fetch_copy
+from headrace.evidence.bundling.contents import write_contents
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.signed import is_wanted
@@ -106,10 +105,7 @@ def bundle(name: str, output: Path, settings: Settings) -> Bundled:
 
 def _write_files(version: Version, home: Home, folder: Path) -> None:
     """Write all files of a bundle but its signature to an empty folder."""
-    fetch_copy(version, folder / "model", home.store)
-    for name, data in contents(version, home).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+    write_contents(version, home, folder)
     manifest = Manifest(
         model=version.model,
         version=version.version,

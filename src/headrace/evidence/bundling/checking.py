@@ -6,7 +6,6 @@ It is unpacked into a temporary folder. Nothing of it is loaded or run.
 from __future__ import annotations
 
 import hashlib
-import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +30,6 @@ from headrace.state.regular import file_digest, read_file
 from headrace.state.signing import check_signature
 
 _LARGEST_MANIFEST = 64 * 2**20
-log = logging.getLogger("headrace")
 
 Signed = Literal["valid", "unsigned", "not checked"]
 _REASONS: Mapping[Signed, str] = {
@@ -88,13 +86,12 @@ def _check(path: Path, folder: Path, settings: Settings) -> BundleCheck:
     """Compare an archive with what was unpacked; raises IntegrityError."""
     manifest, files = _manifest(folder / MANIFEST), files_in(folder)
     name = f"{manifest.model}/{manifest.version}"
-    log.info("verify: the bundle of %s", name)
     _compare(manifest.files, files)
     checked = {
         "files": len(files),
         "bytes": sum(file.stat().st_size for file in files.values()),
     }
-    sha = hashlib.sha256()
+    sha = hashlib.sha256()  # of the archive that these files make
     anew = SimpleNamespace(write=sha.update)
     write_archive(anew, f"{manifest.model}-{manifest.version}", folder)
     if (sha256 := file_digest(path)) != sha.hexdigest():

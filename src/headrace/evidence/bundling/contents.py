@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from headrace.evidence.bundling.archive import as_json, files_in
+from headrace.evidence.bundling.archive import as_json
 from headrace.evidence.reproduction import recorded
 from headrace.explanations.checked import find_check
 from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
 from headrace.models.logged.golden import Golden
-from headrace.models.logged.soundness.copies import copied_files
+from headrace.models.logged.soundness.copies import copied_files, fetch_copy
 from headrace.pages import render
 from headrace.records import Record
-from headrace.stages import ingredients
 from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
@@ -35,23 +33,30 @@ from headrace.use.exporting import (
 CARD, EVIDENCE, PACKAGES = "card.html", "evidence.json", "requirements.txt"
 
 
-def contents(version: Version, home: Home) -> dict[str, bytes]:
-    """The files of a bundle by name, without the manifest, signature and model.
+def write_contents(version: Version, home: Home, folder: Path) -> None:
+    """Write the files of a bundle to an empty folder, without manifest and signature.
 
     Raises:
         IntegrityError: something is gone or changed.
         DependencyError: the ledger, the store or MLflow failed.
     """
-    name = f"{version.model}/{version.version}"
-    page = home.store.find(card_key(version.run_id))
-    return {
+    name, run_id = f"{version.model}/{version.version}", version.run_id
+    fetch_copy(version, folder / "model", home.store)
+    run = home.tracking.find_run(run_id)
+    record = recorded(run, home, folder / "reproduction")
+    packages = "\n".join([*record.ingredients.distributions, ""])
+    page = home.store.find(card_key(run_id))
+    files = {
         **_engine(version, home),
         **_golden(version, home),
-        **_reproduction(version, home),
-        CARD: page or home.tracking.run_file(version.run_id, REPORT_FILE),
+        CARD: page or home.tracking.run_file(run_id, REPORT_FILE),
         EVIDENCE: as_json(_evidence(version, home.ledger)),
+        PACKAGES: packages.encode(),
         "README.txt": f"{render('bundle.txt', name=name)}\n".encode(),
     }
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
 
 
 def _engine(version: Version, home: Home) -> dict[str, bytes]:
@@ -84,36 +89,15 @@ def _golden(version: Version, home: Home) -> dict[str, bytes]:
     return {"golden.npz": data, CHECK: check_script(), FACTS: as_json(facts)}
 
 
-def _reproduction(version: Version, home: Home) -> dict[str, bytes]:
-    """The checked record of the run from which it can be trained again."""
-    run = home.tracking.find_run(version.run_id)
-    with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-        folder = Path(place)
-        lines = recorded(run, home, folder).ingredients.distributions
-        record = home.tracking.run_file(run.run_id, ingredients.FILE)
-        files = {name: path.read_bytes() for name, path in files_in(folder).items()}
-    return {
-        **{f"reproduction/{name}": data for name, data in files.items()},
-        f"reproduction/{ingredients.FILE}": record,
-        PACKAGES: "".join(f"{line}\n" for line in lines).encode(),
-    }
-
-
 def _evidence(version: Version, ledger: Ledger) -> dict[str, Any]:
     """The rows of the ledger that are about a version."""
     model, number = version.model, version.version
-    check = find_check(ledger, model, number)
+    history, check = ledger.history(model), find_check(ledger, model, number)
     rows: dict[str, Iterable[Record]] = {
         "evidence": ledger.evidence_of(model, number),
-        "history": [
-            entry
-            for entry in ledger.history(model)
-            if number in (entry.from_version, entry.to_version)
-        ],
+        "history": [h for h in history if number in (h.from_version, h.to_version)],
         "approvals": [a for a in ledger.approvals(model) if a.version == number],
         "map_checks": [check] if check else [],
     }
-    return {"version": version.model_dump(mode="json")} | {
-        name: [row.model_dump(mode="json") for row in some]
-        for name, some in rows.items()
-    }
+    shown = {name: [one.model_dump(mode="json") for one in rows[name]] for name in rows}
+    return {"version": version.model_dump(mode="json"), **shown}

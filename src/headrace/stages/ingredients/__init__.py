@@ -270,6 +270,7 @@ def restore(place: Path, digest: str, read: Callable[[str], bytes]) -> Restored:
     """
     data = read(FILE)
     _check(FILE, data, digest)
+    _write(place / FILE, data)
     try:
         ingredients = Ingredients.model_validate_json(data)
         for path, expected in ingredients.files.items():
