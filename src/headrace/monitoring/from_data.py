@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.decoding import none_usable
 from headrace.data.sources.opening import open_source
 from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.media.arrow import as_hex
-from headrace.media.chunks import Reading
 from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch
-from headrace.use.scoring.rows import ScoredRows, decoded_rows
+from headrace.use.rows import (
+    ScoredRows,
+    decoded_rows,
+    none_answered,
+    reading_of,
+)
 
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel
@@ -59,24 +62,14 @@ def batch_from_data(
         DependencyError: it cannot be reached.
     """
     data, notes = loaded.description, list[str]()
-    reading = Reading(
-        medium=data.medium,
-        task=data.task,
-        labelled=False,
-        item=asked.item,
-        label=asked.label,
-        learned=loaded.item_column,
-        max_item_bytes=loaded.max_item_bytes,
-    )
+    reading = reading_of(loaded, asked.item, asked.label)
     tail = _Tail(most_rows)
     with open_source(asked.source, settings, reading) as opened:
         for rows in decoded_rows(opened, data):
             tail.add(rows)
         notes += [*opened.notes, *(finding.message for finding in opened.findings)]
     if tail.total and tail.total == tail.failed.total():
-        form = f"{data.medium}s of {' x '.join(map(str, data.shape))}"
-        action = f"Give items that are {form}, as in its training data."
-        raise none_usable(tail.failed, tail.first_failed, asked.source, action)
+        raise none_answered(tail.failed, tail.first_failed, asked.source, data)
     return _answered(asked.source, tail, loaded, notes)
 
 

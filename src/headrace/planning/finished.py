@@ -50,13 +50,12 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
 
 def _is_judged(plan: Plan, evaluation: EvaluationRecord, version: int) -> bool:
     """Whether the ledger's last evidence under this law is of this evaluation."""
-    law = plan.law
     same = [
         row
         for row in plan.home.ledger.evidence_of(plan.spec.name, version)
         if row.champion_version == evaluation.champion_version
-        and row.law_digest == law.digest
-        and row.law.get("applied") == law.applied
+        and row.law_digest == plan.law.digest
+        and row.law.get("applied") == plan.law.applied
     ]
     return bool(same) and same[-1].gates == evaluation.gates
 
@@ -70,9 +69,8 @@ def _outcome(
     if decided is not None and decided.status == "refused":
         return decided.status, decided.reason
     number = champion.version.version if champion else None
-    law = plan.law
-    if law.overrides:
-        return "unchanged", experiment_reason(name, version, law.changes, number)
+    if plan.law.overrides:
+        return "unchanged", experiment_reason(name, version, plan.law.changes, number)
     if number == version:
         return "unchanged", f"version {version} is the champion"
     if decided is None and number != evaluation.champion_version:

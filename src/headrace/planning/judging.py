@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from headrace.errors import NotFoundError, PromotionError
 from headrace.pipeline import PipelineSpec, load_spec
 from headrace.pipeline.folders import find_pipeline
@@ -81,8 +83,13 @@ def _records(
     version: Version, plan: Plan, missing: str
 ) -> tuple[SnapshotRecord, TrainingRecord]:
     """The records of the version's data and training, from the ledger."""
-    snapshot = SnapshotRecord.model_validate(version.details["snapshot"])
-    training = TrainingRecord.model_validate(version.details["training"])
+    details = version.details
+    try:
+        snapshot = SnapshotRecord.model_validate(details.get("snapshot"))
+        training = TrainingRecord.model_validate(details.get("training"))
+    except ValidationError:
+        problem = f"{missing}, and the ledger has no record of its training."
+        raise _refusal(version, problem) from None
     present = plan.with_manifest(snapshot)
     if present is None:
         place = plan.home.store.uri(f"snapshots/{snapshot.digest}")

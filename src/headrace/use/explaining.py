@@ -10,6 +10,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +33,6 @@ from headrace.explanations.parts import Explanation, strongest
 from headrace.explanations.showing import ShownItem, draw_maps, write_page
 from headrace.explanations.verdict import is_due, sanity_of
 from headrace.media import medium
-from headrace.media.chunks import Reading
 from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.models.logged.loading import LoadedModel, answers, load
@@ -42,7 +42,7 @@ from headrace.state.home import Home
 from headrace.state.ledger.records import model_of
 from headrace.tasks import task
 from headrace.tasks.forms import some
-from headrace.use.scoring.rows import decoded_rows
+from headrace.use.rows import decoded_rows, reading_of
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -320,15 +320,7 @@ def _first_items(
 ) -> tuple[Payload, list[str]]:
     """The first items of a source and their names; the log has what is left out."""
     data = loaded.description
-    reading = Reading(
-        data.medium,
-        data.task,
-        labelled=False,
-        in_turn=True,
-        learned=loaded.item_column,
-        max_item_bytes=loaded.max_item_bytes,
-        advice=wanted,
-    )
+    reading = replace(reading_of(loaded), in_turn=True, advice=wanted)
     parts, names, problems = list[Payload](), list[str](), list[str]()
     count = 0
     try:

@@ -7,26 +7,23 @@ until the digest of all of them is known; then the output is written as a whole.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import logging
 import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.data.decoding import none_usable
 from headrace.data.snapshots.reading import DIGEST
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import open_source
 from headrace.errors import UsageError
 from headrace.media.arrow import from_hex
-from headrace.media.chunks import Reading, Source
+from headrace.media.chunks import Source
 from headrace.media.forms import Rejected
 from headrace.pipeline.checks import check_encoding
 from headrace.records import DataDescription, Metrics, Record
@@ -34,6 +31,7 @@ from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger.records import model_of
 from headrace.tasks import check_asks_items, task
+from headrace.use.rows import none_answered, reading_of
 from headrace.use.scoring.answering import SCORE, WEIGHT, ScoredColumns
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.parts import ScoringJob, kept_parts, rows_of, scored_parts
@@ -109,7 +107,12 @@ def score(  # noqa: PLR0913, what is scored, and how
     loaded = load(model, settings, at_first_use=True)
     check_asks_items(model, loaded.description)
     name, total = f"{model_of(model)}/{loaded.version}", _Total()
-    with open_source(source, settings, _reading(loaded, columns)) as opened:
+    reading = replace(
+        reading_of(loaded, columns.item, columns.label),
+        group=columns.id,
+        encoding=columns.encoding,
+    )
+    with open_source(source, settings, reading) as opened:
         for note in opened.notes:
             log.info("score: %s", note)
         logged = len(opened.notes)  # reading adds some
@@ -129,12 +132,11 @@ def score(  # noqa: PLR0913, what is scored, and how
             total.check_usable(source, loaded.description)
             constants = {"model": model_of(model), "version": loaded.version}
             constants["data_digest"] = digest = total.digest()
-            is_csv, has_labels = output.lower().endswith(".csv"), total.labelled > 0
-            rows = itertools.chain.from_iterable(map(partial(rows_of, job), keys))
+            rows = (batch for key in keys for batch in rows_of(job, key))
+            form = {"is_csv": output.lower().endswith(".csv")}
+            form["has_labels"] = total.labelled > 0
             with written_whole(output, settings) as file:
-                write_output(
-                    rows, file, constants, is_csv=is_csv, has_labels=has_labels
-                )
+                write_output(rows, file, constants, **form)
     failed = total.failed.total()
     return ScoringRecord(
         model=model_of(model),
@@ -147,20 +149,6 @@ def score(  # noqa: PLR0913, what is scored, and how
         output=output,
         metrics=total.metrics(loaded.description),
         seconds=round(time.perf_counter() - started, 2),
-    )
-
-
-def _reading(loaded: LoadedModel, columns: ScoredColumns) -> Reading:
-    return Reading(
-        medium=loaded.description.medium,
-        task=loaded.description.task,
-        labelled=False,
-        item=columns.item,
-        label=columns.label,
-        learned=loaded.item_column,
-        group=columns.id,
-        encoding=columns.encoding,
-        max_item_bytes=loaded.max_item_bytes,
     )
 
 
@@ -220,9 +208,7 @@ class _Total:
     def check_usable(self, source: str, data: DataDescription) -> None:
         """Raise SourceError if there is no row with an answer."""
         if self.failed.total() == self.rows:
-            form = f"{data.medium}s of {' x '.join(map(str, data.shape))}"
-            action = f"Give items that are {form}, as in its training data."
-            raise none_usable(self.failed, self.first_failed, source, action)
+            raise none_answered(self.failed, self.first_failed, source, data)
 
     def metrics(self, data: DataDescription) -> Metrics:
         """The mean score over the labelled rows, if it can be had."""

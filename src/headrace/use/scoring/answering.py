@@ -15,7 +15,7 @@ from headrace.media.arrow import as_hex
 from headrace.media.chunks import Source
 from headrace.models.logged import loading
 from headrace.tasks import asked, task
-from headrace.use.scoring.rows import ScoredRows, decoded_rows
+from headrace.use.rows import ScoredRows, decoded_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt

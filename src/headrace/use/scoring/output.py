@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,9 @@ def check_output(uri: str, source: str, settings: Settings) -> None:
     if is_local(fs):
         path = Path(place)
         if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise UsageError(
-                f"The output {uri} is a folder, or its folder {path.parent} does not "
-                "exist or cannot be written to.",
-                "Give another place, or make the folder.",
-            )
+            problem = f"is a folder, or its folder {path.parent} does not exist or "
+            problem += "cannot be written to"
+            raise UsageError(f"The output {uri} {problem}.", "Give another place.")
         place, origin = (str(Path(name).resolve()) for name in (place, origin))
     inside = f"{place}/".startswith(f"{origin.rstrip('/')}/")
     if inside and type(fs) is type(of_source):
@@ -113,6 +111,8 @@ def write_output(
     """
     # A dictionary of what differs in each row would cost time and space.
     repeated = ["label", *constants, *_TRAILING_COLUMNS]
+    as_parquet = partial(ParquetWriter, compression="zstd", use_dictionary=repeated)
+    make: Callable[..., Any] = CSVWriter if is_csv else as_parquet
     with contextlib.ExitStack() as files:
         writer = None
         for rows in parts:
@@ -122,17 +122,8 @@ def write_output(
             names = [n for n in rows.schema.names if n not in _TRAILING_COLUMNS]
             names += [*constants, "error"] + ["true_label"] * has_labels
             table = table.select(names)
-            if is_csv:
-                table = _without_formulas(table)
-                make = functools.partial(CSVWriter, str(target))
-            else:
-                make = functools.partial(
-                    ParquetWriter,
-                    str(target),
-                    compression="zstd",
-                    use_dictionary=repeated,
-                )
-            writer = writer or files.enter_context(make(schema=table.schema))
+            table = _without_formulas(table) if is_csv else table
+            writer = writer or files.enter_context(make(str(target), table.schema))
             writer.write_table(table)
 
 

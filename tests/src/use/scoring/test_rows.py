@@ -15,8 +15,8 @@ from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.stages.registration import register
 from headrace.use import scoring
+from headrace.use.rows import decoded_rows
 from headrace.use.scoring import parts
-from headrace.use.scoring.rows import decoded_rows
 
 
 @pytest.mark.system

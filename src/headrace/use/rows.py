@@ -1,21 +1,33 @@
-"""The decoded items of a source in its order, including those that failed."""
+"""The decoded items of a source for a model, in order, including those that failed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.data.decoding import DecodedRows, check_media_ratio, decode, fit
+from headrace.data.decoding import (
+    DecodedRows,
+    check_media_ratio,
+    decode,
+    fit,
+    none_usable,
+)
+from headrace.errors import SourceError
 from headrace.media import medium
-from headrace.media.chunks import Source
+from headrace.media.chunks import Reading, Source
 from headrace.media.digests import digests
 from headrace.media.forms import Payload, Problem, Rejected
 from headrace.media.interface import Medium
 from headrace.records import DataDescription, Form
 from headrace.tasks import Answers, task
 from headrace.tasks.forms import Outputs
+
+if TYPE_CHECKING:
+    from headrace.models.logged.loading import LoadedModel
 
 _SHA = 32
 
@@ -60,6 +72,34 @@ class ScoredRows:
         for row, why in self.rejected.items():
             shas[row * _SHA : (row + 1) * _SHA] = bytes.fromhex(why.item)
         return shas
+
+
+def reading_of(
+    loaded: LoadedModel, item: str | None = None, label: str | None = None
+) -> Reading:
+    """How a source is read for a model; it needs no labels.
+
+    Args:
+        item, label: columns of a table; None: recognised by names and contents.
+    """
+    return Reading(
+        medium=loaded.description.medium,
+        task=loaded.description.task,
+        labelled=False,
+        item=item,
+        label=label,
+        learned=loaded.item_column,
+        max_item_bytes=loaded.max_item_bytes,
+    )
+
+
+def none_answered(
+    checks: Counter[str], first: Rejected | None, where: str, data: DataDescription
+) -> SourceError:
+    """The error for a source without an item that a model takes; see `none_usable`."""
+    form = f"{data.medium}s of {' x '.join(map(str, data.shape))}"
+    action = f"Give items that are {form}, as in its training data."
+    return none_usable(checks, first, where, action)
 
 
 def decoded_rows(
