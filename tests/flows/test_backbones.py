@@ -100,33 +100,17 @@ def check_bundle(texts, digest, tmp_path):
 
 def check_damage(texts, digest, bert):
     """A changed byte is named by what reads it, with the command that mends it."""
-    add = ["backbone", "add", "small", str(bert), "--json"]
-    sound = texts.headrace("verify", "--json")
-    assert sound.exit_code == 0, sound.out
-    assert sound.json["checked"]["backbones"] == 1
     weights = texts.path / "store" / "backbones" / digest / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    again = ["run", "tiny", "--set", "training.seed=2", "--json"]
-    for command in (["verify", "--json"], ["verify", "tiny", "--json"], again):
-        broken = texts.headrace(*command)
-        assert broken.exit_code == 1
-        assert f"{weights} is not the file that was recorded" in broken.json["reason"]
-        assert f"headrace backbone add small {bert}" in broken.json["reason"]
-    repaired = texts.headrace("verify", "tiny", "--repair")
-    assert repaired.exit_code == 1, repaired.err
-    assert "intact" in repaired.out
-    assert f"headrace backbone add small {bert}" in repaired.out
-    record = weights.with_name("record.json")
-    record.write_text(record.read_text().replace("Apache-2.0", "GPL-3.0"))
-    broken = texts.headrace("verify", "--json")
-    assert f"{record} was changed" in broken.json["reason"]
-    assert "Bring it again with `headrace backbone add`" in broken.json["reason"]
-    (repaired,) = texts.repaired("tiny")
-    assert repaired["status"] == "sound"
-    assert texts.headrace(*add, "--licence", "Apache-2.0").exit_code == 0
-    assert texts.headrace("verify", "--json").exit_code == 0
+    broken = texts.headrace("run", "tiny", "--set", "training.seed=2", "--json")
+    assert broken.exit_code == 1
+    assert f"{weights} is not the file that was recorded" in broken.json["reason"]
+    assert f"headrace backbone add small {bert}" in broken.json["reason"]
+    add = ["backbone", "add", "small", str(bert), "--licence", "Apache-2.0", "--json"]
+    assert texts.headrace(*add).exit_code == 0
+    assert weights.read_bytes() != data
 
 
 def test_a_backbone_goes_with_its_model_from_the_store_to_the_bundle(
