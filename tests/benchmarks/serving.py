@@ -46,7 +46,7 @@ def _cost(bench: Bench, online: Online) -> list[Row]:
     what = "CPU of a request with one raw image ÷ the barest server"
     parts = {f"{name}, µs": 1e6 * median(cpu) for name, cpu in found.items()}
     parts["memory, MB"] = memory
-    how = "with a log of inputs, its process, and a shadow of 10 %"
+    how = "with a log of inputs, and a shadow of 10 %"
     return [
         median_row(
             "serving",

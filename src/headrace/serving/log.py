@@ -26,8 +26,8 @@ from headrace.state.store import Store
 PART_SECONDS, PART_ROWS, PART_BYTES = 30.0, 4096, 16 * 2**20
 MOST_ROWS, MOST_BYTES = 65_536, 64 * 2**20 - PART_BYTES  # in the queue, beside a part
 _ROW_BYTES = 512  # of a row without its item
-_TURN_SECONDS = 0.1
-_CHUNK_ROWS, _CHUNK_BYTES = 64, 2**18  # of which rows are made at once
+_TURN_SECONDS = 0.5
+_CHUNK_ROWS, _CHUNK_BYTES = 256, 2**18  # of which rows are made at once
 _EXPIRY_SECONDS = 3600.0
 _END_SECONDS = 15.0
 _Part = tuple[str, list[pa.Table]]  # the key that it will have, and its rows
