@@ -15,7 +15,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -206,10 +206,17 @@ def _age(run: FlowRun) -> float:
 
 
 @contextmanager
-def _sweeping(settings: Settings, period: float, api_url: str = "") -> Iterator[None]:
+def sweeping(
+    settings: Settings, api_url: str = "", *, once: bool = False
+) -> Iterator[None]:
     """Sweep in a thread during the block, whose end waits for it for some seconds.
 
-    Errors are logged. With a period of 0 it sweeps once.
+    Errors are logged.
+
+    Args:
+        settings: with the ledger and MLflow.
+        api_url: Prefect's API, if this process has another setting.
+        once: whether one sweep is enough; else there is one each half minute.
     """
     closing = threading.Event()
 
@@ -224,7 +231,7 @@ def _sweeping(settings: Settings, period: float, api_url: str = "") -> Iterator[
                 log.warning("sweep: %s", error.message)
             except Exception as error:  # Prefect's client raises many kinds
                 log.warning("sweep: %s: %s", type(error).__name__, error)
-            if not period or closing.wait(period):
+            if once or closing.wait(SWEEP_SECONDS):
                 return
 
     thread = threading.Thread(target=work, name="headrace-sweep", daemon=True)
@@ -234,20 +241,3 @@ def _sweeping(settings: Settings, period: float, api_url: str = "") -> Iterator[
     finally:
         closing.set()
         thread.join(LAST_WAIT_SECONDS)
-
-
-def swept(settings: Settings) -> AbstractContextManager[None]:
-    """Sweep once during the block."""
-    return _sweeping(settings, 0.0)
-
-
-def keep_sweeping(
-    settings: Settings, api_url: str = ""
-) -> AbstractContextManager[None]:
-    """Sweep during the block, now and every half minute.
-
-    Args:
-        settings: with the ledger and MLflow.
-        api_url: Prefect's API, if this process has another setting.
-    """
-    return _sweeping(settings, SWEEP_SECONDS, api_url)

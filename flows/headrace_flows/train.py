@@ -139,7 +139,7 @@ def flow_here(variable: ContextVar[T], value: T, settings: Settings) -> Iterator
     silence = {} if setting(beat.name) else {beat: None}
     try:
         marks = tags(ledger_tag(settings))
-        with translate_errors(), recovery.swept(settings), marks:
+        with translate_errors(), recovery.sweeping(settings, once=True), marks:
             with temporary_settings(silence):
                 yield
     finally:

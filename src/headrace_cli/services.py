@@ -26,7 +26,7 @@ def up(
     ] = True,
 ) -> None:
     """Run the pages, Prefect, MLflow and a worker for each pool."""
-    from headrace_flows.recovery import keep_sweeping
+    from headrace_flows.recovery import sweeping
     from headrace_ops import live, servers, supervisor
 
     settings = prepared()
@@ -40,7 +40,7 @@ def up(
                 answer(started, lambda: show_servers(started, pages))
                 api_url = started["environment"]["PREFECT_API_URL"]
                 # Workers end runs whose process is gone; without them, this does.
-                with nullcontext() if workers else keep_sweeping(settings, api_url):
+                with nullcontext() if workers else sweeping(settings, api_url):
                     supervised.watch()
         finally:
             supervised.stop()
@@ -69,7 +69,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run the flows of a pool, each as a process, until Ctrl-C."""
-    from headrace_flows.recovery import keep_sweeping
+    from headrace_flows.recovery import sweeping
     from headrace_ops.worker import work
 
     def report(value: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def worker(
         )
         answer(value, text)
 
-    work(prepared(), pool, limit, report, keep_sweeping)
+    work(prepared(), pool, limit, report, sweeping)
 
 
 def doctor() -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from headrace.credentials import hide_credentials
 from headrace.errors import DependencyError, UsageError
@@ -166,10 +166,9 @@ def mlflow_page(settings: Settings, place: str) -> str:
 
 def mlflow_url(settings: Settings) -> str:
     """Where MLflow's pages are now, without a password; empty if they are nowhere."""
-    if settings.mlflow_ui_url:
-        return settings.mlflow_ui_url.rstrip("/")
-    tracking = urlsplit(variable("MLFLOW_TRACKING_URI"))
-    if tracking.scheme in {"http", "https"}:
-        host = tracking.netloc.rpartition("@")[2]
-        return urlunsplit((tracking.scheme, host, tracking.path, "", "")).rstrip("/")
+    parts = urlsplit(settings.mlflow_ui_url or variable("MLFLOW_TRACKING_URI"))
+    if parts.scheme in {"http", "https"}:
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip(
+            "/"
+        )
     return live_links(settings).get("mlflow", "")

@@ -1,20 +1,22 @@
 """The server of Headrace's own pages, behind the gate.
 
 At its root is one page over everything. The Data Docs and the reports of runs are in
-the store, and are checked by the ledger. A page loads no other resource. As a module
-with a port, this is the server of ``headrace up``.
+the store. A page loads no other resource. As a module with a port, this is the server
+of ``headrace up``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import sys
+from functools import partial
 
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from headrace.errors import HeadraceError
 from headrace.pages import script
@@ -34,50 +36,35 @@ _DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
 _REPORT = re.compile(r"/reports/([0-9a-f]{32})")
 
 
-class Pages:
-    """The application, an ASGI one.
+def find(settings: Settings, path: str) -> bytes | None:
+    """The page at a path of the URL; None if there is none.
 
-    Args:
-        settings: of the home whose pages these are.
+    Raises:
+        DependencyError: the ledger does not answer.
     """
+    if path == HEALTH:
+        return b"ok"
+    if path == "/":
+        return overview(settings, is_served=True).encode()
+    home = Home(settings)
+    with contextlib.suppress(HeadraceError, OSError):
+        if docs := _DATA_DOCS.fullmatch(path):
+            page = home.store.read(f"data_docs/{docs[1]}index.html")
+            return page.replace(_TOP, _WITH_LINK, 1)
+        if report := _REPORT.fullmatch(path):
+            page = home.store.find(card_key(report[1])) or b""
+            return page.replace(_TOP, _WITH_LINK, 1)
+    return None
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        request = Request(scope)
-        page, status = None, 404
-        if request.method == "GET":
-            try:
-                page = await asyncio.to_thread(self.find, request.url.path)
-            except HeadraceError as error:
-                page, status = str(error).encode(), 503
-            else:
-                status = 200 if page else 404
-        kind = "text/html" if status == 200 else "text/plain"
-        body = page or b"There is no such page."
-        await Response(body, status, _headers(), kind)(scope, receive, send)
-
-    def find(self, path: str) -> bytes | None:
-        """The page at a path of the URL; None if there is none.
-
-        Raises:
-            DependencyError: the ledger does not answer.
-        """
-        if path == HEALTH:
-            return b"ok"
-        if path == "/":
-            return overview(self._settings, is_served=True).encode()
-        home = Home(self._settings)
-        with contextlib.suppress(HeadraceError, OSError):
-            if docs := _DATA_DOCS.fullmatch(path):
-                page = home.store.read(f"data_docs/{docs[1]}index.html")
-                return page.replace(_TOP, _WITH_LINK, 1)
-            if report := _REPORT.fullmatch(path):
-                page = home.store.find(card_key(report[1])) or b""
-                return page.replace(_TOP, _WITH_LINK, 1)
-        return None
+def _answer(settings: Settings, request: Request) -> Response:
+    try:
+        page = find(settings, request.url.path)
+    except HeadraceError as error:
+        return PlainTextResponse(str(error), 503, _headers())
+    if page:
+        return HTMLResponse(page, headers=_headers())
+    return PlainTextResponse("There is no such page.", 404, _headers())
 
 
 def _headers() -> dict[str, str]:
@@ -90,7 +77,13 @@ def _headers() -> dict[str, str]:
 
 def application(settings: Settings) -> ASGIApp:
     """The pages behind the gate, which asks for the login of the home."""
-    return Gate(Pages(settings), login=ensure_login(settings.home), health=[HEALTH])
+    login = ensure_login(settings.home)
+    return Gate(pages(settings), login=login, health=[HEALTH])
+
+
+def pages(settings: Settings) -> Starlette:
+    """The application without the gate."""
+    return Starlette(routes=[Route("/{path:path}", partial(_answer, settings))])
 
 
 def main() -> None:

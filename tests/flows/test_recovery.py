@@ -329,7 +329,7 @@ def test_sweeping_goes_on_when_a_server_does_not_answer(world, caplog, monkeypat
         return []
 
     monkeypatch.setattr(recovery, "sweep", sweep)
-    with caplog.at_level("WARNING", "headrace"), recovery.keep_sweeping(world.settings):
+    with caplog.at_level("WARNING", "headrace"), recovery.sweeping(world.settings):
         limit = time.monotonic() + 600
         while len(done) < 3:
             assert time.monotonic() < limit

@@ -10,7 +10,7 @@ from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace_ops import live
-from headrace_ops.pages_server import Pages
+from headrace_ops.pages_server import pages
 
 NAME = "0123456789abcdef-0123456789abcdef"
 
@@ -25,7 +25,7 @@ def get(settings, path, method="GET"):
     headers = [(b"host", b"localhost:4300")]
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
     scope |= {"scheme": "http", "query_string": b"", "server": ("127.0.0.1", 4300)}
-    asyncio.run(Pages(settings)(scope, None, send))
+    asyncio.run(pages(settings)(scope, None, send))
     return sent[0], sent[1]["body"]
 
 
@@ -81,8 +81,8 @@ def test_nothing_else_is_served(settings, path):
 
 def test_other_paths_and_methods_are_not_there(settings):
     assert get(settings, "/api/2.0/x")[0]["status"] == 404
-    assert get(settings, live.DATA_DOCS, "POST")[0]["status"] == 404
-    assert get(settings, "/", "POST")[0]["status"] == 404
+    assert get(settings, live.DATA_DOCS, "POST")[0]["status"] == 405
+    assert get(settings, "/", "POST")[0]["status"] == 405
 
 
 def test_a_report_is_served_from_the_store(settings):
