@@ -22,11 +22,12 @@ from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered, Observer
 from headrace.serving.backoff import Backoff
+from headrace.serving.tensors import BATCH_LIMIT
 from headrace.serving.waiting import Waiting
 from headrace.tasks import difference, task
 from headrace.tasks.forms import Outputs
 
-MOST_ROWS, MOST_BYTES = 1024, 16 * 2**20  # in the queue
+MOST_ROWS, MOST_BYTES = BATCH_LIMIT, 16 * 2**20  # in the queue
 _TURN_SECONDS = 0.02
 _ROWS_AT_ONCE = 32
 _END_SECONDS = 5.0  # a process that is still starting ends with this one

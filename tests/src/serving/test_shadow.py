@@ -12,6 +12,7 @@ from tests.src.serving.asked import IMAGES, SOUNDS, an_answer
 from headrace.errors import DependencyError
 from headrace.serving import shadow as module
 from headrace.serving.shadow import Shadow, fraction_of
+from headrace.serving.tensors import BATCH_LIMIT
 
 NINE = np.array([0.1, 0.1, 0.8], np.float32)
 
@@ -162,13 +163,21 @@ def test_a_shadow_that_hangs_holds_nobody_up(world):
     shadow = world.start()
     until(lambda: world.engines)
     world.engines[0].before = world.engines[0].closed.wait
-    for number in range(5000):
-        shadow(an_answer(f"r{number}"))
+    answered, asked = an_answer(), 3 * module.MOST_ROWS
+    for _ in range(asked):
+        shadow(answered)
     counts = shadow.counts
     assert counts.answered == 0
-    assert 5000 - 2 * module.MOST_ROWS <= counts.dropped <= 5000 - module.MOST_ROWS
+    assert asked - 2 * module.MOST_ROWS <= counts.dropped <= asked - module.MOST_ROWS
     shadow.close()
     assert world.engines[0].closed.is_set()
+
+
+def test_the_largest_request_that_a_server_takes_is_copied(world):
+    shadow = world.start()
+    shadow(an_answer(count=BATCH_LIMIT))
+    until(lambda: shadow.counts.answered == BATCH_LIMIT)
+    assert shadow.counts.dropped == 0
 
 
 def test_large_items_are_bounded_in_bytes(world):
