@@ -182,7 +182,7 @@ def mlflow_database(tmp_path_factory):
     from headrace.state.tracking import Tracking
 
     def make(home):
-        Tracking(Settings(project=home, home=home))
+        _ = Tracking(Settings(project=home, home=home)).client
 
     return made_once(tmp_path_factory, "mlflow", make) / "mlflow.db"
 

@@ -34,7 +34,7 @@ def test_a_new_home_is_its_owners_alone(home):
         settings = Settings(project=home.project, home=home.path)
         settings.prepare_home()
         Ledger(settings.database_url)
-        Tracking(settings)
+        _ = Tracking(settings).client
     finally:
         os.umask(old)
     assert mode(home.path) == 0o700

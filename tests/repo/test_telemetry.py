@@ -39,7 +39,7 @@ def test_mlflow_sends_nothing(settings):
     from headrace.state.tracking import Tracking
 
     assert MLFLOW_DISABLE_TELEMETRY.get() is False
-    Tracking(settings)
+    _ = Tracking(settings).client
     assert MLFLOW_DISABLE_TELEMETRY.get() is True
 
 

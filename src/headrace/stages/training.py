@@ -43,8 +43,7 @@ from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace.state.tracking import GOLDEN_FILE, Tracking
-from headrace.state.tracking.experiments import PIPELINE_TAG, view_of
-from headrace.state.tracking.runs import TITLE_TAG
+from headrace.state.tracking.runs import PIPELINE_TAG, TITLE_TAG
 from headrace.tasks import task
 from headrace.tasks.forms import parts_of
 
@@ -94,14 +93,9 @@ def train(  # noqa: PLR0913
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
     _miss_a_gpu(spec, fit, tags)
     source = _source(spec, folder)
-    learned = task(snapshot.description.task)
-    score = learned.training_score
+    score = task(snapshot.description.task).training_score
     params = {**fields_of(spec), "snapshot": snapshot.digest[:12], **_private(fit)}
-    tracking.experiment(
-        spec.name,
-        summary(read_readme(spec, folder)),
-        view_of(score, [*learned.shown]),
-    )
+    tracking.experiment(spec.name, summary(read_readme(spec, folder)))
     title = _titled(spec, folder, builder, params, tracking)
     tags = {**tags, **source, PIPELINE_TAG: spec.name, TITLE_TAG: title}
     with tracking.run(spec.name, title, tags) as (run_id, experiment_id):

@@ -69,7 +69,7 @@ class Home:
 
     @cached_property
     def tracking(self) -> Tracking:
-        """MLflow, which is imported by this."""
+        """MLflow, which is imported at its first use."""
         from headrace.state.tracking import Tracking
 
         return Tracking(self.settings)

@@ -25,7 +25,7 @@ Trained = Any
 @pytest.fixture
 def recorded(trained):
     """A home of which everything fits."""
-    Tracking(trained.settings)  # the home was moved: MLflow's paths follow
+    _ = Tracking(trained.settings).client  # the home was moved: MLflow's paths follow
     assert verify(trained.settings).status == "ok"
     return trained
 

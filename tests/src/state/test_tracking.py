@@ -32,7 +32,7 @@ Trained = Any
 
 
 def test_a_second_home_does_not_follow_the_first(settings, tmp_path):
-    Tracking(settings)
+    _ = Tracking(settings).client
     other = Settings(project=settings.project, home=tmp_path / "other")
     assert other.tracking_uri == f"sqlite:///{tmp_path}/other/mlflow.db"
     assert "MLFLOW_TRACKING_URI" not in os.environ
@@ -53,10 +53,10 @@ def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(settings, tmp_
     assert first == {settings.artifacts}
     link.symlink_to(home)
     alias = Settings(project=settings.project, home=link)
-    Tracking(alias)
+    _ = Tracking(alias).client
     assert artifact_roots(home / "mlflow.db") == first
     Tracking(alias).experiment("others")  # by the other name
-    Tracking(settings)
+    _ = Tracking(settings).client
     assert artifact_roots(home / "mlflow.db") == first | {alias.artifacts}
     for place in (*first, alias.artifacts):
         for root in (settings.artifacts, alias.artifacts):
@@ -66,13 +66,13 @@ def test_artifacts_keep_the_name_of_their_home_until_it_has_moved(settings, tmp_
     home.rename(moved)
     link.unlink()
     now = Settings(project=settings.project, home=moved)
-    Tracking(now)
+    _ = Tracking(now).client
     assert artifact_roots(moved / "mlflow.db") == {now.artifacts}
 
 
 def test_an_address_that_was_given_stays(settings, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{settings.home}/mlflow.db")
-    Tracking(settings)
+    _ = Tracking(settings).client
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{settings.home}/mlflow.db"
 
 
@@ -235,7 +235,7 @@ def test_a_database_that_is_none_is_told(tmp_path):
     settings = Settings(project=tmp_path, home=tmp_path)
     (tmp_path / "mlflow.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(DependencyError, match=r"not a database.*from a backup"):
-        Tracking(settings)
+        _ = Tracking(settings).client
 
 
 def test_a_database_of_an_older_mlflow_is_told(settings):

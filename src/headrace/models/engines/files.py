@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from headrace.models.logged.soundness.copies import zeros_key
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger.records import Version
-from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts
+from headrace.state.tracking import GOLDEN_FILE
 
 
 @contextlib.contextmanager
@@ -25,25 +24,11 @@ def model_file(version: Version, settings: Settings) -> Iterator[Path]:
             how to repair it.
     """
     try:
-        with _copy(version, settings) as path:
+        with Home(settings).tracking.version_file(version) as path:
             yield path
     except IntegrityError as error:
         Home(settings).ledger.facts.require_files(version, IntegrityError)
         raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
-
-
-@contextlib.contextmanager
-def _copy(version: Version, settings: Settings) -> Iterator[Path]:
-    places = artifacts.model_places(version, settings.artifacts)
-    data = artifacts.local_bytes(places, MODEL_FILE, version.model_digest)
-    if data is None:
-        with Home(settings).tracking.version_file(version) as path:
-            yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(data)
-        yield path
 
 
 def mend(version: Version) -> str:
@@ -57,10 +42,6 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     Raises:
         IntegrityError: it is gone or changed.
     """
-    places = artifacts.run_places(version, settings.artifacts)
-    data = artifacts.local_bytes(places, GOLDEN_FILE, version.golden_digest)
-    if data:
-        return data
     home = Home(settings)
     try:
         return home.tracking.version_golden(version, GOLDEN_FILE)

@@ -123,6 +123,7 @@ def tracking_errors(uri: str) -> Iterator[None]:
     An interrupt in a transaction would leave the database locked for later writes, such
     as the end of the run.
     """
+    import_mlflow()
     import requests
     from mlflow.exceptions import MlflowException
 
@@ -290,7 +291,7 @@ _connecting = threading.Lock()  # connecting changes the process's environment
 
 
 class Connection:
-    """A connection to MLflow.
+    """MLflow at the tracking URI of the settings, which is reached at its first use.
 
     Args:
         settings: with the ``tracking_uri``. If it is not a server, artifacts are
@@ -298,25 +299,33 @@ class Connection:
     """
 
     def __init__(self, settings: Settings) -> None:
-        mlflow = import_mlflow()
-        self.uri = _log_in(settings.tracking_uri, settings)
-        self.home = settings.home.absolute()
-        self.user = settings.user
-        self.artifacts = settings.artifacts
-        folder = self.home / "mlartifacts"
-        if self.artifacts == folder.as_uri() and os.access(self.home, os.W_OK):
-            make_private(folder)  # MLflow would make it readable by everyone
-        with _connecting:
-            self._connect(mlflow, settings)
+        self._settings = settings
+        self.user, self.artifacts = settings.user, settings.artifacts
 
-    def _connect(self, mlflow: Any, settings: Settings) -> None:
+    @functools.cached_property
+    def uri(self) -> str:
+        """Of MLflow, without a login."""
+        return _log_in(self._settings.tracking_uri, self._settings)
+
+    @functools.cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client.
+
+        Raises:
+            UsageError, DependencyError: MLflow cannot be used.
+        """
+        mlflow, home = import_mlflow(), self._settings.home.absolute()
+        folder = home / "mlartifacts"
+        if self.artifacts == folder.as_uri() and os.access(home, os.W_OK):
+            make_private(folder)  # MLflow would make it readable by everyone
         inherited = variable("MLFLOW_TRACKING_URI")
-        try:
-            with tracking_errors(self.uri):
-                follow_home(settings)
+        with _connecting, tracking_errors(self.uri):
+            try:
+                follow_home(self._settings)
                 retry_connections(self.uri)
                 mlflow.set_tracking_uri(self.uri)
-                self.client: MlflowClient = mlflow.MlflowClient(self.uri)
-        finally:
-            if not inherited:  # MLflow has set it, which would affect other homes
-                os.environ.pop("MLFLOW_TRACKING_URI", None)
+                client: MlflowClient = mlflow.MlflowClient(self.uri)
+                return client
+            finally:
+                if not inherited:  # MLflow has set it, which would affect other homes
+                    os.environ.pop("MLFLOW_TRACKING_URI", None)

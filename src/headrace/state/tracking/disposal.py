@@ -96,13 +96,10 @@ class Disposal(Tracking):
             ]
 
     def artifact_bytes(self, place: str) -> int:
-        """The size of all files below a folder of artifacts."""
+        """The size of all files below a folder of artifacts; 0 where it is remote."""
         folder = local_path(place)
-        if folder is not None:
-            files = (path for path in folder.rglob("*") if path.is_file())
-            return sum(path.lstat().st_size for path in files)
-        with tracking_errors(self.uri):
-            return sum(_sizes(self._repository(place), None))
+        files = (path for path in folder.rglob("*") if path.is_file()) if folder else ()
+        return sum(path.lstat().st_size for path in files)
 
     def delete_run(self, run: StoredRun) -> None:
         """Delete a run's artifacts, and then the run."""
@@ -198,14 +195,6 @@ def _as_stored(run: Any, names: dict[str, str]) -> StoredRun:
         snapshot=tags.get(f"{_OURS}snapshot", ""),
         place=str(run.info.artifact_uri),
     )
-
-
-def _sizes(repository: Any, path: str | None) -> Iterator[int]:
-    for file in repository.list_artifacts(path):
-        if file.is_dir:
-            yield from _sizes(repository, file.path)
-        else:
-            yield int(file.file_size or 0)
 
 
 def _paged(search: Callable[[str | None], Any]) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""MLflow runs: created or resumed, found and ended.
+"""MLflow experiments, one for each pipeline, and their runs.
 
 Of child runs there are many, so their metrics are sent in batches.
 """
@@ -23,9 +23,11 @@ from headrace.state.regular import read_file
 from headrace.state.tracking import logs
 from headrace.state.tracking.artifacts import fetch, read_folder
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
-from headrace.state.tracking.experiments import Experiments
 from headrace.state.tracking.retries import create_once, retry_once
 
+NOTE_TAG = "mlflow.note.content"  # the description on MLflow's pages
+PIPELINE_TAG = "headrace.pipeline"
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 PROCESS_TAG = "headrace.process"
 TOKEN_TAG = "headrace.token"  # noqa: S105
 FLOW_TAG = "headrace.flow_run_id"
@@ -82,8 +84,37 @@ class Child:
         self._sent = time.monotonic()
 
 
-class Runs(Experiments):
-    """Runs of experiments."""
+class Runs(logs.Logs):
+    """Experiments by name, and their runs: created or resumed, found and ended."""
+
+    def experiment(self, name: str, about: str = "") -> str:
+        """The id of an experiment, which is created if it does not exist.
+
+        Args:
+            about: its description.
+        """
+        with tracking_errors(self.uri):
+            stored = self.client.get_experiment_by_name(name)
+            number = stored.experiment_id if stored else self._create_experiment(name)
+            if about and not (stored and stored.tags.get(NOTE_TAG) == about):
+                self.client.set_experiment_tag(number, NOTE_TAG, about)
+        return str(number)
+
+    def _create_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        location = None if self.uri.startswith("http") else f"{self.artifacts}/{name}"
+        try:
+            return self.client.create_experiment(name, location, _EXPERIMENT_TAGS)
+        except MlflowException:  # another process may have created it
+            stored = self.client.get_experiment_by_name(name)
+            if stored is None:
+                raise
+            return str(stored.experiment_id)
+
+    def _experiment_ids(self) -> list[str]:
+        experiments = self.client.search_experiments(max_results=50_000)
+        return [experiment.experiment_id for experiment in experiments]
 
     @contextlib.contextmanager
     def run(
