@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import operator
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from headrace.state.store import Store
 
 FOLDER = "requests"
 _SUFFIX = ".parquet"
+_PARTS_AT_ONCE = 8  # of 16 MiB each, at most
 # Outputs and statistics do not compress as dictionaries.
 _DICTIONARIES = ["model", "role", "answer", "engine"]
 
@@ -88,9 +90,9 @@ def hours_backwards(asked: Asked, store: Store) -> Iterator[Iterator[pa.Table]]:
 
 
 def _tables(hour: str, asked: Asked, store: Store) -> Iterator[pa.Table]:
-    for key in _parts(store, hour):
+    for _, part in _read_hour(store, hour, asked.columns, _condition(asked)):
         try:
-            rows = _read_part(store, key, asked.columns, _condition(asked))
+            rows = part.result()
         except FileNotFoundError:  # it was deleted meanwhile
             continue
         except IntegrityError as error:
@@ -108,14 +110,29 @@ def _condition(asked: Asked) -> pc.Expression | None:
     if asked.since is not None:
         moment = pa.scalar(asked.since, SCHEMA.field("time").type)
         wanted.append(pc.field("time") >= moment)
-    return functools.reduce(operator.and_, wanted) if wanted else None
+    return reduce(operator.and_, wanted) if wanted else None
+
+
+def _read_hour(
+    store: Store,
+    hour: str,
+    columns: Sequence[str] | None,
+    wanted: pc.Expression | None = None,
+) -> Iterator[tuple[str, Future[pa.Table]]]:
+    """The key of each part in an hour's folder with its rows; some are read at once."""
+    names = [name for name in store.names(hour) if name.endswith(_SUFFIX)]
+    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+        for first in range(0, len(names), _PARTS_AT_ONCE):
+            keys = [f"{hour}/{one}" for one in names[first : first + _PARTS_AT_ONCE]]
+            read = partial(_read_part, store, columns, wanted)
+            yield from [(key, pool.submit(read, key)) for key in keys]
 
 
 def _read_part(
     store: Store,
+    columns: Sequence[str] | None,
+    wanted: pc.Expression | None,
     key: str,
-    columns: Sequence[str] | None = None,
-    wanted: pc.Expression | None = None,
 ) -> pa.Table:
     """Rows of a part; raises FileNotFoundError, or IntegrityError if it is damaged."""
     source, names = pa.BufferReader(store.read(key)), columns and [*columns]
@@ -148,10 +165,6 @@ def _hours(store: Store, model: str) -> list[tuple[str, datetime]]:
     return found
 
 
-def _parts(store: Store, hour: str) -> list[str]:
-    return [f"{hour}/{name}" for name in store.names(hour) if name.endswith(_SUFFIX)]
-
-
 def expire(store: Store, keep_days: int, today: date | None = None) -> None:
     """Delete the days that lie ``keep_days`` or more before today, in UTC."""
     today = today or datetime.now(UTC).date()
@@ -175,9 +188,8 @@ def parts_with(
     found = defaultdict[str, list[str]](list)
     for model in store.names(FOLDER):
         for hour, _ in _hours(store, model):
-            for key in _parts(store, hour):
+            for key, part in _read_hour(store, hour, ["item"]):
                 with contextlib.suppress(FileNotFoundError):  # it has just expired
-                    rows = _read_part(store, key, ["item"])
-                    if np.any(chooses(rows["item"].to_pylist())):
+                    if np.any(chooses(part.result()["item"].to_pylist())):
                         found[model].append(key)
     return dict(found)

@@ -9,6 +9,7 @@ import pytest
 from tests.src.serving.requests.some import NOON, ids_of, log_rows, write
 
 from headrace.errors import IntegrityError
+from headrace.serving.requests import parts
 from headrace.serving.requests.columns import SCHEMA
 from headrace.serving.requests.parts import (
     Asked,
@@ -83,7 +84,8 @@ def test_a_damaged_part_is_left_out_and_named_or_an_error(store):
         ids_of(store)
 
 
-def test_parts_that_are_deleted_while_they_are_read_are_passed_over(store):
+def test_parts_that_are_deleted_while_they_are_read_are_passed_over(store, monkeypatch):
+    monkeypatch.setattr(parts, "_PARTS_AT_ONCE", 1)
     keys = [write(store, [number]) for number in (1, 2)]
     tables = read_requests(Asked("digits"), store)
     next(tables)
@@ -142,6 +144,12 @@ def test_a_part_that_cannot_be_searched_is_named(store):
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=rf"{key} cannot be read"):
         parts_with(store, is_one)
+
+
+def test_more_parts_are_read_than_at_once(store):
+    for number in range(20):
+        write(store, [number])
+    assert ids_of(store) == [*range(20)]
 
 
 def test_a_part_can_be_written_again_under_its_key(store):
