@@ -17,13 +17,7 @@ from headrace.pipeline.folders import open_pipeline
 from headrace.pipeline.toml import as_toml
 from headrace.settings import Settings
 from headrace_flows.run import Run
-from headrace_flows.summary import (
-    INTERRUPTED,
-    Summary,
-    conclude,
-    failed,
-    finished,
-)
+from headrace_flows.summary import INTERRUPTED, Summary, conclude, failed, finished
 
 if TYPE_CHECKING:
     from headrace_flows.outcome import Outcome

@@ -15,11 +15,7 @@ from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace.state.store import Store
 from headrace_flows.events import DRIFT, SNAPSHOT, ledger_tag
-from headrace_flows.parameters import (
-    absolute_places,
-    check_parameters,
-    find_flow,
-)
+from headrace_flows.parameters import absolute_places, check_parameters, find_flow
 
 
 @dataclass(frozen=True, slots=True)

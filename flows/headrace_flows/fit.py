@@ -74,10 +74,7 @@ def train_here(
     from headrace.stages.ingredients import machine
 
     checkpoints = Checkpoints(
-        run.plan.home.store,
-        key.fingerprint,
-        run.spec.training,
-        machine(),
+        run.plan.home.store, key.fingerprint, run.spec.training, machine()
     )
 
     def train() -> TrainingRecord:

@@ -30,10 +30,7 @@ def score_items(
 
 @flow(name="score", flow_run_name="{model}", persist_result=False)
 def score(
-    model: str,
-    source: Place,
-    output: Place,
-    workers: Annotated[int, Field(ge=0)] = 0,
+    model: str, source: Place, output: Place, workers: Annotated[int, Field(ge=0)] = 0
 ) -> State[Any]:
     """Score a batch with a model's champion.
 
