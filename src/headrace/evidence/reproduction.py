@@ -132,7 +132,7 @@ def recorded(run: MlflowRun, home: Home, place: Path) -> Restored:
         IntegrityError, UsageError, DependencyError: as `reproduce`.
     """
     read = partial(home.tracking.run_file, run.run_id)
-    return ingredients.restore(place, run.tags[ingredients.TAG], read)
+    return ingredients.restore(place, run.tags.get(ingredients.TAG, ""), read)
 
 
 def _in_store(then: Restored, home: Home) -> Restored:

@@ -1,12 +1,15 @@
 """A run that is not there, or whose record cannot be trusted, is not trained again."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from headrace.errors import IntegrityError, NotFoundError, UsageError
+from headrace.evidence.reproduction import recorded as read_record
 from headrace.evidence.reproduction import reproduce
 from headrace.settings import Settings
+from headrace.state.home import Home
 from headrace.state.tracking import Tracking
 
 
@@ -48,6 +51,15 @@ def test_what_cannot_be_reproduced_says_why(recorded):
     assert "did not finish (it is RUNNING)" in refused()
     client.set_terminated(run_id, "FINISHED")
     assert "has no record of its ingredients" in refused()
+
+
+def test_a_record_without_its_digest_is_refused(recorded, tmp_path):
+    """As where somebody deleted the tag; a bundle or a repair reads it, too."""
+    home = Home(recorded.settings)
+    run = home.tracking.find_run(recorded.run.run_id)
+    run = dataclasses.replace(run, tags={})
+    with pytest.raises(IntegrityError, match=r"ingredients.json of the run"):
+        read_record(run, home, tmp_path / "record")
 
 
 @pytest.mark.parametrize(
