@@ -1,4 +1,4 @@
-"""Plots as PNG files: learning curves, misclassified samples, trials of a search."""
+"""Plots as PNG files, such as learning curves and misclassified samples."""
 
 from __future__ import annotations
 
@@ -147,64 +147,3 @@ def draw_mistakes(
         longest = max(map(len, caption.split("\n")))
         axes.set_title(caption, fontsize=8 * min(1, limit / longest), y=1)
     save(figure, path)
-
-
-def draw_trials(
-    trials: Sequence[Mapping[str, Any]],
-    fields: Mapping[str, Sequence[str] | str],
-    metric: str,
-    lower: bool,
-    path: Path,
-) -> None:
-    """Plot the metric of a search by trial and by each field that was searched.
-
-    Args:
-        trials: each with number, state, value and overrides.
-        fields: the scale of the axis, such as ``linear`` or ``log``, or the choices,
-            by the name of the searched field.
-        metric: the name of the value.
-        lower: whether a lower value is better.
-        path: of the PNG.
-    """
-    columns = min(3, len(fields) + 1)
-    rows = -(-(len(fields) + 1) // columns)
-    figure = new_figure(4.2 * columns, 3.4 * rows)
-    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
-    for axes in grid[len(fields) + 1 :]:
-        axes.axis("off")
-    scored = [trial for trial in trials if trial["value"] is not None]
-    for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
-        _prepare_axis(axes, name, scale, [t["overrides"][name] for t in scored])
-    for state, colour in (("pruned", "#b0b7c0"), ("completed", INK)):
-        group = [trial for trial in scored if trial["state"] == state]
-        values = [trial["value"] for trial in group]
-        numbers = [trial["number"] for trial in group]
-        grid[0].scatter(numbers, values, s=18, color=colour, label=state)
-        for axes, (name, scale) in zip(grid[1:], fields.items(), strict=False):
-            x = [trial["overrides"][name] for trial in group]
-            is_choice = not isinstance(scale, str)
-            axes.scatter([*map(str, x)] if is_choice else x, values, 18, colour)
-    done = [trial for trial in scored if trial["state"] == "completed"]
-    best = np.minimum if lower else np.maximum
-    so_far = best.accumulate([trial["value"] for trial in done])
-    numbers = [trial["number"] for trial in done]
-    grid[0].step(numbers, so_far, where="post", color=ACCENT, label="best so far")
-    grid[0].set(xlabel="trial", ylabel=metric, title="course")
-    grid[0].xaxis.get_major_locator().set_params(integer=True)
-    grid[0].legend(fontsize=8)
-    for axes in grid[: len(fields) + 1]:
-        axes.grid(alpha=0.3)
-    save(figure, path)
-
-
-def _prepare_axis(
-    axes: Any, name: str, scale: Sequence[str] | str, values: Sequence[Any]
-) -> None:
-    axes.set_xlabel(name)
-    if not isinstance(scale, str):
-        axes.xaxis.update_units([*scale])  # all choices, in this order
-        axes.set_xlim(-0.5, len(scale) - 0.5)
-        return
-    axes.set_xscale(scale)
-    if scale == "linear" and all(isinstance(value, int) for value in values):
-        axes.xaxis.get_major_locator().set_params(integer=True)

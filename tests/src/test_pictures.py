@@ -11,7 +11,6 @@ from headrace.media.image import MEDIUM as IMAGE
 from headrace.pictures import (
     draw_curves,
     draw_mistakes,
-    draw_trials,
     fonts_for,
     new_figure,
     save,
@@ -90,31 +89,3 @@ def test_curves_mark_the_epoch_that_was_kept(tmp_path, drawn):
     labels = [line.get_label() for line in drawn[0].axes[0].lines]
     assert labels == ["train", "val", "epoch 2, kept"]
     assert drawn[0].axes[0].lines[2].get_xdata() == [2, 2]
-
-
-def test_trials_have_axes_of_integers_and_of_choices_in_their_order(tmp_path, drawn):
-    kinds = ("pruned", "adam", 3, [64, 32]), ("completed", "sgd", 5, [8])
-    trials = [
-        {
-            "number": number,
-            "state": state,
-            "value": 0.5 + number,
-            "overrides": {"optimizer": optimizer, "epochs": epochs, "hidden": hidden},
-        }
-        for number, (state, optimizer, epochs, hidden) in enumerate(kinds)
-    ]
-    fields = {
-        "optimizer": ["sgd", "adam", "rmsprop"],
-        "epochs": "linear",
-        "hidden": ["[8]", "[64, 32]"],
-    }
-
-    draw_trials(trials, fields, "val_loss", True, tmp_path / "trials.png")
-
-    _, optimizer, epochs, hidden, *_ = drawn[0].axes
-    names = [label.get_text() for label in optimizer.get_xticklabels()]
-    assert names == ["sgd", "adam", "rmsprop"]
-    assert [label.get_text() for label in hidden.get_xticklabels()] == fields["hidden"]
-    assert all(float(tick).is_integer() for tick in epochs.get_xticks())
-    places = [c.get_offsets().tolist() for c in optimizer.collections]
-    assert places == [[[1, 0.5]], [[0, 1.5]]]

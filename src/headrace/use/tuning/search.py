@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import tempfile
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace import pictures
 from headrace.errors import Refusal, UsageError
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of
@@ -26,11 +24,6 @@ from headrace.use.backbones.pinning import pinned
 from headrace.use.tuning.space import Point
 from headrace.use.tuning.study import Study
 from headrace.use.tuning.trial import TrialTask, checkpoints, run_trial
-
-_COLUMNS = (
-    *("number", "state", "reason", "value"),
-    *("epochs", "seconds", "fit_seconds", "run_id"),
-)
 
 log = logging.getLogger("headrace")
 
@@ -188,25 +181,13 @@ def _trial_line(study: Study, row: Mapping[str, Any]) -> str:
 
 
 def _log_report(study: Study, run_id: str, tracking: Tracking) -> None:
-    """Log a picture and tables of the trials, and the best trial."""
-    rows, best = study.table(), study.best()
-    with tempfile.TemporaryDirectory(prefix="headrace-") as name:
-        place = Path(name)
-        for folder in ("trials", "pictures"):
-            (place / folder).mkdir()
-        (place / "trials" / "trials.json").write_text(json.dumps(rows, indent=1))
-        with (place / "trials" / "trials.csv").open("w", newline="") as file:
-            columns = [*_COLUMNS, *study.space.keys]
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows({**row, **row["overrides"]} for row in rows)
-        if best is not None:
-            values = best["overrides"].items()
-            tags = {f"best.{key}": str(value) for key, value in values}
-            tracking.log_tags(run_id, {"best.run_id": best["run_id"], **tags})
-            metrics = {"best_value": best["value"], "best_trial": best["number"]}
-            tracking.log_metrics(run_id, metrics)
-            axes = {d.key: d.axis() for d in study.space.dimensions}
-            metric, picture = study.metric, place / "pictures" / "trials.png"
-            pictures.draw_trials(rows, axes, metric.name, metric.lower, picture)
-        tracking.log_files(run_id, place)
+    """Log the table of the trials, and the best trial."""
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        Path(folder, "trials.json").write_text(json.dumps(study.table(), indent=1))
+        tracking.log_files(run_id, Path(folder))
+    if (best := study.best()) is not None:
+        values = best["overrides"].items()
+        tags = {f"best.{key}": str(value) for key, value in values}
+        tracking.log_tags(run_id, {"best.run_id": best["run_id"], **tags})
+        metrics = {"best_value": best["value"], "best_trial": best["number"]}
+        tracking.log_metrics(run_id, metrics)

@@ -112,12 +112,6 @@ class Dimension:
         width = value * math.log(high / low) if self.kind == "log" else high - low
         return min(max(round(value, 3 - math.floor(math.log10(width))), low), high)
 
-    def axis(self) -> str | list[str]:
-        """The scale of the axis of a picture, or the choices that it has."""
-        if self.kind == "choice":
-            return [str(_read(option)) for option in self.options]
-        return "log" if self.kind == "log" else "linear"
-
 
 def parse_dimension(text: str) -> Dimension | None:
     """Read ``key=log(1e-4,1)``; None if the value is not a range.

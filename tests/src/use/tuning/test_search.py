@@ -1,8 +1,6 @@
 """The trials of a search: each one's run, what ends one, and where a search goes on."""
 
-import csv
 import gc
-import io
 import json
 import math
 from dataclasses import replace
@@ -99,7 +97,7 @@ def test_each_trial_is_a_run_below_that_of_the_study(trained, search, caplog):
         assert 0 < row["fit_seconds"] <= row["seconds"]
 
 
-def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(trained, search):
+def test_the_run_of_the_study_has_the_best_and_the_trials(trained, search):
     study = search(RATE, OPTIMIZER)
     tracking = Tracking(trained.settings)
     parent = tracking.client.get_run(study.facts()["run_id"])
@@ -108,15 +106,8 @@ def test_the_run_of_the_study_has_the_best_a_picture_and_the_trials(trained, sea
     assert tags["best.training.learning_rate"] == str(rate)
     assert tags["best.run_id"] == best["run_id"]
     assert parent.data.metrics["best_value"] == best["value"]
-    picture = tracking.run_file(study.facts()["run_id"], "pictures/trials.png")
-    assert picture.startswith(b"\x89PNG")
-    rows = json.loads(tracking.run_file(study.facts()["run_id"], "trials/trials.json"))
+    rows = json.loads(tracking.run_file(study.facts()["run_id"], "trials.json"))
     assert rows == study.table()
-    text = tracking.run_file(study.facts()["run_id"], "trials/trials.csv").decode()
-    table = list(csv.DictReader(io.StringIO(text)))
-    assert [row["training.learning_rate"] for row in table] == [
-        str(row["overrides"]["training.learning_rate"]) for row in study.table()
-    ]
 
 
 def points_of(study):
@@ -243,6 +234,7 @@ def test_a_trial_that_fails_counts_and_the_search_goes_on(
 def test_a_trial_leaves_no_graph_behind(search):
     def graphs():
         gc.collect()
+        gc.collect()  # what finalizers have let go
         return sum(type(o).__name__ == "FuncGraph" for o in gc.get_objects())
 
     search(trials=2)
