@@ -16,7 +16,7 @@ from headrace.errors import Refusal, UsageError
 from headrace.pipeline.folders import open_pipeline
 from headrace.pipeline.toml import as_toml
 from headrace.settings import Settings
-from headrace_flows.run import Run
+from headrace_flows.run import Run, run_of_file
 from headrace_flows.summary import INTERRUPTED, Summary, conclude, failed, finished
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(
     settings.prepare_home()
     with _as_guest(shows_progress=progress):
         log.info("%s: looking for what has changed since the last run", spec.name)
-        begun = Run(spec, folder, settings, register_only=register_only, is_read=True)
+        begun = run_of_file(spec, folder, settings, register_only=register_only)
         summary, exit_code = ended(begun)
     if exit_code == INTERRUPTED:
         raise KeyboardInterrupt(summary.reason)

@@ -266,10 +266,10 @@ def start(
         if backbone and not names_another:
             fixed.append(f"model.backbone={backbone}")
         spec = load_spec(folder, (*fixed, *overrides), name=pipeline)
-        if names_another and spec.model.backbone:
+        if names_another:
             from headrace.use.backbones.pinning import pinned
 
-            spec = pinned(spec, folder, Home(settings), is_read=True)
+            spec = pinned(spec, folder, Home(settings))
         parameters = {"pipeline": spec.model_dump(mode="json")}
         fields = Plan(spec, folder, Home(settings)).law.overrides
     run = client.create_flow_run_from_deployment(

@@ -66,6 +66,22 @@ def log_to_prefect() -> None:
         log.setLevel(logging.INFO)
 
 
+def run_of_file(
+    spec: PipelineSpec, folder: Path, settings: Settings, *, register_only: bool = False
+) -> Run:
+    """A run of a pipeline whose file was just read; the backbone it names is pinned.
+
+    Raises:
+        UsageError: as `Run`, or the backbone cannot be found or used.
+        Refusal: what is named as the backbone is not safe to read.
+    """
+    if "preset" in spec.model.arguments:  # the name of a backbone
+        from headrace.use.backbones.pinning import pinned
+
+        spec = pinned(spec, folder, Home(settings))
+    return Run(spec, folder, settings, register_only=register_only)
+
+
 class Run:
     """What a run has done so far.
 
@@ -74,12 +90,9 @@ class Run:
         folder: its folder.
         settings: where things are.
         register_only: whether the champion stays, whatever the gates say.
-        is_read: whether the spec was just read from the pipeline's file.
 
     Raises:
-        UsageError: a key for signatures is needed, or cannot be used; or the backbone
-            that the spec names cannot be found or used.
-        Refusal: what it names as its backbone is not safe to read.
+        UsageError: a key for signatures is needed, or cannot be used.
 
     Attributes:
         snapshot, contract, training, evaluation, registration, promotion: the results
@@ -125,16 +138,10 @@ class Run:
         settings: Settings,
         *,
         register_only: bool = False,
-        is_read: bool = False,
     ) -> None:
         if spec.promotion.signed:
             check_signing_key(settings)
-        home = Home(settings)
-        if "preset" in spec.model.arguments:  # the name of a backbone
-            from headrace.use.backbones.pinning import pinned
-
-            spec = pinned(spec, folder, home, is_read=is_read)
-        self.plan = Plan(spec, folder, home)
+        self.plan = Plan(spec, folder, Home(settings))
         self.register_only = register_only
         self.reports: list[StageReport] = []
         self.broken: list[Finding] = []

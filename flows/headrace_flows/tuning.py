@@ -14,8 +14,7 @@ from headrace.signs import number_of
 from headrace.stages.ingredients.closure import code_state
 from headrace.stages.pieces import Place, opened
 from headrace.tasks import task
-from headrace.use.backbones.pinning import pinned
-from headrace.use.tuning.search import refuse_search
+from headrace.use.tuning.search import pinned_for, refuse_search
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import WAVE, Study, metric_of
 from headrace_flows.run import Run
@@ -69,7 +68,7 @@ class Tuning:
         ingredients = code_state(["headrace.use.tuning.trial"])
         backbones = {}
         for edge in self._edges:
-            at_edge = pinned(edge, plan.folder, plan.home)
+            at_edge = pinned_for(edge, plan)
             key = Plan(at_edge, plan.folder, plan.home).train(snapshot, contract)
             ingredients |= key.ingredients
             if digest := at_edge.model.backbone:
@@ -117,7 +116,7 @@ class Tuning:
         if study is None or best is None:
             raise RuntimeError("no trial was completed")
         spec = self.space.apply(self.run.spec, study.point(best["number"]))
-        self.best = Run(spec, plan.folder, plan.settings)
+        self.best = Run(pinned_for(spec, plan), plan.folder, plan.settings)
         return self.best
 
     def find_finished(self) -> tuple[Summary, int] | None:

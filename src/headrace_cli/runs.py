@@ -63,9 +63,9 @@ def run(
         return
     log.info("%s: looking for what has changed since the last run", spec.name)
     from headrace_flows.calling import ended
-    from headrace_flows.run import Run
+    from headrace_flows.run import run_of_file
 
-    run = Run(spec, folder, settings, register_only=register_only, is_read=True)
+    run = run_of_file(spec, folder, settings, register_only=register_only)
     summary, exit_code = ended(run)
     value = summary.model_dump(mode="json")
     answer(value, lambda: show_summary(summary, settings), exit_code)
@@ -187,11 +187,11 @@ def _check_data(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     from headrace.state.ledger.holding import heartbeat, wait_for_collection
     from headrace.use.checking import check_fit
     from headrace_flows.preload import validating
-    from headrace_flows.run import Run
+    from headrace_flows.run import run_of_file
     from headrace_flows.summary import summarise
 
     prepared(settings)
-    run = Run(spec, folder, settings, is_read=True)
+    run = run_of_file(spec, folder, settings)
     alive = heartbeat(settings, f"check-{uuid.uuid4().hex}", spec.name)
     try:
         with validating(run), alive:

@@ -58,7 +58,7 @@ def tune(  # noqa: PLR0913
     from headrace.pipeline.folders import open_pipeline
     from headrace.settings import Settings
     from headrace.use.tuning.space import parse_search
-    from headrace_flows.run import Run
+    from headrace_flows.run import run_of_file
     from headrace_flows.tuning import Tuning
 
     settings = Settings()
@@ -66,7 +66,7 @@ def tune(  # noqa: PLR0913
     spec, folder = open_pipeline(pipeline, settings, plain, data)
     if "preset" in spec.model.arguments:
         prepared(settings)  # to find its backbone
-    tuning = Tuning(Run(spec, folder, settings, is_read=True), space, metric, trials)
+    tuning = Tuning(run_of_file(spec, folder, settings), space, metric, trials)
     tuning.workers, tuning.wave = workers or 0, wave
     prepared(settings)
     summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
@@ -209,7 +209,7 @@ def _task(
         filled.append("deploy.when_busy=wait")
         spec, folder = open_pipeline(pipeline, settings, filled)
     arguments = [part for text in filled for part in ("--set", text)]
-    spec = pinned(spec, folder, Home(settings), is_read=True)
+    spec = pinned(spec, folder, Home(settings))
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 

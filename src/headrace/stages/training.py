@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from headrace import pictures
 from headrace.backend import load_backend
+from headrace.errors import SpecError
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.pipeline import PipelineSpec
@@ -178,8 +179,14 @@ def _backbone(spec: PipelineSpec, home: Home) -> BackboneRecord | None:
 
     Raises:
         NotFoundError: the store does not have it.
+        SpecError: it has a name and no digest.
     """
     if not spec.model.backbone:
+        if spec.model.builder == "pretrained":
+            raise SpecError(
+                f"{spec.name} names a backbone, and model.backbone is empty.",
+                "Use `headrace run` or `headrace deploy`, which fill it in.",
+            )
         return None
     known = backbones.known(spec.model.backbone, home)
     fields = known.model_dump(include=set(BackboneRecord.model_fields))

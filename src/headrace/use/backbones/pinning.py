@@ -20,21 +20,16 @@ if TYPE_CHECKING:
 _FAMILY = "pretrained"
 
 
-def pinned(
-    spec: PipelineSpec, folder: Path, home: Home, *, is_read: bool = False
-) -> PipelineSpec:
+def pinned(spec: PipelineSpec, folder: Path, home: Home) -> PipelineSpec:
     """A spec with the digest of the backbone that its argument ``preset`` names.
 
     That is a folder, relative to the pipeline's or the project's, which is brought into
-    the store under this name; or a name that `add` has given. A spec that was pinned
-    before keeps its digest, whatever the name has been given to since.
+    the store under this name; or a name that `add` has given.
 
     Args:
-        spec: of the pipeline.
+        spec: of the pipeline; its ``model.backbone`` is empty, or what a person wrote.
         folder: of the pipeline.
         home: with the store.
-        is_read: whether the spec was just read from the pipeline's file, so that its
-            ``model.backbone`` is what a person wrote, and not what was pinned.
 
     Raises:
         NotFoundError: there is no such backbone.
@@ -46,16 +41,14 @@ def pinned(
     if preset is None:
         return spec
     wanted = spec.model.backbone
-    own = backbones.find(wanted, home) if wanted else None
-    backbone = None if is_read else own
-    if backbone is None:
-        if place := _place_of(spec, folder, home.settings):
-            admitted = _looked_through(spec, place)
-            backbone = bring(preset.rstrip("/"), admitted, home).backbone
-        elif digest := backbones.digest_named(preset, home):
-            backbone = backbones.known(digest, home)
-        else:
-            backbone = own
+    backbone: backbones.Backbone | None
+    if place := _place_of(spec, folder, home.settings):
+        admitted = _looked_through(spec, place)
+        backbone = bring(preset.rstrip("/"), admitted, home).backbone
+    elif digest := backbones.digest_named(preset, home):
+        backbone = backbones.known(digest, home)
+    else:
+        backbone = backbones.find(wanted, home) if wanted else None
     if backbone is None:
         if spec.model.builder != _FAMILY and not wanted:
             return spec  # an argument of the user's own builder

@@ -146,7 +146,7 @@ def _task(
     point: tuple[int, Point],
 ) -> TrialTask:
     number, values = point
-    spec = pinned(study.space.apply(plan.spec, values), plan.folder, plan.home)
+    spec = pinned_for(study.space.apply(plan.spec, values), plan)
     return TrialTask(
         study=study.name,
         number=number,
@@ -159,6 +159,11 @@ def _task(
         bounds=study.bounds(number, spec.training.epochs),
         parent=parent,
     )
+
+
+def pinned_for(spec: PipelineSpec, plan: Plan) -> PipelineSpec:
+    """A spec of a search, pinned where it has not the backbone of the plan."""
+    return spec if spec.model.backbone else pinned(spec, plan.folder, plan.home)
 
 
 def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:

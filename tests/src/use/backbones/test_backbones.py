@@ -255,16 +255,14 @@ def test_the_file_may_not_name_one_backbone_and_hold_the_digest_of_another(
     with pytest.raises(SpecError, match=told):
         check_backbone(spec, folder, settings)
     with pytest.raises(SpecError, match=told):
-        pinned(spec, folder, home, is_read=True)
-    # A spec that was pinned before the name was given to another one keeps its own.
-    assert pinned(spec, folder, home) == spec
+        pinned(spec, folder, home)
     of_none = spec_of("gone", backbone=second)
     check_backbone(of_none, folder, settings)
-    assert pinned(of_none, folder, home, is_read=True) == of_none
+    assert pinned(of_none, folder, home) == of_none
     own = shutil.copytree(bert, settings.project / "own")
     for look in (
         lambda spec: check_backbone(spec, folder, settings),
-        lambda spec: pinned(spec, folder, home, is_read=True),
+        lambda spec: pinned(spec, folder, home),
     ):
         with pytest.raises(SpecError, match=rf"model\.backbone says {first[:16]}"):
             look(spec_of(own.name, backbone=first))
