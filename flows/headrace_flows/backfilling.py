@@ -20,11 +20,11 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.data.sources.identity import source_identity
+from headrace.display.signs import number_of
 from headrace.errors import HeadraceError, Refusal, UsageError
 from headrace.pipeline import PipelineSpec
 from headrace.records import Record, SnapshotRecord
 from headrace.settings import Settings
-from headrace.signs import number_of
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
 from headrace_flows.dated_runs import BackfillTask, Runner

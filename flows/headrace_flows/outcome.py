@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
+from headrace.display.signs import visible
 from headrace.errors import UsageError
 from headrace.settings import Settings
-from headrace.signs import visible
 from headrace_flows.summary import Summary
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from headrace import extensions
-from headrace.credentials import schema_pattern
+from headrace.display.credentials import schema_pattern
 from headrace.errors import SpecError
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.checks import absolute_source

@@ -14,10 +14,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter
 
+from headrace.display.pages import render
 from headrace.errors import HeadraceError
 from headrace.evidence.report_files import log_report
 from headrace.evidence.reporting import contents
-from headrace.pages import render
 from headrace.state.home import Home
 from headrace.state.ledger.facts import Refused, refusal_of
 from headrace_flows.run import Run

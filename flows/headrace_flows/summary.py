@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from headrace.credentials import hide_credentials
+from headrace.display.credentials import hide_credentials
 from headrace.errors import HeadraceError, Refusal
 from headrace.gates.supported import Supported, supported_by_first
 from headrace.planning.finished import Finished, find_finished

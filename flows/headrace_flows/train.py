@@ -18,7 +18,7 @@ from prefect.settings import (
 )
 from prefect.states import Cancelled, Completed, Failed
 
-from headrace.credentials import hide_credentials
+from headrace.display.credentials import hide_credentials
 from headrace.errors import Refusal
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.folders import find_pipeline

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from headrace.display.signs import number_of
 from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.signs import number_of
 from headrace.stages.ingredients.closure import code_state
 from headrace.stages.pieces import Place, opened
 from headrace.tasks import task

@@ -21,7 +21,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from headrace.credentials import hide_credentials
+from headrace.display.credentials import hide_credentials
 
 
 class HeadraceError(Exception):

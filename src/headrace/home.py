@@ -27,6 +27,11 @@ _EXPECTED = {"lost+found", "mlflow.db"}
 log = logging.getLogger("headrace")
 
 
+def home_database(home: Path, name: str) -> str:
+    """SQLAlchemy URL of a database in a home, an SQLite file."""
+    return f"sqlite:///{home.absolute()}/{name}.db"
+
+
 def prepare(home: Path, *, is_chosen: bool) -> None:
     """Create a home or check its format, and restrict access to its owner.
 

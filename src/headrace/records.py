@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from headrace.credentials import hide_credentials
-from headrace.signs import as_score
+from headrace.display.credentials import hide_credentials
+from headrace.display.signs import as_score
 
 Split = Literal["train", "val", "test"]
 Metrics = dict[str, float]

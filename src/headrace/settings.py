@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -25,17 +25,22 @@ from pydantic import (
     model_validator,
 )
 
-from headrace.credentials import fingerprint
-from headrace.databases import home_database
+from headrace.display.credentials import fingerprint
 from headrace.errors import UsageError, did_you_mean
-from headrace.home import prepare
-from headrace.pipeline.fields import option
+from headrace.home import home_database, prepare
 from headrace.records import Finding
 
+T = TypeVar("T")
 LEAST_SECRET = 32
 _SECRETS = {"storage_options", "privacy_seed"}
 _PREFIX = "HEADRACE_"
 _OF_COMPOSE = "DB_PASSWORD"  # in the .env file of infra/compose.yaml
+
+
+def option(default: T, description: str, **limits: Any) -> T:
+    """A field with a default; its description is for the reference and for forms."""
+    field: T = Field(default=default, description=description, **limits)
+    return field
 
 
 def variable(name: str) -> str:

@@ -18,8 +18,8 @@ from shutil import get_terminal_size
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from headrace import progress
-from headrace.signs import UNSEEN, visible
+from headrace.display import progress
+from headrace.display.signs import UNSEEN, visible
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
+from headrace.display.signs import visible
 from headrace.errors import InputError, UsageError
-from headrace.signs import visible
 from headrace_cli.answers import (
     answer,
     one_line,

@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from headrace.credentials import hide_credentials
+from headrace.display.credentials import hide_credentials
+from headrace.display.signs import visible
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.signs import visible
 from headrace_cli import LASTING, first_word
 from headrace_cli.answers import (
     INTERRUPTED,

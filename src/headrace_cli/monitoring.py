@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from headrace.display.signs import as_score, number_of
 from headrace.errors import UsageError
-from headrace.signs import as_score, number_of
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_table, show_text
 from headrace_cli.pipelines import DATA, column

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument
 
+from headrace.display.signs import as_score
 from headrace.errors import UsageError
-from headrace.signs import as_score
 from headrace_cli import pipelines
 from headrace_cli.answers import (
     answer,

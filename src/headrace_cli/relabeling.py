@@ -7,8 +7,8 @@ from typing import Annotated
 
 from typer import Option
 
+from headrace.display.signs import number_of
 from headrace.errors import UsageError
-from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared
 from headrace_cli.pipelines import PipelineArgument
 

@@ -14,9 +14,9 @@ import typer
 from typer import Argument, Option
 from typer.core import TyperCommand
 
+from headrace.display.progress import Progress
+from headrace.display.signs import as_score
 from headrace.errors import Refusal, UsageError
-from headrace.progress import Progress
-from headrace.signs import as_score
 from headrace_cli import pipelines
 from headrace_cli.answers import answer, marked, prepared, show_text
 from headrace_cli.pipelines import DATA, column

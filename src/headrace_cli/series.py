@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
 
+from headrace.display.progress import Progress
+from headrace.display.signs import as_score, number_of
 from headrace.errors import DependencyError, UsageError
-from headrace.progress import Progress
-from headrace.signs import as_score, number_of
 from headrace_cli.answers import INTERRUPTED, answer, prepared, show_table, show_text
 from headrace_cli.pipelines import DataOption, PipelineArgument, WorkersOption
 from headrace_cli.summary import show_summary

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
+from headrace.display.signs import number_of
 from headrace.errors import UsageError
 from headrace.serving.options import Options
-from headrace.signs import number_of
 from headrace_cli.answers import answer, prepared, show_text
 from headrace_cli.pipelines import ModelVersionArgument
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from headrace.interrupts import handle_signals
+from headrace.state.interrupts import handle_signals
 from headrace_cli import collect_seldom, end_with, leave_at_once
 from headrace_cli.answers import INTERRUPTED, print_interrupted
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent, shorten
 from typing import TYPE_CHECKING
 
-from headrace.signs import as_score, number_of
+from headrace.display.signs import as_score, number_of
 from headrace_cli.answers import marked, one_line, show_table, show_text
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from headrace.display.signs import number_of
 from headrace.errors import UsageError
-from headrace.signs import number_of
 from headrace_cli.answers import answer, begin, marked, show_table, show_text
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from headrace import extensions
+from headrace.display.progress import counted
+from headrace.display.signs import number_of
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.progress import counted
 from headrace.records import Record, Shown
 from headrace.settings import Settings, variable
-from headrace.signs import number_of
 from headrace.state import hosts
 from headrace.state.home import Home
 from headrace.state.logins import login_of

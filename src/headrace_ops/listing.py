@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headrace.display.signs import as_score
 from headrace.errors import SpecError
 from headrace.extensions import task_default
 from headrace.pipeline.files import load_spec, read_tables
 from headrace.pipeline.folders import pipeline_names
 from headrace.settings import Settings
-from headrace.signs import as_score
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.facts import Refused, refusal_of
 from headrace.state.ledger.leases import Lease, Leases

@@ -14,10 +14,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from headrace.display.pages import render, script
 from headrace.errors import HeadraceError
 from headrace.evidence.verification import last_said
 from headrace.monitoring.history import History
-from headrace.pages import render, script
 from headrace.pipeline.folders import is_packaged
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file, disk_errors

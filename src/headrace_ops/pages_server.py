@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from headrace.display.pages import script
 from headrace.errors import HeadraceError
-from headrace.pages import script
 from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home

@@ -14,13 +14,13 @@ from tests.attacks.conftest import Patient
 from tests.blobs import write_blobs
 from tests.homes import Home
 
-from headrace.credentials import (
+from headrace.data.sources.opening import open_source
+from headrace.display.credentials import (
     credential_advice,
     find_credential,
     hide_credentials,
     schema_pattern,
 )
-from headrace.data.sources.opening import open_source
 from headrace.errors import HeadraceError
 from headrace.pipeline import DataSpec
 from headrace.settings import Settings

@@ -4,8 +4,8 @@ import pytest
 from tests.attacks.chromium import chromium
 from tests.src.evidence.test_reporting import COMPARED, LINKS, outcome
 
+from headrace.display.pages import render
 from headrace.evidence.reporting import describe
-from headrace.pages import render
 from headrace.state.tracking import Tracking
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.pages import render
+from headrace.display.pages import render
 from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home

@@ -15,7 +15,8 @@ from tests.blobs import BLOBS, write_blobs
 from tests.homes import Home
 from typer import echo
 
-from headrace import __version__, pictures
+from headrace import __version__
+from headrace.display import pictures
 from headrace.models.engines import build_engine
 from headrace.settings import Settings
 from headrace.state import processes

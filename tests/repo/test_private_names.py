@@ -43,7 +43,7 @@ DOORS = {
     "graph_validate": "src/headrace/stages/validation/suite.py",
     "_has_connected": "src/headrace_ops/prefect_inside.py",
     "_active_services": "src/headrace_ops/prefect_inside.py",
-    "f_locals": "src/headrace/interrupts.py",
+    "f_locals": "src/headrace/state/interrupts.py",
     r"sys\.modules\[\w+\] = None": "src/headrace/imports.py",
 }
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from headrace.display.signs import number_of
 from headrace.drift.answers import judge_of
 from headrace.drift.profile import Profile
 from headrace.drift.samples import Result, holm, same_distribution, same_shares
 from headrace.drift.windows import Window
 from headrace.records import Record
-from headrace.signs import number_of
 from headrace.tasks.forms import some
 
 ALPHA = 0.05

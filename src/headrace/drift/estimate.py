@@ -20,13 +20,13 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from headrace.display.signs import number_of
 from headrace.drift.agreement import agreement
 from headrace.drift.answers import AnswerDistance, read_answers
 from headrace.drift.distances import ks_distance
 from headrace.drift.profile import Profile, ProfileFacts, Rung
 from headrace.drift.windows import Window
 from headrace.records import Record
-from headrace.signs import number_of
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from headrace.display.signs import as_score
 from headrace.drift.comparison import Comparison
 from headrace.drift.estimate import Estimate
 from headrace.drift.labels import LabelEvidence
 from headrace.records import Record
-from headrace.signs import as_score
 
 Level = Literal["none", "warning", "suspected", "lost"]
 WINDOWS, NEEDED = 3, 2

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.display.signs import as_score
 from headrace.explanations.verdict import ERROR, METHODS, OTHERS
 from headrace.pipeline import PipelineSpec
 from headrace.records import VAL_APART, EvaluationRecord, Metrics
-from headrace.signs import as_score
 from headrace.tasks import Task, task
 
 # What metrics of every task mean, by name; ``{score}`` is the name of the task's score.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.display.pages import render
 from headrace.errors import IntegrityError, NotFoundError
 from headrace.evidence.pictured import FOLDER, maps_in
 from headrace.explanations.verdict import Verdict, sentences
-from headrace.pages import render
 from headrace.pipeline.folders import find_pipeline
 from headrace.settings import Settings
 from headrace.state.folders import card_key

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headrace.data.snapshots.checking import check_snapshot
+from headrace.display.progress import Progress
 from headrace.errors import IntegrityError, SpecError, UsageError
 from headrace.planning.results import in_store
-from headrace.progress import Progress
 from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from headrace import pictures
+from headrace.display import pictures
+from headrace.display.pages import render
 from headrace.explanations.parts import Part
 from headrace.media import medium
-from headrace.pages import render
 from headrace.records import DataDescription
 
 TITLE = "Which parts speak for an answer (red) and against it (blue)"

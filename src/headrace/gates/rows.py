@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.signs import as_score
+from headrace.display.signs import as_score
 from headrace.tasks.forms import Rated, Scores
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.reading import DIGEST
+from headrace.display.signs import as_score, number_of
 from headrace.drift.comparison import ALPHA, FEWEST_ITEMS, Comparison, compare
 from headrace.drift.estimate import Estimate, estimate
 from headrace.drift.labels import LabelEvidence, judge_labels
@@ -19,7 +20,6 @@ from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
 from headrace.monitoring.history import Scored
 from headrace.monitoring.records import Status
-from headrace.signs import as_score, number_of
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.drift.profile import Profile
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.records import MonitorRecord, Shift
-from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs

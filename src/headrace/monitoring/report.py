@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headrace.display.pages import render
 from headrace.drift.profile import Profile
 from headrace.errors import IntegrityError
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.pictures import pictures_of, samples
 from headrace.monitoring.profiles import snapshot_of
 from headrace.monitoring.records import MonitorRecord
-from headrace.pages import render
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.tracking.artifacts import local_path

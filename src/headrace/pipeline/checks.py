@@ -7,7 +7,7 @@ import zoneinfo
 from pathlib import Path
 from typing import Any
 
-from headrace.credentials import credential_advice, find_credential
+from headrace.display.credentials import credential_advice, find_credential
 from headrace.errors import SpecError, UsageError, did_you_mean
 
 CREDENTIAL = "credential"  # the type of pydantic's error for a source with one

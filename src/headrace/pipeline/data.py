@@ -17,10 +17,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from headrace import extensions
-from headrace.credentials import credential_advice, find_credential, schema_pattern
+from headrace.display.credentials import (
+    credential_advice,
+    find_credential,
+    schema_pattern,
+)
 from headrace.pipeline.checks import CREDENTIAL, check_encoding
-from headrace.pipeline.fields import added, option, share
+from headrace.pipeline.fields import added, share
 from headrace.pipeline.tables import SpecTable
+from headrace.settings import option
 
 
 def plain_label(label: str) -> str:

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from headrace import extensions
 from headrace.pipeline.checks import check_cron, check_timezone
-from headrace.pipeline.fields import option
 from headrace.pipeline.tables import SpecTable
+from headrace.settings import option
 
 
 def _mapping(text: str) -> Any:

@@ -8,16 +8,12 @@ from functools import partial
 from operator import eq
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, Field, ValidationInfo
+from pydantic import BaseModel, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from headrace.settings import option
+
 T = TypeVar("T")
-
-
-def option(default: T, description: str, **limits: Any) -> T:
-    """A field with a default; its description is for the reference and for forms."""
-    field: T = Field(default=default, description=description, **limits)
-    return field
 
 
 def added(default: T, description: str, **limits: Any) -> T:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from headrace.credentials import find_credential
+from headrace.display.credentials import find_credential
 from headrace.errors import HeadraceError, NotFoundError, SpecError, did_you_mean
 from headrace.pipeline.checks import CREDENTIAL, check_values, shorten, too_deep
 

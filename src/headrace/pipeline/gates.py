@@ -8,9 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from headrace.errors import did_you_mean
 from headrace.extensions import modules, task_default
-from headrace.pipeline.fields import option, share
+from headrace.pipeline.fields import share
 from headrace.pipeline.tables import SpecTable
 from headrace.records import DEFAULT_TASK
+from headrace.settings import option
 
 COMMON_GATES: dict[str, dict[str, Any]] = {
     "finite": {"metric": "non_finite_values", "direction": "max", "threshold": 0.0},

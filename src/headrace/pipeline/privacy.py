@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
-from headrace.pipeline.fields import added, option
+from headrace.pipeline.fields import added
 from headrace.pipeline.tables import SpecTable
+from headrace.settings import option
 
 # Family defaults that look at validation rows or count what rows have, which a private
 # training does not.

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from headrace.pipeline.fields import added, option, unquoted
+from headrace.pipeline.fields import added, unquoted
+from headrace.settings import option
 
 
 class SpecTable(BaseModel):

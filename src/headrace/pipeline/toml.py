@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.signs import UNSEEN
+from headrace.display.signs import UNSEEN
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -8,10 +8,11 @@ from typing import Any, Literal
 from pydantic import field_validator, model_validator
 
 from headrace.pipeline.augment import AugmentSpec
-from headrace.pipeline.fields import added, option, share
+from headrace.pipeline.fields import added, share
 from headrace.pipeline.keras_names import OFFERED, Named, check_choice, is_own, named
 from headrace.pipeline.privacy import CONFLICTS, PrivacySpec
 from headrace.pipeline.tables import SpecTable
+from headrace.settings import option
 
 # The times of checkpoints do not change the result.
 CHECKPOINT_FIELDS = {"checkpoint_seconds", "checkpoint_steps"}

@@ -11,8 +11,8 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from headrace.display.progress import counted
 from headrace.errors import IntegrityError
-from headrace.progress import counted
 from headrace.records import Record
 from headrace.retention import alone
 from headrace.retention.marking import Garbage, mark

@@ -25,7 +25,7 @@ from headrace.serving.replies import (
     encoded,
 )
 from headrace.serving.tensors import array_of
-from headrace.wire import checked
+from headrace.tasks.wire import checked
 
 if TYPE_CHECKING:
     from headrace.media.forms import Payload

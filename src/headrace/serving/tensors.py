@@ -13,7 +13,7 @@ from headrace.serving.long_json import JsonNumbers
 from headrace.serving.plain import shortened
 from headrace.serving.replies import HttpError
 from headrace.tasks import asked, asks_items, question_shape
-from headrace.wire import Open
+from headrace.tasks.wire import Open
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

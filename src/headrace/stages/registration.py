@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.display.signs import as_score
 from headrace.models import builder_name
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.copies import keep_copy, restore
@@ -31,7 +32,6 @@ from headrace.records import (
     TrainingRecord,
     verdict,
 )
-from headrace.signs import as_score
 from headrace.state.backbones import as_known
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence, Ledger, Version

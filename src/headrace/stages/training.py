@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace import pictures
 from headrace.backend import load_backend
+from headrace.display import pictures
+from headrace.display.progress import Progress
 from headrace.errors import SpecError
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
@@ -23,7 +24,6 @@ from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import FILE_NAME, fields_of, fields_of_file
 from headrace.pipeline.law import name_by_changes, title_of
 from headrace.pipeline.readme import read_readme, summary
-from headrace.progress import Progress
 from headrace.records import (
     BackboneRecord,
     ContractRecord,

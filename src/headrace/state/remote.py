@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from headrace.credentials import OPTIONS
+from headrace.display.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, UsageError
 from headrace.pipeline.checks import refuse_credential
 from headrace.settings import Settings

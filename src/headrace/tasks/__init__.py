@@ -27,6 +27,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from headrace import extensions
+from headrace.display.signs import as_score
 from headrace.errors import UsageError
 from headrace.extensions import task_default
 from headrace.media import medium
@@ -36,7 +37,6 @@ from headrace.records import (
     GateResult,
     verdict,
 )
-from headrace.signs import as_score
 from headrace.tasks.data import Contract, Labels, Questions
 from headrace.tasks.explained import Explained
 from headrace.tasks.judge import Judge, Judged

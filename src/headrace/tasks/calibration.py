@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.display.pictures import INK, new_figure, save
 from headrace.errors import SpecError
-from headrace.pictures import INK, new_figure, save
 from headrace.pipeline import TrainingSpec
 from headrace.records import Metrics
 from headrace.tasks import Head

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
+from headrace.display.signs import as_score
 from headrace.records import DataDescription, SuspectRecord
-from headrace.signs import as_score
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headrace.display.pages import render
+from headrace.display.signs import visible
 from headrace.errors import UsageError
 from headrace.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
-from headrace.pages import render
 from headrace.pipeline import DataSpec, TrainingSpec
 from headrace.pipeline.augment import suggested, used_by_new
 from headrace.pipeline.checks import shorten
@@ -27,7 +28,6 @@ from headrace.pipeline.toml import as_toml
 from headrace.planning.candidates import FEW_ROWS, epochs_for
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
-from headrace.signs import visible
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
 from headrace.use.backbones.proposing import (

@@ -14,7 +14,7 @@ from headrace.models.logged.loading import LoadedModel, load
 from headrace.state.ledger.records import model_of
 from headrace.tasks import task
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, stream_text
-from headrace.wire import Question
+from headrace.tasks.wire import Question
 
 if TYPE_CHECKING:
     from headrace.settings import Settings

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from headrace.display.pages import render
 from headrace.evidence.metrics import interval_lines, metric_rows
 from headrace.evidence.pictured import Picture
 from headrace.evidence.reporting import describe
-from headrace.pages import render
 from headrace.records import (
     CandidateRecord,
     ChoiceRecord,

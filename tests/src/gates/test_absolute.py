@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from headrace.display.signs import as_score
 from headrace.gates.kinds import absolute_gate, serving_gate
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.gates import known_gates
-from headrace.signs import as_score
 
 
 def a_gate(name, **values):

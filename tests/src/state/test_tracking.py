@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy
 from mlflow.exceptions import MlflowException
 
-from headrace import interrupts
 from headrace.errors import (
     DependencyError,
     IntegrityError,
@@ -22,6 +21,7 @@ from headrace.errors import (
 )
 from headrace.pipeline.files import flatten
 from headrace.settings import Settings
+from headrace.state import interrupts
 from headrace.state.logins import Login
 from headrace.state.processes import this_process
 from headrace.state.tracking import Tracking

@@ -17,10 +17,10 @@ from headrace.data.snapshots.reading import (
     read_shard,
     shards_of,
 )
+from headrace.display.progress import counted
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.digests import digests
-from headrace.progress import counted
 from headrace.records import DEFAULT_TASK, MANIFEST, DataDescription, SnapshotRecord
 from headrace.state.store import Store
 

@@ -23,12 +23,12 @@ from headrace.data.sources.tables.formats import (
     open_table,
     refuse_others,
 )
+from headrace.display.signs import beginning
 from headrace.errors import NotFoundError, SourceError, SpecError
 from headrace.extensions import task_default
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings
-from headrace.signs import beginning
 from headrace.state import hub
 from headrace.tasks import task
 from headrace.tasks.forms import some

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from headrace.display.pages import render
 from headrace.evidence.bundling.archive import as_json
 from headrace.evidence.reproduction import recorded
 from headrace.explanations.checked import find_check
@@ -14,7 +15,6 @@ from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.soundness.copies import copied_files, fetch_copy
-from headrace.pages import render
 from headrace.records import Record
 from headrace.state.folders import card_key
 from headrace.state.home import Home

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from headrace.data.snapshots.checking import check_snapshot
 from headrace.data.snapshots.reading import find_snapshot
+from headrace.display.progress import counted
 from headrace.errors import IntegrityError
 from headrace.models.logged.soundness.checks import file_mismatches
 from headrace.models.logged.soundness.copies import copied_files, copy_key
-from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger

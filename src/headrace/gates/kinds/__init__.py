@@ -13,11 +13,11 @@ from functools import partial
 from typing import Protocol, cast
 
 from headrace import extensions
+from headrace.display.signs import as_score
 from headrace.errors import SpecError
 from headrace.gates.rows import JudgedRows
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import GateResult
-from headrace.signs import as_score
 
 THRESHOLD = 0.1  # of what a model may lose, that is suggested
 

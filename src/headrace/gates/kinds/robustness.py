@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from headrace.display.signs import as_score
 from headrace.errors import SpecError
 from headrace.gates.intervals import Numbers, linear_parts
 from headrace.gates.kinds import RowsKind
@@ -29,7 +30,6 @@ from headrace.media import ladder
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.pipeline.fields import unquoted
 from headrace.records import GateResult, Record
-from headrace.signs import as_score
 
 
 class RobustnessArguments(Record):

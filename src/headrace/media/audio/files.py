@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from headrace.display.signs import beginning
 from headrace.media.audio import headers, mpeg, samples, streams
 from headrace.media.audio.headers import Unfit
 from headrace.media.chunks import Chunk
 from headrace.media.forms import Decoded, Payload, Problem, Sizes
 from headrace.records import Form
-from headrace.signs import beginning
 
 FILE_FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF", "AU")
 _FRAMES_AT_ONCE = 2**16

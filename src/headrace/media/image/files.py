@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from headrace.display.signs import beginning
 from headrace.media.forms import Decoded, FileCounts, Problem
 from headrace.media.image import pixels
 from headrace.media.image.conversion import (
@@ -37,7 +38,6 @@ from headrace.media.image.resizing import (
     upright,
 )
 from headrace.records import Form
-from headrace.signs import beginning
 
 if TYPE_CHECKING:
     from PIL.Image import Image

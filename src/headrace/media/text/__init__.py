@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.display.signs import visible
 from headrace.media.chunks import Chunk
 from headrace.media.interface import Medium
 from headrace.media.text.columns import (
@@ -35,7 +36,6 @@ from headrace.media.text.texts import (
     usual_shape,
 )
 from headrace.records import DataDescription
-from headrace.signs import visible
 
 FIELDS = {
     "mask": (

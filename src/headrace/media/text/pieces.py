@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.display.signs import visible
 from headrace.media.pieces import Pieces
 from headrace.media.text.texts import Texts, as_column, from_column
 from headrace.records import DataDescription
-from headrace.signs import visible
 
 MOST = 64  # pieces; neighbouring words of a longer text are one piece
 # Thai, Lao, Burmese, Khmer, kana and Han are written without blanks.

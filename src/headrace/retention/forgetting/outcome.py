@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
+from headrace.display.signs import number_of
 from headrace.records import Record
 from headrace.retention.forgetting.snapshots import KIND
-from headrace.signs import number_of
 from headrace.state.ledger import Ledger, Version
 
 

@@ -16,8 +16,8 @@ from headrace.data.snapshots.reading import (
     read_shard,
     shards_of,
 )
+from headrace.display.progress import counted
 from headrace.errors import IntegrityError
-from headrace.progress import counted
 from headrace.records import MANIFEST
 from headrace.state.home import Home
 from headrace.state.store import Store

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.gates.fairness import (
     compare_groups,
     group_difference,
     group_ratio,
 )
 from headrace.gates.rows import JudgedRows
-from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import Metrics
 from headrace.stages.evaluation.parts import EvaluatedModel, Look
 

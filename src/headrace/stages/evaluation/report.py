@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace import pictures
+from headrace.display import pictures
+from headrace.display.pages import render
 from headrace.media import medium
-from headrace.pages import render
 from headrace.pipeline import EvaluationSpec
 from headrace.records import (
     DataDescription,

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.rows import rows_at
+from headrace.display.progress import Progress
 from headrace.gates.rows import Robustness, RungRows
 from headrace.media import Ladder, ladder
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
-from headrace.progress import Progress
 from headrace.records import DataDescription, Metrics
 from headrace.stages.evaluation.parts import NOTHING, EvaluatedModel, Look
 from headrace.stages.evaluation.rungs import draw_ladder

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from headrace.data.snapshots.splits import SplitRows
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.errors import IntegrityError
-from headrace.pictures import ACCENT, INK, new_figure, save
 from headrace.records import Metrics
 from headrace.stages.evaluation.comparison import Opponents
 

@@ -10,8 +10,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from headrace.display.signs import as_score
 from headrace.records import Finding, Metrics
-from headrace.signs import as_score
 from headrace.stages.evaluation.answers import AnsweredSplit
 
 SHOWN = 50

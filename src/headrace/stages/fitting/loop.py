@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.display.progress import Progress
 from headrace.errors import Refusal
-from headrace.interrupts import Deferral, deferred
-from headrace.progress import Progress
 from headrace.records import Metrics
 from headrace.stages.fitting.callbacks import Callbacks
 from headrace.stages.fitting.checkpoints import (
@@ -36,6 +35,7 @@ from headrace.stages.fitting.recipe import (
 from headrace.stages.fitting.setup import Setup
 from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
+from headrace.state.interrupts import Deferral, deferred
 from headrace.tasks.forms import Shards
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from headrace.data.decoding import check_media_ratio, none_usable
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.writing import prefix_bits, publish_snapshot
 from headrace.data.sources.opening import open_source
+from headrace.display.progress import Progress
+from headrace.display.signs import number_of
 from headrace.errors import SourceError
 from headrace.media.chunks import ITEM_BYTES, Reading, Source
 from headrace.pipeline import DataSpec
-from headrace.progress import Progress
 from headrace.records import (
     DEFAULT_TASK,
     DataDescription,
@@ -32,7 +33,6 @@ from headrace.records import (
     SnapshotRecord,
 )
 from headrace.settings import Settings
-from headrace.signs import number_of
 from headrace.stages.ingestion.chunks import findings_of, notes_of, raws, spill
 from headrace.stages.ingestion.keys import keys_of
 from headrace.stages.ingestion.runs import (

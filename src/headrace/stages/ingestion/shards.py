@@ -19,9 +19,9 @@ from headrace.data.snapshots.writing import (
     sort_order,
     write_shard,
 )
+from headrace.display.progress import Progress
 from headrace.errors import SourceError
 from headrace.media.arrow import as_bytes
-from headrace.progress import Progress
 from headrace.records import (
     DataDescription,
 )

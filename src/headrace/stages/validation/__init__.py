@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from headrace import media
 from headrace.data.snapshots.splits import quarantine_name
+from headrace.display.signs import number_of
 from headrace.errors import ContractError, SpecError
 from headrace.pipeline import PipelineSpec
 from headrace.records import (
@@ -19,7 +20,6 @@ from headrace.records import (
     SnapshotRecord,
 )
 from headrace.settings import Settings
-from headrace.signs import number_of
 from headrace.stages.validation import dataset, suite
 from headrace.stages.validation.checks import (
     Check,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
-from headrace.pages import render
+from headrace.display.pages import render
 from headrace.stages.validation.checks import CheckResult
 from headrace.stages.validation.tables import Table
 from headrace.state.store import Store

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.interrupts import interrupt_now
 from headrace.settings import Settings
+from headrace.state.interrupts import interrupt_now
 from headrace.state.ledger.leases import Lease, Leases, lease_lost
 
 RENEWAL_SECONDS = 15.0

@@ -24,9 +24,9 @@ import sqlalchemy as sa
 
 from headrace.errors import DependencyError, HeadraceError, NotFoundError, UsageError
 from headrace.home import make_private
-from headrace.interrupts import deferred
 from headrace.settings import Settings, variable
 from headrace.state.disk import disk_error, full_disk
+from headrace.state.interrupts import deferred
 from headrace.state.ledger.engines import is_out_of_room, is_read_only
 from headrace.state.logins import Login, login_of
 from headrace.state.templates import new_database

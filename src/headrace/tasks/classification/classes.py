@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from headrace.display.signs import number_of
 from headrace.errors import Refusal
 from headrace.records import Finding
-from headrace.signs import number_of
 from headrace.tasks.forms import Counts, natural_order, some
 
 STANDARD_ERRORS = 3

@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.display.signs import number_of
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source
 from headrace.pipeline import DataSpec
 from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription, Finding
-from headrace.signs import number_of
 from headrace.tasks import Labels
 from headrace.tasks.forms import Targets, natural_order
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import fonts_for, new_figure, save
+from headrace.display.pictures import fonts_for, new_figure, save
 
 _FEW, _MOST = 15, 60  # classes with counts in their cells, and with shares
 # In inches. Pages show the picture as large as it is, so that figures can be read.

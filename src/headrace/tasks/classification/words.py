@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headrace.display.signs import as_score, number_of
 from headrace.records import DataDescription, Metrics
-from headrace.signs import as_score, number_of
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.classification.classes import find_classes
 from headrace.tasks.forms import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import ACCENT, INK, new_figure, save
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 
 _POINTS = 5_000  # more make a picture slow and no clearer
 

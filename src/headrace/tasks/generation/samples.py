@@ -6,8 +6,8 @@ import html
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from headrace.display.pages import render
 from headrace.media.text.personal import mask
-from headrace.pages import render
 from headrace.tasks.generation.documents import text_of
 from headrace.tasks.generation.writing import write_texts
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headrace.display.signs import number_of
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Metrics
-from headrace.signs import number_of
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure
 from headrace.tasks.generation.gates import ORDER

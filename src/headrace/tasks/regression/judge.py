@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import ACCENT, INK, new_figure, save
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Explained, Judge

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import ACCENT, INK, new_figure, save
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.records import DataDescription
 from headrace.tasks.synthesis.distances import RANGE_DB, Floats
 from headrace.tasks.synthesis.recogniser import Indices

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.display.pages import render
 from headrace.media import medium
-from headrace.pages import render
 from headrace.records import DataDescription
 from headrace.tasks.synthesis.distances import Floats, lengths
 from headrace.tasks.synthesis.recogniser import Indices

@@ -20,7 +20,7 @@ from headrace.errors import InputError, did_you_mean
 from headrace.pipeline.data import plain_label
 from headrace.records import DataDescription
 from headrace.tasks.forms import some
-from headrace.wire import Question
+from headrace.tasks.wire import Question
 
 NOISE = 8
 VARIATION = 1.0

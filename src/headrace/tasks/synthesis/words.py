@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from headrace.display.signs import as_score
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.synthesis.contract import FEW_TAKES

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.pictures import INK, fonts_for, new_figure, save
+from headrace.display.pictures import INK, fonts_for, new_figure, save
 from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Explained, Judge

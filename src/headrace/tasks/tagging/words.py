@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from headrace.display.signs import as_score
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import (
     FLOAT32,

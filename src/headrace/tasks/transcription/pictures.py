@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.pictures import ACCENT, INK, new_figure, save
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.records import DataDescription
 from headrace.tasks.transcription import decoding
 

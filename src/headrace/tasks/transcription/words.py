@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from headrace.display.signs import as_score
 from headrace.errors import Refusal
 from headrace.pipeline import DataSpec
 from headrace.records import DataDescription, Finding, Metrics
-from headrace.signs import as_score
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.transcription import decoding

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from headrace.display.signs import number_of
 from headrace.errors import IntegrityError
 from headrace.extensions import task_default
 from headrace.media import medium
@@ -17,7 +18,6 @@ from headrace.models.backbones import images, sounds
 from headrace.pipeline.families import family_yields
 from headrace.pipeline.gates import COMMON_GATES
 from headrace.records import DataDescription
-from headrace.signs import number_of
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.tasks import task

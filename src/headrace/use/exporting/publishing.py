@@ -10,8 +10,8 @@ import json
 import re
 from pathlib import Path
 
+from headrace.display.pages import render
 from headrace.errors import Refusal, UsageError
-from headrace.pages import render
 from headrace.records import Record
 from headrace.stages.promotion import licensed, signed
 from headrace.state import hub

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from headrace.data.corrections import Corrections, find_corrections, save_corrections
 from headrace.data.snapshots.reading import find_snapshot, read_shard, shards_of
+from headrace.display.signs import number_of
 from headrace.errors import NotFoundError, UsageError
 from headrace.planning.results import Saved
 from headrace.records import EvaluationRecord, Record, SnapshotRecord
 from headrace.settings import Settings
-from headrace.signs import number_of
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.store import Store

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
-from headrace import pages
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
+from headrace.display import pages
 from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
 

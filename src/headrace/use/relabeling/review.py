@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from headrace.data.corrections import Correction, Corrections
+from headrace.display.signs import as_cell
 from headrace.errors import InputError, NotFoundError
 from headrace.media import medium
 from headrace.records import DataDescription, SuspectRecord
-from headrace.signs import as_cell
 
 NEEDED = ("item", "label", "proposed", "decision")
 DECISIONS = ("accept", "keep", "skip", "")

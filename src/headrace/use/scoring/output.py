@@ -16,9 +16,9 @@ from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
 from headrace.data.sources.places.uris import file_system
+from headrace.display.signs import FORMULA_START
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
-from headrace.signs import FORMULA_START
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.remote import is_local
 from headrace.use.scoring.answering import SCORE, WEIGHT

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.display.progress import Progress
+from headrace.display.signs import number_of
 from headrace.errors import Refusal, UsageError
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of
 from headrace.planning import Plan
-from headrace.progress import Progress
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.signs import number_of
 from headrace.stages.pieces import Place
 from headrace.state.ledger.holding import FLOW_RUN, hold
 from headrace.state.packing import pack_folder

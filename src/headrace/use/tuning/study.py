@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from headrace.databases import home_database
 from headrace.errors import DependencyError, UsageError
+from headrace.home import home_database
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.tasks import Task

@@ -9,10 +9,10 @@ import pytest
 from tests.src.stages.fitting.conftest import ARGUMENTS
 
 from headrace.errors import DependencyError
-from headrace.interrupts import interrupt_now
 from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting import loop
 from headrace.stages.fitting.checkpoints import Checkpoints, Position, State
+from headrace.state.interrupts import interrupt_now
 from headrace.state.store import Store
 
 pytestmark = pytest.mark.system

@@ -2,7 +2,7 @@
 
 from tests.src.stages.ingestion.conftest import write_npz
 
-from headrace import progress
+from headrace.display import progress
 
 
 def test_a_long_ingestion_says_how_far_it_is(run, tmp_path, monkeypatch, caplog):

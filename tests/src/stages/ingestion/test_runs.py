@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     before = pa.total_allocated_bytes()
     peaks = []
     monkeypatch.setattr(
-        "headrace.progress.Progress.update",
+        "headrace.display.progress.Progress.update",
         lambda *_: peaks.append(pa.total_allocated_bytes() - before),
     )
     record = run(tmp_path / "a.npz")

@@ -92,13 +92,13 @@ def test_an_edited_helper_changes_what_uses_it_and_nothing_else(tmp_path, monkey
     package = copy_of_package(tmp_path, monkeypatch)
     before = (
         code_state(["headrace.training"]),
-        code_state(["headrace.pictures"]),
+        code_state(["headrace.display.pictures"]),
     )
     (package / "metrics.py").write_text("def share(a, b):\n    return b / a\n")
     closure._read.cache_clear()
     after = (
         code_state(["headrace.training"]),
-        code_state(["headrace.pictures"]),
+        code_state(["headrace.display.pictures"]),
     )
     changed = {name for name in before[0] if before[0][name] != after[0][name]}
     assert changed == {"code headrace.metrics"}

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.sources.places.files import File
+from headrace.display.signs import visible
 from headrace.errors import SourceError
-from headrace.signs import visible
 
 _BLOCK = 2**20
 _EVIDENCE = 2**22

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from headrace.display.signs import number_of
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, Source, rows_at_once
 from headrace.media.text.files import as_utf_8
-from headrace.signs import number_of
 
 
 def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:

@@ -13,7 +13,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from headrace.progress import Progress
+from headrace.display.progress import Progress
 
 SILENCE_SECONDS = 30.0
 TOTAL_SECONDS = 1800.0

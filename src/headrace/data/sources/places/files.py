@@ -16,7 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
-from headrace.credentials import OPTIONS
+from headrace.display.credentials import OPTIONS
 from headrace.errors import (
     DependencyError,
     LimitError,

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headrace.credentials import OPTIONS
 from headrace.data.sources.places.files import (
     File,
     check_limits,
@@ -29,6 +28,7 @@ from headrace.data.sources.places.trees import (
     name_findings,
     relative_name,
 )
+from headrace.display.credentials import OPTIONS
 from headrace.errors import DependencyError, HeadraceError, SourceError, UsageError
 from headrace.settings import Settings
 from headrace.state import hub

@@ -14,10 +14,10 @@ from headrace.data.sources.arrays import Array, Header, array_chunks, open_array
 from headrace.data.sources.places.files import File, check_ratio
 from headrace.data.sources.places.packed import unpacked, unpacked_head
 from headrace.data.sources.places.trees import FileTree
+from headrace.display.signs import beginning
 from headrace.errors import SourceError
 from headrace.media.chunks import SPLITS, Chunk, Source, SourceSplit
 from headrace.settings import Settings
-from headrace.signs import beginning
 
 RANK = 30
 _NAME = re.compile(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.splits import read_split
-from headrace.progress import Progress
+from headrace.display.progress import Progress
 from headrace.stages.evaluation.membership.losses import losses_of
 from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.stages.fitting import Fit

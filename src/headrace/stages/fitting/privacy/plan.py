@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headrace.credentials import fingerprint
+from headrace.display.credentials import fingerprint
 from headrace.errors import UsageError
 from headrace.pipeline import TrainingSpec
 from headrace.pipeline.privacy import PrivacySpec

@@ -15,9 +15,9 @@ from tests.src.data.sources.conftest import (
     sha,
 )
 
-from headrace import progress
 from headrace.data.sources.places import downloads
 from headrace.data.sources.places.downloads import DownloadError, check_redirect
+from headrace.display import progress
 from headrace.errors import DependencyError
 
 

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import headrace
-from headrace.pages import POLICY, render
+from headrace.display.pages import POLICY, render
 
-TEMPLATES = Path(headrace.__file__).with_name("templates")
+TEMPLATES = Path(headrace.__file__).parent / "display/templates"
 
 
 def test_what_goes_into_a_page_is_escaped_but_not_an_items_html():
@@ -26,7 +26,7 @@ def test_what_goes_into_a_page_is_escaped_but_not_an_items_html():
 
 
 def test_a_readme_is_shown_as_it_is_meant_and_runs_nothing():
-    from headrace.pages import _from_markdown
+    from headrace.display.pages import _from_markdown
 
     page = _from_markdown(
         "## Limits\n\n- *only* digits\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"

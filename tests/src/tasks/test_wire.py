@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from headrace.errors import InputError
-from headrace.wire import Open, Question, checked
+from headrace.tasks.wire import Open, Question, checked
 
 
 class Size(Open):

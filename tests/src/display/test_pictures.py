@@ -7,14 +7,14 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from headrace.media.image import MEDIUM as IMAGE
-from headrace.pictures import (
+from headrace.display.pictures import (
     draw_curves,
     draw_mistakes,
     fonts_for,
     new_figure,
     save,
 )
+from headrace.media.image import MEDIUM as IMAGE
 from headrace.records import DataDescription
 
 

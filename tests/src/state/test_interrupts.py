@@ -10,14 +10,14 @@ import time
 
 import pytest
 
-from headrace import interrupts
+from headrace.state import interrupts
 
 pytestmark = pytest.mark.system
 
 # The main thread creates loggers without end, so that most signals find it in logging.
 LOGS = """
 import logging, os, signal, threading
-from headrace.interrupts import interrupt
+from headrace.state.interrupts import interrupt
 
 signal.signal(signal.SIGINT, interrupt)
 print("ready", flush=True)
@@ -144,7 +144,7 @@ def test_a_handler_of_somebody_elses_is_left_alone():
 
 COLLECTS = """
 import os, signal, time, weakref
-from headrace.interrupts import handle_signals
+from headrace.state.interrupts import handle_signals
 
 class Thing: pass
 

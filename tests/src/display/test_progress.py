@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from headrace import progress
-from headrace.progress import Progress, counted
+from headrace.display import progress
+from headrace.display.progress import Progress, counted
 from headrace_cli.answers import _display
 
 BARS = """
 import logging, time
-from headrace.progress import Progress
+from headrace.display.progress import Progress
 from headrace_cli.answers import show_progress
 
 logging.getLogger("headrace").setLevel(logging.INFO)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from headrace.signs import as_code, as_markdown, as_score, number_of
+from headrace.display.signs import as_code, as_markdown, as_score, number_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment

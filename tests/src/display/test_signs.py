@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.signs import as_score, number_of
+from headrace.display.signs import as_score, number_of
 
 
 @pytest.mark.parametrize(
