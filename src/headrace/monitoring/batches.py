@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.forgotten import ForgottenItems
-from headrace.drift.windows import Window
 from headrace.media.forms import Columns, Payload
+from headrace.monitoring.drift.windows import Window
 from headrace.tasks.forms import Outputs
 
 Texts = npt.NDArray[np.object_]

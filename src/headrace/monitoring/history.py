@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
-from headrace.drift.verdict import WINDOWS, Sign
+from headrace.monitoring.drift.verdict import WINDOWS, Sign
 from headrace.monitoring.stored import StoredWindow, TimeSpan
 from headrace.state.store import Store
 

@@ -10,14 +10,19 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.reading import DIGEST
 from headrace.display.signs import as_score, number_of
-from headrace.drift.comparison import ALPHA, FEWEST_ITEMS, Comparison, compare
-from headrace.drift.estimate import Estimate, estimate
-from headrace.drift.labels import LabelEvidence, judge_labels
-from headrace.drift.profile import Profile
-from headrace.drift.verdict import DriftVerdict, Sign, judge_window
 from headrace.media.forms import Columns
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
+from headrace.monitoring.drift.comparison import (
+    ALPHA,
+    FEWEST_ITEMS,
+    Comparison,
+    compare,
+)
+from headrace.monitoring.drift.estimate import Estimate, estimate
+from headrace.monitoring.drift.labels import LabelEvidence, judge_labels
+from headrace.monitoring.drift.profile import Profile
+from headrace.monitoring.drift.verdict import DriftVerdict, Sign, judge_window
 from headrace.monitoring.history import Scored
 from headrace.monitoring.records import Status
 from headrace.tasks import task

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.display.pictures import ACCENT, INK, new_figure, save
-from headrace.drift.profile import Profile
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.monitoring.batches import Batch
+from headrace.monitoring.drift.profile import Profile
 from headrace.monitoring.records import MonitorRecord, Shift
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.tasks import task

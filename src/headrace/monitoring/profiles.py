@@ -16,10 +16,10 @@ import numpy as np
 
 from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.splits import SplitRows
-from headrace.drift.profile import HeldOut, Profile, make_profile
 from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch
+from headrace.monitoring.drift.profile import HeldOut, Profile, make_profile
 from headrace.planning.results import in_store
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from headrace.display.pages import render
-from headrace.drift.profile import Profile
 from headrace.errors import IntegrityError
 from headrace.monitoring.batches import Batch
+from headrace.monitoring.drift.profile import Profile
 from headrace.monitoring.pictures import pictures_of, samples
 from headrace.monitoring.profiles import snapshot_of
 from headrace.monitoring.records import MonitorRecord

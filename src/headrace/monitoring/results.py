@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from headrace.drift.agreement import same_answers
-from headrace.drift.profile import Profile
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
+from headrace.monitoring.drift.agreement import same_answers
+from headrace.monitoring.drift.profile import Profile
 from headrace.monitoring.judging import Judgement
 from headrace.monitoring.records import (
     EstimateFacts,

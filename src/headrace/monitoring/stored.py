@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from headrace.drift.verdict import Sign
 from headrace.monitoring.batches import Batch
+from headrace.monitoring.drift.verdict import Sign
 from headrace.records import Record
 from headrace.state.ledger.records import utc_now
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from tests.blobs import blobs
 
-from headrace.drift.windows import item_columns
 from headrace.media import medium
+from headrace.media.comparable import item_columns
 from headrace.models.logged.loading import load_version
 from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA
 from headrace.serving.requests.parts import new_key, write_part

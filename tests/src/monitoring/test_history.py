@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from headrace.data.forgotten import ForgottenItems
-from headrace.drift.verdict import Sign
 from headrace.monitoring import history as module
 from headrace.monitoring.batches import Batch
+from headrace.monitoring.drift.verdict import Sign
 from headrace.monitoring.history import History, with_new
 from headrace.monitoring.stored import StoredWindow, sketch_of
 from headrace.state.home import Home

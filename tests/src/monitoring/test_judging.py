@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from headrace.drift.profile import Profile, ProfileFacts, Rung
-from headrace.drift.verdict import Sign
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
+from headrace.monitoring.drift.profile import Profile, ProfileFacts, Rung
+from headrace.monitoring.drift.verdict import Sign
 from headrace.monitoring.history import with_new
 from headrace.monitoring.judging import judge
 from headrace.monitoring.scores import scores_with

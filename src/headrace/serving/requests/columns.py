@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.drift.windows import item_columns
 from headrace.media import medium
 from headrace.media.arrow import as_binary
+from headrace.media.comparable import item_columns
 from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.records import DataDescription

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.drift.splits import MOST_ROWS, Difference, differences
-from headrace.drift.windows import comparable
 from headrace.media import medium
+from headrace.media.comparable import comparable
 from headrace.media.forms import Columns
 from headrace.pipeline import PipelineSpec
 from headrace.records import Finding, SnapshotRecord
 from headrace.stages.validation.checks import Check, CheckResult
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
+from headrace.stages.validation.splits import MOST_ROWS, Difference, differences
 from headrace.stages.validation.tables import FrameTable, ItemTable
 
 if TYPE_CHECKING:

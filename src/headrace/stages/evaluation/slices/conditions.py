@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.windows import comparable
 from headrace.media import medium
+from headrace.media.comparable import comparable
 from headrace.media.forms import Columns, Flags, Payload
 from headrace.records import DataDescription
 

@@ -19,12 +19,12 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.samples import holm
 from headrace.gates.intervals import linear_parts, welch
 from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns, Flags
 from headrace.stages.evaluation.slices.conditions import Condition, conditions_of
 from headrace.tasks.forms import Scores
+from headrace.tasks.samples import holm
 
 FEWEST = 20  # rows in a slice and outside, of val and of test
 MOST = 20  # slices that are tested

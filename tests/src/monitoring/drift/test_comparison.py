@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import chosen
+from tests.src.monitoring.drift.conftest import chosen
 
-from headrace.drift.comparison import compare
-from headrace.drift.windows import Window
 from headrace.errors import InputError
+from headrace.monitoring.drift.comparison import compare
+from headrace.monitoring.drift.windows import Window
 
 
 def _drawn(seed, count=200):

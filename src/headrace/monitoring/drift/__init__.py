@@ -8,5 +8,4 @@ Modules here take arrays and give records. They know no store, log, server or fl
 - `estimate`: performance without labels, where that can be estimated.
 - `labels`: performance with labels that come late.
 - `verdict`: what follows from all of them.
-- `splits`: whether the test split of a data set differs from train.
 """

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.answers import (
+from headrace.errors import InputError, IntegrityError
+from headrace.media import ladder
+from headrace.media.comparable import item_columns
+from headrace.media.forms import Columns, Payload
+from headrace.monitoring.drift.answers import (
     AnswerDistance,
     UnlabelledAnswers,
     judge_of,
     read_answers,
 )
-from headrace.drift.distances import ks_distance
-from headrace.drift.windows import item_columns
-from headrace.errors import InputError, IntegrityError
-from headrace.media import ladder
-from headrace.media.forms import Columns, Payload
 from headrace.records import DataDescription, Record
 from headrace.tasks import asked, task
+from headrace.tasks.distances import ks_distance
 from headrace.tasks.forms import Outputs, Targets
 
 FORMAT = 1

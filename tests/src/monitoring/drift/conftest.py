@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from headrace.drift.profile import HeldOut, make_profile
-from headrace.drift.windows import Window, item_columns
 from headrace.media import ladder
+from headrace.media.comparable import item_columns
+from headrace.monitoring.drift.profile import HeldOut, make_profile
+from headrace.monitoring.drift.windows import Window
 from headrace.records import DataDescription
 
 DATA = DataDescription(

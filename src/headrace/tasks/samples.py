@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.distances import ks_distance
+from headrace.tasks.distances import ks_distance
 
 # Of each cell of a chi-squared test; rarer answers are counted together.
 _EXPECTED = 5.0

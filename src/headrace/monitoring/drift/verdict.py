@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from headrace.display.signs import as_score
-from headrace.drift.comparison import Comparison
-from headrace.drift.estimate import Estimate
-from headrace.drift.labels import LabelEvidence
+from headrace.monitoring.drift.comparison import Comparison
+from headrace.monitoring.drift.estimate import Estimate
+from headrace.monitoring.drift.labels import LabelEvidence
 from headrace.records import Record
 
 Level = Literal["none", "warning", "suspected", "lost"]

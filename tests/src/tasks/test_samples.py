@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headrace.drift.distances import EnergyDistance, ks_distance
-from headrace.drift.samples import holm, same_distribution, same_shares
+from headrace.tasks.distances import EnergyDistance, ks_distance
+from headrace.tasks.samples import holm, same_distribution, same_shares
 
 
 def test_the_distance_of_two_samples_is_the_largest_step_between_them():

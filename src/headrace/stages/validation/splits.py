@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.samples import Result, holm, same_distribution
 from headrace.media.forms import Columns
 from headrace.records import Record
+from headrace.tasks.samples import Result, holm, same_distribution
 
 ALPHA = 0.001
 # Natural splits differ by less than 0.1; images 20 % darker by 0.2 and more.

@@ -5,13 +5,13 @@ import io
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import DATA, Digits
+from tests.src.monitoring.drift.conftest import DATA, Digits
 
-from headrace.drift import profile as module
-from headrace.drift.answers import judge_of
-from headrace.drift.profile import REFERENCE_ROWS, Profile, make_profile
 from headrace.errors import InputError, IntegrityError
 from headrace.media import ladder
+from headrace.monitoring.drift import profile as module
+from headrace.monitoring.drift.answers import judge_of
+from headrace.monitoring.drift.profile import REFERENCE_ROWS, Profile, make_profile
 
 
 def test_a_stored_profile_is_the_same(profile):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from headrace.drift.comparison import compare
-from headrace.drift.estimate import estimate
-from headrace.drift.labels import judge_labels
-from headrace.drift.verdict import Sign, judge_window
+from headrace.monitoring.drift.comparison import compare
+from headrace.monitoring.drift.estimate import estimate
+from headrace.monitoring.drift.labels import judge_labels
+from headrace.monitoring.drift.verdict import Sign, judge_window
 
 CALM = Sign(inputs_drifted=False, answers_drifted=False, drop=False)
 

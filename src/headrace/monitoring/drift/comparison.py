@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.display.signs import number_of
-from headrace.drift.answers import judge_of
-from headrace.drift.profile import Profile
-from headrace.drift.samples import Result, holm, same_distribution, same_shares
-from headrace.drift.windows import Window
+from headrace.monitoring.drift.answers import judge_of
+from headrace.monitoring.drift.profile import Profile
+from headrace.monitoring.drift.windows import Window
 from headrace.records import Record
 from headrace.tasks.forms import some
+from headrace.tasks.samples import Result, holm, same_distribution, same_shares
 
 ALPHA = 0.05
 FEWEST_ITEMS = 20

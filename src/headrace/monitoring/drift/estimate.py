@@ -21,13 +21,13 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from headrace.display.signs import number_of
-from headrace.drift.agreement import agreement
-from headrace.drift.answers import AnswerDistance, read_answers
-from headrace.drift.distances import ks_distance
-from headrace.drift.profile import Profile, ProfileFacts, Rung
-from headrace.drift.windows import Window
+from headrace.monitoring.drift.agreement import agreement
+from headrace.monitoring.drift.answers import AnswerDistance, read_answers
+from headrace.monitoring.drift.profile import Profile, ProfileFacts, Rung
+from headrace.monitoring.drift.windows import Window
 from headrace.records import Record
 from headrace.tasks import task
+from headrace.tasks.distances import ks_distance
 from headrace.tasks.forms import Outputs
 
 TOLERANCE = 0.05

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from headrace.drift.estimate import estimate, limit_of
-from headrace.drift.profile import ProfileFacts
 from headrace.errors import InputError
+from headrace.monitoring.drift.estimate import estimate, limit_of
+from headrace.monitoring.drift.profile import ProfileFacts
 from headrace.records import DataDescription
 
 pytestmark = pytest.mark.system
@@ -151,6 +151,6 @@ def test_a_regression_has_no_estimate(profile):
 
 
 def _window(profile):
-    from headrace.drift.windows import Window
+    from headrace.monitoring.drift.windows import Window
 
     return Window(profile.columns, profile.outputs)

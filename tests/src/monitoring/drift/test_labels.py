@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headrace.drift.labels import judge_labels
 from headrace.errors import InputError
+from headrace.monitoring.drift.labels import judge_labels
 
 
 def _needed(mean, labels, runs):

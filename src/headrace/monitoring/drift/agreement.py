@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.drift.answers import judge_of
-from headrace.drift.profile import Profile
-from headrace.drift.windows import Window
 from headrace.errors import InputError
+from headrace.monitoring.drift.answers import judge_of
+from headrace.monitoring.drift.profile import Profile
+from headrace.monitoring.drift.windows import Window
 from headrace.records import DataDescription
 from headrace.tasks.forms import Outputs
 from headrace.tasks.judging import is_answered

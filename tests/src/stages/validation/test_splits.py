@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.src.drift.conftest import chosen
+from tests.src.monitoring.drift.conftest import chosen
 
-from headrace.drift.splits import differences
+from headrace.stages.validation.splits import differences
 
 TRAIN, TEST = np.arange(1500), np.arange(1500, 2000)
 

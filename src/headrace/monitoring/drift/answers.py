@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.drift.distances import EnergyDistance, ks_distance
 from headrace.records import DataDescription
 from headrace.tasks import Judge, task
+from headrace.tasks.distances import EnergyDistance, ks_distance
 from headrace.tasks.forms import Outputs
 
 _Floats = npt.NDArray[np.float64]

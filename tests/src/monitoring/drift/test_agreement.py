@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.drift.agreement import same_answers
+from headrace.monitoring.drift.agreement import same_answers
 from headrace.records import DataDescription
 
 CLASSES = {"target": {"classes": ["a", "b"]}}
