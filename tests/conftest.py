@@ -25,8 +25,8 @@ from tests.homes import Answer, Home
 from tests.places import new_base
 from tests.warm import COLD, warm_processes
 
-from headrace import extensions
 from headrace.data.sources.readers import readers
+from headrace.imports import extensions
 from headrace.settings import Settings
 from headrace.state import children
 from headrace.state.home import Home as Opened

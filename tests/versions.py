@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from headrace import models
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.records import DataDescription

@@ -153,7 +153,7 @@ def warm_processes():
 
 def main():
     """Fork a process for each message, whose descriptors it gets."""
-    from headrace.backend import import_backend
+    from headrace.imports.backend import import_backend
 
     import_backend(minimal=True)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # of those that wait below

@@ -343,7 +343,7 @@ def _toml(value: Any) -> str:
 def metrics() -> list[str]:
     """What each metric means: those of every task, and then those of each."""
     from headrace.evidence.metrics import INTERNAL, OF_EVERY_TASK
-    from headrace.extensions import modules
+    from headrace.imports.extensions import modules
     from headrace.tasks import task
 
     shared = {**OF_EVERY_TASK, **INTERNAL}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace import extensions
+from headrace.imports import extensions
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.deploy import DeploySpec, FlowSpec
 from headrace.settings import Settings

@@ -8,9 +8,9 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
-from headrace import extensions
 from headrace.display.credentials import schema_pattern
 from headrace.errors import SpecError
+from headrace.imports import extensions
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.checks import absolute_source
 from headrace.pipeline.deploy import DeploySpec

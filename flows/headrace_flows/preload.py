@@ -11,8 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace import extensions
-from headrace.imports import load_jsonschema
+from headrace.imports import extensions, load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.pipeline.readme import read_readme

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from headrace import extensions
 from headrace.errors import HeadraceError
+from headrace.imports import extensions
 from headrace.state.home import Home
 from headrace.state.ledger import Lease
 from headrace.state.ledger import leases as rules

@@ -83,7 +83,7 @@ def _run_flow(tuning: Tuning, settings: Settings) -> tuple[Summary, int]:
     from headrace_flows.calling import with_server
 
     def flow(server: RunServer) -> Any:
-        from headrace.backend import load_backend
+        from headrace.imports.backend import load_backend
 
         load_backend()
         from headrace_flows.tune import tune_here

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from headrace import extensions
 from headrace.display.progress import counted
 from headrace.display.signs import number_of
 from headrace.errors import DependencyError, HeadraceError, UsageError
+from headrace.imports import extensions
 from headrace.records import Record, Shown
 from headrace.settings import Settings, variable
 from headrace.state import hosts

@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.display.signs import as_score
 from headrace.errors import SpecError
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.pipeline.files import load_spec, read_tables
 from headrace.pipeline.folders import pipeline_names
 from headrace.settings import Settings

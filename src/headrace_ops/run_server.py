@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 
 from headrace.errors import DependencyError, UsageError
-from headrace.home import make_private
 from headrace.imports import load_jsonschema
 from headrace.settings import Settings, restore_variables, variable
+from headrace.settings.home import make_private
 from headrace.state import children
 from headrace.state.disk import full_disk, is_full
 from headrace.state.logins import new_login

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from headrace import extensions
+from headrace.imports import extensions
 from headrace.state.ledger import Lease
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Leases

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from headrace.data.snapshots.splits import read_split
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.models.logged.loading import load_champion
 from headrace.pipeline import load_spec

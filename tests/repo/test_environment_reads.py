@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-READER = "src/headrace/settings.py"
+READER = "src/headrace/settings/__init__.py"
 # What is set for this process, or handed on to another, is no reading.
 PASSED_ON = re.compile(
     r"os\.environ(\.(setdefault|update|pop|clear)\(|\[\w+\] = |\[\"\w+\"\] = )"

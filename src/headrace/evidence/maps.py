@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import IntegrityError, Refusal, UsageError
 from headrace.explanations.checked import MapCheck, find_check, record_check
-from headrace.home import check_present
 from headrace.settings import Settings
+from headrace.settings.home import check_present
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.ledger.holding import checking_maps, hold, wait_for_collection
@@ -85,8 +85,8 @@ def _record(version: Version, home: Home, **found: Any) -> None:
 
 
 def _measured(version: Version, home: Home) -> Metrics:
-    from headrace.backend import load_backend
     from headrace.evidence.reproduction import restored
+    from headrace.imports.backend import load_backend
     from headrace.records import TrainingRecord
     from headrace.stages import evaluation
 

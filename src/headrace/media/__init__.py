@@ -11,8 +11,8 @@ import runpy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from headrace import extensions
 from headrace.errors import SpecError
+from headrace.imports import extensions
 from headrace.pipeline.data import fields_of, media_fields
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from headrace import extensions
 from headrace.errors import SpecError, UsageError, did_you_mean
+from headrace.imports import extensions
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.families import default_builder, family_medium, family_yields
 from headrace.pipeline.fields import quoted_number

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal  # noqa: F401, media name it
 
 from pydantic import ConfigDict, Field, create_model
 
-from headrace import extensions
+from headrace.imports import extensions
 from headrace.pipeline.tables import SpecTable
 
 

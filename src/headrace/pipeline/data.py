@@ -16,12 +16,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from headrace import extensions
 from headrace.display.credentials import (
     credential_advice,
     find_credential,
     schema_pattern,
 )
+from headrace.imports import extensions
 from headrace.pipeline.checks import CREDENTIAL, check_encoding
 from headrace.pipeline.fields import added, share
 from headrace.pipeline.tables import SpecTable

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from headrace import extensions
+from headrace.imports import extensions
 from headrace.pipeline.checks import check_cron, check_timezone
 from headrace.pipeline.tables import SpecTable
 from headrace.settings import option

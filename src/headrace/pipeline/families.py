@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.errors import SpecError, did_you_mean
-from headrace.extensions import constant, modules, task_default
+from headrace.imports.extensions import constant, modules, task_default
 from headrace.pipeline.training import TrainingSpec
 from headrace.records import DEFAULT_TASK
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from headrace.errors import did_you_mean
-from headrace.extensions import modules, task_default
+from headrace.imports.extensions import modules, task_default
 from headrace.pipeline.fields import share
 from headrace.pipeline.tables import SpecTable
 from headrace.records import DEFAULT_TASK

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from headrace import extensions
+from headrace.imports import extensions
 from headrace.pipeline.fields import quoted_number
 from headrace.pipeline.tables import WithArguments
 

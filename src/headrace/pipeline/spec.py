@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from headrace.extensions import constant, modules, task_default
+from headrace.imports.extensions import constant, modules, task_default
 from headrace.pipeline import tables
 from headrace.pipeline.augment import find_misfit
 from headrace.pipeline.data import DataSpec, fields_of, media_fields

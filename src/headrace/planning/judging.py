@@ -101,7 +101,7 @@ def _records(
 def _judge(
     plan: Plan, version: Version, snapshot: SnapshotRecord, training: TrainingRecord
 ) -> Evidence:
-    from headrace.backend import load_backend
+    from headrace.imports.backend import load_backend
     from headrace.stages import evaluation, validation
 
     load_backend()

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from headrace import extensions
 from headrace.data.corrections import Corrections, find_corrections
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.sources.identity import source_identity
+from headrace.imports import extensions
 from headrace.models import builder_name
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.law import Law, changes, read_law

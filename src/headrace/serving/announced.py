@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from headrace.home import make_private
 from headrace.records import Record
+from headrace.settings.home import make_private
 from headrace.state.disk import atomic_file
 from headrace.state.ledger.records import utc_now
 from headrace.state.processes import Process, has_ended, this_process

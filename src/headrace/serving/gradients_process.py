@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import load_backend
 from headrace.explanations import Explainer, Item
+from headrace.imports.backend import load_backend
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.models.engines.files import model_file

@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.settings import Settings
 from headrace.stages.clusters import cluster
 from headrace.stages.processes import given_up, processes, processors

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import load_backend
 from headrace.display import pictures
 from headrace.display.progress import Progress
 from headrace.errors import SpecError
+from headrace.imports.backend import load_backend
 from headrace.media import medium
 from headrace.models.logged.loading import golden_bytes
 from headrace.pipeline import PipelineSpec

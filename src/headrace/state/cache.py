@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from headrace.home import make_private
 from headrace.settings import variable
+from headrace.settings.home import make_private
 
 _WRITABLE_BY_OTHERS = 0o022
 

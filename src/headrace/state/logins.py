@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from headrace.errors import UsageError
-from headrace.home import make_private_file
+from headrace.settings.home import make_private_file
 from headrace.state.disk import atomic_file
 
 LOGIN_FILE = "login.json"

@@ -11,7 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
-from headrace.home import PRIVATE_FILE
+from headrace.settings.home import PRIVATE_FILE
 
 
 @contextlib.contextmanager

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from headrace.home import make_private
 from headrace.records import Record
+from headrace.settings.home import make_private
 from headrace.state import disk, regular, temporary
 from headrace.state.remote import ask, file_system, is_local, local_path
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from headrace.home import make_private_file
+from headrace.settings.home import make_private_file
 from headrace.state.cache import user_cache
 from headrace.state.disk import atomic_file, fsync_path
 

@@ -26,10 +26,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from headrace import extensions
 from headrace.display.signs import as_score
 from headrace.errors import UsageError
-from headrace.extensions import task_default
+from headrace.imports import extensions
+from headrace.imports.extensions import task_default
 from headrace.media import medium
 from headrace.records import (
     DEFAULT_TASK,

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace import extensions
-from headrace.backend import load_backend
 from headrace.errors import SpecError, did_you_mean
+from headrace.imports import extensions
+from headrace.imports.backend import load_backend
 from headrace.media import check_form, form_of
 from headrace.models import build, builder_name, check_arguments, find_builder
 from headrace.pipeline import GateSpec, PipelineSpec

@@ -15,7 +15,7 @@ from typing import Any
 from headrace.display.pages import render
 from headrace.display.signs import visible
 from headrace.errors import UsageError
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
 from headrace.pipeline import DataSpec, TrainingSpec

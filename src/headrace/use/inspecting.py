@@ -22,7 +22,7 @@ from headrace.data.snapshots.reading import (
 )
 from headrace.data.sources.opening import open_source
 from headrace.errors import Refusal
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.pipeline import DataSpec
 from headrace.records import Finding, SnapshotRecord

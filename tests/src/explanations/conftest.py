@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.records import DataDescription
 
 IMAGES = DataDescription(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
 from headrace.explanations import Explainer, Item, verdict_of
 from headrace.explanations.sanity import check_sanity
 from headrace.explanations.verdict import sentences, verdicts_of
+from headrace.imports.backend import load_backend
 from headrace.models import compose
 from headrace.stages.fitting.frozen import frozen_prefix
 

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.backend import load_backend
 from headrace.explanations import Explainer, Item, why_not
 from headrace.explanations.gradients import Gradients
 from headrace.explanations.parts import Part, parts_of, strongest
 from headrace.explanations.places import Map, of_places
+from headrace.imports.backend import load_backend
 from headrace.media import medium
 from headrace.media.text.texts import from_column
 from headrace.models import build, compose

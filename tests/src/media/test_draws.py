@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.media.draws import uniform
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from headrace import extensions
+from headrace.imports import extensions
 from headrace.media import medium
 from headrace.media.forms import Decoded, Fitted, Problem, Sizes
 from headrace.media.interface import Medium

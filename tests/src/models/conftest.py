@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -59,7 +59,7 @@ def network(request):
 
     def make(name):
         from headrace import models
-        from headrace.backend import load_backend
+        from headrace.imports.backend import load_backend
 
         load_backend()
         described = tasks.task(name).labels.describe(LABELS[name], _data())

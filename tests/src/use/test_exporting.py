@@ -12,8 +12,8 @@ from tests import versions
 from tests.homes import Home
 from tests.src.tasks.generation.models import DATA, a_model
 
-from headrace.backend import load_backend
 from headrace.errors import NotFoundError, Refusal, UsageError
+from headrace.imports.backend import load_backend
 from headrace.models.engines import savedmodel
 from headrace.state.ledger import Ledger
 from headrace.use.exporting import export

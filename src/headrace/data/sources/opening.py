@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from headrace import extensions
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.places import uris as places
 from headrace.data.sources.places.archive import is_tar, is_zip, tar_tree, zip_tree
@@ -25,7 +24,8 @@ from headrace.data.sources.tables.formats import (
 )
 from headrace.display.signs import beginning
 from headrace.errors import NotFoundError, SourceError, SpecError
-from headrace.extensions import task_default
+from headrace.imports import extensions
+from headrace.imports.extensions import task_default
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.settings import Settings

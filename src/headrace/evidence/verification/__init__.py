@@ -19,9 +19,9 @@ from pydantic import RootModel, ValidationError, field_serializer
 
 from headrace.display.signs import number_of
 from headrace.evidence.verification.walk import Walk
-from headrace.home import PRIVATE_FILE
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.settings.home import PRIVATE_FILE
 from headrace.stages.promotion.registry import published_heads
 from headrace.state.disk import atomic_file
 from headrace.state.home import Home

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Protocol, cast
 
-from headrace import extensions
 from headrace.display.signs import as_score
 from headrace.errors import SpecError
 from headrace.gates.rows import JudgedRows
+from headrace.imports import extensions
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import GateResult
 

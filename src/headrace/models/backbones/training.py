@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from headrace.backend import layers_of
 from headrace.errors import SpecError
+from headrace.imports.backend import layers_of
 
 # Shares of the head's learning rate: of the last block, of each one from that of the
 # next, and of low-rank updates.

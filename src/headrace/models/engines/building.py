@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import HeadraceError
-from headrace.home import check_present
 from headrace.models.engines import formats
 from headrace.models.engines.exporting import MODULE as EXPORTING
 from headrace.models.engines.exporting import Order, content
@@ -29,6 +28,7 @@ from headrace.models.engines.stored import (
     read_stored,
 )
 from headrace.settings import Settings
+from headrace.settings.home import check_present
 from headrace.state.framed import FramedProcess
 from headrace.state.ledger.records import Version
 

@@ -116,7 +116,7 @@ def _open(order: Order, golden: Golden) -> Any:
     Of a model of texts by way of ids it is the part from ids to answers, where
     `WordPieces` can make the ids; a file says how.
     """
-    from headrace.backend import load_backend
+    from headrace.imports.backend import load_backend
     from headrace.models.logged.halves import halves
     from headrace.models.logged.loading import open_model
     from headrace.tasks import asked
@@ -145,7 +145,7 @@ def _word_pieces(first: Any, texts: Payload) -> dict[str, Any] | None:
 
     None unless these are the same, for some texts and for a few hard ones.
     """
-    from headrace.backend import compiled, layers_of
+    from headrace.imports.backend import compiled, layers_of
 
     layers = [one for one in layers_of(first) if hasattr(one, "suffix_indicator")]
     if len(layers) != 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.media.forms import Payload
 from headrace.models.engines.forms import in_blocks
 from headrace.models.logged.loading import open_model, outputs
@@ -17,7 +17,7 @@ from headrace.state.ledger.records import Version
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
-    from headrace.backend import Compute
+    from headrace.imports.backend import Compute
 
 
 class TensorFlowEngine:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.backend import load_backend, saved_model
+from headrace.imports.backend import load_backend, saved_model
 from headrace.models.engines.keras import TensorFlowEngine
 
 RUNTIME = "tensorflow"

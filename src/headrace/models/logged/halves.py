@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headrace.backend import compiled
+from headrace.imports.backend import compiled
 from headrace.media.arrow import lengths
 
 _TEXTS = ("", "a", "0 a b")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.backend import compiled, load_backend
 from headrace.data.preparing import prepare, unprepared
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.imports.backend import compiled, load_backend
 from headrace.media.arrow import lengths
 from headrace.media.chunks import ITEM_BYTES
 from headrace.media.forms import Payload
@@ -30,7 +30,7 @@ from headrace.tasks import asked, task
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
-    from headrace.backend import Compute
+    from headrace.imports.backend import Compute
     from headrace.state.tracking import Tracking
 
 # Computed at once: so many items, whose answers have so many values.

@@ -23,8 +23,8 @@ from typing import IO
 import numpy as np
 from pydantic import TypeAdapter
 
-from headrace.backend import import_backend, load_backend
 from headrace.errors import DependencyError, IntegrityError, UsageError
+from headrace.imports.backend import import_backend, load_backend
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import open_model
 from headrace.records import LoggedModel, Record

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from headrace import models
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import Metrics, PrivacyRecord

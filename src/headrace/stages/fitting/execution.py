@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headrace.backend import layers_of
 from headrace.errors import DependencyError, Refusal, SpecError
+from headrace.imports.backend import layers_of
 from headrace.pipeline import TrainingSpec
 from headrace.stages.fitting.cluster import spans_machines
 from headrace.stages.fitting.precision import FLOAT32, MIXED

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import layers_of
+from headrace.imports.backend import layers_of
 from headrace.media.forms import Payload
 from headrace.models.logged.halves import parts_of
 from headrace.models.logged.loading import answers, outputs

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headrace.backend import layers_of
+from headrace.imports.backend import layers_of
 from headrace.stages.fitting.precision import MIXED
 
 _KINDS = (

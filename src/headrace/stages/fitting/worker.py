@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from headrace.backend import load_backend
 from headrace.errors import HeadraceError
+from headrace.imports.backend import load_backend
 from headrace.settings import Settings
 from headrace.stages.fitting import Fit, cluster
 from headrace.stages.fitting.data import open_data

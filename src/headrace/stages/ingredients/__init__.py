@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from headrace import extensions, models
-from headrace.backend import load_backend
+from headrace import models
 from headrace.errors import IntegrityError, UsageError
+from headrace.imports import extensions
+from headrace.imports.backend import load_backend
 from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, Record, SnapshotRecord
 from headrace.settings import variable

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from headrace.errors import HeadraceError, SpecError
-from headrace.extensions import file_below
+from headrace.imports.extensions import file_below
 from headrace.state.cache import user_cache
 from headrace.state.disk import atomic_file
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from headrace.errors import UsageError
-from headrace.home import PRIVATE_FILE, make_private_file
+from headrace.settings.home import PRIVATE_FILE, make_private_file
 from headrace.state.disk import full_disk, is_full
 from headrace.state.ledger.schema import as_text
 

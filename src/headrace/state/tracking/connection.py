@@ -23,8 +23,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError, HeadraceError, NotFoundError, UsageError
-from headrace.home import make_private
 from headrace.settings import Settings, variable
+from headrace.settings.home import make_private
 from headrace.state.disk import disk_error, full_disk
 from headrace.state.interrupts import deferred
 from headrace.state.ledger.engines import is_out_of_room, is_read_only

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.backend import compiled
+from headrace.imports.backend import compiled
 from headrace.media.text.personal import counts
 from headrace.records import Metrics
 from headrace.tasks.generation import measures

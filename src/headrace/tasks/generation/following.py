@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.backend import layers_of
 from headrace.errors import SpecError
+from headrace.imports.backend import layers_of
 from headrace.tasks.generation.mixture import (
     DISPLACEMENTS,
     ENTRIES,

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import compiled
+from headrace.imports.backend import compiled
 from headrace.records import Metrics
 from headrace.tasks.generation.documents import Codes, padded
 from headrace.tasks.generation.following import find_next

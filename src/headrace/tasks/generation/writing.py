@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import count_below, layers_of, repeated
 from headrace.errors import InputError
+from headrace.imports.backend import count_below, layers_of, repeated
 from headrace.tasks.forms import some
 from headrace.tasks.generation.documents import Codes
 from headrace.tasks.generation.following import Following

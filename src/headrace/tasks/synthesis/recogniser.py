@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import compiled
+from headrace.imports.backend import compiled
 from headrace.records import DataDescription
 
 # What its file depends on, beside the data.

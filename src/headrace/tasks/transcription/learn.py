@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.backend import ctc_losses
 from headrace.errors import SpecError
+from headrace.imports.backend import ctc_losses
 from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks.calibration import Calibrated, temperature_of

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from headrace.display.signs import number_of
 from headrace.errors import IntegrityError
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.media import medium
 from headrace.models.backbones import images, sounds
 from headrace.pipeline.families import family_yields

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headrace.backend import load_backend
 from headrace.errors import HeadraceError, Refusal
+from headrace.imports.backend import load_backend
 from headrace.media.forms import Payload
 from headrace.models import pretrained
 from headrace.models.backbones import ARCHITECTURES, check_installed

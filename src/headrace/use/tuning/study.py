@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import sqlalchemy as sa
 
 from headrace.errors import DependencyError, UsageError
-from headrace.home import home_database
 from headrace.records import Record
 from headrace.settings import Settings
+from headrace.settings.home import home_database
 from headrace.tasks import Task
 from headrace.use.tuning.space import Point, Space
 

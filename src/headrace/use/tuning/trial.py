@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from headrace.backend import load_backend
 from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
+from headrace.imports.backend import load_backend
 from headrace.models import builder_name
 from headrace.pipeline import PipelineSpec
 from headrace.planning import Plan

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.media.audio.augmentation import augment
 
 KEYS = np.arange(64, dtype=np.int64) * 7919

@@ -17,8 +17,8 @@ from tests.extras import needs_keras_hub
 from tests.src.models.backbones import lite0
 from tests.src.stages.fitting.conftest import InShards
 
-from headrace.backend import layers_of
 from headrace.errors import SpecError
+from headrace.imports.backend import layers_of
 from headrace.models import build
 from headrace.models.backbones.training import LAST
 from headrace.models.engines import onnx

@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from headrace.backend import compiled
+from headrace.imports.backend import compiled
 from headrace.models.engines.pieces import WordPieces
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "##a", "##b", "##ab")

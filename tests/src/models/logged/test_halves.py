@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.backend import compiled
+from headrace.imports.backend import compiled
 from headrace.models.logged import loading
 from headrace.models.logged.halves import halves
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headrace.backend import load_backend
 from headrace.errors import HeadraceError
+from headrace.imports.backend import load_backend
 from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.settings import Settings

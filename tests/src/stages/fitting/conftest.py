@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.pipeline import PipelineSpec
 from headrace.records import DataDescription
 from headrace.stages.fitting import Fit

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from tests.src.stages.fitting.conftest import data, recipe
 
-from headrace.backend import load_backend
 from headrace.errors import HeadraceError
+from headrace.imports.backend import load_backend
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.state.store import Store

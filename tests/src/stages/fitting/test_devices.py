@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tests.src.stages.fitting.conftest import data, recipe
 
-from headrace.backend import load_backend
 from headrace.errors import Refusal, SpecError
+from headrace.imports.backend import load_backend
 from headrace.stages.fitting import Fit
 
 pytestmark = pytest.mark.system

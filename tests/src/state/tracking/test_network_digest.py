@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests import versions
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.stages.fitting import weights_digest
 from headrace.state.tracking.artifacts import network_digest
 

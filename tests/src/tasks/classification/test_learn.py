@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headrace.backend import load_backend
 from headrace.errors import SpecError
+from headrace.imports.backend import load_backend
 from headrace.models.logged.loading import answers
 from headrace.tasks.calibration import MOST, last_layer, tempered
 from headrace.tasks.classification.learn import best_temperature

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.src.tasks.synthesis.conftest import take, takes
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
 from headrace.tasks.synthesis.distances import (
     STEPS,

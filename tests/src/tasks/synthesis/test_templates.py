@@ -3,7 +3,7 @@
 import numpy as np
 from tests.src.tasks.synthesis.conftest import takes
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.media.audio.spectra import Framing
 from headrace.tasks.synthesis.distances import distances, lengths, profiles
 from headrace.tasks.synthesis.templates import Templates

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tests.src.tasks.transcription.conftest import described, encoded, spelled
 
-from headrace import backend
-from headrace.backend import load_backend
 from headrace.errors import SpecError
+from headrace.imports import backend
+from headrace.imports.backend import load_backend
 from headrace.pipeline import TrainingSpec
 from headrace.tasks.transcription import decoding
 from headrace.tasks.transcription.learn import HEAD, best_temperature

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from headrace import extensions
 from headrace.errors import UsageError
+from headrace.imports import extensions
 
 if TYPE_CHECKING:
     from headrace.data.sources.places.files import File

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.tables.delimited import DelimitedTable
 from headrace.data.sources.tables.tabular import Table, is_text, readable
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.media.chunks import Reading
 
 _WITH_COMMA = r"^(\s*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?\s*)$"

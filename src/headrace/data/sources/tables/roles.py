@@ -29,7 +29,7 @@ from headrace.data.sources.tables.tabular import (
     plain_name,
 )
 from headrace.errors import SourceError, SpecError
-from headrace.extensions import task_default
+from headrace.imports.extensions import task_default
 from headrace.media import medium
 from headrace.media.chunks import Reading, split_named
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.backend import layers_of
+from headrace.imports.backend import layers_of
 
 # Keras's own layers that compute each row by itself, and containers of layers.
 _ROW_BY_ROW = (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.backend import layers_of
 from headrace.errors import Refusal, SpecError
+from headrace.imports.backend import layers_of
 from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting.data import learns
 from headrace.stages.fitting.privacy.ghost import row_of_zeros

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests.blobs import BLOBS, a_contract, spec_of
 
-from headrace.backend import compiled
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.rows import NOT_ASKED, Membership
+from headrace.imports.backend import compiled
 from headrace.models.logged import loading
 from headrace.pipeline import load_spec
 from headrace.stages.evaluation import evaluate

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.backend import load_backend
+from headrace.imports.backend import load_backend
 from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting import Fit
 

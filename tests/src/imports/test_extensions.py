@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from headrace import extensions
 from headrace.errors import SourceError, SpecError, UsageError
+from headrace.imports import extensions
 
 
 @pytest.mark.parametrize(

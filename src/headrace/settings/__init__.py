@@ -27,8 +27,8 @@ from pydantic import (
 
 from headrace.display.credentials import fingerprint
 from headrace.errors import UsageError, did_you_mean
-from headrace.home import home_database, prepare
 from headrace.records import Finding
+from headrace.settings.home import home_database, prepare
 
 T = TypeVar("T")
 LEAST_SECRET = 32

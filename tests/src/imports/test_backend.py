@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from headrace.backend import compiled, load_backend
+from headrace.imports.backend import compiled, load_backend
 
 
 @pytest.mark.system
 def test_alone_it_leaves_other_libraries_out_and_hides_none():
     code = (
         "import sys, json\n"
-        "from headrace.backend import load_backend\n"
+        "from headrace.imports.backend import load_backend\n"
         "load_backend(minimal=True)\n"
         "others = {'matplotlib', 'pandas', 'scipy', 'sklearn'}\n"
         "seen = sorted(others & set(sys.modules))\n"
