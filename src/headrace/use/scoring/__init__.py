@@ -116,8 +116,8 @@ def score(  # noqa: PLR0913, what is scored, and how
         for note in opened.notes:
             log.info("score: %s", note)
         logged = len(opened.notes)  # reading adds some
-        job = _job(opened, name, loaded, columns)
-        with kept_parts(job, settings):
+        wanted = _job(opened, name, loaded, columns)
+        with kept_parts(wanted, settings) as job:
             keys = list[str]()
             for key in scored_parts(opened, job, settings, workers):
                 keys.append(key)

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import itertools
 import logging
+import os
 import sys
 import tempfile
 import threading
@@ -85,17 +86,24 @@ class Part(NamedTuple):
 
 
 @contextlib.contextmanager
-def kept_parts(job: ScoringJob, settings: Settings) -> Iterator[None]:
+def kept_parts(job: ScoringJob, settings: Settings) -> Iterator[ScoringJob]:
     """Delete the parts of a source at the end of the block, unless it is stopped.
 
     They stay for a later one if it lacks something, too. Two blocks of equal jobs run
-    one after the other.
+    one after the other. In a home that can only be read no parts are kept.
+
+    Yields:
+        the job, with the store that has its parts.
     """
+    if not os.access(settings.home, os.W_OK):
+        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
+            yield job.model_copy(update={"store": place})
+        return
     folder, store = job.folder, Store(job.store)
     with heartbeat(settings, folder.replace("/", "-"), model_of(job.model)):
         wait_for_collection(settings)
         try:
-            yield
+            yield job
         except Refusal:
             store.delete_folder(folder)
             raise
@@ -117,12 +125,13 @@ def scored_parts(
     Raises:
         what `score_part` and `opened` raise.
     """
-    home, folder, earlier, count = Home(settings), job.folder, 0, 0
+    home, store, folder = Home(settings), Store(job.store), job.folder
+    earlier = count = 0
     with version_file(home.tracking, home.ledger.find(job.model)) as path:
-        home.store.write(f"{folder}/{MODEL}", path.read_bytes())
+        store.write(f"{folder}/{MODEL}", path.read_bytes())
     keys = (f"{folder}/{number:08}.arrow" for number in itertools.count())
     parts = (
-        Part(key, None if home.store.exists(key) else chunk)
+        Part(key, None if store.exists(key) else chunk)
         for key, chunk in zip(keys, _cut(source), strict=False)
     )
     if workers or settings.dask_address:
