@@ -1,5 +1,6 @@
 """What tests of flows share: a client of their Prefect server."""
 
+import sys
 import time
 
 import pytest
@@ -31,3 +32,18 @@ def client(prefect_server):
             client.delete_deployment(deployment.id)
         for automation in client.read_automations():
             client.delete_automation(automation.id)
+
+
+@pytest.fixture
+def deaf_server(monkeypatch):
+    """A Prefect server that nobody answers for, of the commands in this process.
+
+    They have Prefect read the variable, so it reads that of the others again.
+    """
+    with monkeypatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", url := "http://127.0.0.1:9/api")
+        yield url
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()

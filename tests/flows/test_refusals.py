@@ -109,13 +109,10 @@ def test_an_mlflow_that_does_not_answer_is_told_and_can_be_retried(
     assert mlflow_runs(after_first) == [(first[1].json["run_id"], "FINISHED")]
 
 
-def test_a_prefect_that_does_not_answer_is_told(home, monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+def test_a_prefect_that_does_not_answer_is_told(home, deaf_server):
     answer = home.headrace("run", "blobs", "--json")
     assert answer.exit_code == 3
-    assert (
-        "Prefect server http://127.0.0.1:9/api does not answer" in answer.json["reason"]
-    )
+    assert f"Prefect server {deaf_server} does not answer" in answer.json["reason"]
 
 
 def test_a_builder_that_is_not_there_is_told_before_any_work(home, prefect_server):

@@ -12,7 +12,9 @@ def test_a_worker_without_a_server_says_how_to_have_one(home, monkeypatch):
     answer = home.headrace("worker", "--pool", "cpu", "--json")
     assert (answer.exit_code, answer.json["error"]["kind"]) == (2, "UsageError")
     assert "headrace up" in answer.json["error"]["action"]
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+
+
+def test_a_worker_whose_server_does_not_answer_may_be_tried_again(home, deaf_server):
     answer = home.headrace("worker", "--pool", "cpu", "--json")
     assert (answer.exit_code, answer.json["error"]["kind"]) == (3, "DependencyError")
 
