@@ -13,14 +13,10 @@ from headrace_cli.answers import answer, prepared, show_table, show_text, wants_
 
 if TYPE_CHECKING:
     from headrace.retention.collection import CollectionResult
-    from headrace.retention.forgetting import Outcome
+    from headrace.retention.forgetting.outcome import Outcome
 
 
 def gc_(
-    keep: Annotated[
-        int,
-        Option(metavar="N", min=1, help="Keep the newest N runs of each pipeline."),
-    ] = 10,
     older: Annotated[
         float,
         Option(
@@ -33,9 +29,8 @@ def gc_(
 ) -> None:
     """Delete what no version, approval or run needs, and record it."""
     from headrace.retention.collection import collect
-    from headrace.retention.roots import Policy
 
-    done = collect(prepared(), Policy(keep, older), dry_run=dry_run)
+    done = collect(prepared(), older, dry_run=dry_run)
     answer(done.model_dump(mode="json"), lambda: _show_collected(done))
 
 

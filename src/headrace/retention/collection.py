@@ -8,7 +8,7 @@ meanwhile waits, and what a run that began before may use is kept.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 
 from headrace.display.progress import counted
@@ -16,7 +16,7 @@ from headrace.errors import IntegrityError
 from headrace.records import Record
 from headrace.retention import alone
 from headrace.retention.marking import Garbage, mark
-from headrace.retention.roots import Policy, Roots
+from headrace.retention.roots import Roots
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import published_heads
 from headrace.state.home import Home
@@ -52,13 +52,13 @@ class CollectionResult(Record):
 
 
 def collect(
-    settings: Settings, policy: Policy, *, dry_run: bool = False
+    settings: Settings, older_days: float, *, dry_run: bool = False
 ) -> CollectionResult:
     """Delete what no root needs; see `find_roots`.
 
     Args:
         settings: where ledger, store and MLflow are, and who the user is.
-        policy: what is to be kept beside what must be.
+        older_days: the age below which nothing is collected.
         dry_run: only say what would be deleted.
 
     Raises:
@@ -70,10 +70,10 @@ def collect(
     _check_ledger(home)
     log.info("gc: looking for what nothing needs")
     if dry_run:
-        return _result(*mark(home, disposal, policy), is_dry=True)
+        return _result(*mark(home, disposal, older_days), is_dry=True)
     with alone(settings, "gc"):
         before = home.ledger.facts.decisions()
-        roots, garbage = mark(home, disposal, policy)
+        roots, garbage = mark(home, disposal, older_days)
         kinds = {one.key: one.kind for one in garbage if one.kind in RECORDED}
         home.ledger.facts.record_deleted(kinds, settings.user, decisions=before)
         for one in counted(garbage, "gc", "deleted"):
@@ -97,26 +97,25 @@ def _check_ledger(home: Home) -> None:
 def _result(
     roots: Roots, garbage: Sequence[Garbage], *, is_dry: bool
 ) -> CollectionResult:
-    counts, sizes = Counter[str](), Counter[str]()
+    sizes = defaultdict[str, list[int]](list)
     for one in garbage:
-        counts[one.kind] += 1
-        sizes[one.kind] += one.bytes
+        sizes[one.kind].append(one.bytes)
     kinds = tuple(
-        CollectedKind(kind=kind, count=count, bytes=sizes[kind])
-        for kind, count in counts.items()
+        CollectedKind(kind=kind, count=len(own), bytes=sum(own))
+        for kind, own in sizes.items()
     )
-    total, in_progress = sizes.total(), roots.in_progress
+    total, in_progress = sum(one.bytes for one in garbage), sorted(roots.in_progress)
     reason = "there is nothing to collect"
     if kinds:
         verb = "would be deleted" if is_dry else "were deleted"
         reason = f"{len(garbage):,} things of {total:,} bytes {verb}"
     if not roots.is_quiet:
-        names = ", ".join(sorted(in_progress)) or "another flow"
+        names = ", ".join(in_progress) or "another flow"
         reason += f"; what a run in progress may use is kept ({names})"
     return CollectionResult(
         dry_run=is_dry,
         collected=kinds,
-        in_progress=tuple(sorted(in_progress)),
+        in_progress=tuple(in_progress),
         bytes=total,
         reason=reason,
     )

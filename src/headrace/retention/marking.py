@@ -7,20 +7,11 @@ records before snapshots, versions and runs before their files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, time
 from functools import partial
 from typing import NamedTuple
 
-from headrace.retention.roots import (
-    DAY_SECONDS,
-    Policy,
-    Roots,
-    find_roots,
-    results_of,
-    snapshot_of,
-)
-from headrace.serving.requests.parts import days
-from headrace.state.folders import FOLDERS, Folder, Owner
+from headrace.retention.roots import Roots, find_roots, results_of, snapshot_of
+from headrace.state.folders import FOLDERS, Folder
 from headrace.state.home import Home
 from headrace.state.ledger.facts import version_key
 from headrace.state.store import Store
@@ -52,7 +43,9 @@ class StoreEntry(NamedTuple):
     written: float
 
 
-def mark(home: Home, disposal: Disposal, policy: Policy) -> tuple[Roots, list[Garbage]]:
+def mark(
+    home: Home, disposal: Disposal, older_days: float
+) -> tuple[Roots, list[Garbage]]:
     """Plan a collection; nothing is changed.
 
     While a run is alive, nothing of the store is collected.
@@ -64,7 +57,7 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> tuple[Roots, list[Ga
         DependencyError: the ledger, the store or MLflow does not answer.
     """
     runs, models = disposal.stored_runs(), disposal.stored_models()
-    roots = find_roots(home, runs, models, policy)
+    roots = find_roots(home, runs, models, older_days)
     known, size = _known_runs(home), disposal.artifact_bytes
     garbage = [*_versions(home, disposal, roots)]
     entries = _entries(home.store) if roots.is_quiet else {}
@@ -81,7 +74,6 @@ def mark(home: Home, disposal: Disposal, policy: Policy) -> tuple[Roots, list[Ga
             delete = partial(disposal.delete_logged_model, model)
             garbage.append(Garbage("MLflow models", key, size(model.place), delete))
     garbage += _of_store(home.store, entries, roots)
-    garbage += _request_logs(home.store, policy)
     return roots, garbage
 
 
@@ -136,13 +128,8 @@ def _stage_records(
 def _of_store(
     store: Store, entries: Mapping[str, StoreEntry], roots: Roots
 ) -> Iterator[Garbage]:
-    needed: dict[Owner, set[str]] = {
-        "snapshot": roots.snapshots,
-        "model": roots.digests,
-        "training": roots.trainings,
-        "run": roots.runs,
-        "none": set(),
-    }
+    needed = {"snapshot": roots.snapshots, "model": roots.digests, "none": set()}
+    needed |= {"training": roots.trainings, "run": roots.runs}
     for key, entry in entries.items():
         top, _, name = key.partition("/")
         folder = FOLDERS.get(top)
@@ -157,12 +144,3 @@ def _delete_entry(key: str, folder: Folder, store: Store) -> None:
     if folder.marker:  # first: the rest is incomplete then
         store.delete(f"{key}/{folder.marker}")
     store.delete_folder(key)
-
-
-def _request_logs(store: Store, policy: Policy) -> Iterator[Garbage]:
-    """Days of request logs, today's excepted, which is being written."""
-    now, limit = datetime.now(UTC), (max(policy.older_days, 1.0) + 1) * DAY_SECONDS
-    for key, day in days(store):
-        if (now - datetime.combine(day, time(), UTC)).total_seconds() > limit:
-            size = sum(size for _, size, _ in store.sizes(key))
-            yield Garbage("request logs", key, size, partial(store.delete_folder, key))

@@ -1,16 +1,14 @@
 """What is never collected: the roots, and all that they need.
 
-A root is a version in the history, one that waits for approval, the challenger, one of
-the newest runs, whatever is younger than the limit, and the last results of a
-pipeline. A root needs its files, runs, data and quarantine: to be loaded, reproduced,
-verified and repaired.
+A root is a version in the history, one that waits for approval, the challenger,
+whatever is younger than the limit, and the last results of a pipeline. A root needs
+its files, runs, data and quarantine: to be loaded, reproduced, verified and repaired.
 """
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,19 +25,6 @@ from headrace.state.tracking.disposal import StoredModel, StoredRun
 BEGUN = "train-begun.json"
 DAY_SECONDS = 86_400.0
 _FILES = ("run_id", "model_uri", "model_digest")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What is to be kept in addition to what must be.
-
-    Attributes:
-        keep: the newest runs of each pipeline.
-        older_days: the age below which nothing is collected.
-    """
-
-    keep: int = 10
-    older_days: float = 30.0
 
 
 @dataclass
@@ -78,23 +63,26 @@ def find_roots(
     home: Home,
     runs: list[StoredRun],
     models: list[StoredModel],
-    policy: Policy,
+    older_days: float,
 ) -> Roots:
     """The roots at this moment, and all that they need.
 
     Args:
-        runs: all of MLflow's, newest first.
+        runs: all of MLflow's.
         models: all logged models.
-        policy: what else is to be kept.
+        older_days: the age below which all is kept.
     """
     runs_alive = [one for one in alive(home.settings) if one.name != COLLECTING]
     ledger, pipelines = home.ledger, {*map(pipeline_of, runs_alive)}
-    newest = time.time() - DAY_SECONDS * policy.older_days
+    newest = time.time() - DAY_SECONDS * older_days
     roots = Roots(pipelines - {""}, not runs_alive, newest)
-    roots.runs |= _newest_runs(runs, policy.keep, roots)
+    for run in runs:
+        is_young = roots.is_young(run.ended or run.began)
+        if is_young or run.experiment in roots.in_progress:
+            roots.runs.add(run.run_id)
     _keep_last_results(home.store, roots)
     for model in ledger.models():
-        needed = _needed_versions(model, ledger, policy)
+        needed = _needed_versions(model, ledger)
         for version in ledger.versions(model):
             created = datetime.fromisoformat(version.created).timestamp()
             is_used = version.run_id in roots.runs or model in roots.in_progress
@@ -109,29 +97,12 @@ def find_roots(
     return roots
 
 
-def _newest_runs(runs: Iterable[StoredRun], keep: int, roots: Roots) -> set[str]:
-    """The newest trainings and the newest other runs of each model, and young ones."""
-    newest: defaultdict[tuple[str, bool], set[str]] = defaultdict(set)
-    young = set()
-    for run in runs:
-        own = newest[run.experiment, run.is_training]
-        if not run.parent and len(own) < keep:
-            own.add(run.run_id)
-        is_young = roots.is_young(run.ended or run.began)
-        if is_young or run.experiment in roots.in_progress:
-            young.add(run.run_id)
-    return young.union(*newest.values())
-
-
-def _needed_versions(model: str, ledger: Ledger, policy: Policy) -> set[int]:
+def _needed_versions(model: str, ledger: Ledger) -> set[int]:
     """The versions of a model that are needed whatever their age."""
-    entries = ledger.history(model)
-    needed = {entry.to_version for entry in entries}
-    needed |= {entry.from_version for entry in entries if entry.from_version}
-    needed |= {request.version for request in ledger.waiting(model)}
-    needed |= {number for number in aliases_of(model, ledger).values() if number}
-    numbers = sorted(version.version for version in ledger.versions(model))
-    return needed | {*numbers[-policy.keep :]}
+    needed = [n for x in ledger.history(model) for n in (x.from_version, x.to_version)]
+    needed += [request.version for request in ledger.waiting(model)]
+    needed += aliases_of(model, ledger).values()
+    return {number for number in needed if number}
 
 
 def _keep_version(version: Version, ledger: Ledger, roots: Roots) -> None:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from tests.src.state.ledger.conftest import setting, without_triggers
 from headrace.errors import DependencyError
 from headrace.models.logged.loading import load_version
 from headrace.retention import collection
-from headrace.retention.roots import Policy
 from headrace.state.ledger import holding
 from headrace.state.ledger.holding import (
     COLLECTING,
@@ -27,7 +25,7 @@ from headrace.state.tracking import Tracking
 
 pytestmark = pytest.mark.system
 
-ALL = ("gc", "--keep", "1", "--older", "0", "--json")
+ALL = ("gc", "--older", "0", "--json")
 KILLED = Path(__file__).parents[2] / "flows" / "killed.py"
 
 
@@ -90,7 +88,7 @@ def test_a_dry_run_says_what_a_run_then_deletes(many):
         "snapshots": 1,
         "reference models": 3,
     }
-    page = many.home.headrace("gc", "--keep", "1", "--older", "0")
+    page = many.home.headrace("gc", "--older", "0")
     assert "there is nothing to collect" in page.out
     check_needed(many)
     check_rest_is_gone(many)
@@ -240,10 +238,10 @@ def test_a_version_promoted_after_the_marking_is_kept(many, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(collection, "mark", promoted_meanwhile)
         with pytest.raises(DependencyError, match="changed while") as caught:
-            collection.collect(many.settings, Policy(1, 0.0))
+            collection.collect(many.settings, 0.0)
     assert "Run `headrace gc` again" in caught.value.action
     assert many.files == before
-    done = collection.collect(many.settings, Policy(1, 0.0))
+    done = collection.collect(many.settings, 0.0)
     assert not many.ledger.facts.is_deleted(many.ledger.version("blobs", 2))
     assert many.ledger.facts.is_deleted(many.ledger.version("blobs", 3))
     assert "snapshots" not in {one.kind for one in done.collected}
@@ -258,32 +256,8 @@ def test_runs_of_other_ledgers_are_not_collected(many, monkeypatch):
     assert collected(done)["MLflow runs"] == 2, "of versions 2 and 3"
 
 
-@pytest.mark.parametrize(
-    "words", [("--keep", "0"), ("--older", "-1"), ("--older", "1000000")]
-)
+@pytest.mark.parametrize("words", [("--older", "-1"), ("--older", "1000000")])
 def test_a_policy_that_keeps_too_little_is_refused(many, words):
     answer = many.home.headrace("gc", *words, "--json")
     assert answer.exit_code == 2
     assert words[0] in answer.json["reason"]
-
-
-def test_a_day_of_the_log_is_as_old_as_its_last_request(many):
-    log = many.home.path / "store" / "requests" / "blobs"
-    for days in (2, 3):
-        day = (datetime.now(UTC) - timedelta(days=days)).date().isoformat()
-        (log / day / "00").mkdir(parents=True)
-        (log / day / "00" / "a.parquet").write_bytes(b"12345")
-    many.home.headrace("gc", "--older", "2", "--json")
-    assert [path.name for path in log.iterdir()] == [
-        (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
-    ]
-
-
-def test_old_request_logs_are_collected_and_todays_is_not(many):
-    log = many.home.path / "store" / "requests" / "blobs"
-    for day in ("2020-01-02", "2999-01-01"):
-        (log / day / "00").mkdir(parents=True)
-        (log / day / "00" / "a.parquet").write_bytes(b"12345")
-    done = many.home.headrace("gc", "--json").json
-    assert done["collected"] == [{"kind": "request logs", "count": 1, "bytes": 5}]
-    assert [path.name for path in log.iterdir()] == ["2999-01-01"]

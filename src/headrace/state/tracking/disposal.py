@@ -32,7 +32,6 @@ class StoredRun:
         parent: the id of the run that it is a child of; empty if none.
         began, ended: seconds since 1970; ``ended`` is 0 while it runs.
         is_training: whether it has the record of a training.
-        digest: of the record of its ingredients; empty if it has none.
         snapshot: the digest of its data; empty if it has none.
         place: URI of its artifacts.
     """
@@ -43,7 +42,6 @@ class StoredRun:
     began: float
     ended: float
     is_training: bool
-    digest: str
     snapshot: str
     place: str
 
@@ -191,7 +189,6 @@ def _as_stored(run: Any, names: dict[str, str]) -> StoredRun:
         began=(run.info.start_time or 0) / 1000,
         ended=(run.info.end_time or 0) / 1000,
         is_training=f"{_OURS}pipeline" in tags,
-        digest=tags.get(f"{_OURS}ingredients", ""),
         snapshot=tags.get(f"{_OURS}snapshot", ""),
         place=str(run.info.artifact_uri),
     )
