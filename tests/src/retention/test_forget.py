@@ -345,7 +345,7 @@ def test_what_is_not_confirmed_changes_nothing(many, item):
     assert done.status == "declined"
     assert (asked[0].rows, asked[0].snapshots) == ({"train": 1}, (many.first.digest,))
     assert asked[0].versions == ("blobs/1", "blobs/4")
-    assert done.reason == "1 row of 1 snapshot"
+    assert done.reason.startswith("1 row of 1 snapshot; the data of a champion had")
     assert many.files == before
     assert many.ledger.facts.forgettings() == []
 

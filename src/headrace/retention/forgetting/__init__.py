@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import DependencyError, NotFoundError, UsageError
-from headrace.pipeline.folders import pipeline_names
 from headrace.retention import alive, alone
 from headrace.retention.forgetting.deleting import delete
 from headrace.retention.forgetting.outcome import Outcome, outcome_of
@@ -21,12 +20,9 @@ from headrace.retention.forgetting.snapshots import find_rows, items_of_group
 from headrace.retention.roots import results_of, snapshot_of
 from headrace.settings import Settings
 from headrace.state.home import Home
-from headrace.state.ledger import Ledger
 from headrace.state.ledger.holding import COLLECTING
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-__all__ = ["Outcome", "forget"]
 
 
 def forget(
@@ -62,7 +58,7 @@ def forget(
         )
     home = Home(settings)
     ledger, facts, who = home.ledger, home.ledger.facts, settings.user
-    _check_pipeline(pipeline, settings, ledger)
+    _check_pipeline(pipeline, home)
     kind = "item" if item else "group" if group else ""
     with alone(settings, "forget"):
         for lease in alive(settings):
@@ -82,11 +78,12 @@ def forget(
             facts.begin_forgetting(pipeline, kind, who, forgotten.marks)
         deleted = delete(pipeline, found, home, forgotten)
         facts.end_forgettings(who)
-        return outcome.forgotten(deleted)
+        done = {"status": "forgotten", "deleted": dict(deleted)}
+        return outcome.model_copy(update=done)
 
 
-def _check_pipeline(pipeline: str, settings: Settings, ledger: Ledger) -> None:
-    names = {*ledger.models(), *pipeline_names(settings)}
+def _check_pipeline(pipeline: str, home: Home) -> None:
+    names = {*home.ledger.models(), *home.store.names("pipelines")}
     if pipeline not in names:
         listed = ", ".join(sorted(names)) or "none"
         raise NotFoundError(
@@ -101,13 +98,13 @@ def _tombstones(pipeline: str, item: str, group: str, home: Home) -> ForgottenIt
     group of the same name may be something else.
     """
     forgotten = ForgottenItems.of(home.ledger, pipeline)
-    items = {item} - {""}
+    marks = {forgotten.mark_item(item)} if item else set[str]()
     if group:
+        marks.add(forgotten.mark_group(group))
         own = {one.snapshot_digest for one in home.ledger.versions(pipeline)}
         for _, saved, record in results_of(home.store):
             own |= {snapshot_of(record)} if saved.get("pipeline") == pipeline else set()
         for digest in own:
-            items |= items_of_group(digest, group, home.store)
-    marks = {*map(forgotten.mark_item, items)}
-    marks |= {forgotten.mark_group(group)} if group else set()
+            found = items_of_group(digest, group, home.store)
+            marks.update(map(forgotten.mark_item, found))
     return replace(forgotten, marks=forgotten.marks | marks)

@@ -10,9 +10,13 @@ import logging
 from collections import Counter
 from collections.abc import Collection
 
+import numpy as np
+
 from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgotten import ForgottenItems
+from headrace.data.snapshots.reading import DIGEST
+from headrace.media.arrow import as_hex
 from headrace.monitoring.history import History
 from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
@@ -26,7 +30,6 @@ from headrace.state.tracking.disposal import Disposal
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
 KEPT_ARTIFACTS = ("pipeline", "data", "law")
-_SHA = 32  # bytes
 log = logging.getLogger("headrace")
 
 
@@ -44,33 +47,26 @@ def delete(
         how much was deleted, by kind.
     """
     store = home.store
-    versions = [
-        one for one in all_versions(home.ledger) if one.snapshot_digest in digests
-    ]
+    known = all_versions(home.ledger)
+    versions = [one for one in known if one.snapshot_digest in digests]
     log.info("forget: request logs")
-    logs = parts_with(home.store, forgotten.has_items)
-    log.info("forget: pages, pictures and results")
+    logs = parts_with(store, forgotten.has_items)
     models = {pipeline, *logs, *(version.model for version in versions)}
-    counts = Counter(
-        {
-            "lists of judged items": _delete_judged(home.store, forgotten),
-            "pages and pictures": _delete_pages(home, digests, models),
-        }
-    )
-    for name in home.store.names(CORRECTIONS):
-        dropped = drop_items(store, name, forgotten.has_items)
-        counts["corrected labels"] += dropped
+    counts = Counter[str]()
+    counts["lists of judged items"] = _delete_judged(store, forgotten)
+    counts["pages and pictures"] = _delete_pages(home, digests, models)
+    for name in store.names(CORRECTIONS):
+        counts["corrected labels"] += drop_items(store, name, forgotten.has_items)
     if digests:
         counts["stage results"] += _delete_results(store, digests)
         files = {version.model_digest for version in versions}
         counts += _delete_made(store, digests, files)
     for version in versions:
         counts["golden answers"] += delete_golden(version, home, forgotten)
-    for digest in home.store.names("monitoring"):
-        taken = History(digest, store).take_out(forgotten)
-        counts["kept scores and windows"] += taken
+    for digest in store.names("monitoring"):
+        counts["kept scores"] += History(digest, store).take_out(forgotten)
     for key in itertools.chain(*logs.values()):
-        home.store.delete(key)
+        store.delete(key)
         counts["parts of request logs"] += 1
     delete_snapshots(digests, home)
     return +counts
@@ -94,12 +90,10 @@ def _delete_made(
     owners = {"snapshot": snapshots, "model": models}
     counts = Counter[str]()
     for folder in FOLDERS.values():
-        if not (folder.is_made_again and folder.shows_items):
-            continue
-        for name in store.names(folder.name):
+        is_meant = folder.is_made_again and folder.shows_items
+        for name in store.names(folder.name) if is_meant else ():
             if folder.owner == "none" or folder.is_of(name, owners[folder.owner]):
-                entry = f"{folder.name}/{name}"
-                store.delete_folder(entry)
+                store.delete_folder(f"{folder.name}/{name}")
                 counts[folder.kind] += 1
     return counts
 
@@ -111,14 +105,12 @@ def _delete_judged(store: Store, forgotten: ForgottenItems) -> int:
     """
     count = 0
     for name in store.names("judged"):
-        data = store.read(f"judged/{name}")
-        items = [data[at : at + _SHA] for at in range(0, len(data), _SHA)]
-        gone = forgotten.has_items([item.hex() for item in items])
+        data, left = store.read(f"judged/{name}"), f"{name.partition('.')[0]}.left.bin"
+        gone = forgotten.has_items(as_hex(data).to_pylist())
         if gone.any():
-            left = [item for item, out in zip(items, gone, strict=True) if not out]
-            digest = name.partition(".")[0]
-            store.write(f"judged/{digest}.left.bin", b"".join(left))
-            if not name.endswith(".left.bin"):
+            items = np.frombuffer(data, DIGEST)[~gone]
+            store.write(f"judged/{left}", items.tobytes())
+            if name != left:
                 store.delete(f"judged/{name}")
             count += 1
     return count

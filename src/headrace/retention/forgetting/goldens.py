@@ -14,6 +14,7 @@ import numpy as np
 from headrace.data.forgotten import ForgottenItems
 from headrace.errors import IntegrityError
 from headrace.media import medium
+from headrace.media.arrow import as_hex
 from headrace.media.digests import digests
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import golden_bytes, load_version
@@ -23,8 +24,6 @@ from headrace.state.ledger import Version
 from headrace.state.ledger.facts import version_key
 from headrace.state.tracking import GOLDEN_FILE
 from headrace.state.tracking.disposal import Disposal
-
-_SHA = 32  # bytes
 
 
 def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> int:
@@ -45,8 +44,7 @@ def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> in
         data, is_logged = store.read(copy), False
     golden, description = Golden.read(data), version.description
     shas = digests(np.ascontiguousarray(golden.items), medium(description.medium))
-    hexes = [shas[at : at + _SHA].hex() for at in range(0, len(shas), _SHA)]
-    count = int(forgotten.has_items(hexes).sum())
+    count = int(forgotten.has_items(as_hex(shas).to_pylist()).sum())
     if not count:
         return 0
     if not home.ledger.facts.is_deleted(version):

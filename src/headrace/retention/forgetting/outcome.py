@@ -34,19 +34,6 @@ class Outcome(Record):
     deleted: Mapping[str, int] = {}
     reason: str
 
-    def forgotten(self, deleted: Mapping[str, int]) -> Outcome:
-        """The same once it is done, with what to do about champions."""
-        reason = self.reason
-        if self.champions:
-            runs = ", ".join(f"`headrace run {model}`" for model in self.champions)
-            reason += (
-                f"; the data of a champion had such rows: train anew with {runs}, "
-                "and promote the new version with --force if the run keeps the "
-                "champion; nothing is rolled back to the old one"
-            )
-        done = {"status": "forgotten", "deleted": dict(deleted)}
-        return self.model_copy(update={**done, "reason": reason})
-
 
 def outcome_of(
     pipeline: str, found: Mapping[str, Counter[str]], ledger: Ledger, kind: str
@@ -70,13 +57,17 @@ def outcome_of(
         )
     gone = {key for key, kind in ledger.facts.deleted().items() if kind == KIND}
     gone |= {f"snapshots/{digest}" for digest in found}
-    versions = [
-        one
-        for one in all_versions(ledger)
-        if f"snapshots/{one.snapshot_digest}" in gone
-    ]
+    known = all_versions(ledger)
+    versions = [x for x in known if f"snapshots/{x.snapshot_digest}" in gone]
     present = {model: ledger.champion(model) for model in ledger.models()}
     champions = [m for m, one in present.items() if one and one.version in versions]
+    if champions:
+        runs = ", ".join(f"`headrace run {model}`" for model in champions)
+        reason += (
+            f"; the data of a champion had such rows: train anew with {runs}, and "
+            "promote the new version with --force if the run keeps the champion; "
+            "nothing is rolled back to the old one"
+        )
     return Outcome(
         pipeline=pipeline,
         status="declined",
