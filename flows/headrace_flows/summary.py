@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -30,8 +29,6 @@ from headrace.records import (
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import aliases_of
 from headrace.state.folders import card_key
-from headrace.state.tracking import REPORT_FILE
-from headrace.state.tracking.artifacts import how_changed, local_path, run_places
 from headrace.use.backbones import doubts_of
 from headrace.use.checking import doubtful_gates
 from headrace_flows.run import STAGES, UNCHANGED, Run
@@ -225,15 +222,10 @@ def finished(run: Run) -> tuple[Summary, int] | None:
 
 
 def _has_report(run: Run, number: int) -> bool:
-    """Whether the report of a version's run is whole; a full disk keeps none."""
+    """Whether a version's run has its report; a full disk keeps none."""
     home = run.plan.home
     version = home.ledger.version(run.spec.name, number)
-    page = home.store.find(card_key(version.run_id))
-    place = run_places(version, home.settings.artifacts)[0]
-    if page is None or local_path(place) is None:
-        return page is not None
-    digest = hashlib.sha256(page).hexdigest()
-    return not how_changed(f"{place}/{REPORT_FILE}", digest)
+    return home.store.exists(card_key(version.run_id))
 
 
 def _summarise_finished(run: Run, ended: Finished) -> tuple[Summary, int]:

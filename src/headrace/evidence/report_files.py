@@ -25,9 +25,9 @@ _BEGIN, _END = "<!-- explanations -->", "<!-- end of explanations -->"
 
 
 def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
-    """Write the HTML page of a run, keep it in the store, and log it with the run.
+    """Write the HTML page of a run, log it with the run, and keep it in the store.
 
-    The page comes last: a run that has it needs nothing more.
+    The store's comes last: a run that has it needs nothing more.
     """
     home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
     _keep(run_id, render(REPORT_FILE, **shown), home)
@@ -46,10 +46,10 @@ def show_maps(version: Version, verdicts: Mapping[str, Verdict], home: Home) -> 
 
 
 def _keep(run_id: str, page: str, home: Home) -> None:
-    home.store.write(card_key(run_id), page.encode())
     with tempfile.TemporaryDirectory(prefix="headrace-") as place:
         Path(place, REPORT_FILE).write_bytes(page.encode())
         home.tracking.log_files(run_id, Path(place))
+    home.store.write(card_key(run_id), page.encode())
 
 
 def find_report(name: str, settings: Settings) -> str:
