@@ -109,7 +109,7 @@ def forms(name):
 
 def expected(settings, version):
     """The golden outputs of a version."""
-    (place, *_) = artifacts.run_places(version, settings.artifacts)
+    place = artifacts.run_place(version, settings.artifacts)
     folder = artifacts.local_path(place)
     assert folder is not None
     with np.load(folder / GOLDEN_FILE) as golden:

@@ -20,7 +20,7 @@ from headrace.state.ledger import Mismatch, Version
 from headrace.state.ledger.holding import COLLECTING
 from headrace.state.ledger.leases import Leases
 from headrace.state.tracking import MODEL_FILE
-from headrace.state.tracking.artifacts import how_changed, model_places
+from headrace.state.tracking.artifacts import digest_at, model_place
 
 DATA = "snapshot"  # the mismatch of a version's data
 _MEND_CHAIN = (
@@ -177,15 +177,15 @@ def other_mismatches(
     Raises:
         DependencyError: the store or MLflow does not answer.
     """
-    folder = model_places(version, home.settings.artifacts)[0]
+    folder = model_place(version, home.settings.artifacts)
     for path, digest in copied_files(version).items():
         place = home.store.uri(copy_key(version, path))
-        if how_changed(place, digest) == "was changed":
+        if digest_at(place) not in ("", digest):
             message = f"{place} was changed: it is not the copy that was made."
             yield Mismatch.of(version, "store", f"copy {path}", message)
     for path, digest in version.details.get("files", {}).items():
         place = f"{folder}/{path}"
-        if path != MODEL_FILE and how_changed(place, digest) == "was changed":
+        if path != MODEL_FILE and digest_at(place) not in ("", digest):
             message = f"{place} was changed: it is not what was registered."
             yield Mismatch.of(version, "model", f"file {path}", message)
     if is_champion and home.tracking.is_deleted(version.run_id):

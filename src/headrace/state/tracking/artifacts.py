@@ -14,7 +14,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,12 +24,10 @@ from headrace.state.regular import file_digest, read_file
 from headrace.state.store import Store
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
-HOME = "{artifacts}"
 _ABSENT = {None, errno.ENOENT, errno.ENOTDIR}
 # Errors for a missing artifact, of a server or S3; other failures have them as well.
 _MAY_BE_GONE = re.compile(r"\b(404|500)\b|NoSuchKey|RESOURCE_DOES_NOT_EXIST")
 _SHARED = re.compile(rb'"shared_object_id": \d+')
-_digests: dict[tuple[Any, ...], str] = {}  # by path, size, times and the like
 
 
 def fetch(uri: str, folder: str, path: str, target: str) -> Path:
@@ -133,90 +130,47 @@ def _is_listed(uri: str, source: str) -> bool:
     return any(file.path.rpartition("/")[2] == name for file in files)
 
 
-def portable(place: str, artifacts: str) -> str:
-    """A URI as it is recorded: relative to the artifacts, so the home can be moved.
+def model_place(version: Version, artifacts: str) -> str:
+    """URI of the folder of a version's logged model, unless a server chose another."""
+    identity = version.model_uri.rpartition("/")[2]
+    return f"{artifacts}/{version.model}/models/{identity}/artifacts"
+
+
+def run_place(version: Version, artifacts: str) -> str:
+    """URI of the folder of the artifacts of a version's run; see `model_place`."""
+    return f"{artifacts}/{version.model}/{version.run_id}/artifacts"
+
+
+def local_bytes(place: str, path: str, digest: str) -> bytes | None:
+    """A file on this machine; None if there is none with this digest.
 
     Args:
         place: URI of a folder.
-        artifacts: URI of the folder of all artifacts, from the settings.
-    """
-    own, root = local_path(place), local_path(artifacts)
-    if own is None or root is None or not own.is_absolute():
-        below = place.startswith(f"{artifacts}/")
-        return HOME + place[len(artifacts) :] if below else place
-    for parent in own.parents:  # perhaps by another name of the home
-        with contextlib.suppress(OSError):
-            if parent == root or parent.samefile(root):
-                return HOME + own.as_uri().removeprefix(parent.as_uri())
-    return place
-
-
-def model_places(version: Version, artifacts: str) -> list[str]:
-    """URIs of folders that may contain a version's logged model, likeliest first."""
-    identity = version.model_uri.rpartition("/")[2]
-    usual = f"{artifacts}/{version.model}/models/{identity}/artifacts"
-    return _places(version, "model", usual, artifacts)
-
-
-def run_places(version: Version, artifacts: str) -> list[str]:
-    """URIs of folders that may contain the artifacts of a version's run."""
-    usual = f"{artifacts}/{version.model}/{version.run_id}/artifacts"
-    return _places(version, "run", usual, artifacts)
-
-
-def _places(version: Version, name: str, usual: str, artifacts: str) -> list[str]:
-    recorded = str(version.details.get("places", {}).get(name, ""))
-    first = [recorded.replace(HOME, artifacts)] if recorded else []
-    return list(dict.fromkeys([*first, usual]))
-
-
-def local_bytes(places: Iterable[str], path: str, digest: str) -> bytes | None:
-    """The first file on this machine with a digest; None if there is none.
-
-    Args:
-        places: URIs of folders.
-        path: below them.
+        path: below it.
         digest: sha256; an empty one is no file's.
     """
-    for place in places:
-        folder = local_path(place)
-        with contextlib.suppress(OSError):
-            data = read_file(folder / path) if folder else b""
-            if hashlib.sha256(data).hexdigest() == digest:
-                return data
+    folder = local_path(place)
+    with contextlib.suppress(OSError):
+        data = read_file(folder / path) if folder else b""
+        if hashlib.sha256(data).hexdigest() == digest:
+            return data
     return None
 
 
 def digest_at(uri: str) -> str:
     """sha256 of the file at a path or URI; empty if there is none.
 
-    Of a file on this machine it is cached until its size or times change.
-
     Raises:
         DependencyError: a remote location does not answer.
     """
-    path = local_path(uri)
     if uri.startswith("mlflow-artifacts:"):
         return ""
-    try:
-        if path is None:
-            folder, _, name = uri.rpartition("/")
-            return Store(folder).digest(name)
-        stat = path.stat()
-        key = (uri, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        if key not in _digests:
-            _digests[key] = file_digest(path)
-    except OSError:
-        return ""
-    return _digests[key]
-
-
-def how_changed(uri: str, digest: str) -> str:
-    """``was changed`` or ``is gone``; empty for a file with this sha256."""
-    actual = digest_at(uri)
-    if actual == digest:
-        return ""
-    return "was changed" if actual else "is gone"
+    with contextlib.suppress(OSError):
+        if (path := local_path(uri)) is not None:
+            return file_digest(path)
+        folder, _, name = uri.rpartition("/")
+        return Store(folder).digest(name)
+    return ""
 
 
 def network_digest(file: Path | io.BytesIO) -> str:

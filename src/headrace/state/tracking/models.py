@@ -134,8 +134,8 @@ class Tracking(Runs):
             IntegrityError: it is gone, or not the file that was registered.
         """
         digest = version.model_digest
-        places = artifacts.model_places(version, self.artifacts)
-        data = artifacts.local_bytes(places, MODEL_FILE, digest)
+        place = artifacts.model_place(version, self.artifacts)
+        data = artifacts.local_bytes(place, MODEL_FILE, digest)
         if data is None:
             with self.model_file(version.model_uri, digest) as downloaded:
                 yield downloaded
@@ -156,8 +156,8 @@ class Tracking(Runs):
             IntegrityError: it is gone or changed.
         """
         digest = version.golden_digest
-        places = artifacts.run_places(version, self.artifacts)
-        data = artifacts.local_bytes(places, path, digest)
+        place = artifacts.run_place(version, self.artifacts)
+        data = artifacts.local_bytes(place, path, digest)
         return data or self.run_file(version.run_id, path, digest)
 
     def create_version(

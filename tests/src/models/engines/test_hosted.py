@@ -228,7 +228,7 @@ def test_a_process_that_answers_anything_else_is_ended(
 
 def test_a_changed_model_is_not_served(registered):
     version = version_of(registered, "images")
-    (place, *_) = artifacts.model_places(version, registered.artifacts)
+    place = artifacts.model_place(version, registered.artifacts)
     folder = artifacts.local_path(place)
     assert folder is not None
     with (folder / MODEL_FILE).open("ab") as file:
@@ -240,9 +240,7 @@ def test_a_changed_model_is_not_served(registered):
 def test_a_model_with_other_answers_is_not_served(registered):
     """The golden answers of another model, as if they were this one's."""
     images, wild = (version_of(registered, name) for name in ("images", "wild"))
-    other = images.model_copy(
-        update={"run_id": wild.run_id, "details": {**wild.details, "places": {}}}
-    )
+    other = images.model_copy(update={"run_id": wild.run_id, "details": wild.details})
     root = artifacts.local_path(registered.artifacts)
     assert root is not None
     (root / "images" / "run").rename(root / "images" / "aside")

@@ -17,7 +17,7 @@ from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Mismatch, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
-from headrace.state.tracking.artifacts import digest_at, model_places, run_places
+from headrace.state.tracking.artifacts import digest_at, model_place, run_place
 
 _LIBRARIES = ("keras", "tensorflow", "numpy")  # other versions may answer differently
 MODEL = "file model"  # the mismatch of a version's model file
@@ -41,12 +41,12 @@ def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
         DependencyError: MLflow, a disk or a remote place does not answer.
     """
     artifacts, model = home.settings.artifacts, version.model_digest
-    models, runs = model_places(version, artifacts), run_places(version, artifacts)
-    for what, places, path, digest in (
-        (MODEL, models, MODEL_FILE, model),
-        (GOLDEN, runs, GOLDEN_FILE, version.golden_digest),
+    of_model, of_run = model_place(version, artifacts), run_place(version, artifacts)
+    for what, place, path, digest in (
+        (MODEL, of_model, MODEL_FILE, model),
+        (GOLDEN, of_run, GOLDEN_FILE, version.golden_digest),
     ):
-        if digest in (digest_at(f"{place}/{path}") for place in places):
+        if digest == digest_at(f"{place}/{path}"):
             continue
         try:
             if what == GOLDEN:

@@ -24,10 +24,9 @@ from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE
 from headrace.state.tracking.artifacts import (
     digest_at,
-    model_places,
-    portable,
+    model_place,
     put,
-    run_places,
+    run_place,
 )
 
 LOGGED = "logged"  # the folder of the logged model in a copy
@@ -39,32 +38,26 @@ def keep_copy(logged: LoggedModel, home: Home) -> dict[str, Any]:
     """Copy a logged model and its golden file into the store, once.
 
     Returns:
-        the details of a version with these files: their places and digests.
+        the details of a version with these files: their digests.
 
     Raises:
         IntegrityError: one of them is gone or changed.
         DependencyError: MLflow or the store failed.
     """
-    tracking, store, artifacts = home.tracking, home.store, home.settings.artifacts
+    tracking, store = home.tracking, home.store
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         folder = Path(name)
         with tracking.model_file(logged.model_uri, logged.model_digest) as file:
             source = tracking.model_folder(logged.model_uri, folder)
             shutil.copyfile(file, source / MODEL_FILE)
-        digest, run = logged.golden_digest, logged.run_id
-        golden = tracking.run_file(run, GOLDEN_FILE, digest)
+        digest = logged.golden_digest
+        golden = tracking.run_file(logged.run_id, GOLDEN_FILE, digest)
         details = _describe_files(source)
         files = {f"{LOGGED}/{path}": d for path, d in details["files"].items()}
         files[_GOLDEN] = digest
         if not _is_whole(logged.model_digest, files, store):
             _publish(source, golden, logged.model_digest, store)
-        model, run = tracking.model_place(logged.model_uri), tracking.run_place(run)
-        places = {"model": model, "run": run}
-        return {
-            "golden_digest": digest,
-            "places": {k: portable(v, artifacts) for k, v in places.items()},
-            **details,
-        }
+        return {"golden_digest": digest, **details}
 
 
 def keep_copy_of(version: Version, home: Home) -> bool:
@@ -147,7 +140,7 @@ def restore(version: Version, home: Home) -> list[str]:
         DependencyError: MLflow, its disk or the store failed.
     """
     tracking, artifacts, steps = home.tracking, home.settings.artifacts, []
-    model, run = model_places(version, artifacts)[0], run_places(version, artifacts)[0]
+    model, run = model_place(version, artifacts), run_place(version, artifacts)
     with contextlib.suppress(NotFoundError):  # MLflow no longer has it
         model = tracking.model_place(version.model_uri)
     with contextlib.suppress(NotFoundError):
