@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from headrace.errors import DependencyError
 from headrace.media.forms import Payload
-from headrace.state.framed import FramedProcess
-from headrace.state.frames import packed, unpacked
+from headrace.state.frames import FramedProcess, packed, unpacked
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
@@ -25,7 +24,6 @@ MODULE = "headrace.serving.gradients_process"
 START_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
 NICENESS = 5  # answers come first
-_MOST_BYTES = 2**24
 
 Map = tuple[npt.NDArray[np.float64], float]
 
@@ -63,12 +61,9 @@ class GradientsProcess:
         """
         with self._lock:
             process = self._started()
-            header, body = process.converse(
-                *packed(stored), most_bytes=_MOST_BYTES, seconds=ANSWER_SECONDS
-            )
-            with process.reasons(ANSWER_SECONDS):
-                values = unpacked(header, body).astype(np.float64)
-                return values, float(header["completeness_error"])
+            header, body = process.converse(*packed(stored), seconds=ANSWER_SECONDS)
+            values = unpacked(header, body).astype(np.float64)
+            return values, header["completeness_error"]
 
     def _started(self) -> FramedProcess:
         """The process, ready to answer."""
@@ -84,7 +79,7 @@ class GradientsProcess:
         }
         self._process = FramedProcess(MODULE, name, niceness=NICENESS)
         try:
-            self._process.converse(order, b"", most_bytes=0, seconds=START_SECONDS)
+            self._process.converse(order, seconds=START_SECONDS)
         except BaseException:
             self._end()
             raise
@@ -100,6 +95,5 @@ class GradientsProcess:
 
     def _end(self) -> None:
         if self._process is not None:
-            self._process.fail("was closed")
             self._process.close()
         self._process = None

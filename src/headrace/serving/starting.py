@@ -27,7 +27,6 @@ from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
 from headrace.serving.slots import Slot, WantedVersion
 from headrace.serving.watching import Watcher
-from headrace.state import children
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 
@@ -218,12 +217,14 @@ def process_metrics() -> Iterator[ExposedMetric]:
 def _memory_beside() -> list[tuple[str, int]]:
     """The bytes that each process beside this one holds, with what it is."""
     held = []
-    for module, pid in children.started():
+    for process in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # it has just ended
-            held.append((module.rpartition(".")[2], _memory_bytes(pid)))
+            match process.cmdline():
+                case [_, "-Pm", module]:
+                    name = module.rpartition(".")[2]
+                    held.append((name, process.memory_info().rss))
     return held
 
 
-def _memory_bytes(pid: int | None = None) -> int:
-    """Of a process; None: of this one."""
-    return int(psutil.Process(pid).memory_info().rss)
+def _memory_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)

@@ -13,9 +13,9 @@ import threading
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from headrace.errors import DependencyError
 from headrace.serving.replies import HttpError, unavailable
-from headrace.state.framed import FramedProcess
-from headrace.state.frames import Header
+from headrace.state.frames import FramedProcess, Header
 from headrace.use.generating import TextRequest
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TextProcess:
             "settings": settings.for_child(),
         }
         try:
-            self._process.converse(order, b"", most_bytes=0, seconds=start_seconds)
+            self._process.converse(order, seconds=start_seconds)
         except BaseException:
             self.close()
             raise
@@ -121,16 +121,16 @@ class TextProcess:
                 )
                 self._reading.start()
             try:
-                await asyncio.to_thread(self._process.send, message)
-            except OSError:
-                raise self._unavailable("has ended") from None
+                await asyncio.to_thread(self._process.ask, message)
+            except DependencyError:
+                raise self._unavailable(self.failure) from None
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hand each piece to the request that waits for it, until the process ends."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            while (piece := self._process.read()) is not None:
-                loop.call_soon_threadsafe(self._hand_out, piece)
-            self._process.fail("has ended")
+            with contextlib.suppress(DependencyError):
+                while True:
+                    loop.call_soon_threadsafe(self._hand_out, self._process.answer()[0])
             loop.call_soon_threadsafe(self._fail_all)
         self._process.close()
 

@@ -12,44 +12,28 @@ import subprocess
 import sys
 import threading
 import traceback
-import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
 _SET_NAME = 15  # PR_SET_NAME
-_STARTED: weakref.WeakKeyDictionary[subprocess.Popen[bytes], str] = (
-    weakref.WeakKeyDictionary()
-)
-_ONE_AT_A_TIME = threading.Lock()
 
 
-def start(
-    module: str, *arguments: str, niceness: int = 0, **options: Any
-) -> subprocess.Popen[bytes]:
+def start(module: str, *, niceness: int = 0, **options: Any) -> subprocess.Popen[bytes]:
     """Start a process of a module; raises OSError.
 
     Args:
         module: by its full name.
-        arguments: that it gets.
         niceness: that it has at least, from its imports on: these take seconds of a
             core that others may need.
         options: of `subprocess.Popen`.
     """
-    command = [sys.executable, "-Pm", module, *arguments]
+    command = [sys.executable, "-Pm", module]
     child = subprocess.Popen(command, **options)  # noqa: S603
     own = os.getpriority(os.PRIO_PROCESS, 0)
     if niceness > own:
         os.setpriority(os.PRIO_PROCESS, child.pid, niceness)
-    with _ONE_AT_A_TIME:
-        _STARTED[child] = module
     return child
-
-
-def started() -> list[tuple[str, int]]:
-    """The modules and ids of processes that `start` has started and none has ended."""
-    with _ONE_AT_A_TIME:
-        return [(m, child.pid) for child, m in _STARTED.items() if child.poll() is None]
 
 
 def end_with_parent() -> None:

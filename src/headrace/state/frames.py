@@ -2,8 +2,8 @@
 
 A frame is the lengths of both, the header, and the bytes. Nothing in it is unpickled.
 It is our own and not `multiprocessing.connection`'s, which waits for the rest of a
-message without a limit, and copies it. `headrace.state.framed.FramedProcess` asks;
-`answer_frames` is the other end.
+message without a limit, and copies it. `FramedProcess` asks; `answer_frames` is the
+other end.
 """
 
 from __future__ import annotations
@@ -13,24 +13,27 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Callable
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.errors import HeadraceError
-from headrace.state.children import end_with_parent, leave_signals
+from headrace import errors
+from headrace.errors import DependencyError, HeadraceError
+from headrace.state import children
 
 _LENGTHS = struct.Struct("!IQ")
-MOST_HEADER_BYTES = 2**22  # the record of a version is in one
+_ENDING_SECONDS = 5.0  # in which a process that has closed its socket ends
+_LAST_BYTES = 4096  # of its messages, in which the last line is looked for
+_TEXTS = "texts"
 
 Header = dict[str, Any]
-MOST_BYTES = 2**40  # where the other process is trusted
-
 Answer = Callable[[Header, bytearray], tuple[Header, Any]]
 T = TypeVar("T")
-_TEXTS = "texts"
 
 
 def send(connection: socket.socket, header: Header, body: Any = b"") -> None:
@@ -46,27 +49,15 @@ def send(connection: socket.socket, header: Header, body: Any = b"") -> None:
         connection.sendall(view)
 
 
-def receive(
-    connection: socket.socket, most_bytes: int = MOST_BYTES
-) -> tuple[Header, bytearray]:
-    """Receive a frame.
-
-    Args:
-        connection: its timeout is that of each part of a frame.
-        most_bytes: that its array may have.
+def receive(connection: socket.socket) -> tuple[Header, bytearray]:
+    """Receive a frame; the connection's timeout is that of each part of it.
 
     Raises:
-        ValueError: it is no frame, or has more bytes.
         EOFError: the other process has closed the connection.
         OSError: it is broken; a TimeoutError: nothing came in time.
     """
-    lengths = _receive(connection, _LENGTHS.size)
-    header_bytes, body_bytes = _LENGTHS.unpack(lengths)
-    if header_bytes > MOST_HEADER_BYTES or body_bytes > most_bytes:
-        raise ValueError(f"a frame of {header_bytes} and {body_bytes} bytes")
-    header = json.loads(_receive(connection, header_bytes))
-    if not isinstance(header, dict):
-        raise ValueError("a header that is no JSON object")
+    header_bytes, body_bytes = _LENGTHS.unpack(_receive(connection, _LENGTHS.size))
+    header: Header = json.loads(_receive(connection, header_bytes))
     return header, _receive(connection, body_bytes)
 
 
@@ -91,13 +82,155 @@ def packed(items: npt.NDArray[Any]) -> tuple[Header, Any]:
 
 
 def unpacked(header: Header, body: bytearray) -> npt.NDArray[Any]:
-    """The reverse of `packed`; raises KeyError, TypeError or ValueError."""
+    """The reverse of `packed`."""
     shape = tuple(header["shape"])
     if header["dtype"] != _TEXTS:
         return np.frombuffer(body, np.dtype(header["dtype"])).reshape(shape)
     items = np.empty(shape, object)
     items[:] = json.loads(body)
     return items
+
+
+class FramedProcess:
+    """A process that runs `answer_frames` on a socket.
+
+    It ends with this process, however this one ends. One thread at a time asks it, and
+    one receives its answers; any may end it.
+
+    Args:
+        module: that it runs.
+        name: in messages, such as ``keras process of digits version 1``.
+        fork: done by a fork of this process, in place of the module; see
+            `children.fork`.
+        niceness: of a module, from its start on; above 0 where nobody waits for it.
+        variables: of its environment, beside those of this process.
+
+    Attributes:
+        pid: of the process.
+        failure: why it answers no more; empty while it does.
+
+    Raises:
+        OSError: there are too many processes, or there is too little memory.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        *,
+        fork: Callable[[], None] | None = None,
+        niceness: int = 0,
+        **variables: str,
+    ) -> None:
+        self.name = name
+        self.failure = ""
+        start = partial(children.start, module, niceness=niceness)
+        if fork is not None:
+            start = partial(children.fork, module.rpartition(".")[2], fork)
+        self._connection, theirs = socket.socketpair()
+        self._messages = tempfile.TemporaryFile("a+b")
+        with theirs:
+            self._process: subprocess.Popen[bytes] = start(
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._messages.fileno(),
+                env={**os.environ, **variables},
+                process_group=0,  # an interrupt is for this process alone
+            )
+        self.pid = self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """With which it ended; below 0: the signal. None while it runs."""
+        return self._process.poll()
+
+    def converse(
+        self, header: Header, body: Any = b"", *, seconds: float
+    ) -> tuple[Header, bytearray]:
+        """Send a frame and receive the answer; see `ask` and `answer`."""
+        self.ask(header, body, seconds)
+        return self.answer(seconds)
+
+    def ask(
+        self, header: Header, body: Any = b"", seconds: float | None = None
+    ) -> None:
+        """Send a frame; raises DependencyError, and ends it, if that fails.
+
+        Args:
+            header, body: of the frame.
+            seconds: in which it must be taken; None: it may take as long as it does.
+        """
+        with self._ending_it(seconds):
+            self._connection.settimeout(seconds)
+            send(self._connection, header, body)
+
+    def answer(self, seconds: float | None = None) -> tuple[Header, bytearray]:
+        """Receive a frame.
+
+        Args:
+            seconds: until it must have come; None: it may take as long as it does.
+
+        Raises:
+            HeadraceError: of the kind that the process has reported.
+            DependencyError: it has crashed, hangs or has reported another error.
+                Unless it has reported, it is ended.
+        """
+        with self._ending_it(seconds):
+            self._connection.settimeout(seconds)
+            header, body = receive(self._connection)
+        if "error" not in header:
+            return header, body
+        kind = getattr(errors, header["error"], None)
+        message = header["message"]
+        raise (
+            kind(message, header["action"])
+            if kind
+            else self.error(f"failed: {message}")
+        )
+
+    @contextlib.contextmanager
+    def _ending_it(self, seconds: float | None) -> Iterator[None]:
+        """End it in a block that fails, and say why."""
+        try:
+            yield
+        except TimeoutError:
+            self.fail(f"did not answer within {seconds:g} s")
+        except (EOFError, OSError):
+            self.fail(self._ending())
+        else:
+            return
+        raise self.error(self.failure)
+
+    def _ending(self) -> str:
+        """How the process ended, and the last line of its messages."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_SECONDS)
+        with contextlib.suppress(ValueError):  # it was closed meanwhile
+            end = self._messages.seek(0, os.SEEK_END)
+            self._messages.seek(max(0, end - _LAST_BYTES))
+            return children.ending(self._process.returncode, self._messages.read())
+        return children.ending(self._process.returncode, b"")
+
+    def fail(self, reason: str) -> None:
+        """End it; the first reason is kept as its `failure`."""
+        self.failure = self.failure or reason
+        self._process.kill()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
+        self._process.wait()
+
+    def close(self, reason: str = "was closed") -> None:
+        """End it once nobody talks to it, and close what is left."""
+        self.fail(reason)
+        self._connection.close()
+        self._messages.close()
+
+    def error(self, reason: str) -> DependencyError:
+        """What is raised where it does not answer."""
+        return DependencyError(
+            f"The {self.name} {reason}.",
+            "Run the same command again; with more memory, if it was killed.",
+        )
 
 
 def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
@@ -109,8 +242,8 @@ def answer_frames(begin: Callable[[Header], tuple[Answer, Header]]) -> NoReturn:
         begin: from the first header to what answers the others, and the first answer.
             If it raises, the error is reported and the process ends.
     """
-    leave_signals()
-    end_with_parent()
+    children.leave_signals()
+    children.end_with_parent()
     with (
         socket.socket(fileno=0) as connection,
         contextlib.suppress(EOFError, ConnectionError),

@@ -38,7 +38,7 @@ class Process:
     def pieces(self, texts):
         """What it sends until so many texts have ended."""
         while texts:
-            piece = receive(self._connection, 0)[0]
+            piece = receive(self._connection)[0]
             texts -= "text" not in piece
             yield piece
 

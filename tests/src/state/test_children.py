@@ -12,15 +12,14 @@ import pytest
 from headrace.state import children
 
 
-def printed(folder, *arguments, **options):
+def printed(folder, **options):
     (folder / "some.py").write_text(
         "import os, sys, time\n"
         "sys.stdin.read()\n"
-        "print(os.getpriority(os.PRIO_PROCESS, 0), *sys.argv[1:])\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0))\n"
     )
     child = children.start(
         "some",
-        *arguments,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
@@ -31,22 +30,9 @@ def printed(folder, *arguments, **options):
 
 def test_a_process_has_at_least_its_niceness(tmp_path):
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    assert printed(tmp_path, "one", "two") == f"{own} one two\n"
+    assert printed(tmp_path) == f"{own}\n"
     assert printed(tmp_path, niceness=own + 1) == f"{own + 1}\n"
     assert printed(tmp_path, niceness=own - 1) == f"{own}\n"
-
-
-def test_processes_that_run_are_listed_by_their_modules(tmp_path):
-    (tmp_path / "lasting.py").write_text("import sys; sys.stdin.read()\n")
-    path = os.pathsep.join([str(tmp_path), *sys.path])
-    options = {"stdin": subprocess.PIPE}
-    options["env"] = {**os.environ, "PYTHONPATH": path}
-    running = [children.start("lasting", **options) for _ in range(2)]
-    for left in (2, 1, 0):
-        own = [pid for module, pid in children.started() if module == "lasting"]
-        assert own == [child.pid for child in running] and len(own) == left
-        if running:
-            running.pop().communicate()
 
 
 FORK = """

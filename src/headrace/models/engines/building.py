@@ -29,7 +29,7 @@ from headrace.models.engines.stored import (
 )
 from headrace.settings import Settings
 from headrace.settings.home import check_present
-from headrace.state.framed import FramedProcess
+from headrace.state.frames import FramedProcess
 from headrace.state.ledger.records import Version
 
 EXPORT_SECONDS = 600.0
@@ -124,7 +124,7 @@ def _export(order: Order) -> BuildAttempt:
     )
     header = order.model_dump(mode="json")
     try:
-        report, _ = process.converse(header, b"", most_bytes=0, seconds=EXPORT_SECONDS)
+        report, _ = process.converse(header, seconds=EXPORT_SECONDS)
         return BuildAttempt.model_validate(report)
     except HeadraceError:
         has_reported = not process.failure
@@ -132,5 +132,4 @@ def _export(order: Order) -> BuildAttempt:
             raise
         return BuildAttempt(engine=name, reason=f"the export {process.failure}")
     finally:
-        process.fail("is over")
         process.close()

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
 from headrace.media.forms import Payload
-from headrace.models.engines import formats
 from headrace.models.engines.batching import Batching
 from headrace.models.logged.loading import rows_at_once
 from headrace.settings import Settings
-from headrace.state.framed import FramedProcess
-from headrace.state.frames import Header, packed, unpacked
+from headrace.state.frames import FramedProcess, packed, unpacked
 from headrace.state.ledger.records import Version
 from headrace.tasks.forms import Outputs
 
@@ -22,7 +17,6 @@ START_SECONDS = 300.0
 ANSWER_SECONDS = 60.0
 MOST_WAITING = 1024  # requests; more are refused
 MERGED = 32  # items of several requests that it computes at once
-_FLOATS, _FLOAT_BYTES = "<f4", 4
 
 
 class EngineProcess:
@@ -72,16 +66,15 @@ class EngineProcess:
                 "settings": settings.for_child(),
                 "engine": engine,
             }
-            figures = self._start(header, start_seconds)
-            self.name = str(figures["ready"])
-            self._process.name = self._title()
-            self.difference = float(figures["difference"])
-            self.latency_ms = float(figures["latency_ms"])
-            self._shape = tuple(map(int, figures["shape"]))
+            figures, _ = self._process.converse(header, seconds=start_seconds)
         except BaseException:
-            self._process.fail("did not start")
-            self._process.close()
+            self._process.close("did not start")
             raise
+        self.name = figures["ready"]
+        self._process.name = self._title()
+        self.difference: float = figures["difference"]
+        self.latency_ms: float = figures["latency_ms"]
+        self._shape = tuple(figures["shape"])
         at_once = rows_at_once(self._shape)
         self._batching = Batching(self._exchange, min(MERGED, at_once), at_once)
 
@@ -128,25 +121,5 @@ class EngineProcess:
         """Answers to at most `rows_at_once` items."""
         if self.failure:
             raise self._process.error(self.failure)
-        shape = [len(items), *self._shape]
-        header, body = self._converse(*packed(items), self._answer_seconds, shape)
-        with self._process.reasons(self._answer_seconds):
-            if (header.get("dtype"), header.get("shape")) != (_FLOATS, shape):
-                raise ValueError(f"{str(header)[:80]} is no answer")
-            return unpacked(header, body)
-
-    def _start(self, header: Header, seconds: float) -> Header:
-        figures, _ = self._converse(header, b"", seconds, [0])
-        with self._process.reasons(seconds):
-            names = {self.name} if self.name else {"keras", formats.SERVES}
-            is_start = set(figures) == {"ready", "shape", "difference", "latency_ms"}
-            if not is_start or figures["ready"] not in names:
-                raise ValueError(f"{str(figures)[:80]} is no start")
-        return figures
-
-    def _converse(
-        self, header: Header, body: Any, seconds: float, shape: list[int]
-    ) -> tuple[Header, bytearray]:
-        """Send a frame and receive one with at most an array of a shape."""
-        most = math.prod(shape) * _FLOAT_BYTES
-        return self._process.converse(header, body, most_bytes=most, seconds=seconds)
+        answer = self._process.converse(*packed(items), seconds=self._answer_seconds)
+        return unpacked(*answer)

@@ -10,30 +10,25 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import os
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from pydantic import TypeAdapter
 
-from headrace.errors import DependencyError, IntegrityError, UsageError
+from headrace.errors import IntegrityError
 from headrace.imports.backend import import_backend, load_backend
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import open_model
 from headrace.records import LoggedModel, Record
 from headrace.state import children
+from headrace.state.frames import Answer, FramedProcess, Header, answer_frames
 from headrace.state.tracking import GOLDEN_FILE
 
 MODULE = "headrace.models.logged.serving_check"
 LATENCY_CALLS = 50
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 300.0  # for each model
+_NAME = "clean process of the serving gate"
 
 
 class CheckRequest(Record):
@@ -66,46 +61,7 @@ class ServingReport(Record):
     error: str = ""
 
 
-_REQUESTS = TypeAdapter(list[CheckRequest])
-_REPORTS = TypeAdapter(list[ServingReport])
-
-
-class _Running:
-    """The clean process, as it runs, and its files.
-
-    Attributes:
-        process: the process.
-        lifeline: takes the requests. When this process ends in any way, it closes, and
-            the other one ends.
-        answer, errors: its standard output and error.
-    """
-
-    def __init__(self, *, is_forked: bool = False) -> None:
-        self.answer, self.errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-        reading, writing = os.pipe()
-        self.lifeline = open(writing, "wb", buffering=0)
-        start = partial(children.start, MODULE)
-        if is_forked:
-            start = partial(children.fork, "serving-check", _answer)
-        self.process: subprocess.Popen[bytes] = start(
-            stdin=reading, stdout=self.answer, stderr=self.errors
-        )
-        os.close(reading)
-
-    def end(self) -> None:
-        """Kill the process, and wait for its end."""
-        self.process.kill()
-        self.process.wait()
-        for file in (self.lifeline, self.answer, self.errors):
-            file.close()
-
-
-def _answer() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends it
-    main()
-
-
-_spares: list[_Running] = []
+_spares: list[FramedProcess] = []
 
 
 def keep_spare() -> None:
@@ -123,19 +79,17 @@ def fork_spare() -> None:
     """
     if not _spares and children.can_fork():
         with contextlib.suppress(OSError):  # too many processes, or too little memory
-            _spares.append(_Running(is_forked=True))
+            _spares.append(FramedProcess(MODULE, _NAME, fork=main))
 
 
-def _take_spare() -> _Running | None:
+def _take_spare() -> FramedProcess | None:
     """The forked process, unless it was killed meanwhile; a training may take hours."""
     if not _spares:
         return None
     spare = _spares.pop()
-    try:
-        spare.process.wait(timeout=0)
-    except subprocess.TimeoutExpired:
+    if spare.code is None:
         return spare
-    spare.end()
+    spare.close()
     return None
 
 
@@ -144,19 +98,19 @@ class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
 
     Args:
         requests: the models to check; their files must exist until the block ends.
+
+    Raises:
+        DependencyError: it ended at once.
     """
 
     def __init__(self, requests: Sequence[CheckRequest]) -> None:
         self._limit_seconds = TIMEOUT_SECONDS * len(requests)
-        self._running = _take_spare() or _Running()
-        try:
-            self._running.lifeline.write(_REQUESTS.dump_json([*requests]) + b"\n")
-        except OSError as error:
-            self._running.end()
-            raise _no_answer(f"ended at once: {error.strerror}") from error
+        self._process = _take_spare() or FramedProcess(MODULE, _NAME)
+        asked = [request.model_dump(mode="json") for request in requests]
+        self._process.ask({"requests": asked})
 
     def __exit__(self, *_: object) -> None:
-        self._running.end()
+        self._process.close()
 
     def results(self) -> list[ServingReport]:
         """Wait for the process; the reports on the models, in their order.
@@ -165,30 +119,8 @@ class ServingCheck(contextlib.AbstractContextManager["ServingCheck"]):
             DependencyError: it crashed or hung, which is no verdict on a model.
             UsageError: a model needs a package that is not installed.
         """
-        try:
-            code = self._running.process.wait(timeout=self._limit_seconds)
-        except subprocess.TimeoutExpired:
-            limit = self._limit_seconds
-            raise _no_answer(f"did not answer within {limit} s") from None
-        if code:
-            output = _read(self._running.errors)
-            if code == UsageError.exit_code:
-                lines = output.decode(errors="replace").strip().splitlines()
-                raise UsageError(*lines[-2:])
-            raise _no_answer(children.ending(code, output))
-        return _REPORTS.validate_json(_read(self._running.answer))
-
-
-def _read(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    return file.read()
-
-
-def _no_answer(what: str) -> DependencyError:
-    return DependencyError(
-        f"The clean process of the serving gate {what}.",
-        "Run the same command again; with more memory, if it was killed.",
-    )
+        header, _ = self._process.answer(self._limit_seconds)
+        return [ServingReport.model_validate(report) for report in header["reports"]]
 
 
 def measure(request: CheckRequest) -> ServingReport:
@@ -211,24 +143,17 @@ def measure(request: CheckRequest) -> ServingReport:
     return ServingReport(**measured._asdict())
 
 
-def main() -> None:
-    """Answer the requests of the first line of standard input; JSON on its output."""
+def _begin(header: Header) -> tuple[Answer, Header]:
     gc.disable()  # the process lives for two seconds
-    line = sys.stdin.buffer.readline()
-    if not line:
-        os._exit(0)  # the other process has ended
-    requests = _REQUESTS.validate_json(line)
-    children.end_with_parent()
+    requests = [CheckRequest.model_validate(one) for one in header["requests"]]
     load_backend(minimal=True)
-    try:
-        reports = [measure(request) for request in requests]
-    except UsageError as error:
-        sys.stderr.write(f"\n{error.message}\n{error.action}\n")
-        sys.stderr.flush()
-        os._exit(error.exit_code)
-    sys.stdout.write(_REPORTS.dump_json(reports).decode())
-    sys.stdout.flush()
-    os._exit(0)  # taking TensorFlow down would take longer than the check
+    reports = [measure(request).model_dump(mode="json") for request in requests]
+    return lambda header, body: ({}, b""), {"reports": reports}
+
+
+def main() -> None:
+    """Answer the requests of the first frame."""
+    answer_frames(_begin)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.system
 IMPOSTOR = """#!{python}
 import os, socket, struct, sys, time
 connection = socket.socket(fileno=0)
-frame = lambda header, *sizes: connection.sendall(
-    struct.pack("!IQ", *(sizes or (len(header), 0))) + header
+frame = lambda header: connection.sendall(
+    struct.pack("!IQ", len(header), 0) + header
 )
 connection.recv(10_000_000)
 {code}
@@ -181,31 +181,16 @@ def test_a_closed_engine_says_so(opened):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("connection.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\n')", "sent something else"),
-        ("frame(b'', 10, 2**60)", "sent something else"),
-        ("frame(b'{}')", "sent something else"),
-        ("frame(b'[1]')", "sent something else"),
-        ("frame(b'nonsense')", "sent something else"),
         ("sys.stderr.write('no memory\\n'); sys.exit(3)", "ended with 3: no memory"),
         ("os.close(0); connection.detach()", r"ended with None|ended with"),
         ("pass", r"did not answer within 2 s"),
-        (READY + "frame(b'{}')", "sent something else"),
-        (READY + "frame(b'', 4, 2**50)", "sent something else"),
-        (
-            READY + """frame(b'{"dtype": "<f4", "shape": [16, 4]}')""",
-            "sent something else",
-        ),
-        (
-            READY + """frame(b'{"dtype": "<f4", "shape": [16, 3]}')""",
-            "sent something else",
-        ),
         (
             READY + """frame(b'{"error": "", "message": "no kernel", "action": ""}')""",
             "failed: no kernel",
         ),
     ],
 )
-def test_a_process_that_answers_anything_else_is_ended(
+def test_a_process_that_fails_is_ended_and_says_why(
     registered, tmp_path, monkeypatch, code, message
 ):
     impostor = tmp_path / "impostor"

@@ -91,7 +91,7 @@ def test_the_clean_process_reports_what_is_wrong(request_):
 
 def test_a_crash_is_no_verdict(request_):
     with ServingCheck([request_]) as started:
-        os.kill(started._running.process.pid, signal.SIGKILL)
+        os.kill(started._process.pid, signal.SIGKILL)
         with pytest.raises(
             DependencyError, match="gate was killed by signal 9, perhaps by"
         ):
@@ -101,15 +101,15 @@ def test_a_crash_is_no_verdict(request_):
 def test_a_process_that_hangs_is_no_verdict(request_, monkeypatch):
     monkeypatch.setattr(serving_check, "TIMEOUT_SECONDS", 0.5)
     with ServingCheck([request_]) as started:
-        os.kill(started._running.process.pid, signal.SIGSTOP)
+        os.kill(started._process.pid, signal.SIGSTOP)
         with pytest.raises(DependencyError, match=r"did not answer within 0\.5 s"):
             started.results()[0]
-    assert started._running.process.returncode == -signal.SIGKILL
+    assert started._process.code == -signal.SIGKILL
 
 
 def test_a_check_that_is_left_leaves_no_process(request_):
     with ServingCheck([request_]) as started:
-        process = started._running.process.pid
+        process = started._process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
@@ -157,11 +157,11 @@ def test_a_spare_process_answers_once_and_then_a_new_one(request_):
         "keep_spare()\n"
         "for _ in range(2):\n"
         "    with check() as started:\n"
-        "        print(started._running.process.args[0])\n"
+        "        print(started._process._process.args[0])\n"
         "        print(started.results()[0].model_dump_json())\n"
     )
     spare, first, new, second = output(code, request_)
-    assert (spare, new) == ("serving-check", sys.executable)
+    assert (spare, new) == ("serving_check", sys.executable)
     for report in (first, second):
         assert ServingReport.model_validate_json(report).difference == 0
 
@@ -179,8 +179,8 @@ def test_a_spare_process_does_not_know_what_came_after_it(request_):
 def test_a_spare_process_that_was_killed_while_it_waited_is_replaced(request_):
     code = (
         "import signal\n"
-        "keep_spare(); spare = serving_check._spares[0].process\n"
-        "os.kill(spare.pid, signal.SIGKILL); spare.wait()\n"
+        "keep_spare(); spare = serving_check._spares[0]\n"
+        "os.kill(spare.pid, signal.SIGKILL); spare._process.wait()\n"
         "with check() as started: print(started.results()[0].difference)\n"
     )
     assert output(code, request_) == ["0.0"]
@@ -190,7 +190,7 @@ def test_a_spare_process_holds_no_file_of_the_other(request_):
     """Else a guarded server would not see that its run was killed."""
     code = (
         "reading, writing = os.pipe(); keep_spare(); os.close(writing)\n"
-        "print(os.read(reading, 1), serving_check._spares[0].process.returncode)\n"
+        "print(os.read(reading, 1), serving_check._spares[0].code)\n"
     )
     assert output(code, request_) == ["b'' None"]
 
@@ -212,12 +212,12 @@ def test_it_ends_when_its_parent_is_killed(request_, before):
     """Held up by a named pipe in place of its model, it would wait for ever."""
     request_.model.unlink()
     os.mkfifo(request_.model)
-    code = "c = check(); print(c._running.process.pid, flush=True); time.sleep(600)"
+    code = "c = check(); print(c._process.pid, flush=True); time.sleep(600)"
     _kill_and_wait(start(before + code, request_))
 
 
 def test_a_spare_process_ends_when_its_parent_is_killed(request_):
-    code = "keep_spare(); print(serving_check._spares[0].process.pid, flush=True); "
+    code = "keep_spare(); print(serving_check._spares[0].pid, flush=True); "
     _kill_and_wait(start(code + "time.sleep(600)", request_))
 
 
@@ -234,11 +234,11 @@ def test_a_spare_process_ends_when_its_parent_is_killed(request_):
 def test_a_spare_process_that_fails_is_no_verdict(request_, number, says):
     code = (
         "serving_check.TIMEOUT_SECONDS = 0.5; keep_spare(); started = check()\n"
-        f"os.kill(started._running.process.pid, {int(number)})\n"
+        f"os.kill(started._process.pid, {int(number)})\n"
         "try: started.results()[0]\n"
         "except Exception as error: print(error.message)\n"
         "started.__exit__()\n"
-        "print(started._running.process.returncode)\n"
+        "print(started._process.code)\n"
     )
     message, code_of_process = output(code, request_)
     assert says in message

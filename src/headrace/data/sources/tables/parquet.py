@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from headrace.data.sources.places.files import File, check_limits, check_ratio
-from headrace.data.sources.tables.parquet_decoding import BATCH_BYTES, Decoder
+from headrace.data.sources.tables.parquet_decoding import Decoder
 from headrace.data.sources.tables.tabular import (
     ROWS_AT_ONCE,
     SAMPLE_ROWS,
@@ -27,8 +27,7 @@ from headrace.errors import DependencyError, LimitError, SourceError
 from headrace.media.chunks import rows_at_once
 from headrace.records import Finding
 from headrace.settings import Settings
-from headrace.state.framed import FramedProcess
-from headrace.state.frames import Header
+from headrace.state.frames import FramedProcess, Header
 
 MAGIC = b"PAR1"
 # Of all columns of a sample together.
@@ -38,7 +37,6 @@ _ROW_BYTES = 32
 # The memory for decoding: a multiple of the limit on one row, and at least so much.
 _MEMORY, _LEAST_MEMORY = 8, 64 * 2**20
 _SECONDS = 300.0
-_SLACK = 2**24  # of an answer, beyond its rows
 _FEWER = 16
 # How a process ends whose decoder ran into damage, or out of memory; any other end is
 # none of the file's doing.
@@ -91,10 +89,9 @@ class _Guarded:
             while True:
                 process = self._running(most_bytes)
                 try:
-                    return self._conversation(process, stream, most_bytes, header)
+                    return self._conversation(process, stream, header)
                 except BaseException as error:
                     self._process = None
-                    process.fail("was ended")
                     process.close()
                     if not isinstance(error, DependencyError):
                         raise
@@ -107,7 +104,6 @@ class _Guarded:
         made_for = os.getpid(), most_bytes
         if self._process is None or self._made_for != made_for:
             if self._process and self._made_for[0] == made_for[0]:
-                self._process.fail("was ended")
                 self._process.close()
             self._process = FramedProcess(
                 "headrace.data.sources.tables.parquet_decoding",
@@ -116,18 +112,15 @@ class _Guarded:
             )
             self._made_for = made_for
             begin = {"memory_bytes": _memory(most_bytes)}
-            self._process.converse(begin, b"", most_bytes=0, seconds=_SECONDS)
+            self._process.converse(begin, seconds=_SECONDS)
         return self._process
 
     def _conversation(
-        self, process: FramedProcess, stream: IO[bytes], most_bytes: int, header: Header
+        self, process: FramedProcess, stream: IO[bytes], header: Header
     ) -> tuple[Header, Any]:
-        most = max(most_bytes, BATCH_BYTES) + _SLACK
         body: Any = b""
         while True:
-            header, body = process.converse(
-                header, body, most_bytes=most, seconds=_SECONDS
-            )
+            header, body = process.converse(header, body, seconds=_SECONDS)
             if "offset" not in header:
                 return header, body
             stream.seek(header["offset"])

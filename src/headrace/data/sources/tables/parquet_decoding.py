@@ -143,7 +143,7 @@ class _Asked(io.RawIOBase):
         """Ask for bytes."""
         count = min(len(buffer), max(0, self._size - self._place))
         send(self._connection, {"offset": self._place, "size": count})
-        _, data = receive(self._connection, count)
+        _, data = receive(self._connection)
         buffer[: len(data)] = data
         self._place += len(data)
         return len(data)
