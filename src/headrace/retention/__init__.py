@@ -23,13 +23,12 @@ def alone(settings: Settings, command: str) -> Iterator[None]:
     Raises:
         DependencyError: another such command is at work.
     """
-    for lease in alive(settings):
-        if lease.name == COLLECTING and lease.state == "held":
-            raise DependencyError(
-                f"Another `headrace gc` or `headrace forget` is run by {lease}.",
-                "Wait until it has ended, and run the same command again.",
-                was_retried=True,
-            )
+    if lease := Leases(settings.database_url).holder(COLLECTING):
+        raise DependencyError(
+            f"Another `headrace gc` or `headrace forget` is run by {lease}.",
+            "Wait until it has ended, and run the same command again.",
+            was_retried=True,
+        )
     with hold(settings, COLLECTING, f"{command}-{uuid.uuid4().hex}", wait=False):
         yield
 

@@ -80,9 +80,7 @@ class Walk:
 
     def _of_forgetting(self) -> Iterator[Mismatch]:
         """The requests to forget something that nobody carries out any more."""
-        leases = Leases(self.home.settings.database_url)
-        current = leases.current(COLLECTING)
-        if current is not None and current.is_alive(leases.now()):
+        if Leases(self.home.settings.database_url).holder(COLLECTING):
             return
         for one in self.home.ledger.facts.forgettings():
             if one.ended is not None:

@@ -155,8 +155,7 @@ def wait_for_collection(settings: Settings) -> None:
     """
     leases, said = Leases(settings.database_url, is_patient=True), False
     while True:
-        (current, now) = leases.current(COLLECTING), leases.now()
-        if current is None or not current.is_alive(now):
+        if (current := leases.holder(COLLECTING)) is None:
             return
         if not said:
             log.info("`headrace gc` is run by %s: waiting for it to end", current)

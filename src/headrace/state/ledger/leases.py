@@ -26,9 +26,6 @@ LIFETIME_SECONDS = 75.0
 GRACE_SECONDS = 90.0  # in which a run that has ended reports its state to Prefect
 PATIENCE_SECONDS = 60.0  # outlasts a restart of the database
 
-# Before each attempt.
-_PAUSES_SECONDS = (0.0, 0.01, 0.1, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-
 LEASES = sa.Table(
     "leases",
     METADATA,
@@ -133,27 +130,10 @@ class Leases:
 
         Returns:
             the lease as it was acquired, or the lease of the other run.
-
-        Raises:
-            DependencyError: the database rejects the lease, again and again.
         """
-        for pause in _PAUSES_SECONDS:
-            time.sleep(pause)
-            try:
-                return self._acquire(wanted)
-            except sa.exc.IntegrityError as error:  # of another run's token
-                rejection = str(error.orig)
-        raise DependencyError(
-            f"The ledger {self._database.name} rejects each lease of {wanted.name}: "
-            f"{rejection}.",
-            "It is safe to retry. If that does not help, see which triggers and "
-            "constraints its table leases has.",
-        )
-
-    def _acquire(self, wanted: Lease) -> Lease:
-        with self._database.writing() as connection:
+        with self._database.adding() as connection:
             now = now_of(connection)
-            last = newest(connection, wanted.name, lock=True)
+            last = newest(connection, wanted.name)
             if last is not None and last.is_alive(now):
                 return last
             if last is not None and last.state == "held":
@@ -196,10 +176,11 @@ class Leases:
             rows = connection.execute(query).mappings()
             return [Lease(**row) for row in rows], now_of(connection)
 
-    def now(self) -> float:
-        """The time by the database's clock, seconds since 1970."""
+    def holder(self, name: str) -> Lease | None:
+        """The lease of a name, if whoever holds it still runs."""
         with self._database.reading() as connection:
-            return now_of(connection)
+            last = newest(connection, name)
+            return last if last and last.is_alive(now_of(connection)) else None
 
     def current(self, name: str) -> Lease | None:
         """The newest lease of a name, held or not."""
@@ -215,11 +196,10 @@ def _is(lease: Lease) -> sa.ColumnElement[bool]:
     return (LEASES.c.name == lease.name) & (LEASES.c.token == lease.token)
 
 
-def newest(connection: sa.Connection, name: str, lock: bool = False) -> Lease | None:
+def newest(connection: sa.Connection, name: str) -> Lease | None:
     """The lease of a name that was acquired last, held or not."""
     query = sa.select(LEASES).where(LEASES.c.name == name)
     query = query.order_by(LEASES.c.token.desc()).limit(1)
-    query = query.with_for_update() if lock else query
     row = connection.execute(query).mappings().first()
     return Lease(**row) if row else None
 
@@ -244,12 +224,12 @@ def now_of(connection: sa.Connection) -> float:
 def fence(lease: Lease) -> Callable[[sa.Connection], None]:
     """A check at the start of a write transaction: it raises if the lease is lost.
 
-    It locks the lease until the transaction ends, so no other run can take it over.
+    The ledger is locked until the transaction ends, so no other run can take it over.
     """
     held = sa.select(LEASES.c.token).where(_is(lease), LEASES.c.state == "held")
 
     def check(connection: sa.Connection) -> None:
-        if connection.execute(held.with_for_update(read=True)).first() is None:
+        if connection.execute(held).first() is None:
             raise lease_lost(lease, newest(connection, lease.name))
 
     return check

@@ -1,12 +1,9 @@
 """Who holds a lease, and what one who has lost it can no longer write."""
 
-import contextlib
-import sqlite3
 import threading
 import time
 
 import pytest
-import sqlalchemy as sa
 from tests.src.state.ledger.conftest import a_version, expire, wanted
 
 from headrace.errors import DependencyError
@@ -132,28 +129,3 @@ def test_a_lease_cannot_be_taken_within_a_transaction_that_it_fences(url):
         assert taken == []
     thread.join()
     assert taken[0] > ended
-
-
-def test_a_lease_that_the_database_rejects_is_not_tried_without_end(
-    tmp_path, monkeypatch
-):
-    done = []
-
-    def note(_, __, statement, *___):
-        done.extend(["insert"] * statement.startswith("INSERT INTO leases"))
-
-    monkeypatch.setattr("headrace.state.ledger.leases._PAUSES_SECONDS", (0.01, 0.02))
-    leases = Leases(f"sqlite:///{tmp_path}/headrace.db")
-    refuse = "SELECT RAISE(ABORT, 'no more leases')"
-    with contextlib.closing(sqlite3.connect(tmp_path / "headrace.db")) as database:
-        database.execute(
-            f"CREATE TRIGGER full BEFORE INSERT ON leases BEGIN {refuse}; END"
-        )
-    monkeypatch.setattr(time, "sleep", lambda _: done.append("pause"))
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        with pytest.raises(DependencyError, match=r"of blobs: no more leases\."):
-            leases.acquire(wanted("one"))
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-    assert done == ["pause", "insert"] * 2, "no pause after the last"
