@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.src.state.ledger.conftest import setting, without_triggers
+from tests.src.state.ledger.conftest import run, setting
 
 from headrace.errors import DependencyError
 from headrace.models.logged.loading import load_version
@@ -175,7 +175,7 @@ def test_with_an_older_or_changed_ledger_nothing_is_deleted(many, is_changed):
     before = many.files
     if is_changed:
         change = setting("sqlite", "run_id", "x", "kind = 'version' AND sequence = 2")
-        without_triggers(many.settings.database_url, change)
+        run(many.settings.database_url, change)
     else:
         old.replace(database)
         for end in ("-wal", "-shm"):

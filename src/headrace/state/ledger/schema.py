@@ -1,8 +1,8 @@
 """The ledger's tables: an append-only chain of decisions, and plain tables beside it.
 
 A row of the chain has a link: the digest of its own values and of the link before. So a
-row that is changed, removed or inserted by accident no longer fits. The triggers refuse
-what is written by mistake. The plain tables have what is true now, without history.
+row that is changed, removed or inserted by accident no longer fits. The plain tables
+have what is true now, without history.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 FORMAT = 8
 MOST = 2**31 - 1  # the greatest integer of a column
-REFUSAL = "rows of the ledger are never changed or removed"
 METADATA = sa.MetaData()
 
 
@@ -60,27 +59,3 @@ FACTS = sa.Table(
     _key("name", sa.String),
     *columns(sa.String, "value", "who", "moment"),
 )
-
-
-def _triggers(dialect: str) -> list[str]:
-    """The statements by which a database refuses to change the chain."""
-    if dialect == "sqlite":
-        refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-        return [
-            f"CREATE TRIGGER {CHAIN.name}_no_{event} BEFORE {event} ON {CHAIN.name} "
-            f"{refuse}"
-            for event in ("update", "delete")
-        ]
-    function = f"{CHAIN.name}_append_only"
-    return [
-        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$",
-        f"CREATE TRIGGER {function} BEFORE UPDATE OR DELETE OR TRUNCATE ON "
-        f"{CHAIN.name} FOR EACH STATEMENT EXECUTE FUNCTION {function}()",
-    ]
-
-
-for _dialect in ("sqlite", "postgresql"):
-    for _statement in _triggers(_dialect):
-        _ddl: Any = sa.DDL(_statement)  # type: ignore[no-untyped-call]
-        sa.event.listen(CHAIN, "after_create", _ddl.execute_if(dialect=_dialect))

@@ -112,27 +112,6 @@ def run(url, *statements):
     engine.dispose()
 
 
-def without_triggers(url, *statements):
-    """What somebody does who may write the database and drops the triggers first."""
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        if connection.dialect.name == "sqlite":
-            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-            triggers = dict(connection.exec_driver_sql(query).all())
-            for name in triggers:
-                connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-            for text in triggers.values():
-                connection.exec_driver_sql(text)
-        else:
-            connection.exec_driver_sql("ALTER TABLE ledger_chain DISABLE TRIGGER USER")
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-            connection.exec_driver_sql("ALTER TABLE ledger_chain ENABLE TRIGGER USER")
-    engine.dispose()
-
-
 def assert_is_a_line(history):
     assert [entry.sequence for entry in history] == list(range(1, len(history) + 1))
     before = [None, *(entry.to_version for entry in history)]

@@ -6,8 +6,8 @@ from tests.src.state.ledger.conftest import (
     fill,
     promote,
     roll_back,
+    run,
     some_evidence,
-    without_triggers,
 )
 
 from headrace.errors import IntegrityError
@@ -57,6 +57,6 @@ def test_each_stands_as_it_does_alone(ledger):
 @pytest.mark.parametrize("edit", ["model = 'others'", "kind = 'x'", "sequence = 3"])
 def test_that_the_row_of_a_champion_is_gone_is_said(ledger, url, edit):
     own = "kind = 'version' AND model = 'words' AND sequence = 2"
-    without_triggers(url, f"UPDATE ledger_chain SET {edit} WHERE {own}")
+    run(url, f"UPDATE ledger_chain SET {edit} WHERE {own}")
     with pytest.raises(IntegrityError, match="version 2 of words, the champion, is go"):
         standings(ledger)
