@@ -11,7 +11,6 @@ import errno
 import hashlib
 import io
 import re
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -58,61 +57,36 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
         raise
 
 
-def read_folder(uri: str, folder: str, path: str) -> dict[str, bytes]:
-    """The files of a folder of artifacts by name, without those of folders in it.
-
-    On this machine they are read where they are, without calling MLflow; elsewhere the
-    folder is listed once for all of them.
+def put(uri: str, folder: str, path: str, content: bytes) -> None:
+    """Write or replace an artifact.
 
     Args:
-        uri: of MLflow, for messages.
+        uri: of MLflow.
         folder: the URI of a folder of artifacts.
-        path: of the folder below it; no file is in one that does not exist.
+        path: below it.
+        content: of the file.
 
     Raises:
         DependencyError: MLflow or its artifact store failed.
     """
-    files: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory(prefix="headrace-") as target:
-        try:
-            place = local_path(f"{folder.rstrip('/')}/{path}")
-            place = place or fetch(uri, folder, path, target)
-            for file in sorted(place.iterdir()):
-                if file.is_file():
-                    files[file.name] = read_file(file)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            raise DependencyError(
-                f"{error.filename or path} cannot be read: {error.strerror}.",
-                "Look at its permissions and its disk.",
-            ) from error
-    return files
+    below, _, name = path.rpartition("/")
+    with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
+        copy = Path(temporary_folder, name)
+        copy.write_bytes(content)
+        repository(uri, folder).log_artifact(str(copy), below or None)
 
 
-def put(uri: str, folder: str, path: str, file: Path) -> None:
-    """Write or replace an artifact atomically.
+def repository(uri: str, folder: str) -> Any:
+    """MLflow's access to a folder of artifacts.
 
     Args:
-        uri: of MLflow, for messages.
-        folder: the URI of a folder of artifacts.
-        path: below it.
-        file: the file to copy.
-
-    Raises:
-        UsageError: a folder is in its place, or a file in that of its folder.
-        DependencyError: MLflow, its disk or its artifact store failed.
+        uri: of MLflow.
+        folder: its URI.
     """
-    if (place := local_path(folder)) is not None:
-        Store(str(place)).write(path, file.read_bytes())
-        return
     import_mlflow()
     from mlflow.store.artifact import artifact_repository_registry as registry
 
-    with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
-        copy = shutil.copyfile(file, Path(temporary_folder) / Path(path).name)
-        repository: Any = registry.get_artifact_repository(folder, uri)
-        repository.log_artifact(str(copy), path.rpartition("/")[0] or None)
+    return registry.get_artifact_repository(folder, uri)
 
 
 def local_path(uri: str) -> Path | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from headrace.errors import NotFoundError
 from headrace.state.tracking import logs
-from headrace.state.tracking.artifacts import local_path
-from headrace.state.tracking.connection import import_mlflow, tracking_errors
+from headrace.state.tracking.artifacts import local_path, repository
+from headrace.state.tracking.connection import tracking_errors
 from headrace.state.tracking.models import Tracking
 from headrace.state.tracking.runs import PROCESS_TAG
 
@@ -115,11 +115,11 @@ class Disposal(Tracking):
             spared: names of files and folders at the top that stay.
         """
         with tracking_errors(self.uri):
-            repository = self._repository(run.place)
-            paths = [file.path for file in repository.list_artifacts(None)]
+            place = repository(self.uri, run.place)
+            paths = [file.path for file in place.list_artifacts(None)]
             paths = [path for path in paths if path not in spared]
             for path in paths:
-                repository.delete_artifacts(path)
+                place.delete_artifacts(path)
         return len(paths)
 
     def delete_artifact(self, run_id: str, path: str) -> None:
@@ -130,7 +130,7 @@ class Disposal(Tracking):
             path: below the run's artifacts.
         """
         with tracking_errors(self.uri):
-            self._repository(self.run_place(run_id)).delete_artifacts(path)
+            repository(self.uri, self.run_place(run_id)).delete_artifacts(path)
 
     def delete_logged_model(self, model: StoredModel) -> None:
         """Delete a logged model's files, and then the model."""
@@ -150,18 +150,12 @@ class Disposal(Tracking):
             experiments = self.client.search_experiments(max_results=50_000)
         return {one.experiment_id: one.name for one in experiments}
 
-    def _repository(self, place: str) -> Any:
-        import_mlflow()
-        from mlflow.store.artifact import artifact_repository_registry as registry
-
-        return registry.get_artifact_repository(place, self.uri)
-
     def _delete_artifacts(self, place: str) -> None:
         folder = local_path(place)
         if folder is not None and not folder.exists():
             return
         with tracking_errors(self.uri), contextlib.suppress(FileNotFoundError):
-            self._repository(place).delete_artifacts()
+            repository(self.uri, place).delete_artifacts()
         if folder is not None:  # the empty folder named by the run's or model's id
             with contextlib.suppress(OSError):
                 folder.parent.rmdir()

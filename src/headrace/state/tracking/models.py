@@ -91,40 +91,41 @@ class Tracking(Runs):
             logged = self.client.get_logged_model(model_uri.rpartition("/")[2])
         return str(logged.artifact_location)
 
-    def model_folder(self, model_uri: str, folder: Path) -> Path:
+    def model_folder(self, model_uri: str, digest: str, folder: Path) -> Path:
         """A local copy of all files of a logged model, below a folder.
-
-        Raises:
-            IntegrityError: it is gone.
-        """
-        download = import_mlflow().artifacts.download_artifacts
-        with _must_exist(model_uri), tracking_errors(self.uri):
-            return Path(download(self.model_place(model_uri), dst_path=str(folder)))
-
-    @contextlib.contextmanager
-    def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
-        """The Keras file of a logged model, downloaded and checked.
 
         Args:
             model_uri: of the logged model.
-            digest: sha256 that the file should have.
+            digest: sha256 that its Keras file should have.
+            folder: to copy to.
 
         Raises:
-            IntegrityError: it is gone, or not the file that was logged.
+            IntegrityError: it is gone, or its Keras file is not the one that was
+                logged.
         """
+        try:
+            parent, _, name = self.model_place(model_uri).rpartition("/")
+            copy = artifacts.fetch(self.uri, parent, name, str(folder))
+            actual = file_digest(copy / MODEL_FILE)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise IntegrityError(
+                f"The model {model_uri} is no longer in MLflow's artifact store.",
+                "Restore it from a backup, or train again.",
+            ) from error
+        if actual != digest:
+            raise IntegrityError(
+                f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
+                f"{digest[:16]}... was logged: the file was changed or damaged.",
+                "Do not use it. `headrace verify MODEL/VERSION --repair` restores "
+                "it from the store, if that has a copy; else train again.",
+            )
+        return copy
+
+    @contextlib.contextmanager
+    def model_file(self, model_uri: str, digest: str) -> Iterator[Path]:
+        """The Keras file of a logged model, copied and checked by `model_folder`."""
         with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            with _must_exist(model_uri):
-                place = self.model_place(model_uri)
-                path = artifacts.fetch(self.uri, place, MODEL_FILE, folder)
-                actual = file_digest(path)
-            if actual != digest:
-                raise IntegrityError(
-                    f"{model_uri}: {MODEL_FILE} has sha256 {actual[:16]}..., but "
-                    f"{digest[:16]}... was logged: the file was changed or damaged.",
-                    "Do not use it. `headrace verify MODEL/VERSION --repair` restores "
-                    "it from the store, if that has a copy; else train again.",
-                )
-            yield path
+            yield self.model_folder(model_uri, digest, Path(folder)) / MODEL_FILE
 
     @contextlib.contextmanager
     def version_file(self, version: Version) -> Iterator[Path]:
@@ -301,14 +302,3 @@ def _flavour(model: Any, data: DataDescription) -> dict[str, Any]:
             f"tensorflow=={tf.__version__}",
         ],
     }
-
-
-@contextlib.contextmanager
-def _must_exist(model_uri: str) -> Iterator[None]:
-    try:
-        yield
-    except (NotFoundError, FileNotFoundError) as error:
-        raise IntegrityError(
-            f"The model {model_uri} is no longer in MLflow's artifact store.",
-            "Restore it from a backup, or train again.",
-        ) from error

@@ -21,7 +21,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.state.processes import Process, this_process
 from headrace.state.regular import read_file
 from headrace.state.tracking import logs
-from headrace.state.tracking.artifacts import fetch, read_folder
+from headrace.state.tracking.artifacts import fetch
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once, retry_once
 
@@ -329,8 +329,19 @@ class Runs(logs.Logs):
         return {}
 
     def run_files(self, run_id: str, folder: str) -> dict[str, bytes]:
-        """The files of a folder of a run's artifacts by name; see `read_folder`."""
-        return read_folder(self.uri, self.run_place(run_id), folder)
+        """The files of a folder of a run's artifacts by name, if there is one.
+
+        Raises:
+            NotFoundError: there is no such run.
+            DependencyError: MLflow or its artifact store failed.
+        """
+        place, files = self.run_place(run_id), dict[str, bytes]()
+        with tempfile.TemporaryDirectory(prefix="headrace-") as target:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                copy = fetch(self.uri, place, folder, target)
+                found = [path for path in sorted(copy.iterdir()) if path.is_file()]
+                files = {path.name: read_file(path) for path in found}
+        return files
 
     def run_file(self, run_id: str, path: str, digest: str = "") -> bytes:
         """The bytes of a run's artifact, checked unless ``digest`` is empty.

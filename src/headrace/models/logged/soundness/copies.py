@@ -47,9 +47,7 @@ def keep_copy(logged: LoggedModel, home: Home) -> dict[str, Any]:
     tracking, store = home.tracking, home.store
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         folder = Path(name)
-        with tracking.model_file(logged.model_uri, logged.model_digest) as file:
-            source = tracking.model_folder(logged.model_uri, folder)
-            shutil.copyfile(file, source / MODEL_FILE)
+        source = tracking.model_folder(logged.model_uri, logged.model_digest, folder)
         digest = logged.golden_digest
         golden = tracking.run_file(logged.run_id, GOLDEN_FILE, digest)
         details = _describe_files(source)
@@ -154,9 +152,7 @@ def restore(version: Version, home: Home) -> list[str]:
             continue
         content = _read(home.store, version.model_digest, path, files[path])
         if content is not None:
-            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-                (file := Path(folder, "file")).write_bytes(content)
-                put(tracking.uri, place, name, file)
+            put(tracking.uri, place, name, content)
             whole = {_MODEL: "the model file", _GOLDEN: "the golden file"}
             steps.append(f"put {whole.get(path, name)} back from the store's copy")
     return steps
