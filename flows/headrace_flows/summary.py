@@ -257,8 +257,8 @@ def _of_evaluation(run: Run) -> dict[str, Any]:
         "suspects": evaluation.suspects,
     }
     if not run.overrides:
-        supported = supported_by_first(run.spec, plan.folder, evaluation, plan.settings)
-        fields["supported_gates"] = supported
+        where = plan.folder, evaluation, plan.settings.project
+        fields["supported_gates"] = supported_by_first(run.spec, *where)
     return fields
 
 

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from headrace.data.snapshots.checking import check_snapshot
 from headrace.display.progress import Progress
 from headrace.errors import IntegrityError, SpecError, UsageError
-from headrace.planning.results import in_store
 from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record
 from headrace.settings import Settings
 from headrace.stages import ingredients
@@ -27,6 +26,7 @@ from headrace.stages.fitting.data import open_data
 from headrace.stages.ingredients import IngredientDifference, Packed, Restored
 from headrace.stages.training import epoch_line
 from headrace.state.disk import disk_errors
+from headrace.state.folders import in_store
 from headrace.state.home import Home
 from headrace.state.tracking.runs import MlflowRun
 from headrace.tasks import task

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import EvaluationRecord, Record
-from headrace.settings import Settings
 
 _DIGITS = 4
 
@@ -56,13 +55,13 @@ def supported(
 
 
 def supported_by_first(
-    spec: PipelineSpec, folder: Path, evaluation: EvaluationRecord, settings: Settings
+    spec: PipelineSpec, folder: Path, evaluation: EvaluationRecord, project: Path
 ) -> list[Supported]:
     """What a run supports that had no champion to be compared with, if all gates hold.
 
     Nothing for a pipeline whose file is not in the project.
     """
-    is_own = folder.resolve().is_relative_to((settings.project / "pipelines").resolve())
+    is_own = folder.resolve().is_relative_to((project / "pipelines").resolve())
     is_first = evaluation.champion_version is None
     if not (is_own and is_first and all(gate.passed for gate in evaluation.gates)):
         return []

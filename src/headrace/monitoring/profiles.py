@@ -20,11 +20,11 @@ from headrace.errors import HeadraceError, IntegrityError
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.drift.profile import HeldOut, Profile, make_profile
-from headrace.planning.results import in_store
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
 from headrace.stages.evaluation.items import learned_from
+from headrace.state.folders import in_store
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.store import Store

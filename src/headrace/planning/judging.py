@@ -20,7 +20,6 @@ from headrace.pipeline import PipelineSpec, load_spec
 from headrace.pipeline.folders import find_pipeline
 from headrace.pipeline.law import changes
 from headrace.planning.plan import LIMITS, Plan
-from headrace.planning.results import in_store
 from headrace.records import (
     ContractRecord,
     EvaluationRecord,
@@ -30,6 +29,7 @@ from headrace.records import (
 from headrace.stages import ingredients
 from headrace.stages.registration import register
 from headrace.state.disk import disk_errors
+from headrace.state.folders import in_store
 from headrace.state.home import Home
 from headrace.state.ledger import Champion, Evidence, Version
 from headrace.state.ledger.rules import forcing

@@ -22,8 +22,8 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.stages.registration import find_version
+from headrace.state.folders import in_store, quarantine_key
 from headrace.state.home import Home
-from headrace.state.store import Store
 
 _SHOWN = 3
 R = TypeVar("R", bound=Record)
@@ -130,7 +130,7 @@ class Results:
         if isinstance(record, SnapshotRecord):
             return cast(R | None, self.with_manifest(record))
         if isinstance(record, ContractRecord) and record.quarantine_uri:
-            return record if self.home.store.exists(_quarantine(record)) else None
+            return record if self.home.store.exists(quarantine_key(record)) else None
         return record
 
     def with_manifest(self, record: SnapshotRecord) -> SnapshotRecord | None:
@@ -196,23 +196,5 @@ class Results:
         return f"pipelines/{self.spec.name}/{stage}-begun.json"
 
 
-def in_store(record: R, store: Store) -> R:
-    """A record with the URIs that its files have in this store: a home may be moved."""
-    if isinstance(record, SnapshotRecord):
-        uri = store.uri(f"snapshots/{record.digest}")
-        return record.model_copy(update={"uri": uri})
-    if isinstance(record, ContractRecord):
-        docs = "/".join(record.docs_uri.rsplit("/", 3)[1:])  # data_docs/NAME/index.html
-        uris = {"docs_uri": store.uri(docs)} if docs else {}
-        if record.quarantine_uri:
-            uris["quarantine_uri"] = store.uri(_quarantine(record))
-        return record.model_copy(update=uris)
-    return record
-
-
 def _place(key: StageKey) -> str:
     return f"stages/{key.fingerprint}.json"
-
-
-def _quarantine(record: ContractRecord) -> str:
-    return f"quarantine/{Path(record.quarantine_uri).name}"

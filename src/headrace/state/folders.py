@@ -1,4 +1,4 @@
-"""The folders of a store: whose their entries are, and what may become of them.
+"""The folders of a store: whose their entries are, what becomes of them, their keys.
 
 ``gc`` and ``forget`` go by this table. An entry is what lies directly in a
 folder, a file or a folder. It is named by its owner.
@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from headrace.records import ContractRecord, Record, SnapshotRecord
+from headrace.state.store import Store
+
+R = TypeVar("R", bound=Record)
 
 # What the name of an entry begins with: the digest of a snapshot, the sha256 of a model
 # file, the fingerprint of a training, the id of an MLflow run, or the name of a
@@ -91,3 +97,22 @@ FOLDERS = {
 def card_key(run_id: str) -> str:
     """The key in the store of a run's page."""
     return f"cards/{run_id}.html"
+
+
+def quarantine_key(record: ContractRecord) -> str:
+    """The key in the store of the rows that a contract set aside."""
+    return f"quarantine/{Path(record.quarantine_uri).name}"
+
+
+def in_store(record: R, store: Store) -> R:
+    """A record with the URIs that its files have in this store: a home may be moved."""
+    if isinstance(record, SnapshotRecord):
+        uri = store.uri(f"snapshots/{record.digest}")
+        return record.model_copy(update={"uri": uri})
+    if isinstance(record, ContractRecord):
+        docs = "/".join(record.docs_uri.rsplit("/", 3)[1:])  # data_docs/NAME/index.html
+        uris = {"docs_uri": store.uri(docs)} if docs else {}
+        if record.quarantine_uri:
+            uris["quarantine_uri"] = store.uri(quarantine_key(record))
+        return record.model_copy(update=uris)
+    return record
