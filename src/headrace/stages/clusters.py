@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
-import weakref
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
-from functools import partial
+from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
 from headrace.errors import DependencyError, UsageError
@@ -49,10 +46,13 @@ def _client(settings: Settings) -> Any:
 
 
 @contextlib.contextmanager
-def cluster(settings: Settings) -> Iterator[tuple[ClusterExecutor, int]]:
-    """The workers of a Dask cluster, and how many tasks they do at once."""
+def cluster(settings: Settings) -> Iterator[tuple[Executor, int]]:
+    """The workers of a Dask cluster, and how many tasks they do at once.
+
+    After the block, what they have begun goes on, and nobody waits for it.
+    """
     address = settings.dask_address
-    with _client(settings) as client, contextlib.ExitStack() as block:
+    with _client(settings) as client:
         from distributed import KilledWorker
 
         threads = sum(client.ncores().values())
@@ -61,13 +61,9 @@ def cluster(settings: Settings) -> Iterator[tuple[ClusterExecutor, int]]:
                 f"The Dask scheduler {address} has no workers.",
                 "Start some, and run the same command again.",
             )
-        ended = threading.Event()
-        block.callback(ended.set)
-        executor = ClusterExecutor(client)
-        watch = partial(_watch_workers, client, address, ended, executor)
-        threading.Thread(target=watch, daemon=True).start()
         try:
-            yield executor, threads
+            with ClusterExecutor(client, address) as executor:
+                yield executor, threads
         except (KilledWorker, CancelledError):
             raise DependencyError(
                 f"Workers of the Dask scheduler {address}, or itself, ended in the "
@@ -77,76 +73,61 @@ def cluster(settings: Settings) -> Iterator[tuple[ClusterExecutor, int]]:
 
 
 class ClusterExecutor(Executor):
-    """A Dask cluster, whose work can be given up.
+    """A Dask cluster, whose work is cancelled where it has no workers for long.
 
     Where a worker ends while its result is fetched, futures of Dask's own executor stay
     pending without end, or end with an error of its own.
     """
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._begun = weakref.WeakSet[Future[Any]]()
-        self._is_given_up = False
-        self._one_at_a_time = threading.Lock()
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._loop = client, client.loop.asyncio_loop
+        watch = _watch_workers(client, address)
+        self._watch = asyncio.run_coroutine_threadsafe(watch, self._loop)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait for nothing any more; what has begun goes on."""
+        self._watch.cancel()
 
     def submit(self, work: Any, /, *given: Any, **named: Any) -> Future[Any]:
-        """Have work done; raises CancelledError once it is given up."""
-        future = Future[Any]()
-        with self._one_at_a_time:
-            if self._is_given_up:
-                raise CancelledError
-            self._begun.add(future)
-            # The work writes files: an equal task is still another one.
-            of_dask = self._client.submit(work, *given, pure=False, **named)
-        self._client.loop.add_callback(_hand_on, future, of_dask)
-        future.add_done_callback(lambda ended: ended.cancelled() and of_dask.cancel())
-        return future
+        """Have work done."""
+        # The work writes files: an equal task is still another one.
+        of_dask = self._client.submit(work, *given, pure=False, **named)
+        return asyncio.run_coroutine_threadsafe(self._result(of_dask), self._loop)
 
-    def give_up(self) -> None:
-        """End the wait for all work, with CancelledError; what has begun goes on."""
-        with self._one_at_a_time:
-            self._is_given_up = True
-            for future in self._begun:
-                with contextlib.suppress(InvalidStateError):  # it is done
-                    future.set_exception(CancelledError())
+    async def _result(self, of_dask: Any) -> Any:
+        """The result of a task; CancelledError where the watch ends before it."""
+        result = asyncio.ensure_future(of_dask.result())
+        try:
+            both = {result, asyncio.wrap_future(self._watch)}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not result.done():
+                raise asyncio.CancelledError
+            return result.result()
+        finally:
+            result.cancel()
 
 
-async def _hand_on(future: Future[Any], of_dask: Any) -> None:
-    """Give a future the outcome of Dask's."""
-    try:
-        settle = partial(future.set_result, await of_dask)
-    except Exception as error:  # raised by who waits for it
-        settle = partial(future.set_exception, error)
-    with contextlib.suppress(InvalidStateError):  # it was given up, or cancelled
-        settle()
-
-
-def _watch_workers(
-    client: Any, address: str, ended: threading.Event, executor: ClusterExecutor
-) -> None:
-    """Say when a cluster has lost all workers, and give its tasks up if none returns.
+async def _watch_workers(client: Any, address: str) -> None:
+    """Say when a cluster has lost all workers, and end if none returns.
 
     Dask would wait for a worker without end.
     """
     last_seen, is_logged = time.monotonic(), False
-    while not ended.wait(LOOK_SECONDS):
-        if _has_workers(client):
+    while client.status not in {"closing", "closed"}:
+        await asyncio.sleep(LOOK_SECONDS)
+        if await _has_workers(client):
             last_seen, is_logged = time.monotonic(), False
-            continue
-        is_closed = client.status in {"closing", "closed"}
-        if is_closed or time.monotonic() - last_seen >= WITHOUT_WORKERS_SECONDS:
-            executor.give_up()
-            client.close()
+        elif time.monotonic() - last_seen >= WITHOUT_WORKERS_SECONDS:
             return
-        if not is_logged:
+        elif not is_logged:
             message = "the Dask scheduler %s has no workers; waiting %.0f s for one"
             log.warning(message, address, WITHOUT_WORKERS_SECONDS)
             is_logged = True
 
 
-def _has_workers(client: Any) -> bool:
+async def _has_workers(client: Any) -> bool:
     """Whether a cluster has workers; False without a scheduler or a client."""
     try:
-        return bool(client.ncores())
-    except (OSError, RuntimeError, AttributeError, asyncio.CancelledError):
+        return bool(await client.ncores())
+    except (OSError, RuntimeError, AttributeError):
         return False  # which of them depends on how far the client has closed

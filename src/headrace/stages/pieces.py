@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from headrace.imports.backend import load_backend
 from headrace.settings import Settings
 from headrace.stages.clusters import cluster
-from headrace.stages.processes import given_up, processes, processors
+from headrace.stages.processes import processes, processors
 from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
 
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
@@ -121,8 +121,7 @@ def opened(
     """
     if settings.dask_address:
         with cluster(settings) as (executor, at_once):
-            with given_up(executor.give_up):
-                yield Place(executor, min(count, at_once), "on Dask", None)
+            yield Place(executor, min(count, at_once), "on Dask", None)
         return
     count = min(count, processors())
     share = max(1, processors() // count)

@@ -44,35 +44,22 @@ def processes(count: int, begin: Callable[[], Any] | None = None) -> Iterator[Ex
     before = multiprocessing.active_children()
     spawn = multiprocessing.get_context("spawn")
     executor = _Spawned(count, spawn, _begin, (begin,))
-
-    def end() -> None:
-        for process in multiprocessing.active_children():
-            if process not in before:
-                process.kill()
-                process.join()
-
     try:
-        with given_up(end):
-            yield executor
+        yield executor
     except BrokenProcessPool:
         raise DependencyError(
             "A worker process ended in the middle of its work, perhaps for want of "
             "memory.",
             "Free memory, and run the same command again.",
         ) from None
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted
+            for process in {*multiprocessing.active_children()} - {*before}:
+                process.kill()
+                process.join()
+        raise
     finally:  # after an error, tasks may be waiting
         executor.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def given_up(end: Callable[[], None]) -> Iterator[None]:
-    """Call a function if the block is interrupted."""
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            end()
-        raise
 
 
 def processors() -> int:

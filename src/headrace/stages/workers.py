@@ -1,6 +1,6 @@
 """Does the same work on many chunks or shards at once.
 
-In this process, with the help of others on this machine where there is much to do; or
+In this process, until others on this machine are awake where there is much to do; or
 on a Dask cluster where one is configured.
 """
 
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from headrace.settings import Settings
 from headrace.stages.pieces import Place, opened
@@ -24,11 +24,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Workers(Executor):
+class Workers(contextlib.ExitStack):
     """Does the same work on many tasks, in its block.
 
-    This process begins. After the first moment others help it, which start once and end
-    with the block. A cluster does all of the work.
+    This process begins. After the first moment it wakes others, which do the rest once
+    they are there, and end with the block. A cluster does all of the work.
 
     Args:
         settings: whose ``dask_address`` names a cluster; else, how many processes
@@ -36,16 +36,12 @@ class Workers(Executor):
     """
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__()
         self.settings = settings
-        self._helpers = min(settings.max_processes, processors()) - 1
-        self._block = contextlib.ExitStack()
+        self._count = min(settings.max_processes, processors())
         self._pool: Executor | None = None
-        self._awake: Future[bool] | None = None  # of a helper
-        self._begun = list[Future[Any]]()  # by helpers
+        self._awake: Future[bool] | None = None  # one of the others
         self._seconds = 0.0
-
-    def __exit__(self, *error: Any) -> bool | None:
-        return self._block.__exit__(*error)
 
     def spread(
         self,
@@ -68,34 +64,26 @@ class Workers(Executor):
             with opened(self.settings, sys.maxsize) as place:
                 yield from place.in_order(work, map(send, tasks))
             return
-        self._send: Callable[[Any], Any] = send
-        yield from Place(self, sys.maxsize, "here", None).in_order(work, tasks)
+        coming, pool = iter(tasks), self._others(work)
+        for task in () if pool else coming:
+            started = time.perf_counter()
+            result = work(task)
+            self._seconds += time.perf_counter() - started
+            yield result
+            if pool := self._others(work):
+                break
+        if pool:
+            place = Place(pool, 2 * self._count, "here", None)
+            yield from place.in_order(work, map(send, coming))
 
-    def submit(self, work: Any, /, *given: Any, **_: Any) -> Future[Any]:
-        """Have a task done by a helper that is awake, else do it here."""
-        (task,) = given
-        self._begun = [future for future in self._begun if not future.done()]
-        is_free = len(self._begun) < 2 * self._helpers
-        if not (self._has_help(work) and self._pool and is_free):
-            return self._do(work, task)
-        future = self._pool.submit(work, self._send(task))
-        self._begun.append(future)
-        return future
+    def _others(self, work: Callable[[T], R]) -> Executor | None:
+        """The others, once one is awake and knows the work; the first moment wakes it.
 
-    def _has_help(self, work: Callable[[T], R]) -> bool:
-        """Whether a helper is awake, and knows the work; the first moment wakes it."""
-        if not self._helpers or self._seconds < HERE_SECONDS:
-            return False
-        if self._awake is None:
-            self._pool = self._block.enter_context(processes(self._helpers))
+        A single processor has none.
+        """
+        if self._count < 2 or self._seconds < HERE_SECONDS:
+            return None
+        if self._pool is None:
+            self._pool = self.enter_context(processes(self._count))
             self._awake = self._pool.submit(callable, work)
-        return self._awake.done()
-
-    def _do(self, work: Callable[[T], R], task: T) -> Future[R]:
-        started, done = time.perf_counter(), Future[R]()
-        try:
-            done.set_result(work(task))
-        except Exception as error:  # raised in its turn
-            done.set_exception(error)
-        self._seconds += time.perf_counter() - started
-        return done
+        return self._pool if self._awake and self._awake.done() else None

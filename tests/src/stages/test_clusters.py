@@ -1,13 +1,10 @@
 """A Dask cluster does the work, and that it has no workers is said and ends."""
 
-import contextlib
 import gc
 import math
 import os
 import socket
 import sys
-import threading
-from concurrent.futures import CancelledError
 
 import pytest
 from tests.waiting import meeting
@@ -35,83 +32,6 @@ def spread(work, tasks, settings):
 def _on_dask(folder, address, **values):
     settings = Settings(project=folder, dask_address=address, **values)
     return list(spread(math.sqrt, [1, 4, 9, 16, 25], settings))
-
-
-class GoneScheduler:
-    """Dask's client, which may see by itself that it has nobody to ask."""
-
-    def __init__(self, error, status):
-        self.error, self.status = error, status
-
-    def ncores(self):
-        raise self.error
-
-    @property
-    def loop(self):
-        return self
-
-    def add_callback(self, call, *given):
-        """Nothing ever happens to what was submitted."""
-
-    def submit(self, work, *given, pure):
-        return None
-
-    def close(self):
-        self.status = "closed"
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "lines"),
-    [
-        (OSError("Timed out trying to connect"), "running", 1),
-        (RuntimeError("ConnectionPool is closed"), "closed", 0),
-        (AttributeError("'NoneType' object has no attribute 'ncores'"), "closed", 0),
-    ],
-)
-def test_a_dask_scheduler_that_vanishes_is_told_in_one_line(
-    error, status, lines, monkeypatch, caplog
-):
-    monkeypatch.setattr(clusters, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(clusters, "WITHOUT_WORKERS_SECONDS", 0.05)
-    client = GoneScheduler(error, status)
-    executor = clusters.ClusterExecutor(client)
-    begun = executor.submit(math.sqrt, 4)
-    watched = (client, "tcp://10.0.0.5:8786", threading.Event(), executor)
-    clusters._watch_workers(*watched)
-    assert client.status == "closed"
-    with pytest.raises(CancelledError):
-        begun.result()
-    with pytest.raises(CancelledError):
-        executor.submit(math.sqrt, 4)
-    told = [line for line in caplog.messages if "tcp://10.0.0.5:8786" in line]
-    assert len(told) == lines
-
-
-def test_work_is_given_up_while_others_begin_more():
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    client = GoneScheduler(OSError(), "running")
-    executor, begun = clusters.ClusterExecutor(client), []
-
-    def begin():
-        with contextlib.suppress(CancelledError):
-            while True:
-                begun.append(executor.submit(math.sqrt, 4))
-
-    threads = [threading.Thread(target=begin) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    while len(begun) < 1000:
-        pass
-    try:
-        executor.give_up()
-    finally:
-        sys.setswitchinterval(interval)
-        executor._is_given_up = True
-        for thread in threads:
-            thread.join()
-    for future in begun:
-        assert isinstance(future.exception(0), CancelledError)
 
 
 def test_dask_that_is_not_installed_is_named(tmp_path, monkeypatch):
@@ -163,6 +83,17 @@ def test_a_dask_cluster_that_loses_its_workers_is_not_waited_for_without_end(
             for _ in spread(math.sqrt, map(float, range(100)), settings):
                 cluster.scale(0)
     assert "has no workers; waiting 1 s" in caplog.text
+
+
+def test_a_dask_scheduler_that_vanishes_is_not_waited_for_without_end(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    )
+    settings = Settings(project=tmp_path, dask_address=cluster.scheduler_address)
+    with pytest.raises(DependencyError, match=r"ended in the middle"):
+        for _ in spread(math.sqrt, map(float, range(100_000)), settings):
+            cluster.close()
 
 
 def test_a_dask_cluster_does_the_work(tmp_path):

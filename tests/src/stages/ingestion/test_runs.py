@@ -89,19 +89,19 @@ def test_equal_items_are_in_one_shard(run, tmp_path, small_parts):
 def test_items_are_worked_on_in_several_processes(
     run, tmp_path, small_parts, monkeypatch
 ):
-    has_help, here = Workers._has_help, []
+    others, here = Workers._others, []
 
-    def wait_for_help(workers, work):
-        while not has_help(workers, work):
+    def wait_for_others(workers, work):
+        while (awake := others(workers, work)) is None:
             time.sleep(0.01)
-        return True
+        return awake
 
     def counted(payload, module):
         here.append(len(payload))
         return digests(payload, module)
 
     monkeypatch.setattr("headrace.stages.workers.processors", lambda: 2)
-    monkeypatch.setattr(Workers, "_has_help", wait_for_help)
+    monkeypatch.setattr(Workers, "_others", wait_for_others)
     monkeypatch.setattr("headrace.stages.ingestion.runs.digests", counted)
     assert sum(run(write_npz(tmp_path / "a.npz")).rows.values()) == 120
     assert sum(here) < 120
