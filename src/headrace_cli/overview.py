@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
     from headrace.state.ledger import Ledger
     from headrace.use.comparison import ModelComparison
-    from headrace_ops.running import Running
 
 _COLUMNS = (
     *("pipeline", "champion", "result", "versions", "last run (UTC)"),
@@ -38,15 +37,13 @@ def list_() -> None:
     """The pipelines with their champions, and what runs and serves now."""
     from headrace.settings import Settings
     from headrace_ops.listing import listed
-    from headrace_ops.running import look
 
     settings = Settings()
-    value, running = listed(settings), look(settings)
-    value |= running.model_dump(mode="json")
+    value = listed(settings)
 
     def show() -> None:
         _show_pipelines(value, settings)
-        _show_running(running)
+        _show_running(value)
 
     answer(value, show)
 
@@ -76,15 +73,15 @@ def _show_pipelines(value: dict[str, Any], settings: Settings) -> None:
     show_text(value["notice"] or f"home: {value['home']}")
 
 
-def _show_running(running: Running) -> None:
+def _show_running(value: dict[str, Any]) -> None:
     """Show what is under way, a line for each."""
-    for run in running.runs:
-        where = f"{run.who}, process {run.process} on {run.host}"
-        name = f"{run.pipeline} {run.flow_run_id}".strip()
-        show_text(f"run: {one_line(name)} by {where}, since {minutes(run.since)} UTC")
-    for one in running.serving:
-        since = f"process {one.pid}, since {minutes(one.since)} UTC"
-        show_text(f"serving: {', '.join(one.models)} at {one.url}, {since}")
+    for run in value["runs"]:
+        where = f"{run['who']}, process {run['process']} on {run['host']}"
+        name = one_line(f"{run['pipeline']} {run['flow_run_id']}".strip())
+        show_text(f"run: {name} by {where}, since {minutes(run['since'])} UTC")
+    for one in value["serving"]:
+        since = f"process {one['process']}, since {minutes(one['since'])} UTC"
+        show_text(f"serving: {', '.join(one['models'])} at {one['url']}, {since}")
 
 
 list_.__name__ = "list"

@@ -1,4 +1,4 @@
-"""The pipelines of a project and how each stands, as `list` and the page show them."""
+"""What `list` and the page show: how each pipeline stands, what runs and serves."""
 
 from __future__ import annotations
 
@@ -12,37 +12,66 @@ from headrace.errors import SpecError
 from headrace.imports.extensions import task_default
 from headrace.pipeline.files import load_spec, read_tables
 from headrace.pipeline.folders import pipeline_names
+from headrace.serving.announced import servings
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.facts import Refused, refusal_of
+from headrace.state.ledger.holding import pipeline_of
 from headrace.state.ledger.leases import Lease, Leases
 from headrace.state.ledger.standings import Standing, standings
 
 
 def listed(settings: Settings) -> dict[str, Any]:
-    """The answer of ``headrace list``.
+    """The answer of ``headrace list``; to ask for it starts and changes nothing.
 
     Raises:
         IntegrityError: the row of a champion is gone.
         DependencyError: the ledger does not answer.
     """
-    facts, models, leases = {}, {}, {}
+    facts, models, leases, now = {}, {}, list[Lease](), 0.0
     if settings.has_ledger:
         ledger = Ledger(settings.prepare_home().database_url)
         with ledger.reading_once():
             facts, models = ledger.facts.all(), standings(ledger)
-        leases = _last_leases(settings)
-    folders, nothing = pipeline_names(settings), (None, False)
+        leases, now = Leases(settings.database_url).all()  # oldest first
+    folders, last = pipeline_names(settings), {lease.name: lease for lease in leases}
     rows = [
         {
-            **_of_ledger(name, models.get(name), facts, *leases.get(name, nothing)),
+            **_of_ledger(name, models.get(name), facts, last.get(name), now),
             "schedule": schedule_of(folders[name]) if name in folders else None,
             "folder": str(folders[name]) if name in folders else None,
         }
         for name in sorted({*folders, *models})
     ]
     home, notice = str(settings.home.absolute()), _nothing_here(settings)
-    return {"home": home, "pipelines": rows, "notice": notice}
+    return {
+        "home": home,
+        "pipelines": rows,
+        "notice": notice,
+        "runs": _under_way([lease for lease in leases if lease.is_alive(now)]),
+        "serving": [
+            {**one.model_dump(mode="json"), "process": one.pid}
+            for one in servings(settings.home)
+        ],
+    }
+
+
+def _under_way(leases: list[Lease]) -> list[dict[str, Any]]:
+    """The runs that are alive, on any machine; one may have several leases."""
+    runs: dict[str, dict[str, Any]] = {}
+    for lease in leases:
+        since = datetime.fromtimestamp(lease.acquired, UTC)
+        run = {
+            "pipeline": "",
+            "flow_run_id": lease.flow_run_id,
+            "who": lease.holder,
+            "host": lease.host.partition("#")[0],
+            "process": lease.pid,
+            "since": since.isoformat(timespec="seconds"),
+        }
+        run = runs.setdefault(lease.flow_run_id, run)
+        run["pipeline"] = run["pipeline"] or pipeline_of(lease)
+    return [*runs.values()]
 
 
 def _of_ledger(
@@ -50,7 +79,7 @@ def _of_ledger(
     standing: Standing | None,
     facts: dict[str, str],
     lease: Lease | None,
-    was_killed: bool,
+    now: float,
 ) -> dict[str, Any]:
     """What the ledger says of a pipeline; without one, that there is nothing."""
     waits = standing.waiting if standing else ()
@@ -63,18 +92,9 @@ def _of_ledger(
         "waiting": [w.model_dump(include={"version", "expires"}) for w in waits],
         "last_run": _last_run(lease, standing),
         "run": lease.flow_run_id if lease else None,
-        "was_killed": was_killed,
+        "was_killed": bool(lease and lease.state == "held" and not lease.is_alive(now)),
         "deployed": f"train/{name}" in facts,
         "refused": _refused(facts.get(refusal_of(name)), lease),
-    }
-
-
-def _last_leases(settings: Settings) -> dict[str, tuple[Lease, bool]]:
-    """The lease of the last run of each pipeline, and whether that was killed."""
-    leases, now = Leases(settings.database_url).all()  # oldest first
-    return {
-        lease.name: (lease, lease.state == "held" and not lease.is_alive(now))
-        for lease in leases
     }
 
 

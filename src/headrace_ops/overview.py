@@ -26,7 +26,6 @@ from headrace.state.home import Home
 from headrace.state.logins import login_of
 from headrace_ops import live
 from headrace_ops.listing import listed
-from headrace_ops.running import Running, look
 
 Kind = Literal["bad", "warn"]  # in the order of the page
 VERIFY = "headrace verify"
@@ -63,11 +62,12 @@ def overview(settings: Settings, *, is_served: bool = False) -> str:
         IntegrityError: the row of a champion is gone.
         DependencyError: the ledger does not answer.
     """
-    facts, running = listed(settings), look(settings)
-    home = Home(settings)
+    facts, home = listed(settings), Home(settings)
     one_look = home.ledger.reading_once if settings.has_ledger else nullcontext
     with one_look():
-        rows = [_shown(row, running, home, is_served) for row in facts["pipelines"]]
+        rows = [
+            _shown(row, facts["runs"], home, is_served) for row in facts["pipelines"]
+        ]
     shown = [row for row in rows if row["has_run"]]
     shown = shown or [row for row in rows if row["is_own"]]
     code, policy = script(SCRIPT)
@@ -83,7 +83,8 @@ def overview(settings: Settings, *, is_served: bool = False) -> str:
         matters=sorted(_matters(settings, rows), key=attrgetter("kind")),
         pipelines=shown,
         others=[row["name"] for row in rows if row not in shown],
-        running=running,
+        runs=facts["runs"],
+        serving=facts["serving"],
         pages=_pages(settings, is_served),
         said=last_said(settings.home).get(""),
     )
@@ -110,11 +111,11 @@ def served(settings: Settings) -> str:
 
 
 def _shown(
-    row: dict[str, Any], running: Running, home: Home, is_served: bool
+    row: dict[str, Any], under_way: list[dict[str, Any]], home: Home, is_served: bool
 ) -> dict[str, Any]:
     """What the page shows of a pipeline, beside what ``list`` has on it."""
     name, folder, refused = row["name"], row["folder"], row["refused"]
-    runs = [one for one in running.runs if one.pipeline == name]
+    runs = [one for one in under_way if one["pipeline"] == name]
     shown = {
         **row,
         **dict.fromkeys(("report", "newest", "drift")),

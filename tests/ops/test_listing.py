@@ -9,7 +9,7 @@ from headrace.serving.announced import announced
 from headrace.settings import Settings
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Lease, Leases
-from headrace_ops.running import look
+from headrace_ops.listing import listed
 
 RUN = "01997f0e-0000-7000-8000-000000000001"
 
@@ -27,6 +27,10 @@ def settings(tmp_path):
     return Settings(**place, user="ada@lab").prepare_home()
 
 
+def runs_of(settings):
+    return listed(settings)["runs"]
+
+
 def test_a_home_in_which_nothing_runs(home):
     answer = home.headrace("list", "--json")
     assert answer.exit_code == 0
@@ -42,13 +46,13 @@ def test_a_run_under_way_is_listed(home, settings):
 
 def test_runs_under_way_are_known_by_their_leases(settings):
     with hold(settings, "digits", RUN), heartbeat(settings, "other", "plays"):
-        first, second = look(settings).runs
-        assert (first.pipeline, first.flow_run_id) == ("digits", RUN)
-        assert (first.who, first.process) == ("ada@lab", os.getpid())
-        assert (second.pipeline, second.flow_run_id) == ("plays", "other")
+        first, second = runs_of(settings)
+        assert (first["pipeline"], first["flow_run_id"]) == ("digits", RUN)
+        assert (first["who"], first["process"]) == ("ada@lab", os.getpid())
+        assert (second["pipeline"], second["flow_run_id"]) == ("plays", "other")
         with heartbeat(settings, RUN):
-            assert len(look(settings).runs) == 2, "both leases are of one run"
-    assert look(settings).runs == ()
+            assert len(runs_of(settings)) == 2, "both leases are of one run"
+    assert runs_of(settings) == []
 
 
 def test_a_run_that_waits_for_another_has_the_name_of_its_pipeline(settings):
@@ -59,17 +63,17 @@ def test_a_run_that_waits_for_another_has_the_name_of_its_pipeline(settings):
     waiting = threading.Thread(target=wait)
     with hold(settings, "digits", RUN):
         waiting.start()
-        while len(runs := look(settings).runs) < 2:
+        while len(runs := runs_of(settings)) < 2:
             assert waiting.is_alive()
     waiting.join()
-    found = [(run.flow_run_id, run.pipeline) for run in runs]
+    found = [(run["flow_run_id"], run["pipeline"]) for run in runs]
     assert found == [(RUN, "digits"), ("second", "digits")]
 
 
 def test_a_run_whose_process_is_gone_is_not_under_way(settings):
     wanted = Lease.wanted("digits", RUN, "ada@lab")
     Leases(settings.database_url).acquire(wanted.model_copy(update={"started": "x"}))
-    assert look(settings).runs == ()
+    assert runs_of(settings) == []
 
 
 def test_a_process_that_serves_is_shown(home, settings):
