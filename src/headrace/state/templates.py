@@ -2,14 +2,13 @@
 
 The migrations of MLflow and Prefect take seconds and always end in the same tables. So
 the first database of each version, made by the library's own tool and still without
-rows of a user, is kept as a template. The digest in its name is checked at each use.
+rows of a user, is kept as a template.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -41,35 +40,15 @@ def new_database(path: Path, library: str, migrate: Callable[[Path], None]) -> N
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
         make_private_file(new)
-        template = _find(library)
-        if template is not None:
-            new.write_bytes(template)
+        folder = user_cache("templates")
+        template = folder / f"{library}-{version(library)}.db" if folder else None
+        if template is not None and template.is_file():
+            new.write_bytes(template.read_bytes())
         else:
             migrate(new)
-            if content := new.read_bytes():
-                _keep(library, content)
+            if template is not None:
+                with contextlib.suppress(OSError), atomic_file(template) as copy:
+                    make_private_file(copy)
+                    copy.write_bytes(new.read_bytes())
         fsync_path(new)
         new.replace(path)
-
-
-def _prefix(library: str) -> str:
-    return f"{library}-{version(library)}-"
-
-
-def _find(library: str) -> bytes | None:
-    folder = user_cache("templates")
-    for file in folder.glob(f"{_prefix(library)}*.db") if folder else ():
-        with contextlib.suppress(OSError):
-            content = file.read_bytes()
-            if file.stem.endswith(f"-{hashlib.sha256(content).hexdigest()}"):
-                return content
-            file.unlink()  # damaged
-    return None
-
-
-def _keep(library: str, content: bytes) -> None:
-    name = f"{_prefix(library)}{hashlib.sha256(content).hexdigest()}.db"
-    if folder := user_cache("templates"):
-        with contextlib.suppress(OSError), atomic_file(folder / name) as new:
-            make_private_file(new)
-            new.write_bytes(content)
