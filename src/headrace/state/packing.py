@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 from headrace.errors import IntegrityError, NotFoundError
@@ -73,18 +71,11 @@ def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
             "changed or damaged. It was not used.",
             "Delete it, and deploy the pipeline again.",
         )
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as work:
-        folder = Path(work) / digest
-        folder.mkdir()
+    local = Store(str(parent))
+    local.delete_folder(digest)
+    with local.new_folder(digest, "pipeline.toml") as folder:
         for name, text in json.loads(data).items():
             (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
-        shutil.rmtree(target, ignore_errors=True)
-        try:
-            folder.rename(target)
-        except OSError:  # another process has unpacked it
-            if not target.is_dir():
-                raise
     return target
 
 
