@@ -96,11 +96,11 @@ def check_home(settings: Settings) -> Iterator[DoctorCheck]:
 
 def check_store(settings: Settings) -> Iterator[DoctorCheck]:
     """The store. A remote one is checked by writing and deleting an object."""
-    from headrace.state.remote import check_options
+    from headrace.state.remote import storage_options
     from headrace.state.store import Store
 
-    check_options(settings)
     place = settings.store
+    storage_options(place, settings)
     if "://" in place:
         store, key = Store(place), f"doctor/{uuid.uuid4().hex}"
         store.write(key, b"written by headrace doctor")

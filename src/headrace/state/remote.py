@@ -273,21 +273,19 @@ def storage_options(uri: str, settings: Settings) -> dict[str, Any]:
         UsageError: the setting is not a JSON object of objects. The message does not
             repeat its value.
     """
-    text = settings.storage_options.get_secret_value().strip()
-    if not text or "://" not in uri:
+    try:
+        text = settings.storage_options.get_secret_value().strip()
+        table = _TABLE.validate_json(text or "{}")
+    except ValidationError:  # which has the value
+        message = f"{OPTIONS} is not a JSON object whose values are objects."
+        raise UsageError(message, _ACTION) from None
+    if "://" not in uri:
         return {}
-    table = _parse(text)
     parts = uri.split("::")  # fsspec's URL chaining: options by protocol
     if len(parts) == 1:
         return _options(uri, table)
     by_protocol = {part.partition("://")[0]: _options(part, table) for part in parts}
     return {protocol: options for protocol, options in by_protocol.items() if options}
-
-
-def check_options(settings: Settings) -> None:
-    """Raise UsageError if the setting of options has another form."""
-    if text := settings.storage_options.get_secret_value().strip():
-        _parse(text)
 
 
 def _options(uri: str, table: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -299,11 +297,3 @@ def _options(uri: str, table: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _has_prefix(uri: str, key: str) -> bool:
     rest = uri.removeprefix(key)
     return uri.startswith(key) and (key.endswith("/") or rest[:1] in ("", *"/?#"))
-
-
-def _parse(text: str) -> dict[str, dict[str, Any]]:
-    try:
-        return _TABLE.validate_json(text)
-    except ValidationError:  # which has the value
-        message = f"{OPTIONS} is not a JSON object whose values are objects."
-        raise UsageError(message, _ACTION) from None
