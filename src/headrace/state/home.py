@@ -50,11 +50,6 @@ class Home:
             )
         return cls(settings)
 
-    def as_user(self, user: str) -> Home:
-        """The same, for what another person has decided."""
-        settings = self.settings.model_copy(update={"user": user})
-        return Home(settings, self._lease)
-
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, which is made if it is missing."""

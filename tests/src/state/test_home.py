@@ -32,9 +32,3 @@ def test_what_is_not_used_is_not_opened(settings):
     home.store.write("stages/a.json", b"{}")
     now = {path.name for path in settings.home.iterdir()} - {*before}
     assert now == {"store"}
-
-
-def test_what_another_decides_is_recorded_under_their_name(settings):
-    home = Home(settings.prepare_home())
-    assert home.as_user("grace@lab").settings.user == "grace@lab"
-    assert home.settings.user == "ada@lab"

@@ -12,6 +12,7 @@ from headrace.planning.plan import LastResults
 from headrace.stages.promotion import approval, conclude
 from headrace.stages.promotion.by_hand import promote_by_hand, roll_back
 from headrace.stages.registration import register
+from headrace.state.home import Home
 from headrace.state.ledger import Ledger, records
 from headrace.state.tracking import Tracking
 
@@ -68,7 +69,7 @@ class Asked:
         return record.status, record.reason
 
     def as_user(self, name):
-        return self.home.as_user(name)
+        return Home(self.home.settings.model_copy(update={"user": name}))
 
     @property
     def champion(self):
