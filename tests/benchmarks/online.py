@@ -23,7 +23,7 @@ from headrace.models.engines import build_engine
 from headrace.models.engines.stored import read_stored
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.state.tracking import GOLDEN_FILE, Tracking
+from headrace.state.tracking import Tracking
 
 from .bench import HEADRACE, HERE, ROOT, Bench, Unavailable, answer_of
 from .load import Load
@@ -135,7 +135,7 @@ class Online:
 
     def _asked(self, name: str, media_type: str, limit_ms: float) -> Asked:
         version = self.ledger.find(name)
-        content = Tracking(self.settings).version_golden(version, GOLDEN_FILE)
+        content = Tracking(self.settings).version_golden(version)
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             items = file["items"]
         data = version.description

@@ -11,7 +11,6 @@ from headrace.models.logged.soundness.copies import zeros_key
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger.records import Version
-from headrace.state.tracking import GOLDEN_FILE
 
 
 @contextlib.contextmanager
@@ -44,7 +43,7 @@ def golden_bytes(version: Version, settings: Settings) -> bytes:
     """
     home = Home(settings)
     try:
-        return home.tracking.version_golden(version, GOLDEN_FILE)
+        return home.tracking.version_golden(version)
     except IntegrityError:
         in_place = home.store.find(zeros_key(version))
         if in_place is not None and home.ledger.facts.is_deleted(version):

@@ -37,7 +37,7 @@ def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> in
     """
     store, copy, is_logged = home.store, golden_key(version), True
     try:
-        data = home.tracking.version_golden(version, GOLDEN_FILE)
+        data = home.tracking.version_golden(version)
     except IntegrityError:  # it was collected, or lost
         if not store.exists(copy):
             return 0

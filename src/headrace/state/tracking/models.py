@@ -146,20 +146,16 @@ class Tracking(Runs):
             copy.write_bytes(data)
             yield copy
 
-    def version_golden(self, version: Version, path: str) -> bytes:
+    def version_golden(self, version: Version) -> bytes:
         """The golden file of a registered version, checked.
-
-        Args:
-            version: its row in the ledger.
-            path: of the file below the run's artifacts.
 
         Raises:
             IntegrityError: it is gone or changed.
         """
         digest = version.golden_digest
         place = artifacts.run_place(version, self.artifacts)
-        data = artifacts.local_bytes(place, path, digest)
-        return data or self.run_file(version.run_id, path, digest)
+        data = artifacts.local_bytes(place, GOLDEN_FILE, digest)
+        return data or self.run_file(version.run_id, GOLDEN_FILE, digest)
 
     def create_version(
         self,

@@ -6,7 +6,6 @@ Of child runs there are many, so their metrics are sent in batches.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import re
 import tempfile
@@ -317,16 +316,8 @@ class Runs(logs.Logs):
 
     def run_place(self, run_id: str) -> str:
         """URI of the folder of a run's artifacts; raises NotFoundError."""
-        if run_id not in self._places:  # MLflow reads all metrics to answer this
-            with tracking_errors(self.uri):
-                place = self.client.get_run(run_id).info.artifact_uri
-            self._places[run_id] = str(place)
-        return self._places[run_id]
-
-    @functools.cached_property
-    def _places(self) -> dict[str, str]:
-        """Of runs that were asked for."""
-        return {}
+        with tracking_errors(self.uri):
+            return str(self.client.get_run(run_id).info.artifact_uri)
 
     def run_files(self, run_id: str, folder: str) -> dict[str, bytes]:
         """The files of a folder of a run's artifacts by name, if there is one.

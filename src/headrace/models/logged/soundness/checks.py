@@ -50,7 +50,7 @@ def file_mismatches(version: Version, home: Home) -> Iterator[Mismatch]:
             continue
         try:
             if what == GOLDEN:
-                home.tracking.version_golden(version, path)
+                home.tracking.version_golden(version)
             else:
                 with home.tracking.version_file(version):
                     pass
@@ -117,7 +117,7 @@ def answer_mismatches(versions: Sequence[Version], home: Home) -> list[Mismatch]
             CheckRequest.of(
                 logged_model(version),
                 stack.enter_context(home.tracking.version_file(version)),
-                home.tracking.version_golden(version, GOLDEN_FILE),
+                home.tracking.version_golden(version),
             )
             for version in versions
         ]
