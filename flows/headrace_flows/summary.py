@@ -210,14 +210,14 @@ def finished(run: Run) -> tuple[Summary, int] | None:
     report is to be made again.
     """
     ledger = run.plan.home.ledger
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         ended = find_finished(run.plan, register_only=run.register_only)
         run.has_report = ended is not None and _has_report(run, ended.version)
     if ended is not None:
         run.check_versions()
     if ended is None or run.broken or not run.has_report:
         return None
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         return _summarise_finished(run, ended)
 
 

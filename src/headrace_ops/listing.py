@@ -31,7 +31,7 @@ def listed(settings: Settings) -> dict[str, Any]:
     facts, models, leases, now = {}, {}, list[Lease](), 0.0
     if settings.has_ledger:
         ledger = Ledger(settings.prepare_home().database_url)
-        with ledger.reading_once():
+        with ledger.database.reading_once():
             facts, models = ledger.facts.all(), standings(ledger)
         leases, now = Leases(settings.database_url).all()  # oldest first
     folders, last = pipeline_names(settings), {lease.name: lease for lease in leases}

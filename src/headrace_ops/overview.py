@@ -63,7 +63,7 @@ def overview(settings: Settings, *, is_served: bool = False) -> str:
         DependencyError: the ledger does not answer.
     """
     facts, home = listed(settings), Home(settings)
-    one_look = home.ledger.reading_once if settings.has_ledger else nullcontext
+    one_look = home.ledger.database.reading_once if settings.has_ledger else nullcontext
     with one_look():
         rows = [
             _shown(row, facts["runs"], home, is_served) for row in facts["pipelines"]

@@ -37,7 +37,7 @@ def find_finished(plan: Plan, *, register_only: bool = False) -> Finished | None
     if not (training and evaluation):
         return None
     name = plan.spec.name
-    if plan.home.ledger.is_unsettled(name):  # a killed run must be cleaned up first
+    if plan.home.ledger.unsettled_since(name):  # a killed run must be cleaned up first
         return None
     version = find_version(name, training, plan.home.ledger)
     if version is None or any(file_mismatches(version, plan.home)):

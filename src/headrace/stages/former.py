@@ -76,7 +76,7 @@ def attempts_of(ledger: Ledger, model: str) -> list[Attempt]:
     own = own.where(CHAIN.c.model == model).order_by(CHAIN.c.sequence)
     versions = own.add_columns(training).where(CHAIN.c.kind == Version.KIND)
     evidence = own.add_columns(*values).where(CHAIN.c.kind == Evidence.KIND)
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         rows = ledger.database.rows(versions)
         trainings = {row["version"]: row["training"] for row in rows}
         return [

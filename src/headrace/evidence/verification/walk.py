@@ -130,7 +130,7 @@ class Walk:
         """The models of MLflow that Headrace registered and the ledger lacks."""
         in_ledger = set(self.home.ledger.models())  # of runs that began meanwhile, too
         for name in self.home.tracking.registered_models():
-            if name not in in_ledger and not self.home.ledger.is_unsettled(name):
+            if name not in in_ledger and not self.home.ledger.unsettled_since(name):
                 yield unknown_to_ledger("model", f"the model {name}")
 
 

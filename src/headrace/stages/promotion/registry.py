@@ -99,7 +99,7 @@ def registry_mismatches(model: str, home: Home) -> Iterator[Mismatch]:
             yield from alias_mismatch(model, alias, wanted, present)
     for number in sorted(listed.keys() - versions):
         # Otherwise another tool registered it, or a killed run that will continue.
-        if WEIGHTS_TAG in listed[number] and not ledger.is_unsettled(model):
+        if WEIGHTS_TAG in listed[number] and not ledger.unsettled_since(model):
             yield unknown_to_ledger("version", f"version {number} of {model}")
 
 

@@ -8,7 +8,6 @@ raises PromotionError.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
@@ -81,10 +80,6 @@ class Ledger:
         self.database = Database(url, TIMEOUT_SECONDS, patience, guard)
         self.facts = Facts(self.database)
 
-    def reading_once(self) -> contextlib.AbstractContextManager[None]:
-        """See `Database.reading_once`."""
-        return self.database.reading_once()
-
     def check_lease(self) -> None:
         """Raise DependencyError if another run has taken over the lease."""
         with self.database.adding():
@@ -94,14 +89,10 @@ class Ledger:
         """When the oldest run began that was killed and not recovered yet.
 
         Returns:
-            seconds since 1970 by the database's clock.
+            seconds since 1970 by the database's clock; None without such a run.
         """
         with self.database.reading() as connection:
             return killed_since(connection, pipeline)
-
-    def is_unsettled(self, pipeline: str) -> bool:
-        """Whether the last run was killed, and no recovery has run since."""
-        return self.unsettled_since(pipeline) is not None
 
     # The chain
 
@@ -230,9 +221,7 @@ class Ledger:
     # Evidence
 
     def add_evidence(self, evidence: Evidence) -> Evidence:
-        """Add evidence, unless it equals the last evidence on the same subject.
-
-        The subject is the version, the champion, the rows and the law.
+        """Add evidence, unless it equals the last evidence for its version.
 
         Raises:
             NotFoundError: there is no such version.
@@ -240,10 +229,9 @@ class Ledger:
         model, version = evidence.model, evidence.version
         self.version(model, version)
         with self.database.adding() as connection:
-            own = self.evidence_of(model, version)
-            earlier = [row for row in own if row.subject == evidence.subject]
-            if earlier and earlier[-1].equals(evidence):
-                return earlier[-1]
+            last = self.latest_evidence(model, version)
+            if last and last.equals(evidence):
+                return last
             number = last_sequence(connection, Evidence, model) + 1
             evidence = evidence.model_copy(update={"id": number})
             append(connection, evidence, number, version)

@@ -52,9 +52,6 @@ def append(connection: sa.Connection, row: Row, sequence: int, version: int) -> 
         row: what it says.
         sequence: its number among the rows of its kind in its model.
         version: which it is about.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: there is such a row.
     """
     number, link = last_of(connection)
     body = as_json(row)

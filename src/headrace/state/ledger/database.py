@@ -149,11 +149,7 @@ class Database:
 
     @contextlib.contextmanager
     def adding(self) -> Iterator[sa.Connection]:
-        """As `writing`, one at a time; what this thread reads meanwhile is part of it.
-
-        Raises:
-            sqlalchemy.exc.IntegrityError: there is such a row.
-        """
+        """As `writing`, one at a time; this thread reads as a part of it."""
         with self.writing() as connection:
             self._lock(connection)
             if self._guard is not None:
@@ -228,8 +224,6 @@ class Database:
     def _translate_errors(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.IntegrityError:
-            raise
         except (json.JSONDecodeError, RecursionError) as error:
             raise self.damaged(f"a row is not valid JSON: {error}") from error
         except sa.exc.DBAPIError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import sqlite3
 from functools import partial
@@ -19,12 +18,12 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from headrace.errors import UsageError
-from headrace.settings.home import PRIVATE_FILE, make_private_file
+from headrace.settings.home import make_private_file
 from headrace.state.disk import full_disk, is_full
 from headrace.state.ledger.schema import as_text
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
-_POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+_POSTGRESQL = ("postgresql", "postgresql+psycopg2")
 # Else libpq waits for hours for an answer that a cut has lost: 15 seconds.
 _KEPT_ALIVE = {
     "keepalives_idle": 5,
@@ -32,8 +31,6 @@ _KEPT_ALIVE = {
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
 }
-
-log = logging.getLogger("headrace")
 
 
 def make_engine(url: str, timeout_seconds: float, *, creates: bool = True) -> sa.Engine:
@@ -136,14 +133,9 @@ def _connect_reading(file: Path, timeout_seconds: float) -> sqlite3.Connection |
 
 
 def _make_file_private(file: Path) -> None:
-    """Create the file if needed, and make it private; further ones are made alike."""
+    """Create the file if needed, as a private one; further ones are made alike."""
     try:
         make_private_file(file)
-        if (mode := file.stat().st_mode & 0o777) & 0o077:
-            file.chmod(PRIVATE_FILE)
-            log.warning(
-                "%s was readable by others (mode %04o); now private", file, mode
-            )
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise full_disk(f"the ledger {file}", str(file.parent)) from None

@@ -151,19 +151,6 @@ class Evidence(Evaluated, Row):
         """Whether no gate has failed, except perhaps the comparison."""
         return all(gate.passed or gate.kind == "champion" for gate in self.gates)
 
-    @property
-    def subject(self) -> tuple[Any, ...]:
-        """Version, opponents, rows and law; equal for repeated evaluations."""
-        return (
-            self.version,
-            self.champion_version,
-            self.best_version,
-            self.snapshot_digest,
-            self.rows_digest,
-            self.law_digest,
-            self.law.get("applied"),
-        )
-
     def equals(self, other: Evidence) -> bool:
         """Whether both say the same, at whatever moment."""
         moment = {"id": None, "created": ""}

@@ -46,7 +46,7 @@ def standings(ledger: Ledger) -> dict[str, Standing]:
     created, when = (body[name].as_string() for name in ("created", "when"))
     champions = _of(Entry, model, CHAIN.c.version).where(_is_last(Entry))
     is_newest = _of(Version, model, created).where(_is_last(Version))
-    with ledger.reading_once(), ledger.database.reading() as one:
+    with ledger.database.reading_once(), ledger.database.reading() as one:
         versions = _values(one, _of(Version, model, sa.func.count()).group_by(model))
         newest = dict(_values(one, is_newest))
         entries = _values(one, champions.add_columns(when))

@@ -90,7 +90,7 @@ def test_many_reads_can_be_one_transaction_over_one_connection(
     monkeypatch.setattr(
         Database, "_connect", lambda self: (opened.append(self.name), connect(self))[1]
     )
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         before = numbers_of(ledger)
         fill(Ledger(url_of(tmp_path)), 2)  # as another process does
         opened.clear()
@@ -102,7 +102,7 @@ def test_many_reads_can_be_one_transaction_over_one_connection(
 
 def test_what_is_written_among_such_reads_is_read(ledger):
     fill(ledger, 1)
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         assert numbers_of(ledger) == [1]
         fill(ledger, 2)
         assert numbers_of(ledger) == [1, 2]
@@ -110,22 +110,22 @@ def test_what_is_written_among_such_reads_is_read(ledger):
 
 def test_a_failed_read_does_not_disturb_those_after_it(ledger):
     fill(ledger, 1)
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         with pytest.raises(HeadraceError, match="no such table"):
             ledger.database.rows(sqlalchemy.select(sqlalchemy.text("1 FROM nowhere")))
         assert numbers_of(ledger) == [1]
 
 
 def test_what_fails_among_such_reads_is_not_blamed_on_the_ledger(ledger):
-    with pytest.raises(json.JSONDecodeError), ledger.reading_once():
+    with pytest.raises(json.JSONDecodeError), ledger.database.reading_once():
         json.loads("{nope")
 
 
 def test_such_reads_within_such_reads_are_part_of_them(ledger):
     fill(ledger, 1)
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         kept = ledger.database._per_thread.connection
-        with ledger.reading_once():
+        with ledger.database.reading_once():
             assert numbers_of(ledger) == [1]
         assert ledger.database._per_thread.connection is kept is not None
     assert ledger.database._per_thread.connection is None
@@ -133,7 +133,7 @@ def test_such_reads_within_such_reads_are_part_of_them(ledger):
 
 def test_such_reads_are_those_of_one_thread(ledger):
     fill(ledger, 1)
-    with ledger.reading_once(), ThreadPoolExecutor(1) as other:
+    with ledger.database.reading_once(), ThreadPoolExecutor(1) as other:
         assert numbers_of(ledger) == [1]
         other.submit(fill, ledger, 2).result()
         assert other.submit(numbers_of, ledger).result() == [1, 2]

@@ -132,14 +132,6 @@ def test_evidence_is_found_by_opponent_and_law(ledger):
     assert ledger.latest_evidence("digits", 1) == added[3]
 
 
-def test_what_was_found_before_against_another_is_not_added_again(ledger):
-    ledger.add_version(a_version(1))
-    first = ledger.add_evidence(some_evidence(1))
-    other = ledger.add_evidence(some_evidence(1, passed=False, champion_version=2))
-    assert ledger.add_evidence(some_evidence(1)) == first
-    assert ledger.evidence_of("digits", 1) == [first, other]
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_metric_that_is_not_finite_is_kept_as_none(ledger, value):
     ledger.add_version(a_version(1))

@@ -27,7 +27,7 @@ ANSWERS = "answers"
 
 def at_stake(model: str, ledger: Ledger) -> list[Version]:
     """The versions that a run of a model goes on from: its champion, and the newest."""
-    with ledger.reading_once():
+    with ledger.database.reading_once():
         champion, versions = ledger.champion(model), ledger.versions(model)[-1:]
     if champion is not None and champion.version not in versions:
         versions.insert(0, champion.version)
