@@ -1,7 +1,4 @@
-"""MLflow experiments, one for each pipeline, and their runs.
-
-Of child runs there are many, so their metrics are sent in batches.
-"""
+"""MLflow experiments, one for each pipeline, and their runs."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import contextlib
 import hashlib
 import re
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +28,6 @@ TOKEN_TAG = "headrace.token"  # noqa: S105
 FLOW_TAG = "headrace.flow_run_id"
 TITLE_TAG = "headrace.title"
 MOST_RUNNING = 1000
-SECONDS_PER_CALL = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +47,6 @@ class MlflowRun:
     def flow_run_id(self) -> str:
         """The id of its Prefect flow run."""
         return self.tags.get(FLOW_TAG, "")
-
-
-class Child:
-    """A child run; its metrics and tags are sent periodically and at the end.
-
-    Attributes:
-        run_id: its id.
-        tags: to be sent.
-    """
-
-    def __init__(self, tracking: logs.Logs, run_id: str) -> None:
-        self.run_id = run_id
-        self.tags: dict[str, str] = {}
-        self._tracking = tracking
-        self._batch: list[Any] = []
-        self._sent = time.monotonic()
-
-    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics of one step."""
-        self._batch += logs.as_metrics(values, step)
-        if time.monotonic() - self._sent > SECONDS_PER_CALL:
-            self.send()
-
-    def send(self) -> None:
-        """Send the batch."""
-        metrics, self._batch = self._batch, []
-        tags = logs.as_tags(self.tags)
-        self._tracking.log_batch(self.run_id, metrics=metrics, tags=tags)
-        self._sent = time.monotonic()
 
 
 class Runs(logs.Logs):
@@ -167,8 +133,8 @@ class Runs(logs.Logs):
         name: str,
         params: Mapping[str, Any],
         tags: Mapping[str, str],
-    ) -> Iterator[Child]:
-        """A run that ends with the block, also after an error.
+    ) -> Iterator[str]:
+        """The id of a run that ends with the block, also after an error.
 
         Args:
             parent: its run id and experiment id.
@@ -176,17 +142,14 @@ class Runs(logs.Logs):
             params: nested tables flattened with dots.
             tags: of the run.
         """
-        run_id, experiment_id = parent
-        own = {"mlflow.parentRunId": run_id, PROCESS_TAG: str(this_process())}
+        parent_id, experiment_id = parent
+        own = {"mlflow.parentRunId": parent_id, PROCESS_TAG: str(this_process())}
         tags = {**tags, **own}
         with tracking_errors(self.uri):
-            child = Child(self, self._create(experiment_id, name, tags))
-        with self._ending(partial(self.client.set_terminated, child.run_id)):
-            try:
-                self.log_params(child.run_id, params)
-                yield child
-            finally:
-                child.send()
+            child = self._create(experiment_id, name, tags)
+        with self._ending(partial(self.client.set_terminated, child)):
+            self.log_params(child, params)
+            yield child
 
     def _create(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
         """The id of a new run, created once even if responses are lost."""

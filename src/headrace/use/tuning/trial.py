@@ -24,7 +24,7 @@ from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
-from headrace.state.tracking.runs import Child
+from headrace.state.tracking import Tracking
 from headrace.use.tuning.study import Metric, Outcome
 
 
@@ -91,47 +91,46 @@ def run_trial(task: TrialTask, settings: Settings) -> Outcome:
     params = task.spec.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
     )
-    name, run = f"trial-{task.number}", _Trial(task)
+    name, run = f"trial-{task.number}", _Trial(task, home.tracking)
     tracked = home.tracking.child_run(task.parent, name, params, tags)
-    with run.reasons(), _without_new_gradients(), tracked as child:
-        run.fit(folder, data, checkpoints(task, home), child)
+    with run.reasons(), _without_new_gradients(), tracked as run.run_id:
+        run.fit(folder, data, checkpoints(task, home))
     return run.outcome(round(time.perf_counter() - started, 3))
 
 
 class _Trial:
-    """A trial while it runs."""
+    """A trial while it runs; ``run_id`` is set before it is fitted."""
 
-    def __init__(self, task: TrialTask) -> None:
-        self._task = task
+    def __init__(self, task: TrialTask, tracking: Tracking) -> None:
+        self._task, self._tracking = task, tracking
         self._epochs: list[Metrics] = []
         self._state: Literal["completed", "pruned", "failed"] = "failed"
-        self._reason = self._run_id = ""
+        self._reason = self.run_id = ""
         self._fit_seconds = 0.0
 
-    def fit(
-        self, folder: Path, data: TrainingData, saved: Checkpoints, child: Child
-    ) -> None:
+    def fit(self, folder: Path, data: TrainingData, saved: Checkpoints) -> None:
         """Fit to the end, or until the trial is stopped."""
-        started, spec, self._run_id = time.perf_counter(), self._task.spec, child.run_id
+        started, spec = time.perf_counter(), self._task.spec
         fit = Fit(spec, folder, builder_name(spec), data, saved)
         try:
-            fit.run(functools.partial(self._on_epoch, child))
+            fit.run(self._on_epoch)
             self._state = "completed"
         except _Pruned:
             self._state, self._reason = "pruned", f"after epoch {len(self._epochs)}"
         finally:
             self._fit_seconds += time.perf_counter() - started
-            child.tags["headrace.trial.state"] = self._state
+            tags = {"headrace.trial.state": self._state}
+            self._tracking.log_tags(self.run_id, tags)
             if self._value is not None:
-                child.log_metrics({"value": self._value})
+                self._tracking.log_metrics(self.run_id, {"value": self._value})
 
-    def _on_epoch(self, child: Child, number: int, metrics: Metrics) -> None:
+    def _on_epoch(self, number: int, metrics: Metrics) -> None:
         started, task = time.perf_counter(), self._task
         name, is_lower = task.metric
         if not math.isfinite(metrics[name]):
             raise Refusal(f"Training diverged: {name} is {metrics[name]}.")
         self._epochs.append(metrics)
-        child.log_metrics(metrics, number)
+        self._tracking.log_metrics(self.run_id, metrics, number)
         self._fit_seconds -= time.perf_counter() - started  # logging is not fitting
         bound, curve = task.bounds.get(number), [epoch[name] for epoch in self._epochs]
         if bound is None:
@@ -169,7 +168,7 @@ class _Trial:
             curve=tuple(epoch[self._task.metric.name] for epoch in self._epochs),
             seconds=seconds,
             fit_seconds=round(self._fit_seconds, 3),
-            run_id=self._run_id,
+            run_id=self.run_id,
         )
 
 
