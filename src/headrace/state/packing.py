@@ -53,11 +53,12 @@ def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
         NotFoundError: the store has no files of this digest.
         IntegrityError: the files in the store do not have this digest.
     """
-    target = parent / digest
+    local, target = Store(str(parent)), parent / digest
     if target.is_dir():
         present = _pack(pipeline_files(target))
         if hashlib.sha256(present).hexdigest() == digest:
             return target
+        local.delete_folder(digest)
     try:
         data = store.read(_key(digest))
     except FileNotFoundError:
@@ -71,8 +72,6 @@ def unpack_folder(digest: str, store: Store, parent: Path) -> Path:
             "changed or damaged. It was not used.",
             "Delete it, and deploy the pipeline again.",
         )
-    local = Store(str(parent))
-    local.delete_folder(digest)
     with local.new_folder(digest, "pipeline.toml") as folder:
         for name, text in json.loads(data).items():
             (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
