@@ -258,7 +258,7 @@ class Settings(BaseModel):
         """URI of MLflow's artifacts: in the home, or in the store if that is remote."""
         if "://" in self.store:
             return f"{self.store.rstrip('/')}/mlartifacts"
-        return (self.home.absolute() / "mlartifacts").as_uri()
+        return (self.home.resolve() / "mlartifacts").as_uri()
 
     def for_child(self) -> dict[str, Any]:
         """All values as JSON, secrets included: for a child's standard input only."""

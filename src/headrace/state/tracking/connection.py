@@ -51,7 +51,6 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
-_ANOTHER = "Delete it, or set MLFLOW_TRACKING_URI to another database."
 # Signs of a fault in an error of MLflow, and what is raised: kind, message and action.
 _FAULTS: list[tuple[str, type[HeadraceError], str, str]] = [
     (
@@ -242,16 +241,12 @@ def _send_own_logins() -> None:
 def follow_home(settings: Settings) -> None:
     """Create the home's own SQLite database; rewrite artifact URIs in an own one.
 
-    The URIs are absolute, and the home may have been moved. Those by another name of
-    this very home, such as a link, stay: the process that uses that name would change
-    them back.
+    The URIs are absolute, and the home may have been moved.
     """
     uri, artifacts = settings.tracking_uri, settings.artifacts
     if uri == f"sqlite:///{(own := settings.home.absolute() / 'mlflow.db')}":
         create_database(own)
     file = Path(uri.removeprefix("sqlite:///"))
-    if file.exists() and not file.is_file():  # MLflow would try for 100 s
-        raise UsageError(f"MLflow's database {file} is not a regular file.", _ANOTHER)
     is_own = uri == settings.home_tracking_uri and artifacts.startswith("file:")
     is_sqlite = uri.startswith("sqlite:///")
     if not is_own or (is_sqlite and (not file.is_file() or is_read_only(file))):
@@ -263,17 +258,8 @@ def follow_home(settings: Settings) -> None:
         places = connection.execute(query)
         roots = {str(place).removesuffix(f"/{name}") for name, place in places}
         for root in roots - {artifacts}:
-            is_moved = root.startswith("file:") and root.endswith("/mlartifacts")
-            if is_moved and not _are_one_folder(root, artifacts):
+            if root.startswith("file:") and root.endswith("/mlartifacts"):
                 relocate(connection, root, artifacts)
-
-
-def _are_one_folder(*uris: str) -> bool:
-    """Whether two ``file:`` URIs name the same folder, which is there."""
-    try:
-        return os.path.samefile(*(unquote(urlsplit(uri).path) for uri in uris))
-    except OSError:
-        return False
 
 
 def relocate(connection: sa.Connection, old: str, new: str) -> None:
@@ -314,7 +300,7 @@ class Connection:
         Raises:
             UsageError, DependencyError: MLflow cannot be used.
         """
-        mlflow, home = import_mlflow(), self._settings.home.absolute()
+        mlflow, home = import_mlflow(), self._settings.home.resolve()
         folder = home / "mlartifacts"
         if self.artifacts == folder.as_uri() and os.access(home, os.W_OK):
             make_private(folder)  # MLflow would make it readable by everyone
