@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import httpx
 
 from headrace.display.progress import counted
 from headrace.display.signs import number_of
 from headrace.errors import DependencyError, HeadraceError, UsageError
-from headrace.imports import extensions
 from headrace.records import Record, Shown
 from headrace.settings import Settings, variable
-from headrace.state import hosts
 from headrace.state.home import Home
 from headrace.state.logins import login_of
 from headrace_ops import environment, live, pools
@@ -154,7 +151,8 @@ def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
     if not url:
         yield _row("prefect", "no server is configured or running: each run starts one")
         return
-    headers, private = pools.headers(settings, url), f"{url}/admin/version"
+    login = environment.prefect_login() or login_of(settings.home, url)
+    headers, private = environment.authorization(login), f"{url}/admin/version"
     yield from _check_server("prefect", private, private, headers)
     online = {pool: len(some) for pool, some in pools.online(url, headers).items()}
     if any(online.values()):
@@ -168,7 +166,7 @@ def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
 def _check_server(
     package: str, private: str, version: str, headers: dict[str, str]
 ) -> Iterator[DoctorCheck]:
-    """Check access and version of a server.
+    """Check the login and the version of a server.
 
     Args:
         package: the package that it runs.
@@ -180,21 +178,16 @@ def _check_server(
         UsageError: it does not accept the login.
         httpx.HTTPError: it does not answer.
     """
-    parts = urlsplit(private)
-    url, login = f"{parts.scheme}://{parts.netloc}", _LOGINS[package]
+    url = "/".join(private.split("/")[:3])
     page = _get(private, headers)
     if page.status_code in {401, 403}:
         raise UsageError(
             f"{url} does not accept the login (status {page.status_code}).",
-            f"Set {login} to those of the server.",
+            f"Set {_LOGINS[package]} to those of the server.",
         )
     page.raise_for_status()
     yield _row(package, url)
     yield _compare(package, _get(version, headers).text.strip().strip('"'))
-    if not hosts.is_loopback(parts.hostname or "") and _get(private, {}).is_success:
-        text = f"{url} can be used by anyone, without a password"
-        fix = f"Start it with `headrace up` or with a login, and set {login} here."
-        yield _row(f"{package} access", text, "wrong", fix)
 
 
 def _get(url: str, headers: dict[str, str]) -> httpx.Response:
@@ -212,32 +205,6 @@ def _compare(package: str, server: str) -> DoctorCheck:
     return _row(name, text, state, f"Install {package} {client} on the server.")
 
 
-def check_signing(settings: Settings) -> Iterator[DoctorCheck]:
-    """The key that signs, and the library for it."""
-    from headrace.state.signing import check_signing_key
-
-    text = "no key is set: nothing is signed"
-    if settings.signing_key_file:
-        check_signing_key(settings)
-        text = f"signs with the key {settings.signing_key_file}"
-    yield _row("signing", text)
-
-
-def check_extensions(_: Settings) -> Iterator[DoctorCheck]:
-    """Whether each thing that an installed package adds can be imported."""
-    for kind, points in extensions.added().items():
-        for point in points:
-            package = point.dist and f"{point.dist.name} {point.dist.version}"
-            name, origin = f"{kind} {point.name}", f"{point.value} of {package}"
-            try:
-                extensions.load(kind, point.name)
-            except HeadraceError as error:
-                text = f"{origin}: {error.message}"
-                yield _row(name, text, "wrong", error.action)
-            else:
-                yield _row(name, origin)
-
-
 def check_versions(_: Settings) -> Iterator[DoctorCheck]:
     """The installed versions, for a report of a fault."""
     names = ("headrace", *_PACKAGES)
@@ -251,7 +218,5 @@ CHECKS: dict[str, Callable[[Settings], Iterator[DoctorCheck]]] = {
     "ledger": check_ledger,
     "mlflow": check_mlflow,
     "prefect": check_prefect,
-    "signing": check_signing,
-    "extensions": check_extensions,
     "versions": check_versions,
 }

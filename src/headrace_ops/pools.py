@@ -7,9 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 from headrace.errors import UsageError
-from headrace.settings import Settings
-from headrace.state.logins import login_of
-from headrace_ops.environment import authorization, prefect_login
 from headrace_ops.prefect_errors import translate_errors
 
 
@@ -50,11 +47,6 @@ def ensure_pool(client: Any, pool: str, queue: str = "default") -> Any:
         with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_queue(name=queue, work_pool_name=pool)
     return work_pool
-
-
-def headers(settings: Settings, url: str) -> dict[str, str]:
-    """The login for Prefect's API at a URL: the configured one, or the home's."""
-    return authorization(prefect_login() or login_of(settings.home, url))
 
 
 def online(url: str, headers: dict[str, str]) -> dict[str, list[dict[str, Any]]]:

@@ -6,19 +6,18 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.errors import DependencyError
 from headrace.settings import Settings, variable
 from headrace.state.tracking.connection import follow_home
-from headrace_ops import environment, live, pools, prefect_server
+from headrace_ops import environment, live, prefect_server
 from headrace_ops.gate import HEADER_BYTES
 
 POOLS = ("cpu", "gpu")
 PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 HEALTH = {"headrace": "/health", "prefect": "/api/health", "mlflow": "/health"}
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
+READY = "runs flows of the pool"  # what `headrace worker` says once Prefect knows it
 
 
 @dataclass(frozen=True)
@@ -46,22 +45,13 @@ class Service:
 
 
 def web_services(settings: Settings) -> tuple[dict[str, str], list[Service]]:
-    """The links of all servers, and those to start, as they are not configured.
-
-    Raises:
-        DependencyError: a configured one does not answer.
-    """
+    """The links of all servers, and those to start, as they are not configured."""
     links: dict[str, str] = {}
     services: list[Service] = []
     makers = {"prefect": _prefect, "mlflow": _mlflow, "headrace": _pages}
     for name, make in makers.items():
         if url := environment.configured(name):
             links[name] = url.removesuffix("/api")
-            if not live.answers(links[name] + HEALTH[name], 10):
-                raise DependencyError(
-                    f"{url} in {environment.CONFIGURED[name]} does not answer.",
-                    "Start it, or unset the variable to start one here.",
-                )
         else:
             services.append(make(settings, live.free_port(PORTS[name])))
             links[name] = services[-1].link
@@ -93,11 +83,9 @@ def _mlflow(settings: Settings, port: int) -> Service:
         # Other users of the machine can read the command line, but not the environment.
         MLFLOW_DATABASE: settings.tracking_uri,
         **os.environ,
-        # As gate.UVICORN; another server would bypass the gate.
+        # As gate.UVICORN.
         "MLFLOW_UVICORN_OPTS": "--log-level warning --no-access-log --http h11 "
         f"--no-proxy-headers --h11-max-incomplete-event-size {HEADER_BYTES}",
-        "MLFLOW_GUNICORN_OPTS": "",
-        "MLFLOW_WAITRESS_OPTS": "",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         **environment.mlflow_variables(environment.server_logins(settings)["mlflow"]),
@@ -137,9 +125,9 @@ def _web_service(
 
 def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Service:
     """A worker of one pool; its flows have its variables."""
-    started = datetime.now(UTC)
+    log = settings.home.absolute() / f"{pool}-worker.log"
     variables = {**os.environ, **environment.places(settings)}
-    api_url = variables["PREFECT_API_URL"] = f"{links['prefect']}/api"
+    variables["PREFECT_API_URL"] = f"{links['prefect']}/api"
     variables["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
     if variable(MLFLOW_DATABASE) or _artifact_root_is_configured():
         variables.setdefault("MLFLOW_TRACKING_URI", links["mlflow"])
@@ -147,21 +135,9 @@ def worker_service(settings: Settings, pool: str, links: dict[str, str]) -> Serv
         name=f"{pool} worker",
         command=[sys.executable, "-m", "headrace_cli", "worker", "--pool", pool],
         environment=variables,
-        log=settings.home.absolute() / f"{pool}-worker.log",
-        ready=lambda: _has_worker(settings, api_url, pool, started),
+        log=log,
+        ready=lambda: READY in log.read_text(errors="replace"),
     )
-
-
-def _has_worker(settings: Settings, api_url: str, pool: str, since: datetime) -> bool:
-    """Whether Prefect has received a heartbeat of a worker of a pool since a time."""
-    import httpx
-
-    try:
-        online = pools.online(api_url, pools.headers(settings, api_url))
-    except httpx.HTTPError:
-        return False
-    beats = [one["last_heartbeat_time"] for one in online.get(pool, [])]
-    return any(datetime.fromisoformat(beat) > since for beat in beats if beat)
 
 
 def _link(port: int) -> str:
