@@ -8,9 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from headrace.errors import UsageError
 from headrace.settings import Settings, variable
 from headrace.state.logins import Login, ensure_login, login_of
 
@@ -39,15 +36,10 @@ def own_prefect_database() -> Path | None:
 
 def places(settings: Settings) -> dict[str, str]:
     """The variables of this home's places, which are valid in any working directory."""
-    paths = {
-        "HOME": settings.home,
-        "PROJECT": settings.project,
-        "DATA": settings.data,
-        "SIGNING_KEY_FILE": settings.signing_key_file,
-        "VERIFY_KEY_FILE": settings.verify_key_file,
-    }
+    names = "home", "project", "data", "signing_key_file", "verify_key_file"
+    paths = {name: getattr(settings, name) for name in names}
     return {
-        f"HEADRACE_{name}": str(Path(path).expanduser().absolute())
+        f"HEADRACE_{name.upper()}": str(Path(path).expanduser().absolute())
         for name, path in paths.items()
         if path
     }
@@ -98,25 +90,14 @@ def enter_prefect(settings: Settings, api_url: str) -> None:
 
     A login in the environment takes precedence. The home's login is only sent to the
     home's own server.
-
-    Raises:
-        UsageError: Prefect refuses a variable.
     """
     if login := prefect_login() or login_of(settings.home, api_url):
         os.environ.update(prefect_variables(login))
     os.environ["PREFECT_API_URL"] = api_url
     if "prefect" in sys.modules:  # which has read the variables
-        try:
-            from prefect.context import refresh_global_settings_context
+        from prefect.context import refresh_global_settings_context
 
-            refresh_global_settings_context()
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(map(str, (error.title, *first["loc"])))
-            raise UsageError(
-                f"Prefect refuses {first['input']!r} for {field}: {first['msg']}.",
-                "Correct or unset the variable that begins with PREFECT_ and ends so.",
-            ) from error
+        refresh_global_settings_context()
 
 
 def server_logins(settings: Settings) -> dict[str, Login]:

@@ -5,16 +5,15 @@ MLflow serves it as ``mlflow server --app-name headrace``, by the entry point.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.errors import UsageError
-from headrace_ops import environment
+from headrace.state.logins import Login
 from headrace_ops.gate import Gate
 
-ASSISTANT = "/ajax-api/3.0/mlflow/assistant/"
 _CHOICES = """
 <style>[data-assistant-ui] { display: none !important }</style>
 <script>
@@ -31,14 +30,10 @@ def create_app() -> Gate:
     """MLflow's application behind the gate.
 
     Raises:
-        UsageError: there is no login.
+        KeyError: there is no login.
     """
-    login = environment.mlflow_login()
-    if login is None:
-        raise UsageError(
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set.",
-            "Start the server with `headrace up`.",
-        )
+    user, password = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+    login = Login(os.environ[user], os.environ[password])
     from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
@@ -47,9 +42,9 @@ def create_app() -> Gate:
 
 
 def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
-    """MLflow's application, which reports no usage and has no assistant.
+    """MLflow's application, whose page reports no usage and shows no assistant.
 
-    Its server has no switch for either, and the assistant can run commands here.
+    Its server has no switch for either.
 
     Args:
         app: MLflow's application.
@@ -57,13 +52,10 @@ def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
     """
     html = page.read_text(encoding="utf-8").replace("<head>", f"<head>{_CHOICES}", 1)
     start = HTMLResponse(html, headers={"cache-control": "no-store"})
-    nothing = Response("There is no assistant.", 404)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"] if scope["type"] == "http" else ""
-        answered = nothing if path.startswith(ASSISTANT) else app
-        if path == "/" and scope["method"] == "GET":
-            answered = start
-        await answered(scope, receive, send)
+        is_start = scope["type"] == "http" and scope["path"] == "/"
+        is_start = is_start and scope["method"] == "GET"
+        await (start if is_start else app)(scope, receive, send)
 
     return answer

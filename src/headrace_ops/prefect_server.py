@@ -17,7 +17,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import UsageError
 from headrace.imports import load_jsonschema
 from headrace.state.logins import Login
 from headrace.state.templates import new_database
@@ -84,12 +83,10 @@ def serve(port: int, *, is_lasting: bool) -> None:
         is_lasting: whether a slower start is acceptable to save memory.
 
     Raises:
-        UsageError: the environment has no login.
+        KeyError: the environment has no login.
     """
     gc.disable()  # the imports create no garbage
-    login = os.environ.pop(_LOGIN, "")
-    if not login:
-        raise UsageError(f"{_LOGIN} is not set.", "Start the server with `headrace`.")
+    login = os.environ.pop(_LOGIN)
     os.environ[_ORIGINS] = ""  # Prefect's default is all origins
     creating = threading.Thread(target=_create_own_database)  # beside the imports
     creating.start()
