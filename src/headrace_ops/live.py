@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 START_LIMIT_SECONDS = 300  # a busy machine takes minutes
-_TAIL_BYTES = 4000
 DATA_DOCS, REPORTS = "/data_docs/", "/reports/"
 FLOW_RUNS = "/runs"  # on Prefect's: the list of flow runs
 
@@ -135,13 +134,8 @@ def wait_until(
 
 def last_line(log: Path) -> str:
     """The last line of a log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
-    return lines[-1] if lines else "no message"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return (text.strip().splitlines() or ["no message"])[-1]
 
 
 def report_path(run_id: str) -> str:
@@ -168,7 +162,6 @@ def mlflow_url(settings: Settings) -> str:
     """Where MLflow's pages are now, without a password; empty if they are nowhere."""
     parts = urlsplit(settings.mlflow_ui_url or variable("MLFLOW_TRACKING_URI"))
     if parts.scheme in {"http", "https"}:
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip(
-            "/"
-        )
+        server = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{server}{parts.path}".rstrip("/")
     return live_links(settings).get("mlflow", "")

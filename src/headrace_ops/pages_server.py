@@ -29,9 +29,6 @@ from headrace_ops.gate import UVICORN, Gate
 from headrace_ops.overview import SCRIPT, overview
 
 HEALTH = "/health"
-# Only what is served has a page over everything; a file has none to link to.
-_TOP = b"<body>\n"
-_WITH_LINK = _TOP + b'<nav><a href="/">Overview</a></nav>\n'
 _DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
 _REPORT = re.compile(r"/reports/([0-9a-f]{32})")
 
@@ -49,11 +46,9 @@ def find(settings: Settings, path: str) -> bytes | None:
     home = Home(settings)
     with contextlib.suppress(HeadraceError, OSError):
         if docs := _DATA_DOCS.fullmatch(path):
-            page = home.store.read(f"data_docs/{docs[1]}index.html")
-            return page.replace(_TOP, _WITH_LINK, 1)
+            return home.store.read(f"data_docs/{docs[1]}index.html")
         if report := _REPORT.fullmatch(path):
-            page = home.store.find(card_key(report[1])) or b""
-            return page.replace(_TOP, _WITH_LINK, 1)
+            return home.store.find(card_key(report[1]))
     return None
 
 

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from headrace.display.pages import render
 from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home
@@ -49,15 +48,6 @@ def test_the_data_docs_and_their_index_are_served(settings):
     assert headers[b"content-type"].startswith(b"text/html")
     assert headers[b"content-security-policy"].startswith(b"default-src 'none'")
     assert get(settings, live.DATA_DOCS)[1] == b"the index"
-
-
-def test_what_is_served_leads_back_to_the_page_over_everything(settings):
-    empty = {"pages": [], "pipelines": {}, "verdicts": {}, "empty": []}
-    index = render("checks_index.html", title="<body>", **empty).encode()
-    Store(settings.store).write("data_docs/index.html", index)
-    assert b'href="/"' not in index, "a file has nowhere to go back to"
-
-    assert get(settings, live.DATA_DOCS)[1].count(b'<a href="/">Overview</a>') == 1
 
 
 @pytest.mark.parametrize(
