@@ -15,7 +15,7 @@ from headrace.state.ledger.records import Version
 
 @contextlib.contextmanager
 def model_file(version: Version, settings: Settings) -> Iterator[Path]:
-    """A copy of the Keras file of a version, checked by digest.
+    """The Keras file of a version, checked by digest.
 
     Raises:
         IntegrityError: it is gone, perhaps for good, or not the file that was

@@ -317,7 +317,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
 
 @contextlib.contextmanager
 def version_file(tracking: Tracking, version: Any) -> Iterator[Path]:
-    """A copy of the Keras file of a registered version, its digest checked.
+    """The Keras file of a registered version, its digest checked.
 
     Raises:
         IntegrityError: it is gone or changed; or the block raises it.

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.state.ledger.records import Version
-from headrace.state.regular import file_digest, read_file
+from headrace.state.regular import file_digest
 from headrace.state.store import Store
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 
@@ -115,7 +115,7 @@ def run_place(version: Version, artifacts: str) -> str:
     return f"{artifacts}/{version.model}/{version.run_id}/artifacts"
 
 
-def local_bytes(place: str, path: str, digest: str) -> bytes | None:
+def in_place(place: str, path: str, digest: str) -> Path | None:
     """A file on this machine; None if there is none with this digest.
 
     Args:
@@ -124,11 +124,8 @@ def local_bytes(place: str, path: str, digest: str) -> bytes | None:
         digest: sha256; an empty one is no file's.
     """
     folder = local_path(place)
-    with contextlib.suppress(OSError):
-        data = read_file(folder / path) if folder else b""
-        if hashlib.sha256(data).hexdigest() == digest:
-            return data
-    return None
+    file = folder / path if folder and digest else None
+    return file if file and digest_at(str(file)) == digest else None
 
 
 def digest_at(uri: str) -> str:

@@ -18,7 +18,7 @@ from headrace.errors import IntegrityError, NotFoundError
 from headrace.imports import hidden
 from headrace.records import DataDescription, TrainingRecord
 from headrace.state.ledger.records import Version
-from headrace.state.regular import file_digest
+from headrace.state.regular import file_digest, read_file
 from headrace.state.tracking import artifacts
 from headrace.state.tracking.connection import import_mlflow, tracking_errors
 from headrace.state.tracking.retries import create_once
@@ -129,22 +129,20 @@ class Tracking(Runs):
 
     @contextlib.contextmanager
     def version_file(self, version: Version) -> Iterator[Path]:
-        """A copy of the Keras file of a registered version, checked by digest.
+        """The Keras file of a registered version, checked by digest.
+
+        It is read where it lies on this machine; elsewhere it is downloaded.
 
         Raises:
             IntegrityError: it is gone, or not the file that was registered.
         """
         digest = version.model_digest
         place = artifacts.model_place(version, self.artifacts)
-        data = artifacts.local_bytes(place, MODEL_FILE, digest)
-        if data is None:
-            with self.model_file(version.model_uri, digest) as downloaded:
-                yield downloaded
+        if file := artifacts.in_place(place, MODEL_FILE, digest):
+            yield file
             return
-        with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-            copy = Path(folder) / "model.keras"
-            copy.write_bytes(data)
-            yield copy
+        with self.model_file(version.model_uri, digest) as downloaded:
+            yield downloaded
 
     def version_golden(self, version: Version) -> bytes:
         """The golden file of a registered version, checked.
@@ -154,8 +152,9 @@ class Tracking(Runs):
         """
         digest = version.golden_digest
         place = artifacts.run_place(version, self.artifacts)
-        data = artifacts.local_bytes(place, GOLDEN_FILE, digest)
-        return data or self.run_file(version.run_id, GOLDEN_FILE, digest)
+        if file := artifacts.in_place(place, GOLDEN_FILE, digest):
+            return read_file(file)
+        return self.run_file(version.run_id, GOLDEN_FILE, digest)
 
     def create_version(
         self,
