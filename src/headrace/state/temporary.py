@@ -11,7 +11,6 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from headrace.state.processes import has_ended, this_process
 WORK = ".new-"
 PREFIX = "headrace-"  # short, since socket paths in it are limited to 107 bytes
 _OWNER_FILE = ".process"
-_ORPHAN_SECONDS = 3600.0
 
 
 def work_prefix(kind: str = WORK) -> str:
@@ -82,11 +80,8 @@ def sweep_temporary(parent: Path) -> None:
             status = path.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 continue
-            owner = _owner(path)
-            if has_ended(owner):
+            if has_ended(_owner(path)):
                 shutil.rmtree(path, ignore_errors=True)
-            elif not owner and time.time() - status.st_mtime > _ORPHAN_SECONDS:
-                path.rmdir()  # its process was killed before it wrote the owner file
 
 
 def _owner(folder: Path) -> str:
