@@ -35,17 +35,13 @@ READ_SECONDS = 15
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 8.0
 
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
-_TRANSIENT_CODES = {
+_TRANSIENT_CODES = {  # beside those that the status tells
     "BadDigest",
     "ConditionalRequestConflict",
     "IncompleteBody",
-    "InternalError",
     "OperationAborted",
     "RequestTimeout",
-    "ServiceUnavailable",
-    "SlowDown",
     "Throttling",
-    "TooManyRequestsException",
     "XAmzContentSHA256Mismatch",
 }
 _UNREACHABLE = (ConnectionError, TimeoutError)
