@@ -58,7 +58,7 @@ def fetch(uri: str, folder: str, path: str, target: str) -> Path:
 
 
 def put(uri: str, folder: str, path: str, content: bytes) -> None:
-    """Write or replace an artifact.
+    """Write or replace an artifact atomically.
 
     Args:
         uri: of MLflow.
@@ -67,8 +67,12 @@ def put(uri: str, folder: str, path: str, content: bytes) -> None:
         content: of the file.
 
     Raises:
-        DependencyError: MLflow or its artifact store failed.
+        UsageError: a folder is in its place, or a file in that of its folder.
+        DependencyError: MLflow, its disk or its artifact store failed.
     """
+    if (place := local_path(folder)) is not None:
+        Store(str(place)).write(path, content)
+        return
     below, _, name = path.rpartition("/")
     with tracking_errors(uri), tempfile.TemporaryDirectory() as temporary_folder:
         copy = Path(temporary_folder, name)
