@@ -393,7 +393,6 @@ class EvaluationRecord(Record):
     Attributes:
         champion_version: the version it was compared with; None if there was none.
         champion_sequence: the last entry of the ledger at the evaluation.
-        best_version: the best former champion it was compared with; None if none.
         rows_digest: sha256 of the sorted digests of the evaluated test items.
         model_digest: sha256 of the model file that was judged.
         suspects: rows whose labels are worth a look, ranked.
@@ -406,7 +405,6 @@ class EvaluationRecord(Record):
     gates: tuple[GateResult, ...]
     champion_version: int | None
     champion_sequence: int
-    best_version: int | None = None
     rows_digest: str = ""
     model_digest: str = ""
     findings: tuple[Finding, ...] = ()

@@ -54,10 +54,6 @@ INTERNAL = {
     "new_items": "Test items that no version was judged on before.",
     "champion_p_value": "How likely such a lead over the champion would be if the two "
     "were equally good.",
-    "best_p_value": "How likely such a lead over the best former champion would be if "
-    "the two were equally good.",
-    "attempt_on_new_items": "Which attempt on new test items this is; the attempts "
-    "share a significance level.",
 }
 
 

@@ -12,7 +12,6 @@ from headrace.gates.intervals import Numbers
 from headrace.tasks.forms import Scores
 
 FAR = 100.0  # times the largest other score: it may hide what the others show
-LOST = 2.0**24  # times: a sum in float32 does not hold the others beside it
 _FEW = 0.05  # of the scores, at most, may hide the others
 
 

@@ -10,7 +10,7 @@ Clopper, E. S. Pearson, The use of confidence or fiducial limits, Biometrika 26 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -67,10 +67,6 @@ class Paired:
     def difference(self) -> float:
         """Challenger's accuracy minus the opponent's; NaN without rows."""
         return (self.better - self.worse) / self.rows if self.rows else math.nan
-
-    def with_lost(self, rows: int) -> Paired:
-        """The same with more rows that only the opponent has right."""
-        return replace(self, rows=self.rows + rows, worse=self.worse + rows)
 
     def enough(self, margin: float, level: float) -> bool:
         """Whether there are enough rows to show non-inferiority by a margin."""

@@ -8,13 +8,11 @@ Student, The probable error of a mean, Biometrika 6 (1908).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-
-from headrace.gates.far import LOST, largest_near
 
 Right = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
@@ -83,8 +81,7 @@ class PairedNumbers:
             mean score, finite, ``(n,)``.
         own, other: mean score of the challenger and of the opponent, on the rows where
             both have a finite one.
-        lost: rows where the opponent's score is finite, and the challenger's is not or
-            is beyond all others; see `of`.
+        lost: rows where the opponent's score is finite, and the challenger's is not.
     """
 
     gains: Numbers = field(repr=False)
@@ -104,9 +101,8 @@ class PairedNumbers:
         """Compare two models.
 
         A score that is not finite, or that a float32 cannot hold, loses its row by the
-        largest difference of any row. So does one beside which a sum in float32 does
-        not hold the others, except that the challenger loses its row by as much as it
-        says. If neither model has another, the row tells nothing, and is left out.
+        largest difference of any row. If neither model has another, the row tells
+        nothing, and is left out.
 
         Args:
             challenger, opponent: the score of each row, ``(n,)``.
@@ -117,32 +113,22 @@ class PairedNumbers:
         other = opponent[compared].astype(np.float64)
         has_own, has_other = are_finite(own), are_finite(other)
         both = has_own & has_other
-        finite = np.concatenate([own[has_own], other[has_other]])
-        near = largest_near(finite, LOST, 0.5)
-        fit_own = has_own & (np.abs(own) <= near)
-        fit_other = has_other & (np.abs(other) <= near)
-        usual = both & fit_other
-        scale = float(np.abs(other[usual]).mean()) if usual.any() else 1.0
-        ahead = (own[usual] - other[usual]) * (1 if higher_is_better else -1)
+        scale = float(np.abs(other[both]).mean()) if both.any() else 1.0
+        ahead = (own[both] - other[both]) * (1 if higher_is_better else -1)
         gains = np.zeros(len(own))
-        gains[usual] = ahead / (scale if scale >= _SMALLEST else 1.0)
-        gains[fit_own & ~fit_other] = _largest(gains[fit_own])
-        gains[~has_own & fit_other] = -_largest(gains)
+        gains[both] = ahead / (scale if scale >= _SMALLEST else 1.0)
+        largest = _largest(gains)
+        gains[has_own & ~has_other], gains[has_other & ~has_own] = largest, -largest
         means = [
             float(s[both].mean()) if both.any() else math.nan for s in (own, other)
         ]
-        lost = int((~fit_own & fit_other).sum())
-        return cls(gains[fit_own | fit_other], means[0], means[1], lost)
+        lost = int((has_other & ~has_own).sum())
+        return cls(gains[has_own | has_other], means[0], means[1], lost)
 
     @property
     def rows(self) -> int:
         """How many rows are compared."""
         return len(self.gains)
-
-    def with_lost(self, rows: int) -> PairedNumbers:
-        """The same with more rows, each lost by the largest difference of any row."""
-        gains = np.concatenate([self.gains, np.full(rows, -_largest(self.gains))])
-        return replace(self, gains=gains)
 
     @property
     def p_better(self) -> float:

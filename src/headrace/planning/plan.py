@@ -29,12 +29,12 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.stages.former import attempts_of, earlier_attempts, find_best_former
+from headrace.stages.attempts import attempts_of, earlier_attempts
 from headrace.stages.ingredients import closure, training_roots
 from headrace.stages.registration import find_version
 from headrace.state.home import Home
 from headrace.state.ledger import Evidence
-from headrace.tasks import comparable, task_modules
+from headrace.tasks import task_modules
 
 LIMITS = {"quarantine_limit", "leak_limit"}  # of the contract: they choose no rows
 _WITHOUT_KERAS = {"ingest", "validate"}  # though a medium's module imports it
@@ -229,7 +229,7 @@ class Plan(Results):
         training: TrainingRecord,
         comparator: int | None,
     ) -> StageKey:
-        """The key of the evaluation, which includes the opponents."""
+        """The key of the evaluation, which includes the champion."""
         gates = _in_any_order(self.spec.gates)
         modules = extensions.modules("gates")
         kinds = sorted({modules[gate.kind] for gate in self.spec.gates if gate.kind})
@@ -243,7 +243,7 @@ class Plan(Results):
                 "quarantine": Path(contract.quarantine_uri).name,
                 "run": training.run_id,
                 "model": training.model_digest,
-                **self._opponents(training, comparator),
+                **self._compared(training, comparator),
             },
             # The ladder counts whether the medium has one or not.
             [*self._roots("evaluation", "judge"), f"{medium}.ladder", *kinds],
@@ -272,23 +272,20 @@ class Plan(Results):
         evidence = self.home.ledger.standing_evidence(self.spec.name, own.version)
         return evidence.champion_version if evidence else None
 
-    def _opponents(
+    def _compared(
         self, training: TrainingRecord, champion: int | None
     ) -> dict[str, str]:
-        """What a comparison depends on: the opponents and the number of attempts."""
+        """What a comparison depends on: the champion and the number of attempts."""
         if champion is None:
             return {"champion": "none"}
         name, own, ledger = self.spec.name, training.identity, self.home.ledger
         attempts, snapshot = attempts_of(ledger, name), training.snapshot_digest
-        earlier = earlier_attempts(attempts, own, champion, snapshot)
-        best = find_best_former(ledger, name, champion, own, same=comparable).version
-        opponents = {"champion": champion} | ({"best champion": best} if best else {})
-        versions = {
-            key: self.home.ledger.version(name, n) for key, n in opponents.items()
-        }
+        version = ledger.version(name, champion)
         return {
-            **{key: f"{v.version} {v.model_digest}" for key, v in versions.items()},
-            "earlier attempts": str(earlier),
+            "champion": f"{champion} {version.model_digest}",
+            "earlier attempts": str(
+                earlier_attempts(attempts, own, champion, snapshot)
+            ),
         }
 
     def _key(

@@ -32,7 +32,6 @@ from headrace.imports import extensions
 from headrace.imports.extensions import task_default
 from headrace.media import medium
 from headrace.records import (
-    DEFAULT_TASK,
     DataDescription,
     GateResult,
     verdict,
@@ -167,21 +166,6 @@ def difference(one: DataDescription, other: DataDescription) -> str:
     padding = task_default(one.task, "PADDING") or ()
     facts = sorted((one.target.keys() | other.target.keys()).difference(padding))
     return next((n for n in facts if one.target.get(n) != other.target.get(n)), "")
-
-
-def comparable(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
-    """Whether models with these recorded descriptions can be compared: `difference`."""
-    return _without_padding(one) == _without_padding(other)
-
-
-def _without_padding(description: dict[str, Any] | None) -> dict[str, Any]:
-    fields = {**(description or {})}
-    name = fields.get("task", DEFAULT_TASK)
-    if "target" in fields and name in extensions.modules("tasks"):
-        padding = task_default(name, "PADDING") or ()
-        facts = fields["target"].items()
-        fields["target"] = {key: fact for key, fact in facts if key not in padding}
-    return fields
 
 
 def asked(data: DataDescription) -> Questions:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from headrace.gates.champion import Challenge, Opponent, champion_gate, level_of
+from headrace.gates.champion import Challenge, Scored, champion_gate, level_of
 from headrace.gates.paired_numbers import PairedNumbers
 from headrace.pipeline import GateSpec
 
@@ -18,8 +18,8 @@ def trial(gain, rows=1_000):
     other = chance.gamma(20, 0.1, rows)
     own = other * (1 - gain + chance.normal(0, 0.03, rows))
     every = np.ones(rows, bool)
-    opponent = Opponent(1, other, every)
-    return Challenge(own, ~every, opponent, higher_is_better=False)
+    scored = Scored(own, every), Scored(other, every)
+    return Challenge(*scored, 1, every, ~every, higher_is_better=False)
 
 
 def test_a_challenger_is_promoted_for_more_than_the_gain_only():
@@ -38,7 +38,7 @@ def test_a_gain_of_right_answers_is_a_share_of_the_items():
     right, other = np.ones(4_000, bool), np.ones(4_000, bool)
     other[:60] = False  # 1.5 %
     every = np.ones(4_000, bool)
-    one = Challenge(right, ~every, Opponent(1, other, every))
+    one = Challenge(Scored(right, every), Scored(other, every), 1, every, ~every)
     assert champion_gate(ASKED, one)[0].passed
     other[30:60] = True
     assert champion_gate(PLAIN, one)[0].passed

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.gates.champion import Challenge, Opponent, champion_gate
+from headrace.gates.champion import Challenge, Scored, champion_gate
 from headrace.gates.paired_numbers import PairedNumbers, as_means
 from headrace.pipeline import GateSpec
 
@@ -55,13 +55,15 @@ def test_ratios_of_sums_differ_by_the_mean_of_their_linear_parts():
 
 def test_a_trial_of_ratios_tells_the_better_one_whatever_its_denominators():
     right, some = np.full(200, 2.0), np.tile([2.0, 0.0, 1.0, 2.0], 50)
-    opponent = Opponent(1, some, np.ones(200, bool), weights=np.full(200, 3.0))
-    trial = Challenge(right, np.zeros(200, bool), opponent, weights=np.full(200, 2.0))
+    every = np.ones(200, bool)
+    own = Scored(right, every, np.full(200, 2.0))
+    other = Scored(some, every, np.full(200, 3.0))
+    trial = Challenge(own, other, 1, every, ~every)
     gate = GateSpec.model_validate({"name": "champion", "threshold": 0.05})
     result, metrics = champion_gate(gate, trial)
     assert result.passed and metrics["champion_p_value"] < 0.001
     assert "1 against 0.4167 on average" in result.reason
-    same = replace(trial, scores=some, weights=np.full(200, 3.0))
+    same = replace(trial, own=other)
     assert not champion_gate(gate, same)[0].passed
 
 
@@ -81,12 +83,6 @@ def test_gains_are_shares_of_the_opponents_mean():
     assert found.gains.mean() == pytest.approx(1 / 3)
     assert (found.own, found.other, found.rows) == (2.0, 3.0, 100)
     assert found.in_words() == "2 against 3 on average"
-
-
-def test_rows_that_nobody_can_answer_count_as_lost():
-    found = compared([1.0] * 60, [2.0] * 60).with_lost(3)
-    assert found.rows == 63
-    assert found.gains[-3:].tolist() == [-0.5] * 3
 
 
 LOST = [math.nan, math.inf, -math.inf, 1e39]
@@ -114,51 +110,25 @@ def test_a_very_large_finite_loss_is_no_gain():
 
 
 @pytest.mark.parametrize("lost", LOST)
-@pytest.mark.parametrize("gone", [0, 5])
 @pytest.mark.parametrize("new", [False, True])
-def test_no_challenger_without_a_finite_score_is_promoted(lost, gone, new):
-    """300 rows, of which some vanished; the challenger is far better on all others."""
-    chance = np.random.default_rng(45)
-    other = chance.gamma(2, 1, 300)
+def test_no_challenger_without_a_finite_score_is_promoted(lost, new):
+    """300 rows; the challenger is far better on all others."""
+    other = np.random.default_rng(45).gamma(2, 1, 300)
     own = other * 0.5
     own[-1] = lost
-    vanished = np.arange(300) >= 300 - gone
-    judged = replace(trial(own, other, new=new), vanished=vanished)
-    result, metrics = champion_gate(gate(), judged)
+    result, metrics = champion_gate(gate(), trial(own, other, new=new))
     assert not result.passed
     assert result.value == 1
     assert result.reason.startswith("no finite score for its answers to 1 test items")
-    assert ("(1 of them no longer in the data)" in result.reason) == bool(gone)
     assert 0 < metrics["champion_p_value"] <= 1
 
 
-HUGE = [1e37, -1e37, 1e12]
-
-
-@pytest.mark.parametrize("huge", HUGE)
-@pytest.mark.parametrize("gone", [1, 100])
-def test_a_huge_answer_to_a_vanished_row_is_lost_where_new_rows_decide(huge, gone):
+@pytest.mark.parametrize("new", [False, True])
+def test_a_challenger_with_a_huge_error_is_not_promoted(new):
     other = np.random.default_rng(45).gamma(2, 1, 400)
     own = other * 0.5
-    own[-gone:] = huge
-    vanished = np.arange(400) >= 400 - gone
-    judged = replace(trial(own, other, new=True), vanished=vanished)
-    result, _ = champion_gate(gate(), judged)
-    assert not result.passed
-    assert result.value == gone
-    assert "or one beyond all others, where version 3 has one" in result.reason
-
-
-@pytest.mark.parametrize("huge", HUGE)
-@pytest.mark.parametrize("new", [False, True])
-def test_a_champion_with_a_huge_error_is_replaced_by_a_better_model_alone(huge, new):
-    other = np.random.default_rng(45).gamma(2, 1, 400)
-    better, worse = other * 0.9, other * 1.3
-    other[7] = huge
-    assert champion_gate(gate(), trial(better, other, new=new))[0].passed
-    result, _ = champion_gate(gate(), trial(worse, other, new=new))
-    assert not result.passed
-    assert "significantly worse" in result.reason
+    own[7] = 1e12
+    assert not champion_gate(gate(), trial(own, other, new=new))[0].passed
 
 
 def test_large_scores_are_compared_as_they_are():
@@ -166,17 +136,6 @@ def test_large_scores_are_compared_as_they_are():
     found = compared(own, other)
     assert found.lost == 0
     assert found.gains[-1] == -1e6 / 1.98
-
-
-def test_a_best_former_champion_has_finite_scores_where_a_challenger_has_none():
-    other = np.full(300, 2.0)
-    own = np.where(np.arange(300) == 7, math.nan, 1.0)
-    champion = np.where(np.arange(300) == 7, math.nan, 2.0)
-    best = Opponent(2, other, np.ones(300, bool))
-    judged = replace(trial(own, champion, new=False), best=best)
-    result, _ = champion_gate(gate(), judged)
-    assert not result.passed
-    assert "where version 2, the best former champion, has one" in result.reason
 
 
 def test_a_champion_without_finite_scores_can_be_replaced():
@@ -243,9 +202,11 @@ def test_the_bound_lies_above_the_truth_as_often_as_the_level_says(level):
 def trial(own, other, new):
     rows = np.ones(len(own), bool)
     return Challenge(
-        scores=own,
+        own=Scored(own, rows),
+        other=Scored(other, rows),
+        champion=3,
+        compared=rows,
         new=rows & new,
-        champion=Opponent(3, other, rows),
         higher_is_better=False,
     )
 
@@ -261,18 +222,6 @@ def test_a_challenger_with_lower_errors_becomes_champion():
     assert result.passed, result.reason
     assert "significantly better than version 3" in result.reason
     assert metrics["compared_items"] == 400
-
-
-def test_a_few_rows_of_the_best_former_champion_show_nothing():
-    chance = np.random.default_rng(4)
-    other = chance.gamma(2, 2, 400)
-    own = np.abs(other + chance.normal(0, 0.05, 400))
-    few = np.arange(400) < 2
-    best = Opponent(2, own * 1.001, few)
-    judged = replace(trial(own, other, new=True), best=best)
-    result, metrics = champion_gate(gate(margin=0.02), judged)
-    assert not result.passed, result.reason
-    assert "attempt_on_new_items" not in metrics
 
 
 def test_a_challenger_with_higher_errors_does_not():

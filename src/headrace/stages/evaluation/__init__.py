@@ -1,6 +1,6 @@
 """The evaluation stage: metrics on the test split, gates and pictures.
 
-The champion and the best former champion are evaluated again on the same rows.
+The champion is evaluated again on the same rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from headrace.records import (
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, suspected, weak
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.comparison import Opponents, compare
+from headrace.stages.evaluation.comparison import Opponent, compare
 from headrace.stages.evaluation.explained import (
     are_wanted,
     explain,
@@ -96,21 +96,19 @@ def evaluate(  # noqa: PLR0913
         place = Path(made)
         (place / "pictures").mkdir()
         model = open_model(file, training.model_uri, training.description).model
-        opponents = Opponents(spec.name, comparator, training, home)
+        opponent = Opponent(spec.name, comparator, training, home)
         context = _context(spec, records, model, home.store, place)
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
-        answers = ask(model, opponents.models, records.test, most, judge)
+        answers = ask(model, opponent.models, records.test, most, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
         parts = Parts(beside or OtherProcess())
-        rows = _look(evaluated, records, opponents, home, parts)
+        rows = _look(evaluated, records, opponent, home, parts)
         served = check.results()[0]
         parts.add(Look(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
             mark_verified(training, home.settings.home)
-        verdicts, digest, figures = compare(
-            model, opponents, spec.gates, answers, records.test
-        )
+        verdicts, digest, figures = compare(opponent, spec.gates, answers, records.test)
         parts.add(Look(figures))
         attacked = attack(context, snapshot, contract, home, records.folder)
         parts.add(figures_of(attacked))
@@ -129,7 +127,6 @@ def evaluate(  # noqa: PLR0913
         gates=tuple(gates),
         champion_version=comparator,
         champion_sequence=sequence,
-        best_version=opponents.best.version,
         rows_digest=digest,
         model_digest=training.model_digest,
         findings=tuple(parts.findings),
@@ -194,7 +191,7 @@ def _context(
 def _look(
     evaluated: EvaluatedModel,
     records: Trained,
-    opponents: Opponents,
+    opponent: Opponent,
     home: Home,
     parts: Parts,
 ) -> JudgedRows:
@@ -216,7 +213,7 @@ def _look(
     parts.add(groups.compare(rows, by_group, evaluated))
     parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
-        parts.add(climb(evaluated, champion_rungs(opponents, records.test)))
+        parts.add(climb(evaluated, champion_rungs(opponent, records.test)))
     if are_wanted(spec) and not why_not(context.data):
         parts.add(explain_if_possible(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))

@@ -11,50 +11,14 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.rows import first_rows, rows_at
 from headrace.data.snapshots.splits import SplitRows
+from headrace.gates.champion import Scored
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.tasks import Judge, Judged, asked
-from headrace.tasks.forms import AnsweredRows, Outputs, Scores, Split, Targets
+from headrace.tasks.forms import AnsweredRows, Outputs, Split, Targets
 
 SOME_ROWS = 20_000
-
-
-class Scored(NamedTuple):
-    """The scores of a model's answers.
-
-    Attributes:
-        scores: ``(n,)``.
-        answered: which answers have finite numbers only, bool ``(n,)``. A score alone
-            may not tell: an answer that is no number is just wrong.
-        weights: the denominators of the scores, ``(n,)``; None where they do not depend
-            on the answers.
-    """
-
-    scores: Scores
-    answered: npt.NDArray[np.bool_]
-    weights: Scores | None
-
-    @classmethod
-    def none(cls) -> Scored:
-        """The scores of no row, to which others are joined."""
-        return cls(np.empty(0, bool), np.empty(0, bool), np.empty(0))
-
-    @classmethod
-    def of(cls, judged: Judged) -> Scored:
-        """The scores of answers."""
-        weights = judged.weights if judged.WEIGHTS_VARY else None
-        return cls(judged.scores, judged.is_answered, weights)
-
-    @classmethod
-    def join(cls, parts: Sequence[Scored]) -> Scored:
-        """The scores of all parts."""
-        weights = [part.weights for part in parts if part.weights is not None]
-        return cls(
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.answered for part in parts]),
-            np.concatenate(weights) if len(weights) == len(parts) else None,
-        )
 
 
 class Worst(NamedTuple):

@@ -14,7 +14,8 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.errors import IntegrityError
 from headrace.records import Metrics
-from headrace.stages.evaluation.comparison import Opponents
+from headrace.stages.evaluation.comparison import Opponent
+from headrace.stages.evaluation.items import keep_items
 
 FILE = "evaluation/rung.json"  # of a run in MLflow
 _CHAMPION = "#e0900b"
@@ -24,7 +25,7 @@ _LINES = ("score", "champion", "confidence", "as they are")
 _LETTERS = 165  # of a line below the picture
 
 
-def champion_rungs(opponents: Opponents, test: SplitRows) -> dict[str, Metrics]:
+def champion_rungs(opponent: Opponent, test: SplitRows) -> dict[str, Metrics]:
     """The numbers of the champion's rungs by name, as its own run has logged them.
 
     There are none if it was judged on other rows: then its rungs say nothing here.
@@ -32,13 +33,13 @@ def champion_rungs(opponents: Opponents, test: SplitRows) -> dict[str, Metrics]:
     Raises:
         DependencyError: MLflow or the ledger does not answer.
     """
-    number, ledger = opponents.champion, opponents.home.ledger
-    proof = number and ledger.latest_evidence(opponents.model, number)
-    if not proof or proof.rows_digest != opponents.archive.keep(test.items()):
+    number, home = opponent.champion, opponent.home
+    proof = number and home.ledger.latest_evidence(opponent.model, number)
+    if not proof or proof.rows_digest != keep_items(test.items(), home.store):
         return {}
-    run_id = opponents.versions[proof.version].run_id
+    run_id = home.ledger.version(opponent.model, proof.version).run_id
     try:
-        return _by_name(json.loads(opponents.home.tracking.run_file(run_id, FILE)))
+        return _by_name(json.loads(home.tracking.run_file(run_id, FILE)))
     except (IntegrityError, ValueError, KeyError, TypeError):
         return {}
 

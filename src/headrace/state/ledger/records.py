@@ -95,29 +95,14 @@ class Version(Row):
         return column
 
 
-class Evaluated(Record):
-    """The evaluation of one version.
-
-    Attributes:
-        metrics: by name; None where the value was not finite.
-        champion_version: the version it was compared with; None if there was none.
-        best_version: the best former champion it was compared with; None if none.
-        rows_digest: sha256 of the sorted digests of the evaluated test items.
-    """
-
-    version: int
-    metrics: Mapping[str, float | None]
-    champion_version: int | None
-    best_version: int | None = None
-    snapshot_digest: str
-    rows_digest: str = ""
-
-
-class Evidence(Evaluated, Row):
+class Evidence(Row):
     """The verdict of the gates on one version.
 
     Attributes:
         id: 1, 2, 3 … in its model; None until it is added.
+        metrics: by name; None where the value was not finite.
+        champion_version: the version it was compared with; None if there was none.
+        rows_digest: sha256 of the sorted digests of the evaluated test items.
         champion_sequence: the last entry of the ledger at the evaluation.
         law: the law of the pipeline's file (``committed``), the law that was applied
             (``applied``), and the text of the file (``file``).
@@ -131,6 +116,11 @@ class Evidence(Evaluated, Row):
     KIND: ClassVar = "evidence"
 
     id: int | None = None
+    version: int
+    metrics: Mapping[str, float | None]
+    champion_version: int | None
+    snapshot_digest: str
+    rows_digest: str = ""
     passed: bool
     gates: tuple[GateResult, ...]
     champion_sequence: int

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-FORMAT = 8
+FORMAT = 9
 MOST = 2**31 - 1  # the greatest integer of a column
 METADATA = sa.MetaData()
 

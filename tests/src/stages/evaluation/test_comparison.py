@@ -1,4 +1,4 @@
-"""Which champions a training is compared with, and why one is not."""
+"""Which champion a training is compared with, and why one is not."""
 
 import re
 from typing import Any
@@ -6,28 +6,28 @@ from typing import Any
 import pytest
 
 from headrace.records import DataDescription
-from headrace.stages.evaluation.comparison import Opponents
+from headrace.stages.evaluation.comparison import Opponent
 from headrace.state.home import Home
 
 Trained = Any
 
 
 @pytest.fixture
-def opponents(trained):
-    """The opponents of the good training, described otherwise; the weak is champion."""
+def opponent(trained):
+    """The champion of the good training, described otherwise; the weak is champion."""
 
     def load(**changes):
         settings = trained.settings
         old = trained.good.description
         described = DataDescription.model_validate({**old.model_dump(), **changes})
         training = trained.good.model_copy(update={"description": described})
-        return Opponents("blobs", 1, training, Home(settings))
+        return Opponent("blobs", 1, training, Home(settings))
 
     return load
 
 
-def test_a_champion_of_the_same_data_is_compared_with(opponents):
-    found = opponents()
+def test_a_champion_of_the_same_data_is_compared_with(opponent):
+    found = opponent()
     assert (found.note, list(found.models)) == ("", [1])
 
 
@@ -45,9 +45,9 @@ def test_a_champion_of_the_same_data_is_compared_with(opponents):
     ],
 )
 def test_a_champion_of_other_data_is_not_and_the_field_is_named(
-    opponents, changes, said
+    opponent, changes, said
 ):
-    found = opponents(**changes)
+    found = opponent(**changes)
     assert not found.models
     assert found.note.startswith("the champion, version 1, differs in ")
     assert re.search(said, found.note)

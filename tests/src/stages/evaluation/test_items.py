@@ -7,19 +7,10 @@ import pytest
 
 from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.splits import SplitRows
-from headrace.errors import IntegrityError
 from headrace.records import DataDescription
-from headrace.stages.evaluation import items as items_module
-from headrace.stages.evaluation.items import (
-    Archive,
-    answer_again,
-    attempts_before,
-    learned_from,
-    look_back,
-)
-from headrace.stages.former import Attempt
+from headrace.stages.attempts import Attempt
+from headrace.stages.evaluation.items import keep_items, learned_from, look_back
 from headrace.state.store import Store
-from headrace.tasks import task
 
 GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))
 
@@ -34,59 +25,34 @@ def items(*numbers):
     return np.frombuffer(data, DIGEST)
 
 
-def attempt(number, rows, **values):
-    plain = {
-        "id": number,
-        "version": number,
-        "training": f"w{number}",
-        "champion_version": 1 if number > 1 else None,
-        "best_version": None,
-        "snapshot_digest": "gone",
-        "rows_digest": rows,
-        "metrics": {},
-    }
-    return Attempt(**plain | values)
+def attempt(number, rows, training="", champion=1):
+    """One against a champion; the first has none."""
+    champion = champion if number > 1 else None
+    return Attempt(training or f"w{number}", champion, "data", rows)
 
 
-def archive_of(store):
-    """The items in a store, with its snapshots."""
-
-    def find(digest):
-        snapshot = find_snapshot(store, digest)
-        if snapshot is None:
-            raise IntegrityError("gone", "Restore it.")
-        return snapshot
-
-    return Archive(store, find)
-
-
-def keep_items(store, items):
-    return archive_of(store).keep(items)
-
-
-def look(store, attempts, judged, training="mine", since=99):
-    archive = archive_of(store)
-    own = (training, 1, archive.keep(judged))
-    return look_back(archive, attempts_before(attempts, own), judged, since)
+def look(store, attempts, judged, training="mine"):
+    own = attempt(2, keep_items(judged, store), training)
+    return look_back(attempts, own, judged, store)
 
 
 def test_items_are_kept_once_sorted_and_by_their_digest(store):
-    digest = keep_items(store, items(3, 1, 2, 1))
-    assert digest == keep_items(store, items(1, 2, 3))
+    digest = keep_items(items(3, 1, 2, 1), store)
+    assert digest == keep_items(items(1, 2, 3), store)
     data = store.read(f"judged/{digest}.bin")
     assert hashlib.sha256(data).hexdigest() == digest
     assert data == b"".join(
         sorted(hashlib.sha256(bytes([n])).digest() for n in (1, 2, 3))
     )
     store.write(f"judged/{digest}.bin", b"damaged")
-    keep_items(store, items(1, 2, 3))
+    keep_items(items(1, 2, 3), store)
     assert store.read(f"judged/{digest}.bin") == data
 
 
 def test_an_item_is_new_if_no_attempt_was_judged_on_it(store):
     attempts = [
-        attempt(1, keep_items(store, items(1, 2))),
-        attempt(2, keep_items(store, items(2, 3))),
+        attempt(1, keep_items(items(1, 2), store)),
+        attempt(2, keep_items(items(2, 3), store)),
     ]
     past = look(store, attempts, items(5, 1, 3, 4))
     assert past.new.tolist() == [True, False, False, True]
@@ -94,8 +60,8 @@ def test_an_item_is_new_if_no_attempt_was_judged_on_it(store):
 
 
 def test_attempts_count_where_their_items_are_judged_again(store):
-    first = keep_items(store, items(1, 2))
-    other = keep_items(store, items(8, 9))
+    first = keep_items(items(1, 2), store)
+    other = keep_items(items(8, 9), store)
     attempts = [
         attempt(1, first),  # the first champion was compared with nobody
         attempt(2, first),
@@ -107,16 +73,8 @@ def test_attempts_count_where_their_items_are_judged_again(store):
     assert look(store, attempts, items(5)).attempt == 1
 
 
-def test_all_attempts_count_since_the_best_champion_was_promoted(store):
-    """Else each of many small new data sets would be a first attempt."""
-    attempts = [attempt(n, keep_items(store, items(n))) for n in range(1, 6)]
-    assert look(store, attempts, items(77), since=99).attempt == 1
-    assert look(store, attempts, items(77), since=3).attempt == 3
-    assert look(store, attempts, items(77), since=0).attempt == 5
-
-
 def test_the_same_comparison_again_is_no_new_attempt(store):
-    rows = keep_items(store, items(1, 2))
+    rows = keep_items(items(1, 2), store)
     attempts = [attempt(1, rows), attempt(2, rows), attempt(3, rows), attempt(4, rows)]
     assert look(store, attempts, items(1, 2), training="w3").attempt == 2
     repeated = [*attempts, attempt(5, rows, training="w2")]
@@ -125,39 +83,26 @@ def test_the_same_comparison_again_is_no_new_attempt(store):
 
 def test_the_same_weights_on_other_rows_or_against_another_champion_are_one(store):
     """A row left out here and there would else be a try for nothing."""
-    whole, less = keep_items(store, items(1, 2)), keep_items(store, items(1))
+    whole, less = keep_items(items(1, 2), store), keep_items(items(1), store)
     attempts = [
         attempt(2, whole),
         attempt(3, less, training="w2"),
-        attempt(4, whole, training="w2", champion_version=3),
+        attempt(4, whole, training="w2", champion=3),
     ]
     assert look(store, attempts, items(1, 2)).attempt == 4
 
 
 def test_an_evaluation_done_again_sees_only_what_came_before_it(store):
-    rows, more = keep_items(store, items(1, 2)), keep_items(store, items(1, 2, 3))
+    rows, more = keep_items(items(1, 2), store), keep_items(items(1, 2, 3), store)
     attempts = [attempt(1, rows), attempt(2, more), attempt(3, more)]
     past = look(store, attempts, items(1, 2, 3), training="w2")
     assert past.new.tolist() == [False, False, True]
     assert past.attempt == 1
 
 
-def test_only_attempts_that_new_items_judged_share_the_level_on_new_ones(store):
-    judged = {"attempt_on_new_items": 1.0}
-    rows = [keep_items(store, items(number)) for number in range(6)]
-    attempts = [
-        attempt(1, rows[1]),
-        attempt(2, rows[2], metrics=judged),
-        attempt(3, rows[3]),
-        attempt(4, rows[4], metrics=judged),
-    ]
-    assert look(store, attempts, items(77), since=1).attempt_on_new == 3
-    assert look(store, attempts, items(77), since=2).attempt_on_new == 2
-
-
 @pytest.mark.parametrize("damage", ["gone", "changed", "cut"])
 def test_without_the_items_of_an_attempt_none_is_new(store, damage):
-    rows = keep_items(store, items(1, 2))
+    rows = keep_items(items(1, 2), store)
     key = f"judged/{rows}.bin"
     if damage == "gone":
         store.delete(key)
@@ -168,7 +113,6 @@ def test_without_the_items_of_an_attempt_none_is_new(store, damage):
     assert past.new.tolist() == [False, False]
     assert past.attempt == 2
     assert past.note.startswith("no item counts as new, since the store has lost")
-    assert "version 1, 2 was judged on" in past.note
 
 
 @pytest.fixture
@@ -192,58 +136,6 @@ def shas(*rows):
 
 def test_the_items_of_a_split_are_those_of_its_rows(snapshot):
     assert SplitRows(snapshot, "test").items().tolist() == sorted(shas(2, 5).tolist())
-
-
-def test_it_is_known_which_vanished_items_are_not_answered_with_numbers(
-    store, snapshot
-):
-    """A wrong answer and none have one score in a classification."""
-    import keras
-
-    raw = keras.Input((2, 2, 1), dtype="uint8")
-    light = keras.ops.relu(keras.ops.mean(keras.ops.cast(raw, "float32"), (1, 2)) - 15)
-    lit = keras.ops.concatenate([light / light, light / light], axis=-1)
-    once = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
-    found = answer_again(
-        archive_of(store),
-        {0: keras.Model(raw, lit), 1: keras.Model(raw, keras.ops.ones_like(lit))},
-        *(GRAY, [once], items(77), task("classification").judge),
-    )
-    order = {digest: row for row, digest in enumerate(found.items.tolist())}
-    dark, bright = (order[digest] for digest in shas(2, 5).tolist())
-    assert not found.scores[0].answered[dark]
-    assert found.scores[0].answered[bright]
-    assert found.scores[1].answered.all()
-
-
-@pytest.mark.parametrize("fillers", ["old items", "vanished items"])
-def test_no_number_of_later_attempts_pushes_vanished_items_out(
-    store, snapshot, fillers
-):
-    first = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
-    later = [
-        attempt(
-            *(n, keep_items(store, items(77, n if fillers == "vanished items" else 1))),
-            snapshot_digest=f"gone{n}",
-        )
-        for n in range(2, 32)
-    ]
-    found = answer_again(
-        *(archive_of(store), {}, GRAY, [first, *later], items(77, 1)),
-        task("classification").judge,
-    )
-    assert sorted(found.items.tolist()) == sorted(shas(2, 5).tolist())
-    assert found.unanswered == (30 if fillers == "vanished items" else 0)
-
-
-def test_vanished_items_beyond_the_limit_count_as_unanswered(
-    store, snapshot, monkeypatch
-):
-    monkeypatch.setattr(items_module, "ROWS", 1)
-    once = attempt(1, keep_items(store, shas(2, 5)), snapshot_digest=snapshot.digest)
-    judge = task("classification").judge
-    found = answer_again(archive_of(store), {}, GRAY, [once], items(77), judge)
-    assert (len(found.items), found.unanswered) == (1, 1)
 
 
 def test_what_a_model_learned_from_is_in_train_or_val(snapshot):

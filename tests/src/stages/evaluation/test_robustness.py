@@ -16,7 +16,7 @@ from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.comparison import Opponents
+from headrace.stages.evaluation.comparison import Opponent
 from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.robustness import climb, most_rows
 from headrace.stages.evaluation.rungs import FILE, champion_rungs, draw_ladder
@@ -181,23 +181,23 @@ def test_the_champions_score_is_drawn_where_it_is_known(place, is_picture):
 def test_the_champions_rungs_are_those_of_the_same_rows(trained):
     test = SplitRows(trained.snapshot, "test", trained.contract.quarantine_uri)
     model, home = trained.spec.name, trained.home
-    opponents = Opponents(model, 1, trained.good, home)
+    opponent = Opponent(model, 1, trained.good, home)
     fewer = SplitRows(trained.snapshot, "val", trained.contract.quarantine_uri)
     folder = Path(home.tracking.run_place(trained.weak.run_id).removeprefix("file://"))
     file = folder / FILE
     file.parent.mkdir(exist_ok=True)
     table = {"columns": ["rung", "rows", "accuracy"], "data": [["noise 5", 60, 0.5]]}
 
-    assert champion_rungs(Opponents(model, None, trained.good, home), test) == {}
+    assert champion_rungs(Opponent(model, None, trained.good, home), test) == {}
     file.unlink(missing_ok=True)
-    assert champion_rungs(opponents, test) == {}, "it has no ladder"
+    assert champion_rungs(opponent, test) == {}, "it has no ladder"
     for broken in ("{", "[]", '{"columns": ["a"], "data": [[1, 2]]}'):
         file.write_text(broken)
-        assert champion_rungs(opponents, test) == {}
+        assert champion_rungs(opponent, test) == {}
     file.write_text(json.dumps(table))
     expected = {"noise 5": {"rows": 60.0, "accuracy": 0.5}}
-    assert champion_rungs(opponents, test) == expected
-    assert champion_rungs(opponents, fewer) == {}, "it was judged on other rows"
+    assert champion_rungs(opponent, test) == expected
+    assert champion_rungs(opponent, fewer) == {}, "it was judged on other rows"
 
 
 def test_rungs_that_change_no_item_are_left_out(write_snapshot, tmp_path):

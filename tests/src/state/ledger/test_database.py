@@ -54,7 +54,7 @@ def test_a_ledger_of_another_format_is_refused(ledger, tmp_path):
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
         connection.execute("UPDATE ledger_format SET format = 3")
     connection.close()
-    with pytest.raises(UsageError, match="has format 3; this version reads format 8"):
+    with pytest.raises(UsageError, match="has format 3; this version reads format 9"):
         Ledger(url_of(tmp_path))
 
 
