@@ -24,7 +24,6 @@ from headrace.records import (
     Record,
     SnapshotRecord,
     StageReport,
-    SuspectRecord,
 )
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import aliases_of
@@ -103,7 +102,6 @@ class Summary(Record):
     metrics: dict[str, float] = Field(default_factory=dict)
     slices: dict[str, dict[str, float | None]] = Field(default_factory=dict)
     gates: tuple[GateResult, ...] = ()
-    suspects: tuple[SuspectRecord, ...] = ()
     supported_gates: tuple[Supported, ...] = ()
     snapshot: SnapshotFacts | None
     warnings: tuple[Finding, ...]
@@ -254,7 +252,6 @@ def _of_evaluation(run: Run) -> dict[str, Any]:
             for name, values in slices
         },
         "gates": evaluation.gates,
-        "suspects": evaluation.suspects,
     }
     if not run.overrides:
         where = plan.folder, evaluation, plan.settings.project

@@ -366,24 +366,6 @@ def verdict(gates: Sequence[GateResult]) -> str:
     return "passed" if any(g.kind != "serving" for g in gates) else "no gates"
 
 
-class SuspectRecord(Record):
-    """A row whose label is worth a look, since the model disagrees with it.
-
-    Attributes:
-        likely: the model's prediction.
-        chance: the model's probability of it.
-        item: sha256 of the item, as the snapshot has it; empty in those.
-    """
-
-    name: str
-    split: str
-    label: str
-    likely: str
-    chance: float
-    item: str = ""
-
-
-SUSPECTS = "suspect_labels"  # a metric
 VAL_APART = "val_groups_apart"  # a metric: 1 where train has no group of val
 
 
@@ -395,7 +377,6 @@ class EvaluationRecord(Record):
         champion_sequence: the last entry of the ledger at the evaluation.
         rows_digest: sha256 of the sorted digests of the evaluated test items.
         model_digest: sha256 of the model file that was judged.
-        suspects: rows whose labels are worth a look, ranked.
     """
 
     run_id: str
@@ -408,7 +389,6 @@ class EvaluationRecord(Record):
     rows_digest: str = ""
     model_digest: str = ""
     findings: tuple[Finding, ...] = ()
-    suspects: tuple[SuspectRecord, ...] = ()
 
 
 class RegistrationRecord(Record):

@@ -32,9 +32,10 @@ def relabel(
 ) -> None:
     """List labels to look at, or correct them.
 
-    Without options, labels that the last run's model disagrees with are ranked, and
-    written as CSV with a column for decisions: accept, keep or skip. The corrections of
-    --apply are used from the next run on.
+    Without options, five models of the last run's data are fitted, each without a fifth
+    of it. The labels that they disagree with are ranked, and written as CSV with a
+    column for decisions: accept, keep or skip. The corrections of --apply are used from
+    the next run on.
     """
     from headrace.pipeline import load_spec
     from headrace.pipeline.folders import find_pipeline
@@ -46,7 +47,9 @@ def relabel(
             "Run one after the other.",
         )
     settings = prepared()
-    name = load_spec(find_pipeline(pipeline, settings)).name
+    folder = find_pipeline(pipeline, settings)
+    spec = load_spec(folder)
+    name = spec.name
     if withdraw or apply is not None:
         if apply is not None:
             applied = relabeling.apply_review(name, apply, settings)
@@ -60,7 +63,7 @@ def relabel(
         answer(value, f"{name}: {reason}{f' ({counts})' if counts else ''}.")
         return
     file = output or Path(f"{name}-labels.{'html' if page else 'csv'}")
-    listed = relabeling.list_suspects(name, file, settings, as_page=page)
+    listed = relabeling.list_suspects(spec, folder, file, settings, as_page=page)
     value = {**listed.model_dump(), "status": "listed"}
     text = f"{name}: {listed.reason}"
     if listed.file:

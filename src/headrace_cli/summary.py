@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from textwrap import indent, shorten
 from typing import TYPE_CHECKING
 
-from headrace.display.signs import as_score, number_of
+from headrace.display.signs import as_score
 from headrace_cli.answers import marked, one_line, show_table, show_text
 
 if TYPE_CHECKING:
@@ -144,14 +144,7 @@ def _show_gates(summary: Summary) -> None:
 
 
 def _data(summary: Summary) -> Iterator[str]:
-    """Lines on the data: labels to look at, and the snapshot."""
-    if suspects := summary.suspects:
-        first = suspects[0]
-        yield (
-            f"{number_of(len(suspects), 'labels')} to look at; first {first.name}: "
-            f"labelled {first.label}, predicted {first.likely}; review: "
-            f"headrace relabel {summary.pipeline}"
-        )
+    """Lines on the data."""
     if snapshot := summary.snapshot:
         rows = ", ".join(f"{n:,} {split}" for split, n in snapshot.rows.items())
         yield (

@@ -25,7 +25,6 @@ OF_EVERY_TASK = {
     "of which more answers are bad.",
     "weak_slice_loss": "The largest loss of a weak slice against the rest; 0 without "
     "any.",
-    "suspect_labels": "The number of labels to look at, at most 50.",
     "membership_auc": "How well it is told which rows the model learned from, 0.5 for "
     "guessing; its interval is DeLong's.",
     "membership_tpr_at_1pct": "The share of the rows of train that are found with 1% "

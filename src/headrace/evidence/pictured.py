@@ -71,7 +71,6 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
     captions = {**learned.pictures, **_CAPTIONS}
     lists = {
         "mistakes": learned.mistakes,
-        "suspects": "Labels to look at",
         "weak_slices": "Bad answers to weak slices",
     }
     drawn = {

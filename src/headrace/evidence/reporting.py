@@ -20,7 +20,6 @@ from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of
 from headrace.pipeline.readme import read_readme, split_readme
 from headrace.records import (
-    SUSPECTS,
     ChoiceRecord,
     ContractRecord,
     EvaluationRecord,
@@ -133,7 +132,6 @@ def describe(
         "metrics": list(rows.values()),
         "slices": slice_tables(slices),
         "groups": group_sentences(spec, evaluation),
-        "suspects": int(metrics.get(SUSPECTS) or 0),
         "compared": compared,
         "candidates": _candidates(outcome.choice),
         "explanations": [],

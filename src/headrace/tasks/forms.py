@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from headrace.display.signs import as_score
-from headrace.records import DataDescription, SuspectRecord
+from headrace.records import DataDescription
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,52 +145,6 @@ class Context:
     test: Split
     store: Store
     folder: Path
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweredRows:
-    """Rows of one split, and a model's answers to them.
-
-    Attributes:
-        split: train, val or test.
-        items: ``(n, *shape)``, of the medium's type.
-        targets, outputs: ``(n, ...)``.
-        names: of each row in the source, ``(n,)``.
-        places: their numbers in the split, ``(n,)``.
-    """
-
-    split: str
-    items: npt.NDArray[Any]
-    targets: Targets
-    names: list[str]
-    outputs: Outputs
-    places: npt.NDArray[np.intp]
-
-    def chosen(self, rows: npt.NDArray[np.bool_]) -> AnsweredRows:
-        """Some of the rows, bool ``(n,)``, in memory of their own."""
-        names = [self.names[row] for row in rows.nonzero()[0]]
-        answered = self.targets[rows], names, self.outputs[rows]
-        return AnsweredRows(self.split, self.items[rows], *answered, self.places[rows])
-
-
-# The answers of other models to rows; None where they are not known.
-Second: TypeAlias = "Callable[[AnsweredRows], Outputs | None]"
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A row where the model disagrees with the label.
-
-    Attributes:
-        item: ``shape``, of the medium's type.
-        row: its names and labels.
-        rank: by which rows are ordered, from 0.5 to 1; those to look at first have the
-            highest.
-    """
-
-    item: npt.NDArray[Any]
-    row: SuspectRecord
-    rank: float
 
 
 class Rated(NamedTuple):

@@ -7,7 +7,7 @@ answers are explained, `EXPLAINED`, whose protocol is in ``explained`` here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 
     from headrace.pipeline import EvaluationSpec, GateSpec, PipelineSpec
     from headrace.tasks.forms import (
-        AnsweredRows,
         Context,
         Outputs,
         Rated,
         Scores,
-        Second,
-        Suspect,
         Targets,
     )
 
@@ -176,25 +173,6 @@ class Judge(Protocol):
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The caption of a bad answer, one or two lines."""
-
-    def suspects(
-        self,
-        parts: Iterable[AnsweredRows],
-        data: DataDescription,
-        second: Second,
-        *,
-        own_loss: bool = False,
-    ) -> list[Suspect]:
-        """Rows whose labels are worth a look, ranked.
-
-        Args:
-            parts: rows of some splits, one split after the other.
-            data: of the snapshot.
-            second: the answers to held-out rows of models that saw neither these rows
-                nor train; None where they are not known.
-            own_loss: whether the model was fitted to another loss than the task's.
-        """
-        return []
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int

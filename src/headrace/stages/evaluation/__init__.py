@@ -35,7 +35,7 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.stages.beside import OtherProcess
-from headrace.stages.evaluation import groups, report, suspected, weak
+from headrace.stages.evaluation import groups, report, weak
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.comparison import Opponent, compare
 from headrace.stages.evaluation.explained import (
@@ -75,7 +75,7 @@ def evaluate(  # noqa: PLR0913
         comparator: the version to compare with; None if there is none.
         beside: draws; by default, this process does.
         folder: of the pipeline, which may have a builder of its own, for reference
-            models and second opinions.
+            models.
 
     Raises:
         IntegrityError: the logged model, or its golden file, is gone or changed.
@@ -130,7 +130,6 @@ def evaluate(  # noqa: PLR0913
         rows_digest=digest,
         model_digest=training.model_digest,
         findings=tuple(parts.findings),
-        suspects=tuple(parts.suspects),
     )
 
 
@@ -219,7 +218,6 @@ def _look(
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
     if spec.training.keeps_best_epoch:
         parts.add(Look(findings=too_few_of_val(val_rows)))
-    parts.add(suspected.look_for(context, judge, records, evaluated.folder, home))
     return rows
 
 

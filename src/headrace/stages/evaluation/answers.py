@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import first_rows, rows_at
+from headrace.data.snapshots.rows import rows_at
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.champion import Scored
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
 from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
 from headrace.tasks import Judge, Judged, asked
-from headrace.tasks.forms import AnsweredRows, Outputs, Split, Targets
-
-SOME_ROWS = 20_000
+from headrace.tasks.forms import Outputs, Split, Targets
 
 
 class Worst(NamedTuple):
@@ -95,25 +93,6 @@ def ask(
     of_others = {version: Scored.join(parts) for version, parts in scores.items()}
     judged = judge.judged(np.concatenate(outputs), np.concatenate(targets), data)
     return AnsweredSplit(judged, of_others, groups, worst_so_far, joined(columns))
-
-
-def ask_some(model: Any, rows: SplitRows) -> Iterator[AnsweredRows]:
-    """The answers of a model to the first rows of a split, which are a random sample.
-
-    Args:
-        model: a Keras model from raw questions to answers.
-        rows: of the split; at most `SOME_ROWS` are answered.
-
-    Raises:
-        IntegrityError: the snapshot is damaged.
-    """
-    questions, done = asked(rows.snapshot.description), 0
-    for part in first_rows(rows, SOME_ROWS):
-        outputs = loading.answers(model, questions.raw(part.questions))
-        places = done + np.arange(len(outputs))
-        done += len(outputs)
-        answered = part.targets, part.names, outputs, places
-        yield AnsweredRows(rows.split, part.items, *answered)
 
 
 def _worst(

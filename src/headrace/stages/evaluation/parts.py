@@ -16,7 +16,6 @@ from headrace.records import (
     Finding,
     Metrics,
     SnapshotRecord,
-    SuspectRecord,
     TrainingRecord,
 )
 from headrace.stages.beside import OtherProcess
@@ -113,7 +112,6 @@ class Look(NamedTuple):
         findings: warnings.
         drawings: what draws the pictures; each is called without arguments.
         rows: what gates compare, by the fields of `JudgedRows`.
-        suspects: rows whose labels are worth a look.
     """
 
     metrics: Mapping[str, float] = NOTHING
@@ -121,7 +119,6 @@ class Look(NamedTuple):
     findings: Sequence[Finding] = ()
     drawings: Sequence[Callable[[], None]] = ()
     rows: Mapping[str, Any] = NOTHING
-    suspects: Sequence[SuspectRecord] = ()
 
 
 class Parts:
@@ -131,7 +128,7 @@ class Parts:
         beside: draws them.
 
     Attributes:
-        metrics, slices, findings, rows, suspects: of all parts.
+        metrics, slices, findings, rows: of all parts.
     """
 
     def __init__(self, beside: OtherProcess) -> None:
@@ -140,7 +137,6 @@ class Parts:
         self.slices: dict[str, Metrics] = {}
         self.findings: list[Finding] = []
         self.rows: dict[str, Any] = {}
-        self.suspects: list[SuspectRecord] = []
         self._drawn: list[Callable[[], None]] = []
 
     def add(self, part: Look) -> None:
@@ -149,7 +145,6 @@ class Parts:
         self.slices |= part.slices
         self.findings += part.findings
         self.rows |= part.rows
-        self.suspects += part.suspects
         self._drawn += map(self._beside.begin, part.drawings)
 
     def values(self) -> Metrics:

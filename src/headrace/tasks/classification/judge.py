@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,17 +20,13 @@ from headrace.tasks.calibration import (
     draw_calibration,
     tempered,
 )
-from headrace.tasks.classification import suspects
 from headrace.tasks.classification.few_rows import few_rows
 from headrace.tasks.classification.learn import best_temperature
 from headrace.tasks.classification.pictures import draw_confusion
 from headrace.tasks.forms import (
-    AnsweredRows,
     Outputs,
     Rated,
     Scores,
-    Second,
-    Suspect,
     Targets,
 )
 from headrace.tasks.judge import Certainty, Judged
@@ -134,16 +130,6 @@ class RightOrWrong(Judge):
         likely = int(output.argmax())
         names = f"true {data.classes[target]}, predicted {data.classes[likely]}"
         return f"{names}\n({output[likely]:.0%})"
-
-    def suspects(
-        self,
-        parts: Iterable[AnsweredRows],
-        data: DataDescription,
-        second: Second,
-        *,
-        own_loss: bool = False,
-    ) -> list[Suspect]:
-        return suspects.find_suspects(parts, data.classes, second, own_loss=own_loss)
 
     def few_rows(
         self, spec: PipelineSpec, targets: Targets, val_rows: int

@@ -1,4 +1,4 @@
-"""Labels to look at, as the model disagrees: listed for a review, and corrected.
+"""Labels to look at, as models disagree: listed for a review, and corrected.
 
 The review is a CSV file. Each row names an item by its sha256. What it decides is
 checked, kept in the store, and used by the next ingestion of the pipeline.
@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from headrace.data.corrections import Corrections, find_corrections, save_corrections
-from headrace.data.snapshots.reading import find_snapshot, read_shard, shards_of
+from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.display.signs import number_of
 from headrace.errors import NotFoundError, UsageError
-from headrace.planning.results import Saved
-from headrace.records import EvaluationRecord, Record, SnapshotRecord
+from headrace.pipeline import PipelineSpec
+from headrace.planning.results import Saved, in_store
+from headrace.records import ContractRecord, Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.use.relabeling.page import items_of, review_page
 from headrace.use.relabeling.review import Decided, as_csv, decide, values_of
+from headrace.use.relabeling.suspects import find_suspects
+
+R = TypeVar("R", bound=Record)
 
 
 class ListedSuspects(Record):
@@ -56,43 +61,50 @@ class AppliedLabels(Record):
 
 
 def list_suspects(
-    pipeline: str, file: Path, settings: Settings, *, as_page: bool = False
+    spec: PipelineSpec,
+    folder: Path,
+    file: Path,
+    settings: Settings,
+    *,
+    as_page: bool = False,
 ) -> ListedSuspects:
-    """Write the labels to look at, which the last run's model disagrees with.
+    """Write the labels of the last run's data that models disagree with.
 
     Args:
-        pipeline: its name.
+        spec: the pipeline.
+        folder: its folder.
         file: to write; it must not exist.
         settings: where the store and the ledger are.
         as_page: an HTML page with the items instead of a CSV file.
 
     Raises:
         NotFoundError: the pipeline has had no run.
-        UsageError: the file exists.
+        UsageError: the file exists; and as `find_suspects`.
+        Refusal: as `find_suspects`.
         IntegrityError: the data is gone or damaged.
     """
-    store = Home(settings).store
-    evaluation = _last(store, pipeline)
-    rows = [row for row in evaluation.suspects if row.item]
-    if not rows:
-        reason = "the last run found no label to look at"
-        return ListedSuspects(pipeline=pipeline, count=0, file="", reason=reason)
+    home = Home(settings)
+    snapshot = _last(home.store, spec.name, "ingest", SnapshotRecord)
+    contract = _last(home.store, spec.name, "validate", ContractRecord)
     if file.exists():
         raise UsageError(
             f"{file} is there already, perhaps with decisions.",
             "Move it away, or name another with --output.",
         )
-    snapshot = _snapshot(store, evaluation.snapshot_digest)
+    rows = find_suspects(spec, folder, snapshot, contract, home)
+    if not rows:
+        reason = "the models agree with every label"
+        return ListedSuspects(pipeline=spec.name, count=0, file="", reason=reason)
     items = items_of(snapshot, {row.item for row in rows})
     values = values_of(rows, items, snapshot.description)
     text = as_csv(values)
     if as_page:
-        text = review_page(pipeline, values, items, snapshot.description)
+        text = review_page(spec.name, values, items, snapshot.description)
     with disk_errors(str(file.parent)), atomic_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
     reason = f"{number_of(len(rows), 'labels')} to look at"
     return ListedSuspects(
-        pipeline=pipeline, count=len(rows), file=str(file), reason=reason
+        pipeline=spec.name, count=len(rows), file=str(file), reason=reason
     )
 
 
@@ -110,7 +122,7 @@ def apply_review(pipeline: str, file: Path, settings: Settings) -> AppliedLabels
         IntegrityError: the data is gone or damaged.
     """
     store = Home(settings).store
-    snapshot = _snapshot(store, _last(store, pipeline).snapshot_digest)
+    snapshot = _last(store, pipeline, "ingest", SnapshotRecord)
     earlier = find_corrections(store, pipeline)
     decided: Decided = decide(file, _labels(snapshot), earlier, snapshot.description)
     if not decided.rows:
@@ -142,24 +154,15 @@ def withdraw(pipeline: str, settings: Settings) -> AppliedLabels:
     return AppliedLabels(pipeline=pipeline, corrected=0, digest="", who=settings.user)
 
 
-def _last(store: Store, pipeline: str) -> EvaluationRecord:
-    saved = store.read_record(f"pipelines/{pipeline}/evaluate.json", Saved)
+def _last(store: Store, pipeline: str, stage: str, kind: type[R]) -> R:
+    """The record of a stage of the last run."""
+    saved = store.read_record(f"pipelines/{pipeline}/{stage}.json", Saved)
     if saved is None:
         raise NotFoundError(
-            f"There is no evaluation of {pipeline} in this home.",
+            f"There is no run of {pipeline} in this home.",
             f"Run `headrace run {pipeline}` first, or set HEADRACE_HOME.",
         )
-    return EvaluationRecord.model_validate(saved.record)
-
-
-def _snapshot(store: Store, digest: str) -> SnapshotRecord:
-    snapshot = find_snapshot(store, digest)
-    if snapshot is None:
-        raise NotFoundError(
-            f"The snapshot {digest[:16]} of the last run is no longer in the store.",
-            "Run the pipeline again, which reads the data again.",
-        )
-    return snapshot
+    return in_store(kind.model_validate(saved.record), store)
 
 
 def _labels(snapshot: SnapshotRecord) -> dict[str, set[str]]:

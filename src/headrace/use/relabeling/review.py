@@ -16,7 +16,8 @@ from headrace.data.corrections import Correction, Corrections
 from headrace.display.signs import as_cell
 from headrace.errors import InputError, NotFoundError
 from headrace.media import medium
-from headrace.records import DataDescription, SuspectRecord
+from headrace.records import DataDescription
+from headrace.use.relabeling.suspects import Suspect
 
 NEEDED = ("item", "label", "proposed", "decision")
 DECISIONS = ("accept", "keep", "skip", "")
@@ -37,7 +38,7 @@ class Decided:
 
 
 def values_of(
-    rows: Sequence[SuspectRecord], items: Mapping[str, Any], data: DataDescription
+    rows: Sequence[Suspect], items: Mapping[str, Any], data: DataDescription
 ) -> list[dict[str, str]]:
     """The values of each row by column: of texts, the text; the decision is empty.
 

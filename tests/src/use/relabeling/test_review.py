@@ -14,13 +14,13 @@ from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.planning import Plan
-from headrace.records import DataDescription, SuspectRecord
+from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home as Opened
+from headrace.use import relabeling
 from headrace.use.relabeling.review import as_csv, values_of
-
-LATEST = "pipelines/blobs/evaluate.json"
+from headrace.use.relabeling.suspects import Suspect
 
 
 def settings_of(home):
@@ -46,23 +46,14 @@ def ingested(home):
 
 
 @pytest.fixture
-def suspicious(after_first):
-    """A home whose last run suspects the labels of three items."""
-    store = Opened(settings_of(after_first)).store
-    saved = store.read_json(LATEST)
+def suspicious(after_first, monkeypatch):
+    """A home in which models disagree with the labels of three items."""
     labels = sorted(labels_of(ingested(after_first)).items())[:3]
-    saved["record"]["suspects"] = [
-        {
-            "name": f"=row[{number}]",
-            "split": "train",
-            "label": label,
-            "likely": str((int(label) + 1) % 3),
-            "chance": 0.99,
-            "item": item,
-        }
+    rows = [
+        Suspect(0.9, item, f"=row[{number}]", "train", label, str((int(label) + 1) % 3))
         for number, (item, label) in enumerate(labels)
     ]
-    store.write_json(LATEST, saved)
+    monkeypatch.setattr(relabeling, "find_suspects", lambda *_: rows)
     return after_first
 
 
@@ -182,14 +173,21 @@ def test_the_page_shows_the_items_and_loads_nothing(suspicious, tmp_path):
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_pipeline_without_suspects_says_so(after_first, tmp_path):
+@pytest.mark.system
+def test_where_models_agree_with_every_label_nothing_is_written(after_first, tmp_path):
     file = str(tmp_path / "list.csv")
     answer = after_first.headrace("relabel", "blobs", "--output", file, "--json")
     assert answer.exit_code == 0
     assert (answer.json["status"], answer.json["count"]) == ("listed", 0)
-    assert "no label to look at" in answer.json["reason"]
+    assert "agree with every label" in answer.json["reason"]
     assert answer.json["file"] == ""
     assert not (tmp_path / "list.csv").exists()
+
+
+def test_a_pipeline_that_has_not_run_has_no_labels(home):
+    answer = home.headrace("relabel", "blobs", "--json")
+    assert answer.exit_code == 2
+    assert "headrace run blobs" in answer.json["reason"]
 
 
 def test_the_list_of_texts_has_the_texts():
@@ -197,15 +195,7 @@ def test_the_list_of_texts_has_the_texts():
     texts = ["=SUM(1)", "You won't be\ndisappointed."]
     payload = medium("text").as_stored(texts, data)
     rows = [
-        SuspectRecord(
-            name=f"a.csv line {n}",
-            split="train",
-            label="a",
-            likely="b",
-            chance=0.9,
-            item=str(n),
-        )
-        for n in range(2)
+        Suspect(0.9, str(n), f"a.csv line {n}", "train", "a", "b") for n in range(2)
     ]
     values = values_of(rows, {str(n): payload[n] for n in range(2)}, data)
     listed = list(csv.DictReader(io.StringIO(as_csv(values))))
