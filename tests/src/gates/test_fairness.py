@@ -260,27 +260,3 @@ def test_numbers_that_no_float32_holds_compare_no_groups(place, value):
     result = judge_gate(gate, {}, rows)
     assert not result.passed
     assert "are not finite" in result.reason
-
-
-@pytest.mark.parametrize("huge", [1e37, -1e37, 1e4])
-@pytest.mark.parametrize("rows", [1, 5])
-def test_a_few_huge_numbers_hide_no_difference(huge, rows):
-    scores = np.random.default_rng(1).gamma(2, 1, 400) * np.repeat([1, 3], 200)
-    scores[:rows] = huge
-    groups = ["a"] * 200 + ["b"] * 200
-    gate = GateSpec(name="fairness", kind="fairness", arguments={"gap": 0.5})
-    result = judge_gate(gate, {}, JudgedRows("error", scores, None, groups))
-    assert not result.passed
-    assert result.value == pytest.approx(3, abs=1)
-    assert result.reason.startswith("groups are not treated alike")
-
-
-def test_far_numbers_that_make_the_difference_count_as_they_are():
-    """Answers are exact or wrong, and wrong ones are far beyond the others."""
-    scores = np.full(400, 0.001)
-    scores[:15] = 5.0
-    groups = ["a"] * 100 + ["b"] * 300
-    gate = GateSpec(name="fairness", kind="fairness", arguments={"gap": 0.1})
-    result = judge_gate(gate, {}, JudgedRows("error", scores, None, groups))
-    assert not result.passed
-    assert result.reason.startswith("groups are not treated alike")

@@ -18,7 +18,6 @@ from pydantic import Field, ValidationError, field_validator
 
 from headrace.errors import SpecError
 from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
-from headrace.gates.far import also_without_far
 from headrace.gates.kinds import RowsKind
 from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import JudgedRows
@@ -82,7 +81,13 @@ class GroupsAlike:
         if not all(are_finite(part).all() for part in numbers):
             reason = "the scores of some rows are not finite"
             return judged.model_copy(update={"reason": reason})
-        fairness = _compared(scores, groups, weights, asked)
+        fairness = compare_groups(
+            scores,
+            groups,
+            weights,
+            confidence=asked.confidence,
+            fewest=asked.fewest,
+        )
         verdict = fairness.verdict(asked.gap)
         undecided = {"cannot tell": asked.cannot_tell, "not shown": asked.not_shown}
         passed = undecided.get(verdict, "pass") == "pass" and verdict != "unfair"
@@ -101,20 +106,6 @@ class GroupsAlike:
                 "compared": "" if low is None else f"{low:.4g} <= {asked.gap:.4g}",
             }
         )
-
-
-def _compared(
-    scores: Scores, groups: list[str], weights: Scores | None, asked: FairnessArguments
-) -> Fairness:
-    """The groups compared; without far scores where these hide that they differ."""
-    each = also_without_far(scores)
-    confidence = 1 - (1 - asked.confidence) / len(each)
-    results = [
-        compare_groups(one, groups, weights, confidence=confidence, fewest=asked.fewest)
-        for one in each
-    ]
-    unfair = (one for one in results if one.verdict(asked.gap) == "unfair")
-    return next(unfair, results[0])
 
 
 def _arguments(gate: GateSpec) -> FairnessArguments:

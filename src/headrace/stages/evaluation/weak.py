@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.rows import first_rows
-from headrace.gates.far import also_without_far
 from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import WeakSlice
 from headrace.media.forms import Columns
@@ -60,37 +59,9 @@ def _weak_slices(evaluated: EvaluatedModel) -> list[WeakSlice] | None:
         return None
     level = 1 - context.spec.evaluation.confidence
     higher = task(context.data.task).higher_is_better
-    slices = confirmed(of_val, of_test, level, higher_is_better=higher)
+    found = find_slices(of_val, higher_is_better=higher)
+    slices = confirm(found, of_test, level, higher_is_better=higher)
     return [_of_all(one, rows, len(once)) for one in slices]
-
-
-def confirmed(
-    of_val: SliceRows, of_test: SliceRows, level: float, *, higher_is_better: bool
-) -> list[WeakSlice]:
-    """The slices that are found on val and shown on test, the surest first.
-
-    They are looked for without far scores, too, which hide them; see
-    `headrace.gates.far`.
-
-    Args:
-        of_val, of_test: with finite scores.
-        level: the chance that any is confirmed where none is weak.
-        higher_is_better: of the scores.
-    """
-    val, test = also_without_far(of_val.scores), also_without_far(of_test.scores)
-    pairs = [(val[0], test[0])]
-    if len(val) + len(test) > 2:
-        pairs.append((val[-1], test[-1]))
-    by_name: dict[str, WeakSlice] = {}
-    for scores, own in pairs[::-1]:
-        with np.errstate(over="ignore", invalid="ignore"):  # of far scores
-            slices = find_slices(
-                replace(of_val, scores=scores), higher_is_better=higher_is_better
-            )
-        rows, part = replace(of_test, scores=own), level / len(pairs)
-        shown = confirm(slices, rows, part, higher_is_better=higher_is_better)
-        by_name = {one.name: one for one in shown} | by_name
-    return [*by_name.values()]
 
 
 def _is_enough(rows: SliceRows) -> bool:

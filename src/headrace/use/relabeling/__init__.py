@@ -15,10 +15,11 @@ from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.display.signs import number_of
 from headrace.errors import NotFoundError, UsageError
 from headrace.pipeline import PipelineSpec
-from headrace.planning.results import Saved, in_store
+from headrace.planning.results import Saved
 from headrace.records import ContractRecord, Record, SnapshotRecord
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file, disk_errors
+from headrace.state.folders import in_store
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.use.relabeling.page import items_of, review_page

@@ -33,7 +33,6 @@ from headrace.stages.evaluation.slices.search import (
     fisher,
     overlap,
 )
-from headrace.stages.evaluation.weak import confirmed
 
 TWO = {"classes": ["a", "b"]}
 IMAGES = DataDescription(medium="image", shape=(28, 28, 1), target=TWO)
@@ -131,20 +130,11 @@ def test_a_slice_is_confirmed_by_its_p_value_among_all_that_are_tested():
     right = np.arange(400) % 100 >= 25
     right[100:] = np.arange(300) % 11 != 0
     rows = rows_with(columns, right)
-    slices = [(Condition(name, value=True),) for name in ("even", "theo")]
+    slices = [Condition(name, value=True) for name in ("even", "theo")]
     alone = fisher(right, columns["theo"])
     (weak,) = confirm(slices, rows, 0.05, higher_is_better=True)
     assert (weak.name, weak.p_value) == ("theo", pytest.approx(2 * alone))
     assert confirm(slices, rows, 1.9 * alone, higher_is_better=True) == []
-
-
-def test_a_part_of_a_surer_slice_is_left_out():
-    rows = weak_group(0.5)
-    theo, small = Condition("group", value="theo"), Condition("size", high=0.5)
-    found = confirm([(theo, small), (theo,)], rows, 0.05, higher_is_better=True)
-    (alone,) = confirm([(theo, small)], rows, 0.05, higher_is_better=True)
-    assert alone.name == "group = theo and size <= 0.5"
-    assert [one.name for one in found] == ["group = theo"]
 
 
 def weak_group(bad, rows=400):
@@ -159,7 +149,7 @@ def weak_group(bad, rows=400):
 def test_a_weak_group_is_found_and_confirmed_with_its_figures():
     rows = weak_group(0.7)
     first, *_ = find_slices(rows, higher_is_better=True)
-    assert [str(condition) for condition in first] == ["group = theo"]
+    assert str(first) == "group = theo"
     weak, *_ = confirm([first], rows, 0.05, higher_is_better=True)
     of_theo = rows.columns["group"] == "theo"
     assert (weak.name, weak.rows) == ("group = theo", 100)
@@ -169,23 +159,13 @@ def test_a_weak_group_is_found_and_confirmed_with_its_figures():
     assert (weak.members == of_theo).all()
 
 
-def test_a_pair_is_found_where_neither_condition_is_as_weak():
-    random = np.random.default_rng(0)
-    one, other = random.random((2, 2000)) < 0.4
-    right = random.random(2000) < np.where(one & other, 0.6, 0.97)
-    first, *_ = find_slices(
-        rows_with({"loud": one, "short": other}, right), higher_is_better=True
-    )
-    assert " and ".join(map(str, first)) == "loud and short"
-
-
 def test_errors_are_worse_where_they_are_higher():
     random = np.random.default_rng(0)
     far = random.random(600) < 0.3
     errors = random.exponential(np.where(far, 2.0, 1.0))
     rows = SliceRows({"far": far}, errors)
     slices = find_slices(rows, higher_is_better=False)
-    assert [str(one[0]) for one in slices] == ["far"]
+    assert [str(one) for one in slices] == ["far"]
     (weak,) = confirm(slices, rows, 0.05, higher_is_better=False)
     assert weak.loss == pytest.approx(errors[far].mean() - errors[~far].mean())
     assert confirm(slices, rows, 0.05, higher_is_better=True) == []
@@ -197,7 +177,7 @@ def test_a_slice_that_is_weak_by_the_rows_of_a_surer_one_is_left_out():
     theo = rows.columns["group"] == "theo"
     short = theo | (rows.columns["size"] < 0.3)
     every = SliceRows({**rows.columns, "short": short}, rows.scores)
-    slices = [(Condition("short", value=True),), (Condition("group", value="theo"),)]
+    slices = [Condition("short", value=True), Condition("group", value="theo")]
     (alone,) = confirm(slices[:1], every, 0.05, higher_is_better=True)
     assert alone.name == "short"
     (both,) = confirm(slices, every, 0.05, higher_is_better=True)
@@ -223,7 +203,7 @@ def test_slices_of_few_rows_are_neither_found_nor_tested():
     right = np.where(group == "theo", False, random.random(219) < 0.97)
     rows = rows_with({"group": group}, right)
     assert find_slices(rows, higher_is_better=True) == []
-    theo = (Condition("group", value="theo"),)
+    theo = Condition("group", value="theo")
     assert confirm([theo], rows, 0.05, higher_is_better=True) == []
 
 
@@ -332,13 +312,14 @@ def test_a_planted_slice_is_among_the_first_three(items, good, bad, share):
 @pytest.mark.parametrize("items", [tinted, signed, humming])
 def test_nothing_is_confirmed_where_no_slice_is_weak(items):
     """In 19 of 20 draws at least."""
-    wrong = 0
+    wrong = tested = 0
     for seed in range(20):
         val, test, _ = items().planted(seed, 0.95, 0.95, 0)
         slices = find_slices(val, higher_is_better=True)
-        assert slices  # val always has something to test
+        tested += bool(slices)
         wrong += bool(confirm(slices, test, 0.05, higher_is_better=True))
     assert wrong <= 1
+    assert tested > 10, "val mostly has something to test"
 
 
 @pytest.mark.system
@@ -352,18 +333,3 @@ def test_the_search_takes_less_than_a_second_of_the_processor():
     columns_of(pixels, [""] * len(pixels), IMAGES)
     confirm(find_slices(val, higher_is_better=True), test, 0.05, higher_is_better=True)
     assert time.process_time() - begun < 1
-
-
-@pytest.mark.parametrize("huge", [None, 1e37, 1e4])
-def test_one_huge_score_hides_no_weak_slice(huge):
-    chance = np.random.default_rng(3)
-    halves = []
-    for _ in range(2):
-        dark = chance.random(600) < 0.3
-        scores = chance.gamma(2, 1, 600) * np.where(dark, 2, 1)
-        if huge:
-            scores[3] = huge
-        halves.append(SliceRows({"dark": dark}, scores))
-    found = confirmed(*halves, 0.05, higher_is_better=False)
-    assert [one.name for one in found] == ["dark"]
-    assert 1 < found[0].loss < 4

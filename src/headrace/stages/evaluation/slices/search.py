@@ -1,12 +1,11 @@
 """The search for weak slices on val, and the test of what it found on test.
 
-The idea of slices as conjunctions of few conditions is of Y. Chung and others, Slice
-Finder: automated data slicing for model validation, ICDE 2019. Here the rows that find
-a slice are not those that confirm it, which makes the p-values true; the correction for
-several slices is that of S. Holm, A simple sequentially rejective multiple test
-procedure, Scandinavian J. of Statistics 6 (1979). Answers that are right or wrong have
-the one-sided exact test of R. A. Fisher, numbers and ratios that of Welch; see
-`headrace.gates.intervals`.
+The idea is of Y. Chung and others, Slice Finder: automated data slicing for model
+validation, ICDE 2019. Here the rows that find a slice are not those that confirm it,
+which makes the p-values true; the correction for several slices is that of S. Holm, A
+simple sequentially rejective multiple test procedure, Scandinavian J. of Statistics 6
+(1979). Answers that are right or wrong have the one-sided exact test of R. A. Fisher,
+numbers and ratios that of Welch; see `headrace.gates.intervals`.
 """
 
 from __future__ import annotations
@@ -29,11 +28,9 @@ from headrace.tasks.samples import holm
 FEWEST = 20  # rows in a slice and outside, of val and of test
 MOST = 20  # slices that are tested
 _SAME = 0.8  # of the rows in either of two candidates, the share in both
-_MORE = 1.2  # the bound of a pair, over the better of its conditions
 _SURE = 0.9  # of the bound that candidates are ranked by
 
 _Floats = npt.NDArray[np.float64]
-Slice = tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,6 @@ class SliceRows:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def members(self, conditions: Slice) -> Flags:
-        """Which rows are in a slice, bool ``(n,)``."""
-        parts = [condition.holds(self.columns) for condition in conditions]
-        return np.asarray(np.logical_and.reduce(parts), bool)
-
     def part(self, chosen: Flags) -> SliceRows:
         """Some of these rows."""
         columns = {name: values[chosen] for name, values in self.columns.items()}
@@ -70,12 +62,11 @@ class SliceRows:
         return -parts if higher_is_better else parts
 
 
-def find_slices(rows: SliceRows, *, higher_is_better: bool) -> list[Slice]:
+def find_slices(rows: SliceRows, *, higher_is_better: bool) -> list[Condition]:
     """The slices that are most surely weak, the surest first.
 
-    Candidates are single conditions, and pairs that are clearly more surely weak than
-    each of their conditions. They are ranked by a lower bound of the loss against the
-    rest. Slices that are nearly the same are one.
+    They are ranked by a lower bound of their loss against all other rows. Of slices
+    that are nearly the same, the surest stays.
 
     Args:
         rows: of val.
@@ -84,66 +75,27 @@ def find_slices(rows: SliceRows, *, higher_is_better: bool) -> list[Slice]:
     Returns:
         at most `MOST` of them; none with too few rows.
     """
-    if len(rows) < 2 * FEWEST:
-        return []
-    single, held = [], []
+    loss = rows.losses(higher_is_better=higher_is_better)
+    ranked = []
     for one in conditions_of(rows.columns):
         members = one.holds(rows.columns)
         if FEWEST <= members.sum() <= len(rows) - FEWEST:
-            single.append(one)
-            held.append(members)
-    if not single:
-        return []
-    masks = np.array(held, np.float32)
-    loss = rows.losses(higher_is_better=higher_is_better).astype(np.float64)
-    loss -= loss.mean()
-    counts = masks @ masks.T
-    sums = (masks * loss.astype(np.float32)) @ masks.T
-    squares = (masks * (loss**2).astype(np.float32)) @ masks.T
-    bounds = _lower_bounds(counts, sums, squares, float(loss.var()), len(rows))
-    alone = np.diag(bounds).copy()
-    np.fill_diagonal(bounds, -np.inf)
-    better = np.maximum(np.maximum(alone[:, None], alone), 0)
-    bounds[bounds <= _MORE * better] = -np.inf
-    np.fill_diagonal(bounds, alone)
-    first, second = np.triu_indices(len(single))
-    value = bounds[first, second]
-    chosen: list[Slice] = []
-    taken: list[Flags] = []
-    for place in np.argsort(-value, kind="stable"):
-        if len(chosen) == MOST or not value[place] > 0:
+            ranked.append((_lower_bound(loss, members), one, members))
+    ranked.sort(key=lambda candidate: -candidate[0])
+    chosen: list[tuple[Condition, Flags]] = []
+    for bound, one, members in ranked:
+        if len(chosen) == MOST or not bound > 0:
             break
-        i, j = first[place], second[place]
-        members = held[i] & held[j]
-        if all(overlap(members, earlier) < _SAME for earlier in taken):
-            chosen.append(tuple(single[n] for n in dict.fromkeys((i, j))))
-            taken.append(members)
-    return chosen
+        if all(overlap(members, earlier) < _SAME for _, earlier in chosen):
+            chosen.append((one, members))
+    return [one for one, _ in chosen]
 
 
-def _lower_bounds(
-    counts: npt.NDArray[np.float32],
-    sums: npt.NDArray[np.float32],
-    squares: npt.NDArray[np.float32],
-    variance: float,
-    rows: int,
-) -> _Floats:
-    """Lower bounds of the losses of slices against the rest; -inf with too few rows.
-
-    Args:
-        counts, sums, squares: of the rows of each slice: how many, and the sums of
-            their losses, whose mean over all rows is 0, and of the losses' squares.
-        variance: of the losses of all rows.
-        rows: how many there are.
-    """
-    enough = (counts >= FEWEST) & (counts <= rows - FEWEST)
-    inside = np.where(enough, counts, 1).astype(np.float64)
-    outside = np.maximum(rows - inside, 1)
-    mean = sums / inside
-    own = np.maximum(squares / inside - mean**2, variance)
-    error = np.sqrt(own / inside + variance / outside)
-    bound = mean + sums / outside - NormalDist().inv_cdf(_SURE) * error
-    return np.where(enough, bound, -np.inf)
+def _lower_bound(loss: _Floats, members: Flags) -> float:
+    """The lower bound of the mean loss of some rows minus that of all others."""
+    own, rest, variance = loss[members], loss[~members], loss.var()
+    error = math.sqrt(max(own.var(), variance) / len(own) + variance / len(rest))
+    return float(own.mean() - rest.mean() - NormalDist().inv_cdf(_SURE) * error)
 
 
 def overlap(one: Flags, other: Flags) -> float:
@@ -153,7 +105,11 @@ def overlap(one: Flags, other: Flags) -> float:
 
 
 def confirm(
-    slices: Sequence[Slice], rows: SliceRows, level: float, *, higher_is_better: bool
+    slices: Sequence[Condition],
+    rows: SliceRows,
+    level: float,
+    *,
+    higher_is_better: bool,
 ) -> list[WeakSlice]:
     """Test slices on other rows than those that they were found on.
 
@@ -187,17 +143,16 @@ def confirm(
 
 
 def _tested(
-    slices: Sequence[Slice], rows: SliceRows, *, higher_is_better: bool
+    slices: Sequence[Condition], rows: SliceRows, *, higher_is_better: bool
 ) -> Iterator[WeakSlice]:
     sign = 1 if higher_is_better else -1
-    for conditions in slices:
-        members = rows.members(conditions)
+    for condition in slices:
+        members = condition.holds(rows.columns)
         p_value = _p_value(rows, members, higher_is_better=higher_is_better)
         if math.isfinite(p_value):
             own, rest = (_rate(rows, part) for part in (members, ~members))
-            name, loss = " and ".join(map(str, conditions)), sign * (rest - own)
-            count = int(members.sum())
-            yield WeakSlice(name, count, own, rest, loss, p_value, members)
+            count, loss = int(members.sum()), sign * (rest - own)
+            yield WeakSlice(str(condition), count, own, rest, loss, p_value, members)
 
 
 def _p_value(rows: SliceRows, members: Flags, *, higher_is_better: bool) -> float:
