@@ -5,15 +5,16 @@ MLflow serves it as ``mlflow server --app-name headrace``, by the entry point.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.state.logins import Login
+from headrace.errors import UsageError
+from headrace_ops import environment
 from headrace_ops.gate import Gate
 
+ASSISTANT = "/ajax-api/3.0/mlflow/assistant/"
 _CHOICES = """
 <style>[data-assistant-ui] { display: none !important }</style>
 <script>
@@ -30,10 +31,14 @@ def create_app() -> Gate:
     """MLflow's application behind the gate.
 
     Raises:
-        KeyError: there is no login.
+        UsageError: there is no login.
     """
-    user, password = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-    login = Login(os.environ[user], os.environ[password])
+    login = environment.mlflow_login()
+    if login is None:
+        raise UsageError(
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are not set.",
+            "Start the server with `headrace up`.",
+        )
     from mlflow.server import app as pages
     from mlflow.server.fastapi_app import app
 
@@ -42,9 +47,9 @@ def create_app() -> Gate:
 
 
 def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
-    """MLflow's application, whose page reports no usage and shows no assistant.
+    """MLflow's application, which reports no usage and has no assistant.
 
-    Its server has no switch for either.
+    Its server has no switch for either, and the assistant can run commands here.
 
     Args:
         app: MLflow's application.
@@ -52,10 +57,13 @@ def with_choices(app: ASGIApp, page: Path) -> ASGIApp:
     """
     html = page.read_text(encoding="utf-8").replace("<head>", f"<head>{_CHOICES}", 1)
     start = HTMLResponse(html, headers={"cache-control": "no-store"})
+    nothing = Response("There is no assistant.", 404)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        is_start = scope["type"] == "http" and scope["path"] == "/"
-        is_start = is_start and scope["method"] == "GET"
-        await (start if is_start else app)(scope, receive, send)
+        path = scope["path"] if scope["type"] == "http" else ""
+        answered = nothing if path.startswith(ASSISTANT) else app
+        if path == "/" and scope["method"] == "GET":
+            answered = start
+        await answered(scope, receive, send)
 
     return answer

@@ -5,7 +5,7 @@ import io
 
 import pytest
 from tests.attacks.chromium import chromium
-from tests.src.use.test_relabeling import apply, reviewed, suspicious
+from tests.src.use.relabeling.test_review import apply, reviewed, suspicious
 
 __all__ = ["suspicious"]
 pytestmark = pytest.mark.integration

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from headrace.errors import UsageError
 from headrace_ops.mlflow_server import create_app, with_choices
 
 REPOSITORY = Path(__file__).parents[2]
@@ -15,19 +16,21 @@ REPOSITORY = Path(__file__).parents[2]
 def test_without_a_login_nothing_is_served(monkeypatch):
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(KeyError, match="MLFLOW_TRACKING_USERNAME"):
+    with pytest.raises(UsageError, match="MLFLOW_TRACKING_PASSWORD"):
         create_app()
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
+        ("GET", "/ajax-api/3.0/mlflow/assistant/message", 404),
+        ("POST", "/ajax-api/3.0/mlflow/assistant/message", 404),
         ("GET", "/", 200),
         ("POST", "/", 299),
         ("GET", "/api/2.0/x", 299),
     ],
 )
-def test_mlflow_is_as_it_is_but_for_its_choices(method, path, status):
+def test_mlflow_is_as_it_is_but_for_its_choices_and_its_assistant(method, path, status):
     from mlflow.server import app
 
     sent = []

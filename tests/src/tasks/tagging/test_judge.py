@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headrace.gates import paired_numbers
-from headrace.gates.champion import Challenge, Opponent, champion_gate
+from headrace.gates.champion import Challenge, Scored, champion_gate
 from headrace.pipeline import EvaluationSpec, GateSpec
 from headrace.tasks import task
 from headrace.tasks.tagging.judge import f1_of_tags
@@ -106,8 +106,8 @@ def test_models_of_equal_f1_are_called_better_in_a_share_of_the_level(
             given = random.random(true.shape) < chances
             sums.append((2.0 * (given & true).sum(1), (given * 1.0 + true).sum(1)))
         (own, size), (theirs, other_size) = sums
-        opponent = Opponent(1, theirs, every, weights=other_size)
-        trial = Challenge(own, ~every, opponent, weights=size)
+        scored = Scored(own, every, size), Scored(theirs, every, other_size)
+        trial = Challenge(*scored, 1, every, ~every)
         _, metrics = champion_gate(gate, trial)
         better += metrics["champion_p_value"] < 0.05
     assert better / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
