@@ -48,7 +48,6 @@ def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(home):
     settings.prepare_home()
     Ledger(settings.database_url)
     home.path.chmod(0o777)
-    (home.path / "headrace.db").chmod(0o644)
     first = home.start("list", "--json")
     out, err = first.communicate(timeout=120)
     assert first.returncode == 0, err
@@ -56,7 +55,6 @@ def test_a_home_that_was_open_is_closed_and_the_user_is_told_once(home):
     assert "other users could access the home" in err
     assert "mode 777" in err
     assert mode(home.path) == 0o700
-    assert mode(home.path / "headrace.db") == 0o600
     again = home.start("list", "--json")
     assert "other users" not in again.communicate(timeout=120)[1]
 

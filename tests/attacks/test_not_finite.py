@@ -1,4 +1,4 @@
-"""A challenger without an answer to some pictures, which its data then lacks."""
+"""A challenger without an answer to some pictures, where the champion has one."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ ROWS, TEST, DARK = 300, 80, 8
 
 
 def write(folder, *, spoiled, epochs):
-    """A pipeline and its data; with the dark pictures, unless the model is spoiled."""
+    """A pipeline and its data, the last pictures of which are dark."""
     chance = np.random.default_rng(0)
     size = chance.integers(60, 200, ROWS)
     size[-DARK:] = 15
@@ -42,9 +42,8 @@ def write(folder, *, spoiled, epochs):
         "uint8"
     )
     bright, train = images.mean(axis=(1, 2)) / 100, ROWS - TEST
-    end = ROWS - DARK if spoiled else ROWS
     arrays = {"x_train": images[:train], "y_train": bright[:train]}
-    arrays |= {"x_test": images[train:end], "y_test": bright[train:end]}
+    arrays |= {"x_test": images[train:], "y_test": bright[train:]}
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / "light.npz", **arrays)
     (folder / "model.py").write_text(MODEL)
@@ -72,13 +71,11 @@ def test_it_is_not_promoted_and_has_no_mean_score(home):
     (judged,) = [g for g in second.json["gates"] if g["name"] == "champion"]
     assert not judged["passed"]
     assert judged["reason"].startswith("no finite score for its answers to")
-    assert "no longer in the data" in judged["reason"]
     assert judged["p_value"] < 0.01  # it is far better on all others
     champion = home.headrace("history", "light", "--json").json["history"]
     assert [entry["to"] for entry in champion] == [1]
     assert home.headrace("verify", "--json").json["status"] == "ok"
 
-    write(folder, spoiled=False, epochs=1)  # the data with the dark pictures
     data = ("pipelines/light/light.npz", "out.csv", "--json")
     scored = home.headrace("score", "light/2", *data)
     assert scored.exit_code == 0, scored.err

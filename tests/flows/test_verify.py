@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.flows.conftest import events_of
-from tests.homes import execute, values_of
+from tests.homes import execute
 from tests.src.state.ledger.conftest import setting
 
 from headrace.settings import Settings
@@ -111,10 +111,7 @@ def test_what_mlflow_says_otherwise_is_named(after_first, statement, what):
 def test_a_row_of_the_ledger_that_was_changed_is_named_first(after_first):
     file_of(after_first, "store/stages/*.json").write_text("{}")
     place = after_first.path / "headrace.db"
-    query = "SELECT sql FROM sqlite_master WHERE name = 'ledger_chain_no_update'"
-    (trigger,) = values_of(place, query)
-    edit = setting("sqlite", "who", "somebody", "kind = 'decision'")
-    execute(place, "DROP TRIGGER ledger_chain_no_update", edit, trigger)
+    execute(place, setting("sqlite", "who", "somebody", "kind = 'decision'"))
     answer = after_first.headrace("verify", "--json")
     assert answer.exit_code == 1
     assert answer.json["problem"]["where"] == "ledger"
