@@ -59,7 +59,8 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
         processes.append(FramedProcess(MODULE, name))
-        assert gradients_beside() == len(processes)
+        while gradients_beside() != len(processes):
+            time.sleep(0.01)  # until it has a name of its own
     while min(psutil.Process(one.pid).memory_info().rss for one in processes) < 2**24:
         time.sleep(0.01)  # until Python has started
     lines = metrics.text().splitlines()
