@@ -133,7 +133,7 @@ def overridden(committed: Fields, applied: Fields) -> tuple[str, ...]:
 
 def changes(before: Fields, after: Fields) -> tuple[Change, ...]:
     """The fields in which two laws differ; none where one of the laws is unknown."""
-    if not before or not after:
+    if not before or not after or before == after:
         return ()
     old, new = _flatten(before), _flatten(after)
     paths = _changed(old, new)
