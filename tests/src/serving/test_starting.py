@@ -4,13 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.src.serving.asked import IMAGES, TEXTS
 from tests.src.serving.conftest import IMAGE, Site, a_row, serving
+from tests.waiting import until
 
 from headrace.errors import DependencyError, UsageError
 from headrace.models import engines
@@ -59,10 +59,12 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
         processes.append(FramedProcess(MODULE, name))
-        while gradients_beside() != len(processes):
-            time.sleep(0.01)  # until it has a name of its own
-    while min(psutil.Process(one.pid).memory_info().rss for one in processes) < 2**24:
-        time.sleep(0.01)  # until Python has started
+        until(lambda: gradients_beside() == len(processes), "no name of its own")
+
+    def smallest():
+        return min(psutil.Process(one.pid).memory_info().rss for one in processes)
+
+    until(lambda: smallest() >= 2**24, "Python has not started")
     lines = metrics.text().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
     beside = values.pop('headrace_resident_bytes{process="gradients_process"}')

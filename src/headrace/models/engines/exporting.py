@@ -19,7 +19,7 @@ from headrace.models.engines.stored import GOLDEN, BuildAttempt, Tensor
 from headrace.models.logged.golden import Answering, Golden, Measured
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.state.disk import disk_error, disk_errors, is_full
+from headrace.state.disk import disk_errors, is_full
 from headrace.state.frames import Answer, Header, answer_frames
 from headrace.state.ledger.records import Version
 
@@ -76,8 +76,8 @@ def export(order: Order) -> BuildAttempt:
         raise
     except Exception as error:  # the exporters' own are of all kinds
         if is_full(str(order.folder.parent)):
-            full = OSError(errno.ENOSPC, "an export")
-            raise disk_error(full, str(settings.home)) or full from error
+            with disk_errors(str(settings.home)):
+                raise OSError(errno.ENOSPC, "an export") from error
         return BuildAttempt(
             engine=name, reason=f"it cannot be exported: {_first(error)}"
         )
