@@ -85,6 +85,9 @@ class Place(NamedTuple):
                     len(begun := [f for f in waiting if not f.done()]) >= self.at_once
                 ):
                     wait(begun, return_when=FIRST_COMPLETED)
+                for future in waiting:
+                    if future.done():
+                        future.result()  # its error comes before another one begins
                 waiting.append(self.executor.submit(work, task))
                 del task  # it may be large, and the next one is being made
                 while waiting and waiting[0].done():
