@@ -97,6 +97,8 @@ def new(  # noqa: PLR0913
     )
     folder, inspection = draft(name, medium, task, spec, settings)
     snapshot, survey = inspection.snapshot, inspection.survey
+    written = load_spec(folder)
+    preset = written.model.arguments.get("preset")
     value = {
         "pipeline": name,
         "folder": str(folder),
@@ -104,7 +106,9 @@ def new(  # noqa: PLR0913
         "task": snapshot.description.task,
         "data": inspection.data.model_dump(exclude_none=True, exclude_defaults=True),
         "shape": list(snapshot.description.shape),
-        **survey.facts,
+        **survey.fields,
+        "gates": {gate["name"]: gate.get("threshold") for gate in survey.gates},
+        **({"backbone": preset} if preset else {}),
         "rows": dict(survey.rows),
         "rejected": snapshot.rejected,
         "first_rows": [row._asdict() for row in inspection.first],
@@ -112,8 +116,7 @@ def new(  # noqa: PLR0913
         "notes": list(snapshot.notes),
         "warnings": [finding.model_dump() for finding in inspection.warnings],
     }
-    epochs = load_spec(folder).training.epochs
-    about = [*survey.sentences, f"{epochs} epochs (training.epochs)"]
+    about = [*survey.sentences, f"{written.training.epochs} epochs (training.epochs)"]
     answer(value, lambda: _show(value, inspection, about))
 
 

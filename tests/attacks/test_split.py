@@ -69,8 +69,6 @@ def test_a_good_model_passes_the_gate_that_is_written_for_few_rows(
     write, tmp_path, rows, seed
 ):
     found = seen(write(balanced(rows, "ab", seed)), tmp_path)
-    assert found.survey.facts["majority"]["share"] == 0.5
-    assert found.survey.facts["gates"] == {"accuracy": 0.75}
     assert found.survey.gates == [{"name": "accuracy", "threshold": 0.75}]
     (warning,) = found.warnings
     assert warning.check == "few_rows"

@@ -79,12 +79,8 @@ class Survey:
         rows: usable ones of each split.
         fields: of ``[data]``, in their order.
         gates: the first tables of ``[[gates]]``.
-        summary: the first sentence of the pipeline's README.
         sentences: on the data and the gates, without capitals and full stops: for
             the terminal, the comments of the pipeline file, and the README.
-        limits: the first sentence on the model's limits.
-        facts: for ``--json``.
-        table: of the labels, for the README: the heads, and a row for each.
         findings: warnings about the data.
         arguments: of the model, in place of the family's defaults.
         least_steps: of training, where the task needs more than the family.
@@ -97,11 +93,7 @@ class Survey:
     rows: dict[str, int]
     fields: dict[str, Any]
     gates: Sequence[dict[str, Any]]
-    summary: str
     sentences: Sequence[str]
-    limits: str
-    facts: dict[str, Any]
-    table: Sequence[Sequence[str]] = ()
     findings: Sequence[Finding] = field(default_factory=list)
     arguments: dict[str, Any] = field(default_factory=dict)
     least_steps: int = 0
@@ -111,7 +103,15 @@ class Survey:
 
 
 class Surveyor(Protocol):
-    """What `headrace new` finds out."""
+    """What `headrace new` finds out.
+
+    Attributes:
+        SUMMARY: the first sentence of a pipeline's README.
+        LIMITS: the first sentence on its model's limits.
+    """
+
+    SUMMARY: str
+    LIMITS: str
 
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]

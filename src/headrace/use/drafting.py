@@ -45,7 +45,6 @@ _FIELDS = (
     "label_separator",
 )
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_SHOWN = 20  # rows of a table
 _WIDTH = 88  # of comments
 
 
@@ -205,19 +204,17 @@ def _sentences(inspection: Inspection) -> Iterator[str]:
 
 def _readme(name: str, inspection: Inspection, sentences: Sequence[str]) -> str:
     """A model card, for the user to complete."""
-    survey, snapshot = inspection.survey, inspection.snapshot
-    medium = snapshot.description.medium
+    snapshot = inspection.snapshot
+    data, surveyor = snapshot.description, task_named(snapshot.description.task).survey
     page = render(
         "pipeline.md",
         name=name,
-        summary=survey.summary.format(medium=medium),
+        summary=surveyor.SUMMARY,
         source=inspection.data.source,
-        form=" x ".join(map(str, snapshot.description.shape)),
-        units=medium_named(medium).UNITS,
+        form=" x ".join(map(str, data.shape)),
+        units=medium_named(data.medium).UNITS,
         notes=snapshot.notes,
         sentences=sentences,
-        table=survey.table,
-        most=_SHOWN,
-        limits=survey.limits,
+        limits=surveyor.LIMITS,
     )
     return f"{page}\n"

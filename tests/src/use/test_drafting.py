@@ -253,19 +253,6 @@ def test_what_is_found_out_is_said_in_the_file_and_in_the_readme(tmp_path):
     assert all(len(line) <= 88 for line in comments.splitlines())
     assert "\nLeft out: 'rare', 1 row in all.\n" in readme
     assert "Always saying 'fr\\*u\\*it' would be right for" in readme
-    table = readme.partition("| class | train | test |\n|---|---|---|\n")[2]
-    assert table.startswith("| fr\\*u\\*it | ")
     learned = inspection.survey.rows["train"]
     assert f"\n{learned} rows to learn from and" in readme
     assert readme.endswith("its licence.\n")
-
-
-def test_a_long_table_is_cut_in_the_readme(tmp_path):
-    rows = [f"letter {n} of {n % 30},class {n % 30:02}" for n in range(900)]
-    (tmp_path / "many.csv").write_text("\n".join(["text,label", *rows]))
-    settings = Settings(home=tmp_path / "home", project=tmp_path).prepare_home()
-    data = DataSpec(source=str(tmp_path / "many.csv"))
-    folder, _ = draft("many", "text", "classification", data, settings)
-    readme = (folder / "README.md").read_text()
-    assert readme.count("\n| class ") == 1 + 20
-    assert " |\n\n10 more are not shown.\n\n## Limits\n" in readme

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.display.signs import as_score, number_of
-from headrace.records import DataDescription, Metrics
+from headrace.errors import Refusal
+from headrace.records import DataDescription, Finding, Metrics
 from headrace.tasks import Answers, Surveyor
-from headrace.tasks.classification.classes import find_classes
 from headrace.tasks.forms import (
     FLOAT32,
     Counts,
     Figures,
     Outputs,
     figure,
+    natural_order,
     some,
 )
 from headrace.tasks.words import Survey, ranked
@@ -29,7 +30,9 @@ UNBALANCED = 0.8
 # A gate where one class dominates. Of two classes, the majority-class baseline of macro
 # F1 is below 0.5.
 MACRO_F1 = {"name": "macro_f1", "metric": "test_macro_f1", "threshold": 0.6}
-_NAMED = 10
+STANDARD_ERRORS = 3
+LEAST_ROWS = 2  # of a class in train: a single one may be a typing error
+_NAMED, _SHOWN = 10, 5
 
 
 class LikeliestClass(Answers):
@@ -109,49 +112,115 @@ class LikeliestClass(Answers):
         ]
 
 
-def rows_in_words(rows: int) -> str:
-    """The number of rows of a class that is left out."""
-    if not rows:
-        return "no row that can be read"
-    return f"{number_of(rows, 'rows')} in all"
-
-
 class ClassSurvey(Surveyor):
+    SUMMARY = "Tells classes of items apart."
+    LIMITS = "It answers with one of its classes whatever it is given."
+
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
-        """The classes with enough rows, and a gate above the majority baseline."""
-        classes = find_classes(source, labels, items, rejected)
-        names, (label, share) = classes.names, classes.majority
-        rows = {split: classes.rows(split) for split in ("train", "test")}
-        left_out = {k: rows_in_words(v) for k, v in classes.left_out.items()}
-        threshold, largest = classes.accuracy_gate, labels["test", label]
-        ties = sum(labels["test", name] == largest for name in names) - 1
+        """The classes with enough rows, and a gate above the majority baseline.
+
+        It is three standard errors above, but at most halfway to 1, so that a good
+        model passes where the test split is small.
+        """
+        names, left_out = _classes(source, labels, items, rejected)
+        train, test = (
+            {name: labels[split, name] for name in names} for split in ("train", "test")
+        )
+        rows = {"train": sum(train.values()), "test": sum(test.values())}
+        label, largest = max(test.items(), key=lambda pair: pair[1])
+        share = largest / rows["test"]
+        needed = math.ceil((2 * STANDARD_ERRORS) ** 2 * share / (1 - share))
+        is_few = rows["test"] < needed
+        threshold = _threshold(share, rows["test"])
+        reason = "three standard errors more"
+        if is_few:
+            reason = f"half of the way to 1, as three standard errors take {needed:,}"
+        ties = [*test.values()].count(largest) - 1
         tie = f", as large as {ties} other{'s' * (ties > 1)}," if ties else ""
         gate = {"name": "accuracy", "threshold": threshold}
+        message = (
+            f"the {rows['test']:,} test rows are too few for a gate of three standard "
+            f"errors above always saying {label!r} ({share:.1%}), which takes "
+            f"{needed:,}: it asks for {threshold:.1%}"
+        )
+        few = Finding(
+            check="few_rows", split="test", count=rows["test"], message=message
+        )
         return Survey(
             rows=rows,
-            fields={"classes": list(names)},
+            fields={"classes": names},
             gates=[gate, MACRO_F1] if share > UNBALANCED else [gate],
-            summary=f"Tells {len(names)} classes of {{medium}} apart.",
             sentences=[
                 f"{len(names)} classes: {some(names, _NAMED)}",
                 f"always saying {label!r}{tie} would be right for {share:.1%} of the "
-                f"test rows; the gate asks for {threshold:.1%}, {classes.reason}: "
+                f"test rows; the gate asks for {threshold:.1%}, {reason}: "
                 "raise it after the first run",
-                *(f"left out: {k!r}, {v}" for k, v in left_out.items()),
+                *(f"left out: {name!r}, {why}" for name, why in left_out.items()),
             ],
-            limits="It answers with one of its classes whatever it is given.",
-            facts={
-                "classes": list(names),
-                "left_out": classes.left_out,
-                "majority": {"class": label, "share": round(share, 4)},
-                "gates": {"accuracy": threshold},
-            },
-            table=[("class", "train", "test"), *classes.table],
-            findings=list(classes.findings),
-            class_rows=[labels["train", name] for name in names],
+            findings=[few] if is_few else [],
+            class_rows=[*train.values()],
         )
+
+
+def _threshold(share: float, rows: int) -> float:
+    """The accuracy that the gate asks for; see `ClassSurvey.survey`.
+
+    Args:
+        share: of the largest class of test.
+        rows: of test.
+    """
+    bound = share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / rows)
+    bound = min(bound, (1 + share) / 2)
+    rounded = math.ceil(bound * 1000) / 1000
+    return rounded if rounded < 1 else math.floor(bound * 1e6) / 1e6
+
+
+def _classes(
+    source: str, counts: Counts, items: int, rejected: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """The labels with enough rows; the others, and how many rows they have, in words.
+
+    Raises:
+        Refusal: fewer than two classes have enough rows.
+    """
+    labels = natural_order({label for _, label in counts})
+    learnt = [label for label in labels if counts["train", label] >= LEAST_ROWS]
+    enough = [label for label in learnt if counts["test", label]]
+    if len(enough) < 2:
+        raise _too_little(source, counts, labels, items)
+    left_out = {
+        label: f"{number_of(counts['train', label] + counts['test', label], 'rows')} "
+        "in all"
+        for label in labels
+        if label not in enough
+    }
+    unreadable = natural_order(set(rejected) - {"", *labels})
+    return enough, left_out | dict.fromkeys(unreadable, "no row that can be read")
+
+
+def _too_little(
+    source: str, counts: Counts, labels: tuple[str, ...], items: int
+) -> Refusal:
+    rows = counts.total()
+    if items <= len(labels) and 2 * items <= rows:
+        what = "are all equal" if items == 1 else f"are only {items:,} different items"
+        return Refusal(
+            f"{source} has no two classes to tell apart: its {rows:,} rows {what}"
+            ", and equal ones go to one split.",
+            "Look whether the items are in another column or file; else mend them.",
+        )
+    rows_of = [
+        f"{label} ({counts['train', label]:,} train, {counts['test', label]:,} test)"
+        for label in labels
+    ]
+    return Refusal(
+        f"{source} has no two classes with at least {LEAST_ROWS} rows in train "
+        f"and 1 in test. Its labels: {some(rows_of, _SHOWN)}.",
+        "Name the column of the labels with --label, or give at least two classes of "
+        f"{LEAST_ROWS + 1} different items each.",
+    )
 
 
 ANSWERS = LikeliestClass()

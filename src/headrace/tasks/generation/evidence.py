@@ -23,7 +23,6 @@ from headrace.tasks.generation.documents import (
 )
 from headrace.tasks.generation.gates import order_of
 from headrace.tasks.generation.kneser_ney import KneserNey
-from headrace.tasks.generation.verbatim import Corpus
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, write_texts
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def gather(context: Context, writer: Writer) -> TextEvidence:
     sizes = np.array([len(text_of(one).encode()) for one in test])
     most = min(MOST_CHARACTERS, int(np.percentile([*map(len, test)], _HIGH)))
     written = write_texts(writer, range(TEXTS), most, TEMPERATURE)
-    corpus, cut = Corpus(train), [one[:most] for one in _some(test)]
+    corpus, cut = measures.Corpus(train), [one[:most] for one in _some(test)]
     verbatim, held_out = corpus.longest_runs(written), corpus.longest_runs(cut)
     generated, real = ([*map(text_of, texts)] for texts in (written, cut))
     metrics = {

@@ -15,7 +15,7 @@ from headrace.pipeline import EvaluationSpec, GateSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Outputs, Scores
-from headrace.tasks.generation import evidence, gates, pictures, samples
+from headrace.tasks.generation import evidence, gates, pictures
 from headrace.tasks.generation.evidence import TextEvidence
 from headrace.tasks.generation.writing import Writer
 from headrace.tasks.intervals import (
@@ -130,7 +130,7 @@ class Surprise(Judge):
             IntegrityError: the snapshot is damaged.
         """
         writer = Writer(context.model)
-        samples.write_page(context, writer)
+        pictures.write_page(context, writer)
         return Surprise(evidence.gather(context, writer))
 
     def summary(

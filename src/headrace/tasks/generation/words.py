@@ -135,6 +135,9 @@ class TextProbability(Answers):
 
 
 class DocumentSurvey(Surveyor):
+    SUMMARY = "Writes texts like its own, and says how likely a text is."
+    LIMITS = "It writes what is likely, and not what is true."
+
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
@@ -157,8 +160,6 @@ class DocumentSurvey(Surveyor):
             rows=rows,
             fields={},
             gates=gates,
-            summary="Writes texts like those that it learned from, and says how likely "
-            "a text is.",
             sentences=[
                 "nothing in one document is known from another",
                 f"the gates ask for a lower loss than an n-gram model of {ORDER} "
@@ -166,8 +167,6 @@ class DocumentSurvey(Surveyor):
                 "train than held-out documents have, and for texts that repeat "
                 "themselves hardly more than those",
             ],
-            limits="It writes what is likely, and not what is true.",
-            facts={"documents": rows, "gates": [gate["name"] for gate in gates]},
         )
 
     def look(self, survey: Survey, items: Iterable[pa.ChunkedArray]) -> Survey:

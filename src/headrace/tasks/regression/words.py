@@ -107,6 +107,9 @@ class PredictedNumber(Answers):
 
 
 class NumberSurvey(Surveyor):
+    SUMMARY = "Gives a number for an item."
+    LIMITS = "It answers with a number whatever it is given."
+
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
@@ -148,18 +151,11 @@ class NumberSurvey(Surveyor):
             rows={"train": len(train), "test": len(test)},
             fields={},
             gates=[{"name": name, "threshold": at} for name, at in bounds.items()],
-            summary="Gives a number for {medium}.",
             sentences=[
                 f"numbers {spread}",
                 f"{constant}; the gates ask for less than {bounds['error']:g}, and for "
                 f"a bias within {bounds['bias']:g}: lower them after the first run",
             ],
-            limits="It answers with a number whatever it is given.",
-            facts={
-                "targets": {"low": low, "high": high, "median": median},
-                "constant": {"answer": median, "error": error},
-                "gates": bounds,
-            },
             findings=findings,
             arguments=ARGUMENTS,
             least_steps=LEAST_STEPS,

@@ -132,6 +132,9 @@ class Sounds(Answers):
 
 
 class TextSurvey(Surveyor):
+    SUMMARY = "Speaks texts."
+    LIMITS = "It speaks the texts of its data in their voices, and no others."
+
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
@@ -164,23 +167,12 @@ class TextSurvey(Surveyor):
             rows=rows,
             fields={},
             gates=[{"name": n, "threshold": at} for n, at in DEFAULT_GATES.items()],
-            summary="Speaks texts.",
             sentences=[
                 f"{len(texts):,} texts, {least:,} to {most:,} recordings of each in "
                 f"train: {listed}",
                 "a recogniser that learned from the same recordings judges whether "
                 "texts and speakers are heard; the gates ask for little: raise them "
                 "after the first run",
-            ],
-            limits="It speaks the texts and in the voices of its data, and no others.",
-            facts={
-                "texts": texts,
-                "recordings": {"least": least, "most": most},
-                "gates": DEFAULT_GATES,
-            },
-            table=[
-                ("text", "recordings in train"),
-                *((text, f"{train[text]:,}") for text in texts),
             ],
             findings=findings,
         )
@@ -196,11 +188,9 @@ class TextSurvey(Surveyor):
             "how far takes are apart, cannot be measured and is no gate here"
         )
         finding = Finding(check=_DIVERSITY, message=message)
-        left = {n: at for n, at in DEFAULT_GATES.items() if n != _DIVERSITY}
         return replace(
             survey,
             gates=[gate for gate in survey.gates if gate["name"] != _DIVERSITY],
-            facts={**survey.facts, "gates": left},
             findings=[*survey.findings, finding],
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,7 +24,6 @@ from headrace.tasks.forms import (
 )
 from headrace.tasks.intervals import deviation_of_ratio
 from headrace.tasks.tagging.data import (
-    SEPARATORS,
     as_label,
     matrix,
     rows_of_tags,
@@ -41,6 +39,10 @@ _SHOWN = 3
 LEAST_ROWS = 2  # of a tag in train: a single one may be a typing error
 STANDARD_ERRORS = 3
 _NAMED = 10
+_EACH_HAS_ONE = Finding(
+    check="tags",
+    message="no item has two tags; --task classification suits one label each",
+)
 
 
 class AllThatReach(Answers):
@@ -123,6 +125,9 @@ class AllThatReach(Answers):
 
 
 class TagSurvey(Surveyor):
+    SUMMARY = "Finds which tags an item has."
+    LIMITS = "It knows no other tags."
+
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
@@ -147,7 +152,6 @@ class TagSurvey(Surveyor):
             rows=total,
             fields={"classes": tags},
             gates=[{"name": "f1", "threshold": gate}],
-            summary=f"Finds which of {len(tags)} tags {{medium}} have.",
             sentences=[
                 f"{len(tags)} tags: {some(tags, _NAMED)}; {several:,} of "
                 f"{labels.total():,} rows have several",
@@ -155,56 +159,9 @@ class TagSurvey(Surveyor):
                 f"gate asks for {gate:g}: raise it after the first run",
                 *[f"left out: {left}"] * bool(left_out),
             ],
-            limits="It knows no other tags.",
-            facts={
-                "tags": tags,
-                "left_out": left_out,
-                "constant": {"answer": answer, "f1": constant},
-                "gates": {"f1": gate},
-            },
-            table=[
-                ("tag", "train", "test"),
-                *((tag, f"{train[tag]:,}", f"{test[tag]:,}") for tag in tags),
-            ],
-            findings=_findings(labels, every, several),
+            findings=[] if several else [_EACH_HAS_ONE],
             class_rows=[train[tag] for tag in tags],
         )
-
-
-def _findings(labels: Counts, tags: Sequence[str], several: int) -> list[Finding]:
-    """What looks wrong: tags that are several, empty ones, and rows with one each."""
-    empty = sum(n for (_, label), n in labels.items() if "" in tags_of(label))
-    mixed = _mixed(labels, tags)
-    messages = {
-        f"{mixed.total():,} rows have tags that are several of the others with another "
-        f"mark between them: {some([*map(repr, mixed)], _NAMED)}; write the same mark "
-        "in all cells": mixed.total(),
-        f"{empty:,} of {labels.total():,} rows have an empty tag, as where a mark "
-        "between tags is at an end of the cell, and are set aside": empty,
-    }
-    findings = [
-        Finding(check="tags", count=count, message=message)
-        for message, count in messages.items()
-        if count
-    ]
-    if not several:
-        message = "no item has two tags; --task classification suits one label each"
-        findings.append(Finding(check="tags", count=0, message=message))
-    return findings
-
-
-def _mixed(labels: Counts, tags: Sequence[str]) -> Counter[str]:
-    """The rows of each tag that another separator would part into other tags."""
-    known, rows = set(tags), Counter[str]()
-    for split in ("train", "test"):
-        rows.update(rows_of_tags(split, labels))
-    return Counter(
-        {
-            tag: rows[tag]
-            for tag in tags
-            if any(m in tag and {*tags_of(tag, m)} <= known for m in SEPARATORS)
-        }
-    )
 
 
 def _baseline(labels: Counts, tags: list[str]) -> tuple[list[str], float, float]:

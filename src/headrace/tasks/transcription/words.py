@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from headrace.records import DataDescription, Finding, Metrics
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.transcription import decoding
-from headrace.tasks.transcription.data import LABELS, plain, scripts_of, tokens_of
+from headrace.tasks.transcription.data import LABELS, plain, tokens_of
 from headrace.tasks.words import Survey, ranked
 
 _SHOWN = 20
@@ -120,6 +119,9 @@ class TranscriptWithConfidence(Answers):
 
 
 class TranscriptSurvey(Surveyor):
+    SUMMARY = "Writes down what is said."
+    LIMITS = "It answers with its vocabulary whatever it hears."
+
     def survey(
         self, source: str, labels: Counts, items: int, rejected: Sequence[str]
     ) -> Survey:
@@ -134,8 +136,7 @@ class TranscriptSurvey(Surveyor):
             )
         facts = LABELS.describe([*train, *test], DataSpec(source=source))
         rows = {"train": train.total(), "test": test.total()}
-        words = _words(train)
-        spoken = words.total() / rows["train"]
+        words = sum(len(text.split()) * n for text, n in train.items())
         unit = facts["unit"]
         vocabulary = f"{len(facts['tokens']):,} different {unit}"
         shown = some([repr(token) for token in facts["tokens"]], _NAMED)
@@ -144,24 +145,14 @@ class TranscriptSurvey(Surveyor):
             rows=rows,
             fields={},
             gates=[{"name": name, "threshold": at} for name, at in bounds.items()],
-            summary="Writes down what is said in {medium}.",
             sentences=[
                 f"{vocabulary}: {shown}",
-                f"{spoken:.1f} words in a transcript on average, {facts['longest']} "
-                f"{unit} at most",
+                f"{words / rows['train']:.1f} words in a transcript on average, "
+                f"{facts['longest']} {unit} at most",
                 f"the gate asks for a word error rate below {WORD_ERROR:g}: lower it "
                 "after the first run",
             ],
-            limits="It answers with words of its vocabulary whatever it hears."
-            if unit == "words"
-            else "It writes the characters of its vocabulary alone.",
-            facts={
-                "vocabulary": {"unit": unit, "size": len(facts["tokens"])},
-                "longest": facts["longest"],
-                "scripts": facts["scripts"],
-                "gates": bounds,
-            },
-            findings=list(_findings(train, test, words, facts)),
+            findings=list(_findings(train)),
         )
 
 
@@ -173,17 +164,7 @@ def _of_split(labels: Counts, split: str) -> Counter[str]:
     return rows
 
 
-def _words(rows: Counter[str]) -> Counter[str]:
-    words: Counter[str] = Counter()
-    for transcript, count in rows.items():
-        for word in transcript.split():
-            words[word] += count
-    return words
-
-
-def _findings(
-    train: Counter[str], test: Counter[str], words: Counter[str], facts: dict[str, Any]
-) -> Iterator[Finding]:
+def _findings(train: Counter[str]) -> Iterator[Finding]:
     rows = train.total()
     if rows < ENOUGH_ROWS:
         text = f"{rows:,} recordings are few to learn to align, which takes about "
@@ -196,30 +177,6 @@ def _findings(
         yield Finding(
             check="long_transcripts", split="train", count=rows - short, message=text
         )
-    scripts = zip(train, scripts_of(list(train)), strict=True)
-    usual = {"", *facts["scripts"]}
-    foreign = [text for text, script in scripts if script not in usual]
-    if foreign:
-        message = f"{len(foreign):,} transcripts are in another script than the rest, "
-        message += f"such as {foreign[0]!r}, and are set aside"
-        yield Finding(check="foreign_script", count=len(foreign), message=message)
-    marked = [t for t in (*train, *test) if any(map(_is_mark, t))]
-    if marked:
-        message = f"{len(marked):,} transcripts have punctuation, such as "
-        message += f"{marked[0]!r}: it counts as a part of the words"
-        yield Finding(check="punctuation", count=len(marked), message=message)
-    by_case: dict[str, set[str]] = {}
-    for word in words:
-        by_case.setdefault(word.casefold(), set()).add(word)
-    if pairs := [sorted(forms) for forms in by_case.values() if len(forms) > 1]:
-        message = f"{len(pairs):,} words differ only by case, such as "
-        message += f"{' and '.join(pairs[0])}; write them alike if they are one"
-        yield Finding(check="label_case", count=len(pairs), message=message)
-
-
-def _is_mark(character: str) -> bool:
-    """Whether it is punctuation, and no apostrophe or hyphen within words."""
-    return unicodedata.category(character).startswith("P") and character not in "'’-"
 
 
 ANSWERS = TranscriptWithConfidence()

@@ -100,13 +100,12 @@ def with_backbone(
     else:
         is_compared = snapshot.rows.get("val", 0) > 0
         proposal = propose_to_compare(data, home, is_compared=is_compared)
-    facts, sentences = survey.facts, [*survey.sentences]
+    sentences = [*survey.sentences]
     if proposal:
         sentences.append(proposal.sentence)
-        facts = {**facts, "backbone": proposal.name}
     elif min(counts) < FEW_OF_A_CLASS and data.medium != "audio":
         sentences.append(_hint(min(counts), unfit))
-    survey = replace(survey, facts=facts, sentences=sentences)
+    survey = replace(survey, sentences=sentences)
     return replace(inspection, survey=survey), proposal
 
 

@@ -9,11 +9,11 @@ from matplotlib.text import Text
 
 from headrace.pipeline import EvaluationSpec, PipelineSpec
 from headrace.records import DataDescription
-from headrace.tasks.classification.few_rows import rows_of_gate
 from headrace.tasks.classification.judge import (
     JUDGE,
     calibration_error,
     draw_calibration,
+    rows_of_gate,
 )
 from headrace.tasks.classification.pictures import draw_confusion
 from headrace.tasks.forms import figure

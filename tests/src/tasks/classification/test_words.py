@@ -5,7 +5,6 @@ import pytest
 from headrace.errors import Refusal
 from headrace.pipeline import DataSpec
 from headrace.settings import Settings
-from headrace.tasks.classification.words import rows_in_words
 from headrace.use.inspecting import inspect
 
 LETTERS = [(f"a letter about house {n}", "ab"[n % 2]) for n in range(60)]
@@ -31,21 +30,14 @@ def test_a_class_without_a_readable_row_is_left_out_by_name(see):
     found = see([*LETTERS, *[("", "rare")] * 2, ("", "b")])
 
     assert found.survey.fields == {"classes": ["a", "b"]}
-    assert found.survey.facts["classes"] == ["a", "b"]
-    assert found.survey.facts["left_out"] == {"rare": 0}
-    assert rows_in_words(0) == "no row that can be read"
-    (warning,) = [f for f in found.warnings if f.check == "classes"]
-    assert warning.message == (
-        "these classes are left out, as none of their rows can be read: 'rare' (2 rows)"
-    )
+    assert "left out: 'rare', no row that can be read" in found.survey.sentences
 
 
 def test_a_class_of_few_rows_is_left_out_with_their_number(see):
     found = see([*LETTERS, ("the only one", "rare")])
 
-    assert found.survey.facts["left_out"] == {"rare": 1}
+    assert "left out: 'rare', 1 row in all" in found.survey.sentences
     assert [warning.check for warning in found.warnings] == ["few_rows"]
-    assert rows_in_words(1) == "1 row in all"
 
 
 def test_a_tie_of_the_largest_classes_is_said_to_be_one(see):

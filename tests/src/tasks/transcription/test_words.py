@@ -85,7 +85,6 @@ def surveyed(train, test):
 def test_a_small_vocabulary_is_listed():
     survey = surveyed(["one two", "two one two"], ["one"])
     assert survey.rows == {"train": 2, "test": 1}
-    assert survey.facts["vocabulary"] == {"unit": "words", "size": 2}
     assert survey.sentences[:2] == [
         "2 different words: 'one', 'two'",
         "2.5 words in a transcript on average, 3 words at most",
@@ -97,14 +96,7 @@ def test_what_makes_learning_hard_is_a_finding():
     train = [f"Hello, world {number} and more" for number in range(30)]
     survey = surveyed([*train, "hello again", "привет"], ["hello"])
     checks = [finding.check for finding in survey.findings]
-    assert checks == [
-        "few_rows",
-        "long_transcripts",
-        "foreign_script",
-        "punctuation",
-    ]
-    survey = surveyed(["Hello world", "hello world"], ["hello"])
-    assert [f.check for f in survey.findings] == ["few_rows", "label_case"]
+    assert checks == ["few_rows", "long_transcripts"]
 
 
 def test_nothing_to_learn_is_refused():

@@ -81,7 +81,7 @@ def drafted(settings, each, words=WORDS):
     readme = (folder / "README.md").read_text()
     told = " ".join(inspection.survey.sentences)
     assert ("backbone" in told) == ("backbone" in file) == ("backbone" in readme)
-    return tomllib.loads(file), told, inspection.survey.facts
+    return tomllib.loads(file), told
 
 
 def drafted_images(settings, side, channels=3):
@@ -166,12 +166,11 @@ NUMBERS = [str(number) for number in range(500)]
 
 def test_a_registered_backbone_that_reads_the_texts_is_named(settings, register):
     register("small", [*PIECES, *NUMBERS])
-    written, told, facts = drafted(settings, 60)
+    written, told = drafted(settings, 60)
     assert written["model"]["builder"] == "pretrained"
     assert written["model"]["arguments"] == {"preset": "small", "train": "head"}
     assert size_of(written) == 20
     assert "the backbone small reads these texts (0.0% unknown, 1.0 word" in told
-    assert facts["backbone"] == "small"
 
 
 @pytest.mark.parametrize(
@@ -184,16 +183,15 @@ def test_a_registered_backbone_that_reads_the_texts_is_named(settings, register)
 def test_one_that_does_not_read_the_script_is_not_named(settings, register, words, why):
     letters = ["##o", "##r"]
     register("small", [*PIECES, *NUMBERS, *letters])
-    written, told, facts = drafted(settings, 60, words)
+    written, told = drafted(settings, 60, words)
     assert written["model"]["builder"] == "bag_of_ngrams"
     assert size_of(written) is None
     assert "none in the store fits: small (" in told
     assert why in told
-    assert "backbone" not in facts
 
 
 def test_without_one_a_line_tells_of_them_where_a_class_has_few_rows(settings):
-    written, told, _ = drafted(settings, 60)
+    written, told = drafted(settings, 60)
     assert written["model"]["builder"] == "bag_of_ngrams"
     assert told.count("headrace backbone add NAME SOURCE") == 1
     assert re.search(r"the rarest label has \d\d rows; with fewer than 100, ", told)
