@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from headrace.media.image.columns import columns, expectations
 from headrace.media.image.conversion import decode_object
-from headrace.media.image.files import decode_files
+from headrace.media.image.files import decode_files, sizes
 from headrace.media.image.form import form_of
-from headrace.media.image.headers import sizes
 from headrace.media.image.near import alike, difference, fingerprints
 from headrace.media.image.pieces import absent, draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit

@@ -51,7 +51,7 @@ def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
             item = Image.fromarray(array)
         except (TypeError, ValueError) as error:
             return Problem("mode", str(error))
-    if item.format != "MPO" and getattr(item, "is_animated", False):
+    if is_animated(item):
         return Problem("animated", f"{item.format} with more than one frame")
     if problem := too_many(Sides(item.height, item.width)):
         return problem
@@ -114,6 +114,11 @@ def _values_of(image: Image, how: Resizing | None) -> pixels.Pixels | Problem:
         if not pixels.is_grey(rows[np.newaxis])[0]:
             return colours
     return colours[..., :1]
+
+
+def is_animated(image: Image) -> bool:
+    """Whether it has several frames; of several photos in a JPEG, the first is read."""
+    return image.format != "MPO" and getattr(image, "is_animated", False)
 
 
 def is_plain(image: Image) -> bool:

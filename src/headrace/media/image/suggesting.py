@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from headrace.media.chunks import Chunk
-from headrace.media.image.files import decode_files
+from headrace.media.image.files import decode_files, header_of
 from headrace.media.image.form import FILTER
-from headrace.media.image.headers import header_of
 from headrace.media.image.resizing import Sides
 from headrace.records import Form
 

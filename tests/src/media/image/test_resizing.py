@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -150,7 +151,7 @@ FRAMES = [Image.fromarray(COLOURS), Image.fromarray(COLOURS[::-1])]
     [
         (encoded(Image.new("CMYK", (90, 90)), "JPEG"), "mode: colour mode CMYK"),
         (encoded(Image.new("F", (90, 90)), "TIFF"), "mode: colour mode F"),
-        (HEIC, "decode: HEIC, which is not read: save it as JPEG or PNG"),
+        (HEIC, "decode: HEIC or AVIF, which is not read: save it as JPEG or PNG"),
         (encoded(SCENE, "JPEG")[:-600], "decode: damaged or cut short"),
         (encoded(SCENE)[:-30], "decode: damaged or cut short"),
         *(
@@ -271,10 +272,11 @@ def of_many_parts(kind):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
-def test_files_of_very_many_parts_are_not_opened(kind, monkeypatch):
+def test_files_of_very_many_parts_are_not_read_to_their_end(kind):
     data = of_many_parts(kind)
-    monkeypatch.delattr(Image, "open")
+    began = time.process_time()
     problem = one(data, form())
+    assert time.process_time() - began < 1
     assert isinstance(problem, Problem)
     assert problem.check == "too_large"
     assert problem.reason.startswith("more parts than an image has")
