@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.errors import Refusal, SpecError
 from headrace.imports.backend import layers_of
+from headrace.media import medium
 from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting.data import learns
 from headrace.stages.fitting.privacy.ghost import row_of_zeros
@@ -22,7 +23,8 @@ def check_data(spec: PipelineSpec) -> None:
     """Refuse a pipeline that would learn from its rows what must be declared.
 
     Raises:
-        SpecError: the task cannot be private, or classes or shape are not declared.
+        SpecError: the task cannot be private, or classes or shape are not declared. The
+            longest row would decide the shape of texts and sounds.
     """
     if spec.training.privacy is None:
         return
@@ -34,13 +36,14 @@ def check_data(spec: PipelineSpec) -> None:
         )
     declared = task(spec.task).labels.describe((), spec.data)
     missing = [] if all(declared.values()) else ["classes"]
-    if spec.data.shape is None and spec.medium == "image":
+    if medium(spec.medium).form_of(spec.data).shape is None:
         missing.append("shape")
     if missing:
         raise SpecError(
             f"training.privacy: data.{missing[0]} is not declared, and what is found "
             "in the rows is not private.",
-            f"Add {missing[0]} to [data]; `headrace new` writes it.",
+            f"Add {missing[0]} to [data]: classes by name; shape as [height, width, "
+            "channels], [bytes] of a text or [samples] of a sound.",
         )
 
 

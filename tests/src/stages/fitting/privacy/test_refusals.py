@@ -70,6 +70,17 @@ def test_data_that_are_not_declared_are_refused(task):
             check_data(spec_of(task=task, data=rest))
 
 
+@pytest.mark.parametrize(
+    ("medium", "declared"), [("text", {"shape": [64]}), ("audio", {"seconds": 1.0})]
+)
+def test_texts_and_sounds_without_a_declared_length_are_refused(medium, declared):
+    """One longer row would change the form that all rows get."""
+    data = {"source": "s", "classes": ["a", "b"]}
+    with pytest.raises(SpecError, match=r"data\.shape is not declared"):
+        check_data(spec_of(medium=medium, data=data))
+    check_data(spec_of(medium=medium, data=data | declared))
+
+
 @pytest.mark.parametrize("task", ["regression", "generation"])
 def test_a_task_whose_rows_are_not_apart_is_refused(task):
     tables = {"name": "a", "task": task, "data": {"source": "s"}}
