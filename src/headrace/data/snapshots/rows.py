@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.forms import Payload
-from headrace.tasks.forms import Shards, Targets, parts_of
+from headrace.tasks.forms import Shards, Targets
 
 Places = npt.NDArray[np.intp]
 
@@ -38,31 +38,6 @@ class ShardRows(NamedTuple):
         is_item = self.questions is self.items
         questions = items if is_item else self.questions[places]
         return ShardRows(items, self.targets[places], names, groups, questions)
-
-    def first(self, count: int) -> ShardRows:
-        """The first of these rows, which are not copied."""
-        some = slice(count)
-        return ShardRows(
-            self.items[some],
-            self.targets[some],
-            self.names[some],
-            self.groups[some],
-            self.questions[some],
-        )
-
-
-def first_rows(rows: Shards, most: int) -> Iterator[Any]:
-    """The first rows, a random sample: `ShardRows` of one shard after the other.
-
-    Raises:
-        IntegrityError: the snapshot is damaged.
-    """
-    for part in parts_of(rows):
-        some = part.first(most)
-        yield some
-        most -= len(some.targets)
-        if not most:
-            return
 
 
 def rows_at(rows: Shards, places: npt.ArrayLike) -> Iterator[tuple[Places, Any]]:

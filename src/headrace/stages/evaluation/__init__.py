@@ -100,7 +100,7 @@ def evaluate(  # noqa: PLR0913
         context = _context(spec, records, model, home.store, place)
         judge = task(spec.task).judge.prepared(context)
         most = spec.evaluation.mistakes
-        answers = ask(model, opponent.models, records.test, most, judge)
+        answers = ask(context, records.test, opponent.models, most, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
         parts = Parts(beside or OtherProcess())
         rows = _look(evaluated, records, opponent, home, parts)
@@ -159,7 +159,7 @@ def check_maps(
         model = open_model(file, training.model_uri, training.description).model
         context = _context(spec, records, model, home.store, place)
         judge = task(spec.task).judge.prepared(context)
-        answers = ask(model, {}, records.test, spec.evaluation.mistakes, judge)
+        answers = ask(context, records.test, {}, spec.evaluation.mistakes, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
         found = explain(evaluated, records, home)
         for draw in found.drawings:

@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.rows import rows_at
-from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.champion import Scored
 from headrace.media.forms import Columns
 from headrace.models.logged import loading
-from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
+from headrace.stages.evaluation.slices import columns_of, joined, most_rows
 from headrace.tasks import Judge, Judged, asked
-from headrace.tasks.forms import Outputs, Split, Targets
+from headrace.tasks.forms import Context, Outputs, Split, Targets
 
 
 class Worst(NamedTuple):
@@ -36,7 +35,7 @@ class Worst(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnsweredSplit:
-    """One pass over the rows of the test split.
+    """One pass over the rows of a split.
 
     Attributes:
         judged: the answers and their scores, of all rows.
@@ -54,21 +53,21 @@ class AnsweredSplit:
 
 
 def ask(
-    model: Any, others: Mapping[int, Any], rows: SplitRows, worst: int, judge: Judge
+    context: Context, rows: Split, others: Mapping[int, Any], worst: int, judge: Judge
 ) -> AnsweredSplit:
     """Let the models answer all rows, a shard at a time.
 
     Args:
-        model: a Keras model from raw questions to answers.
+        context: the model and its data.
+        rows: of a split that has some.
         others: the opponents, by version.
-        rows: of the test split.
         worst: the number of bad answers to return.
         judge: of the answers.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    data = rows.snapshot.description
+    data = context.data
     questions = asked(data)
     columns: list[Columns] = []
     targets: list[Targets] = []
@@ -81,7 +80,7 @@ def ask(
             columns.append(columns_of(part.items[:left], part.groups[:left], data))
         raw = questions.raw(part.questions)
         targets.append(part.targets)
-        outputs.append(loading.answers(model, raw))
+        outputs.append(loading.answers(context.model, raw))
         groups += part.groups
         own = judge.judged(outputs[-1], part.targets, data)
         worst_so_far = _worst(worst_so_far, part.items, own, worst)
@@ -89,7 +88,7 @@ def ask(
             given = judge.judged(loading.answers(other, raw), part.targets, data)
             scores[version].append(Scored.of(given))
     if worst_so_far is None:
-        raise ValueError("an evaluation needs test rows")  # the contract checks it
+        raise ValueError("a split without rows has no answers")
     of_others = {version: Scored.join(parts) for version, parts in scores.items()}
     judged = judge.judged(np.concatenate(outputs), np.concatenate(targets), data)
     return AnsweredSplit(judged, of_others, groups, worst_so_far, joined(columns))

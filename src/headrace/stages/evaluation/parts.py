@@ -13,6 +13,7 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.media.forms import Flags
 from headrace.records import (
     ContractRecord,
+    DataDescription,
     Finding,
     Metrics,
     SnapshotRecord,
@@ -76,6 +77,11 @@ class EvaluatedModel:
     context: Context
     answers: AnsweredSplit
     folder: Path
+
+    @property
+    def data(self) -> DataDescription:
+        """The items and targets."""
+        return self.context.data
 
     @property
     def judge(self) -> Judge:

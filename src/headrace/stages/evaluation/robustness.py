@@ -21,7 +21,7 @@ from headrace.models.logged import loading
 from headrace.records import DataDescription, Metrics
 from headrace.stages.evaluation.parts import NOTHING, EvaluatedModel, Look
 from headrace.stages.evaluation.rungs import draw_ladder
-from headrace.stages.evaluation.slices.conditions import rows_within
+from headrace.stages.evaluation.slices import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import first_rows
 from headrace.gates.paired_numbers import are_finite
 from headrace.gates.rows import WeakSlice
-from headrace.media.forms import Columns
-from headrace.models.logged import loading
 from headrace.records import Finding
 from headrace.stages.evaluation import report
-from headrace.stages.evaluation.answers import items_at
+from headrace.stages.evaluation.answers import AnsweredSplit, ask, items_at
 from headrace.stages.evaluation.parts import EvaluatedModel, Look
-from headrace.stages.evaluation.slices.conditions import columns_of, joined, most_rows
-from headrace.stages.evaluation.slices.search import (
+from headrace.stages.evaluation.slices import (
     FEWEST,
     SliceRows,
     confirm,
     find_slices,
+    most_rows,
 )
-from headrace.tasks import Judge, asked, task
-from headrace.tasks.forms import Context, Scores
+from headrace.tasks import task
 
 _SHOWN, _ROWS_SHOWN = 3, 8
 
@@ -44,52 +40,34 @@ def look_for(evaluated: EvaluatedModel) -> Look:
     """
     weak = _weak_slices(evaluated)
     part = figures_of(weak, evaluated.score)
-    drawn = _drawing(weak or (), evaluated)
-    return part._replace(drawings=[drawn] if drawn else [])
+    return _drawn(part, weak, evaluated) if weak else part
 
 
 def _weak_slices(evaluated: EvaluatedModel) -> list[WeakSlice] | None:
-    context, answers, once = evaluated.context, evaluated.answers, evaluated.once
-    rows = np.flatnonzero(once[: most_rows(context.data)])
-    columns = {name: values[rows] for name, values in answers.columns.items()}
-    weights = None if answers.judged.weights is None else answers.judged.weights[rows]
-    of_test = SliceRows(columns, answers.judged.scores[rows], weights)
-    of_val = _rows_of(context, evaluated.judge)
-    if of_val is None or not (_is_enough(of_test) and _is_enough(of_val)):
+    context, once, most = evaluated.context, evaluated.once, most_rows(evaluated.data)
+    if not len(context.val):
         return None
+    of_val = ask(context, context.val, {}, 0, evaluated.judge)
+    rows = np.flatnonzero(once[:most])
+    test, val = _rows(evaluated.answers, rows), _rows(of_val, np.arange(most))
+    for part in (test, val):
+        if len(part) < 2 * FEWEST or not are_finite(part.scores).all():
+            return None
     level = 1 - context.spec.evaluation.confidence
-    higher = task(context.data.task).higher_is_better
-    found = find_slices(of_val, higher_is_better=higher)
-    slices = confirm(found, of_test, level, higher_is_better=higher)
-    return [_of_all(one, rows, len(once)) for one in slices]
+    higher = task(evaluated.data.task).higher_is_better
+    slices = find_slices(val, higher_is_better=higher)
+    weak = confirm(slices, test, level, higher_is_better=higher)
+    every = np.arange(len(once))
+    return [replace(w, members=np.isin(every, rows[w.members])) for w in weak]
 
 
-def _is_enough(rows: SliceRows) -> bool:
-    return len(rows) >= 2 * FEWEST and bool(are_finite(rows.scores).all())
-
-
-def _of_all(one: WeakSlice, rows: npt.NDArray[np.intp], count: int) -> WeakSlice:
-    members = np.zeros(count, bool)
-    members[rows[one.members]] = True
-    return replace(one, members=members)
-
-
-def _rows_of(context: Context, judge: Judge) -> SliceRows | None:
-    """Columns and scores of the first rows of val; None where it has none."""
-    data = context.data
-    columns: list[Columns] = []
-    scores: list[Scores] = []
-    weights: list[Scores] = []
-    for part in first_rows(context.val, most_rows(data)):
-        outputs = loading.answers(context.model, asked(data).raw(part.questions))
-        columns.append(columns_of(part.items, part.groups, data))
-        judged = judge.judged(outputs, part.targets, data)
-        scores.append(judged.scores)
-        weights += [] if judged.weights is None else [judged.weights]
-    if not scores:
-        return None
-    every = np.concatenate(weights) if weights else None
-    return SliceRows(joined(columns), np.concatenate(scores), every)
+def _rows(answers: AnsweredSplit, rows: npt.NDArray[np.intp]) -> SliceRows:
+    """Some of the first rows of a split, as slices are looked for among them."""
+    judged = answers.judged
+    rows = rows[: len(judged.scores)]
+    columns = {name: values[rows] for name, values in answers.columns.items()}
+    weights = None if judged.weights is None else judged.weights[rows]
+    return SliceRows(columns, judged.scores[rows], weights)
 
 
 def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Look:
@@ -122,11 +100,9 @@ def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Look:
     return Look(metrics, slices, [finding], rows=rows)
 
 
-def _drawing(
-    weak: Sequence[WeakSlice], evaluated: EvaluatedModel
-) -> Callable[[], None] | None:
-    """What draws and lists the worst answers to the first weak slices, if any."""
-    judged, data = evaluated.answers.judged, evaluated.context.data
+def _drawn(part: Look, weak: Sequence[WeakSlice], evaluated: EvaluatedModel) -> Look:
+    """With the drawing of the worst answers to the first weak slices, if any."""
+    judged, data = evaluated.answers.judged, evaluated.data
     badness = judged.badness
     names: list[str] = []
     rows: list[int] = []
@@ -136,12 +112,10 @@ def _drawing(
         rows += worst.tolist()
         names += [one.name] * len(worst)
     if not rows:
-        return None
+        return part
     captions = evaluated.captions(judged.outputs[rows], judged.targets[rows])
     columns = {"slice": names, "answer": report.in_one_line(captions)}
-    items, page = (
-        items_at(evaluated.context.test, rows),
-        evaluated.folder / "weak_slices.html",
-    )
-    drawn = captions[: report.PICTURED]
-    return partial(report.show, page, "Weak slices", columns, items, drawn, data)
+    items = items_at(evaluated.context.test, rows)
+    page, drawn = evaluated.folder / "weak_slices.html", captions[: report.PICTURED]
+    show = partial(report.show, page, "Weak slices", columns, items, drawn, data)
+    return part._replace(drawings=[show])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.data.snapshots.rows import ShardRows, first_rows, rows_at
+from headrace.data.snapshots.rows import ShardRows, rows_at
 
 SIZES = (3, 0, 4)
 
@@ -20,18 +20,6 @@ class Some:
         numbers = np.arange(first, first + SIZES[shard])
         names = [f"row {number}" for number in numbers]
         return ShardRows(numbers, 10 * numbers, names, [""] * len(names), numbers)
-
-
-def test_the_first_rows_end_within_a_shard_and_no_other_is_read():
-    rows = Some()
-    parts = [part.items.tolist() for part in first_rows(rows, 5)]
-    assert parts == [[0, 1, 2], [3, 4]]
-    assert [part.names for part in first_rows(rows, 3)] == [["row 0", "row 1", "row 2"]]
-    assert rows.opened == [0, 2, 0]
-
-
-def test_more_rows_than_there_are_give_all():
-    assert sum(len(part.items) for part in first_rows(Some(), 99)) == sum(SIZES)
 
 
 def test_rows_of_some_places_come_in_order_each_once():

@@ -94,7 +94,7 @@ def look(snapshot, store, folder):
     context = Context(
         model, spec, DATA, snapshot.digest, "", train, val, test, store, folder
     )
-    answers = ask(model, {}, test, 25, JUDGE)
+    answers = ask(context, test, {}, 25, JUDGE)
     by_group = group_slices(answers, train.groups, 0.95)
     evaluated, undrawn = EvaluatedModel(context, answers, folder), Undrawn()
     parts, rows = Parts(undrawn), groups.judged_rows(evaluated)
