@@ -20,7 +20,6 @@ OF_EVERY_TASK = {
     "test_{score}_unseen_groups": "The score on groups that train does not have.",
     "group_difference": "The largest score of a group minus the smallest, of groups of "
     "at least 30 test rows.",
-    "group_ratio": "The smallest score of a group divided by the largest.",
     "weak_slices": "The number of confirmed weak slices: rows with something in common "
     "of which more answers are bad.",
     "weak_slice_loss": "The largest loss of a weak slice against the rest; 0 without "

@@ -19,16 +19,14 @@ COMMON_GATES: dict[str, dict[str, Any]] = {
     "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
     "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
 }
-# Gates that name their kind by their own name, unless they have a metric or a kind.
-_KINDS = ("fairness", "weak_slice", "robustness", "membership")
-KIND_GATES = {kind: {"kind": kind} for kind in _KINDS}
 
 
 class GateSpec(SpecTable):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
     A known gate has a metric and a direction of its own; any other gate names them. A
-    ``kind``, such as ``ratio``, judges in place of the bound.
+    ``kind``, such as ``ratio``, judges in place of the bound; a gate with the name of
+    a kind has that kind, unless it has a metric.
     """
 
     name: str = Field(
@@ -71,8 +69,8 @@ class GateSpec(SpecTable):
             return values
         name = str(values.get("name"))
         usual = COMMON_GATES.get(name, {})
-        if not values.get("metric"):
-            usual = KIND_GATES.get(name, usual)
+        if not values.get("metric") and name in modules("gates"):
+            usual = {"kind": name}
         return {"metric": values.get("name", ""), "direction": "min", **usual, **values}
 
     @field_validator("kind")
@@ -91,7 +89,7 @@ class GateSpec(SpecTable):
     @model_validator(mode="after")
     def _has_a_threshold(self) -> GateSpec:
         if self.threshold is None and not self.kind:
-            near = did_you_mean(self.name, [*COMMON_GATES, *KIND_GATES], "")
+            near = did_you_mean(self.name, [*COMMON_GATES, *modules("gates")], "")
             raise ValueError(
                 f"the gate {self.name!r} needs a threshold. {near}".rstrip()
             )

@@ -33,27 +33,20 @@ class FairnessArguments(Record):
     """The arguments of the gate.
 
     Attributes:
-        by: what the rows are grouped by.
-        metric: the rate that is compared; empty for the task's score. Of a
-            classification also ``error`` and ``class=NAME/recall``, ``/precision`` or
-            ``/answered``, of a tagging ``tag=NAME/recall`` and so on.
+        metric: the rate that is compared; empty for the task's score. There are also
+            ``error``, of rows that are right or wrong, and the rates of the task.
         gap: the largest difference that is allowed, in the unit of the rate.
         confidence: of all intervals together.
-        fewest: rows of a group; groups with fewer are not compared.
-        cannot_tell: the verdict where a group has fewer rows.
-        not_shown: the verdict where the rows show neither that a difference is above
-            the gap, nor that all are within it.
+        unproven: the verdict where the rows show neither that a difference is above the
+            gap, nor that all are within it, or where a group has too few rows.
     """
 
     _unquoted = field_validator("*", mode="before")(unquoted)
 
-    by: Literal["group"] = "group"
     metric: str = ""
     gap: float = Field(ge=0, allow_inf_nan=False)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    fewest: int = Field(default=FEWEST, ge=2)
-    cannot_tell: Literal["pass", "fail"] = "pass"
-    not_shown: Literal["pass", "fail"] = "pass"
+    unproven: Literal["pass", "fail"] = "pass"
 
 
 class GroupsAlike:
@@ -67,40 +60,27 @@ class GroupsAlike:
         """Fail only where a difference is shown to be above the gap, unless told."""
         asked = _arguments(gate)
         judged = GateResult(name=gate.name, passed=False, threshold=asked.gap)
+        rated, reason = _rate(asked.metric, rows), ""
         if not any(rows.groups):
             reason = "the test rows have no groups; [data] names none with group"
-            return judged.model_copy(update={"reason": reason})
-        rated = _rate(asked.metric, rows)
-        if rated is None:
+        elif rated is None:
             reason = f"the task has no rate {asked.metric!r} of its rows"
-            return judged.model_copy(update={"reason": reason})
-        scores, groups, weights = rated
-        numbers = [
-            np.asarray(part, float) for part in (scores, weights) if part is not None
-        ]
-        if not all(are_finite(part).all() for part in numbers):
+        elif not all(are_finite(part).all() for part in rated[::2] if part is not None):
             reason = "the scores of some rows are not finite"
+        if rated is None or reason:
             return judged.model_copy(update={"reason": reason})
-        fairness = compare_groups(
-            scores,
-            groups,
-            weights,
-            confidence=asked.confidence,
-            fewest=asked.fewest,
-        )
+        fairness = compare_groups(*rated, confidence=asked.confidence)
         verdict = fairness.verdict(asked.gap)
-        undecided = {"cannot tell": asked.cannot_tell, "not shown": asked.not_shown}
-        passed = undecided.get(verdict, "pass") == "pass" and verdict != "unfair"
-        has_few = bool(fairness.few or fairness.left_out)
-        passed = passed and not (has_few and asked.cannot_tell == "fail")
-        name = (asked.metric or rows.score).replace("_", " ")
-        low = max(float(fairness.low.max()), 0.0) if fairness.count else None
+        is_proven = verdict == "fair" and not fairness.others
+        low = max(fairness.pairs[0].low, 0.0) if fairness.pairs else None
         if low is not None and not math.isfinite(low):
             reason = "the scores of some rows are too large to compare groups"
             return judged.model_copy(update={"reason": reason})
+        name = (asked.metric or rows.score).replace("_", " ")
         return judged.model_copy(
             update={
-                "passed": passed,
+                "passed": is_proven
+                or (verdict != "unfair" and asked.unproven == "pass"),
                 "value": low,
                 "reason": describe(fairness, name, asked, verdict),
                 "compared": "" if low is None else f"{low:.4g} <= {asked.gap:.4g}",
@@ -147,32 +127,26 @@ def describe(
     fairness: Fairness, name: str, asked: FairnessArguments, verdict: Verdict
 ) -> str:
     """The verdict, the groups that decide it, and those that are not compared."""
-    texts = {
+    text = {
         "unfair": "groups are not treated alike",
         "fair": f"all groups are shown to be within {asked.gap:g}",
         "not shown": f"whether all groups are within {asked.gap:g} is not shown",
-        "cannot tell": f"fewer than two groups have {asked.fewest} rows",
-    }
-    first = fairness.pairs(1) if verdict == "unfair" else [fairness.widest()]
-    text = texts[verdict]
-    if first and (pair := first[0]):
-        together = f" for all {fairness.count} pairs together" * (fairness.count > 1)
+        "cannot tell": f"fewer than two groups have {FEWEST} rows",
+    }[verdict]
+    if fairness.pairs:
+        pair = fairness.pairs[0] if verdict == "unfair" else fairness.widest
+        count = len(fairness.pairs)
+        together = f" for all {count} pairs together" * (count > 1)
         text += (
             f": {name} is {pair.rates[0]:.4g} for {pair.higher} (n = {pair.rows[0]:,}) "
             f"and {pair.rates[1]:.4g} for {pair.lower} (n = {pair.rows[1]:,}), a "
             f"difference of {pair.difference:.4g} ({pair.low:.4g} to {pair.high:.4g} "
             f"at {100 * asked.confidence:g}%{together})"
         )
-    if fairness.few:
-        names = [f"{name} ({n})" for name, n in sorted(fairness.few.items())]
+    if fairness.others:
+        names = [f"{name} ({n:,})" for name, n in sorted(fairness.others.items())]
         more = f" and {len(names) - _SHOWN:,} more" * (len(names) > _SHOWN)
-        text += (
-            f"; not compared, with fewer than {asked.fewest} rows"
-            f"{' (cannot_tell is fail)' * (asked.cannot_tell == 'fail')}: "
-            f"{', '.join(names[:_SHOWN])}{more}"
-        )
-    if fairness.left_out:
-        text += f"; {fairness.left_out:,} of the smallest groups are not compared"
+        text += f"; not compared, with too few rows: {', '.join(names[:_SHOWN])}{more}"
     return text
 
 

@@ -9,11 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace.display.pictures import ACCENT, INK, new_figure, save
-from headrace.gates.fairness import (
-    compare_groups,
-    group_difference,
-    group_ratio,
-)
+from headrace.gates.fairness import compare_groups
 from headrace.gates.rows import JudgedRows
 from headrace.records import Metrics
 from headrace.stages.evaluation.parts import EvaluatedModel, Look
@@ -33,14 +29,13 @@ def judged_rows(evaluated: EvaluatedModel) -> JudgedRows:
         weights=None if judged.weights is None else judged.weights[once],
         groups=[groups[place] for place in np.flatnonzero(once)],
         rate=evaluated.judge.judged(outputs, targets, judged.data).rate,
-        texts=evaluated.judge.texts,
     )
 
 
 def compare(
     rows: JudgedRows, by_group: Mapping[str, Metrics], evaluated: EvaluatedModel
 ) -> Look:
-    """The largest difference and ratio of groups, and the pairs that differ most.
+    """The largest difference of groups, and the pairs that differ most.
 
     Args:
         rows: of the test split.
@@ -48,26 +43,20 @@ def compare(
         evaluated: the evaluation.
 
     Returns:
-        ``group_difference`` and ``group_ratio`` of the score, and slices
-        ``pair=HIGHER, LOWER``; neither with fewer than two groups of enough rows.
+        ``group_difference`` of the score, and slices ``pair=HIGHER, LOWER``; neither
+        with fewer than two groups of enough rows.
     """
     scores, weights = evaluated.answers.judged.scores, evaluated.answers.judged.weights
     mean = float(scores.sum() / (len(scores) if weights is None else weights.sum()))
     path = evaluated.folder / "groups.png"
     drawings = [partial(draw_groups, by_group, evaluated.score, mean, path)]
-    if not any(rows.groups):
-        return Look(drawings=drawings)
     confidence = evaluated.context.spec.evaluation.confidence
     fairness = compare_groups(
         rows.scores, rows.groups, rows.weights, confidence=confidence
     )
-    if not fairness.count:
+    if not fairness.pairs:
         return Look(drawings=drawings)
-    rates = fairness.groups.rates.tolist()
-    metrics = {
-        "group_difference": group_difference(rates),
-        "group_ratio": group_ratio(rates),
-    }
+    metrics = {"group_difference": max(pair.difference for pair in fairness.pairs)}
     pairs = {
         f"pair={pair.higher}, {pair.lower}": {
             "rows": float(sum(pair.rows)),
@@ -75,7 +64,7 @@ def compare(
             "difference_low": pair.low,
             "difference_high": pair.high,
         }
-        for pair in fairness.pairs(_PAIRS)
+        for pair in fairness.pairs[:_PAIRS]
     }
     return Look(metrics, pairs, drawings=drawings)
 
