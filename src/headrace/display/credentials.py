@@ -7,18 +7,15 @@ must not contain a credential. This module knows neither settings nor network.
 from __future__ import annotations
 
 import re
-from bisect import bisect
 from collections.abc import Iterator
 from urllib.parse import unquote
 
 HIDDEN = "***"
 OPTIONS = "HEADRACE_STORAGE_OPTIONS"
 
-# In these schemes `a:b@c` is an owner, a repository and a revision.
-_REPOSITORIES = {"github", "git"}
-_BUCKETS = {"s3", "s3a", "gs", "gcs", "r2", "oss", "cos"}
+_BUCKETS = ("s3", "s3a", "gs", "gcs", "r2", "oss", "cos")
 # In these schemes a user name may be a key or a token; otherwise it is an account.
-_NAME_IS_SECRET = {"http", "https", *_BUCKETS}
+_NAME_IS_SECRET = ("https", "http", *_BUCKETS)
 
 # A parameter with one of these in its name, or with one of the names below as a whole.
 _SECRET_PARTS = (
@@ -28,44 +25,50 @@ _SECRET_PARTS = (
     *("licensekey", "licencekey", "storagekey", "authkey", "appkey"),
     *("passphrase", "passcode", "hmac", "sshkey", "saml", "assertion"),
 )
-_SECRET_NAMES = {
+_SECRET_NAMES = (
     *("code", "sig", "sign", "sas", "key", "pwd", "pw", "psw", "pswd", "pass", "auth"),
     *("jwt", "bearer", "session", "sid", "otp", "totp", "pin", "pat", "cookie"),
     *("ticket", "creds", "hdnts", "hdnea", "hdntl"),
-}
+)
 # So is a parameter whose last part is one of these, unless it is one of the others.
 _SECRET_LAST = ("key", "pass", "pw", "pwd")
 _PLAIN_NAMES = (
     *("sort_key", "primary_key", "foreign_key", "partition_key"),
     *("low_pass", "high_pass", "band_pass"),
 )
-_TOKENIZER = "token(?!i[sz]e)"  # a token, and no tokenizer
+_MOST_ENCODED = 5  # times that a URL is percent-encoded
+_WORD = re.compile(r"[^\s\"<>`]+")
 
-_MOST_NESTED = 20  # URLs in one URL; each is redacted in turn
-_MOST_ENCODED = 5  # times that a part of a URL is percent-encoded
-_SCHEME = "[A-Za-z][A-Za-z0-9+.-]{0,30}"
-_BEGIN = re.compile(f"(?P<scheme>{_SCHEME})://")
-_AUTHORITY = re.compile(rf"{_BEGIN.pattern}(?=(?P<authority>[^/?#]*))")
-_WORD = re.compile(r"[^\s'\"<>`]+")
-_QUOTED = re.compile(
-    rf"(?<='){_SCHEME}://[^'\n]+(?=')|(?<=\"){_SCHEME}://[^\"\n]+(?=\")"
+
+def _any_case(word: str) -> str:
+    """A pattern of a word in any case, as schemas have no flags."""
+    letters = (f"[{c}{c.upper()}]" if c.isalpha() else c for c in word)
+    return "[-_.]?".join(letters) if len(word) > 5 else "".join(letters)
+
+
+def _any_of(words: tuple[str, ...]) -> str:
+    return "|".join(map(_any_case, words))
+
+
+_PART = _any_of(_SECRET_PARTS).replace(  # a token, and no tokenizer
+    _any_case("token"), f"{_any_case('token')}(?![iI][sSzZ][eE])"
 )
-_URL = re.compile(rf"{_BEGIN.pattern}{_WORD.pattern}")
-_FIRST = re.compile(rf"\A\s*(?:\S*::)?{_BEGIN.pattern}[^\n]+")
-_CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|$))")  # by fsspec
-_LOGIN = re.compile(r"(?P<name>[^/@\s:]*)(?P<password>:.*)?@", re.DOTALL)
-_NAME = re.compile(r"[?&;#](?P<name>[^=&;#?]*)=(?=[^&;#])")
-_FIELD = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]+)")
-_IN_QUOTES = re.compile(
-    r"(?P<mark>[?&;#])(?P<name>[^=&;#?\s'\"]*)="
-    r"(?P<value>'[^'\n]+(?:'|$)|\"[^\"\n]+(?:\"|$))"
+_PLAIN = "|".join("[-_.]".join(map(_any_case, n.split("_"))) for n in _PLAIN_NAMES)
+_SECRET_NAME = (
+    rf"(?:[^=&;#?]*(?:{_PART})[^=&;#?]*|(?:{_any_of(_SECRET_NAMES)})"
+    rf"|(?!(?:{_PLAIN})=)[^=&;#?]*[-_.](?:{_any_of(_SECRET_LAST)}))="
 )
-_HIDDEN = re.compile(r"(?<=://)[^/@\s:]*:?\*\*\*@|=\*\*\*(?![^&;#])")
-_HOST = 256  # characters
-_PIECE = re.compile(r"[^/?&;#]+")
-_SECRET_PART = re.compile("|".join(_SECRET_PARTS).replace("token", _TOKENIZER))
-_LAST = re.compile(rf"(?:[-_.]|(?<=[a-z])(?=[A-Z]))(?i:{'|'.join(_SECRET_LAST)})\Z")
-_PLAIN_KEYS = {name.replace("_", "") for name in _PLAIN_NAMES}
+# A password may contain any character, including / and ?. So a colon before the first /
+# starts a password unless a port number follows.
+_PASSWORD = r"://(?!arn:)[^/@?#:\[\]]*:(?![0-9]+[/?#])"  # noqa: S105
+_NAMED = rf"(?:{_any_of(_NAME_IS_SECRET)})://"
+_FOUND = (
+    # In the first two schemes `a:b@c` is an owner, a repository and a revision.
+    re.compile(rf"(?<!github)(?<!git)({_PASSWORD})(?!\*\*\*@)[^@]*(?=@)"),
+    re.compile(rf"({_NAMED})(?![^/?#@]*\*\*\*@)[^/?#@]*(?=@)"),
+    re.compile(rf"([?&;#](?P<name>{_SECRET_NAME}))(?!\*\*\*)[^&;#]+"),
+)
+_BEGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 
 
 def fingerprint(secret: bytes) -> str:
@@ -81,61 +84,50 @@ def find_credential(source: str) -> str:
     A path, a URI without a login, and names such as ``keras:mnist`` have none. A secret
     in the path of a URL is not detected.
     """
-    return next((kind for kind, *_ in _credentials(source)), "")
+    for found in _credentials(source):
+        name = found.groupdict().get("name")
+        return f"the parameter {name[:-1]}" if name else "a login before the @"
+    return ""
 
 
 def hide_credentials(text: str) -> str:
     """A text with the passwords, tokens and signatures of its URLs redacted.
 
-    A word in which `find_credential` still finds one is redacted as a whole. A URL
-    has blanks if it is in quotes, or if the text begins with it.
+    A word in which `find_credential` still finds one, as it is encoded, is redacted as
+    a whole.
     """
-    if "://" in text:
-        for pattern, redact in (
-            (_IN_QUOTES, _redact_field),
-            (_FIRST, _redact_url),
-            (_QUOTED, _redact_url),
-            (_URL, _redact_url),
-        ):
-            text = pattern.sub(redact, text)
-    elif "%" not in text:
+    if "://" not in text and "%" not in text:
         return text
-    return _WORD.sub(lambda word: HIDDEN if _leaks(word[0]) else word[0], text)
+    return _WORD.sub(lambda word: _redacted(word[0]), text)
 
 
-def _leaks(text: str) -> bool:
-    """Whether a text has a credential that is not hidden."""
-    may = "://" in text or "%" in text
-    return may and find_credential(_HIDDEN.sub("", text)) != ""
-
-
-def _redact_url(url: re.Match[str]) -> str:
-    if url[0].count("://") > _MOST_NESTED:
-        return HIDDEN
-    return "::".join(map(_redact_part, _CHAINED.split(url[0])))
+def _redacted(word: str) -> str:
+    for pattern in _FOUND:
+        word = pattern.sub(rf"\1{HIDDEN}", word)
+    return HIDDEN if "%" in word and find_credential(word) else word
 
 
 def credential_advice(source: str) -> str:
     """The action of a message: where to put the credential of a source."""
-    urls = (url for text in _decoded(source) for url in _urls(text))
-    first = ("", *next(urls, ("", "")))
-    _, scheme, rest = next(_credentials(source), first)
-    login = _login(scheme, rest)
-    host = re.split(r"[/?#]", rest[login.end() if login else 0 :], maxsplit=1)[0]
+    found = next(_credentials(source))
+    is_login, text = "name" not in found.re.groupindex, found.string
+    begin = [*_BEGIN.finditer(text[: found.end()])][-1]
+    rest = text[found.end() + 1 if is_login else begin.end() :]
+    scheme, host = begin[1].lower(), re.split("[/?#]", rest, maxsplit=1)[0]
     if scheme in _BUCKETS:
         return (
             "Take it out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
             f'AWS_PROFILE, or {OPTIONS}=\'{{"{scheme}://{host}/": {{"key": "...", '
             '"secret": "..."}}\'.'
         )
-    if scheme in {"http", "https"} and login is None:
+    if scheme in _NAME_IS_SECRET and not is_login:
         return (
             f'Take it out, and set {OPTIONS}=\'{{"{scheme}://{host}/": {{"params": '
             '{"NAME": "..."}}}\'. Of a presigned URL, name the object itself with keys '
             "in the environment (s3://BUCKET/KEY), or download it and give the file."
         )
     how = '"headers": {"Authorization": "..."}'
-    if scheme not in {"http", "https"}:
+    if scheme not in _NAME_IS_SECRET:
         how = '"username": "...", "password": "..."'
     return f"Take it out, and set {OPTIONS}='{{\"{scheme}://{host}/\": {{{how}}}}}'."
 
@@ -146,112 +138,18 @@ def schema_pattern() -> str:
     Prefect's server and its form validate a flow's parameters by it before they store
     anything.
     """
-    part = "|".join(map(_any_case, _SECRET_PARTS))
-    part = part.replace(_any_case("token"), _any_case("token") + "(?![iI][sSzZ][eE])")
-    last = "|".join(map(_any_case, _SECRET_LAST))
-    plain = "|".join("[-_.]".join(map(_any_case, n.split("_"))) for n in _PLAIN_NAMES)
-    name = "|".join(map(_any_case, sorted(_SECRET_NAMES)))
-    login = "|".join(map(_any_case, sorted(_NAME_IS_SECRET)))
     return (
-        rf"^(?![\s\S]*({login})://[^/?#]*@)"
-        r"(?!(?!\s*git(hub)?://)[\s\S]*://(?!arn:)[^/@?#\[\]]*:(?![0-9]+[/?#])[^@]*@)"
-        rf"(?![\s\S]*://[\s\S]*[?&;#]([^=&;#?]*({part})[^=&;#?]*|({name})"
-        rf"|(?!({plain})=)[^=&;#?]*[-_.]({last}))=[^&;#])"
+        rf"^(?![\s\S]*{_NAMED}[^/?#]*@)"
+        rf"(?!(?!\s*git(hub)?://)[\s\S]*{_PASSWORD}[^@]*@)"
+        rf"(?![\s\S]*://[\s\S]*[?&;#]{_SECRET_NAME}[^&;#])"
     )
 
 
-def _any_case(word: str) -> str:
-    letters = (f"[{c}{c.upper()}]" if c.isalpha() else c for c in word)
-    return "[-_.]?".join(letters) if len(word) > 5 else "".join(letters)
-
-
-def _credentials(source: str) -> Iterator[tuple[str, str, str]]:
-    """The kind of each credential in a source, and the URL that has it as `_urls`."""
-    for text in _decoded(source):
-        for part in _CHAINED.split(text.strip()):
-            urls = [*_urls(part)]
-            for scheme, rest in urls:
-                if _login(scheme, rest) is not None:
-                    yield "a login before the @", scheme, rest
-            begins = [begin.end() for begin in _BEGIN.finditer(part)]
-            for field in _NAME.finditer(part, begins[0] if begins else len(part)):
-                if _is_secret(field["name"]):
-                    url = urls[bisect(begins, field.start()) - 1]
-                    yield f"the parameter {unquote(field['name'])}", *url
-
-
-def _urls(source: str) -> Iterator[tuple[str, str]]:
-    """Scheme and authority of each URL in a source, including nested URLs.
-
-    Behind an authority without @ stands what follows the last @, as its password may
-    contain a slash.
-    """
-    for part in _CHAINED.split(source.strip()):
-        last = part.rfind("@")
-        for begin in _AUTHORITY.finditer(part):
-            rest = begin["authority"]
-            if last >= begin.end("authority"):
-                rest += f"/{part[last : last + _HOST]}"
-            yield begin["scheme"].lower(), rest
-
-
-def _decoded(text: str) -> Iterator[str]:
-    """A text, and what it says when it is percent-decoded, perhaps several times."""
-    yield text
-    for _ in range(_MOST_ENCODED):
-        before, text = text, unquote(text)
-        if text == before:
+def _credentials(source: str) -> Iterator[re.Match[str]]:
+    """Each credential in a source, also where it is percent-encoded."""
+    for _ in range(_MOST_ENCODED + 1):
+        for pattern in _FOUND:
+            yield from pattern.finditer(source)
+        before, source = source, unquote(source)
+        if source == before:
             return
-        yield text
-
-
-def _redact_part(part: str) -> str:
-    begin = _BEGIN.match(part)
-    if begin is None:
-        return part
-    rest = part[begin.end() :]
-    login = _login(begin["scheme"].lower(), rest)
-    if login is not None:
-        name = f"{login['name']}:" if login["password"] else ""
-        rest = f"{name}{HIDDEN}@{rest[login.end() :]}"
-    rest = _URL.sub(_redact_url, _FIELD.sub(_redact_field, rest))
-    return begin[0] + _PIECE.sub(_redact_encoded, rest)
-
-
-def _redact_encoded(piece: re.Match[str]) -> str:
-    """A piece of a URL; hidden if what it encodes has a credential."""
-    is_encoded = unquote(piece[0]) != piece[0]
-    return HIDDEN if is_encoded and _leaks(f"x://?{piece[0]}") else piece[0]
-
-
-def _redact_field(field: re.Match[str]) -> str:
-    if _is_secret(field["name"]):
-        return f"{field['mark']}{field['name']}={HIDDEN}"
-    return field[0]
-
-
-def _login(scheme: str, rest: str) -> re.Match[str] | None:
-    """The login at the start of a URL's authority, if there is one.
-
-    A password may contain any character, including / and ?. So a colon before the first
-    / starts a password unless a port number follows.
-    """
-    if scheme in _REPOSITORIES or "@" not in rest:
-        return None
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in authority:
-        login = _LOGIN.match(rest, 0, len(authority))
-        is_name = login is not None and login["password"] is None
-        return None if is_name and scheme not in _NAME_IS_SECRET else login
-    name, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
-    if not colon or name == "arn" or (port.isdigit() and scheme not in _BUCKETS):
-        return None
-    return _LOGIN.match(rest)
-
-
-def _is_secret(name: str) -> bool:
-    name = unquote(name)
-    key = re.sub(r"[^a-z0-9]", "", name.lower())
-    if key in _SECRET_NAMES or _SECRET_PART.search(key):
-        return True
-    return _LAST.search(name) is not None and key not in _PLAIN_KEYS
