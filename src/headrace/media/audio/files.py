@@ -1,26 +1,26 @@
 """Sound files: decoded to mono int16 samples at one sample rate, and their sizes.
 
-libsndfile decodes them, once their sizes and checksums were checked. Only plain WAV
-files, which hold the samples as they are to be, are read without it.
+libsndfile decides whether a file can be read; the lengths that it declares are compared
+with what is there. Only plain WAV files, which hold the samples as they are to be, are
+read without it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import math
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from headrace.display.signs import beginning
-from headrace.media.audio import headers, mpeg, samples, streams
+from headrace.media.audio import headers, samples
 from headrace.media.audio.headers import Unfit
 from headrace.media.chunks import Chunk
 from headrace.media.forms import Decoded, Payload, Problem, Sizes
@@ -45,15 +45,6 @@ KINDS |= dict.fromkeys(
     (b"ID3", *(bytes((255, x)) for x in b"\xfb\xfa\xf3\xf2\xe3\xe2")), "mp3"
 )
 _FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
-# Each returns what libsndfile is given, and adds notes.
-_CHECKS: dict[str, Callable[[bytes, list[str]], bytes]] = {
-    "wav": headers.checked_wav,
-    "aiff": headers.checked_aiff,
-    "au": headers.checked_au,
-    "flac": streams.checked_flac,
-    "ogg": streams.checked_ogg,
-    "mp3": mpeg.checked_mp3,
-}
 # Damage is found only where they are decoded to their end.
 _STREAMS = ("flac", "ogg", "mp3")
 # The frames that libsndfile gives a stream that does not declare them.
@@ -61,7 +52,6 @@ _UNKNOWN = 2**63 - 1
 _DTYPES = {"PCM_16": "int16", "DOUBLE": "float64"}
 _DTYPES |= dict.fromkeys(("FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_III"), "float32")
 _SAMPLE_BYTES = 2
-_OPUS_RATE = 48_000
 # A higher rate doubles the work and hardly improves a model.
 HIGHEST_RATE = 22_050
 LONGEST_SECONDS = 10.0
@@ -108,11 +98,8 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     if (plain := _plain(data, form)) is not None:
         return samples.padded(plain, form), []
     notes: list[str] = []
-    kind, whole = _checked(data, notes)
-    if (plain := _plain(whole, form)) is not None:
-        return samples.padded(plain, form), notes
     limit = samples.longest(form)
-    rate, frames, sound = _read(kind, whole, limit / form.sample_rate_hz, notes)
+    rate, frames, sound = _read(data, limit / form.sample_rate_hz, notes)
     mono = _mono(sound, notes)
     if rate != form.sample_rate_hz:
         import soxr
@@ -124,15 +111,15 @@ def _decode_file(data: bytes, form: Form) -> tuple[samples.Samples, list[str]]:
     return samples.padded(samples.to_samples(mono), form), notes
 
 
-def _checked(data: bytes, notes: list[str]) -> tuple[str, bytes]:
-    """The kind of a file, and what libsndfile is given of it; adds notes."""
+def _kind(data: bytes) -> str:
+    """The kind of a file, by its first bytes."""
     if not data:
         raise Unfit("decode", "the file is empty or not there")
     kind = next((kind for magic, kind in KINDS.items() if data.startswith(magic)), "")
     if not kind or data[8:12] not in _FORMS.get(kind, (data[8:12],)):
         kinds = ", ".join(FILE_FORMATS)
         raise Unfit("decode", f"not one of {kinds}: begins with {beginning(data[:12])}")
-    return kind, _CHECKS[kind](data, notes)
+    return kind
 
 
 def _plain(data: bytes, form: Form) -> samples.Samples | None:
@@ -155,18 +142,18 @@ class _Bytes(io.BytesIO):
             return super().seek(0)
 
 
-def _read(
-    kind: str, data: bytes, seconds: float, notes: list[str]
-) -> tuple[int, int, Payload]:
+def _read(data: bytes, seconds: float, notes: list[str]) -> tuple[int, int, Payload]:
     """The rate, the number of frames, and the first seconds ``(frames, channels)``."""
     import soundfile
 
-    checksum = streams.FlacChecksum(data)
+    kind = _kind(data)
+    data = headers.without_tag(data) if kind == "mp3" else data
+    is_known, opened = headers.check_length(kind, data), _Bytes(data)
     try:
-        with soundfile.SoundFile(_Bytes(data)) as file:
+        with soundfile.SoundFile(opened) as file:
             rate, channels, declared = file.samplerate, file.channels, file.frames
-            unknown = declared == _UNKNOWN
-            headers.check_sizes(rate, channels, 1 if unknown else declared)
+            is_known &= declared != _UNKNOWN
+            headers.check_sizes(rate, channels, declared if is_known else 1)
             last = min(declared, headers.SAMPLES_LIMIT // channels)
             needed = min(last, int(seconds * rate) + _MARGIN)
             last = last if kind in _STREAMS else needed
@@ -175,21 +162,21 @@ def _read(
                 if count < needed:
                     blocks.append(block[: needed - count].copy())
                 count += len(block)
-                checksum.add(block)
+            if kind == "mp3":
+                headers.check_mp3_end(data[opened.tell() :])
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
         # soundfile's whole message has the address of the opened bytes.
         reason = getattr(error, "error_string", error)
         raise Unfit("damaged", f"damaged or cut short: {reason}") from error
-    if unknown:
-        notes.append(headers.UNKNOWN_LENGTH)
-        headers.check_sizes(rate, channels, count)
-    elif count < last:
+    if is_known and count < last:
         raise Unfit(
             "truncated",
             f"its header declares {declared:,} frames, and {count:,} can be read",
         )
-    checksum.check()
-    return rate, count if unknown else declared, np.concatenate(blocks)
+    if not is_known:
+        notes.append(headers.UNKNOWN_LENGTH)
+        headers.check_sizes(rate, channels, count)
+    return rate, declared if is_known else count, np.concatenate(blocks)
 
 
 def _blocks(file: Any, last: int) -> Iterator[Payload]:
@@ -262,33 +249,25 @@ def sizes(files: Sequence[bytes], form: Form) -> Sizes:
 
 def _length(data: bytes) -> tuple[int, int, int]:
     """The frames, channels and rate in a header; a rate of 0 is unknown."""
-    with contextlib.suppress(struct.error, IndexError, Unfit):
-        if data.startswith(b"fLaC"):
-            rate = int.from_bytes(data[18:21]) >> 4
-            count, channels = streams.flac_frames(data), (data[20] >> 1 & 7) + 1
-            # The decoder refuses by the same header what is too long.
-            is_decoded = not headers.is_too_long(rate, channels, count)
-            return count * is_decoded, channels, rate
-        if data.startswith(b"OggS"):
-            return _ogg(data)
-        if data.startswith((b"RIFF", b"RIFX")) and data[12:16] == b"fmt ":
-            order = "<" if data.startswith(b"RIFF") else ">"
-            channels, rate = struct.unpack_from(f"{order}HI", data, 22)
-            return len(data) // max(channels, 1), channels, rate
-        if KINDS.get(data[:2], KINDS.get(data[:3])) == "mp3":
-            frames = mpeg.frames_of(data)
-            return frames.number * frames.samples, frames.channels, frames.rate
-    return len(data), 1, 0
+    if data.startswith(b"RIFF") and data[12:16] == b"fmt " and len(data) > 28:
+        channels, rate = struct.unpack_from("<HI", data, 22)
+        return len(data) // max(channels, 1), channels, rate
+    frames, channels, rate = _declared(data)
+    if headers.is_too_long(rate, channels, frames):  # it is not decoded
+        return 0, channels, 0
+    return (frames, channels, rate) if frames else (len(data), 1, 0)
 
 
-def _ogg(data: bytes) -> tuple[int, int, int]:
-    """From the position in the last page, and the header of the stream."""
-    (frames,) = struct.unpack_from("<q", data, data.rfind(b"OggS") + 6)
-    body = data[27 + data[26] :][:20]
-    if body.startswith(b"OpusHead"):
-        return max(frames, 0), body[9], _OPUS_RATE
-    channels, rate = struct.unpack_from("<BI", body, 11)
-    return max(frames, 0), channels, rate
+def _declared(data: bytes) -> tuple[int, int, int]:
+    """The frames, channels and rate that libsndfile tells; zeros where it cannot."""
+    import soundfile
+
+    try:
+        _kind(data)
+        with soundfile.SoundFile(_Bytes(data)) as file:
+            return file.frames, file.channels, file.samplerate
+    except (Unfit, soundfile.SoundFileError, RuntimeError, OSError, ValueError):
+        return 0, 0, 0  # decoding will report it
 
 
 def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
@@ -306,11 +285,5 @@ def suggest(chunks: Iterable[Chunk]) -> dict[str, Any]:
 
 
 def _rate_and_seconds(data: bytes) -> tuple[int, float] | None:
-    import soundfile
-
-    try:
-        info = soundfile.info(io.BytesIO(_checked(data, [])[1]))
-    except (Unfit, soundfile.SoundFileError, RuntimeError, OSError, ValueError):
-        return None  # decoding will report it
-    is_sound = info.samplerate > 0 and info.frames > 0
-    return (info.samplerate, info.frames / info.samplerate) if is_sound else None
+    frames, _, rate = _declared(data)
+    return (rate, frames / rate) if rate > 0 and frames > 0 else None

@@ -1,13 +1,12 @@
-"""The sizes in the headers of WAV, AIFF and AU files, checked against their bytes.
+"""What a sound file declares, checked against its bytes.
 
-libsndfile reads what is left of a file that was cut short, and believes a header that
-contradicts itself.
+libsndfile reads what is left of a file that was cut short, without a word.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Iterator
 
 from headrace.media.audio.form import SECONDS_LIMIT
 from headrace.media.forms import Problem
@@ -16,21 +15,17 @@ from headrace.media.forms import Problem
 SAMPLES_LIMIT = 2**26
 CHANNELS_LIMIT = 16
 PLAIN_HEADER_BYTES = 44
+UNKNOWN_LENGTH = "its header does not say how long it is"
 _RATES = (1_000, 384_000)
-_EXTENSIBLE = 0xFFFE
 _TAGS = (b"ID3", b"TAG")
-# The bytes of one sample, by the codec: whole numbers, floats, A-law, mu-law, ADPCM.
-_WIDTHS = {1: (1, 2, 3, 4), 3: (4, 8), 6: (1,), 7: (1,), 2: (), 17: ()}
-# The end of a sub-format's GUID, after the two bytes that are the codec.
-_GUIDS = (
-    bytes.fromhex("000000001000800000aa00389b71"),
-    bytes.fromhex("00002107d3118644c8c1ca000000"),
-)
 # From here on, a size means that the program could not go back to write it.
 _UNKNOWN_FROM = 0x7FFF_0000
-# Those of whole numbers, floats, mu-law and A-law.
-_AU_ENCODINGS = (1, 2, 3, 4, 5, 6, 7, 27)
-UNKNOWN_LENGTH = "its header does not say how long it is"
+_LAST_PAGE = 4  # the flag of an Ogg page
+# The first frame of an MP3 may have the number of all of them, under one of these.
+_MP3_NUMBERED = (b"Xing", b"Info", b"VBRI")
+_MP3_FIRST_FRAME = 256
+# The two largest frames of an MP3: encoders fill up the last ones.
+_MP3_FILLING = 2 * 1_441
 
 
 class Unfit(Exception):  # it becomes a Problem, never an error
@@ -82,157 +77,91 @@ def plain_header(size: int, rate: int) -> bytes:
     )
 
 
-def checked_wav(data: bytes, notes: list[str]) -> bytes:
-    """A WAV file's format and samples, as a file that holds nothing else.
+def check_length(kind: str, data: bytes) -> bool:
+    """Compare the bytes of samples that a file declares with those that it has.
 
     Args:
-        data: a RIFF, RIFX or RF64 file.
-        notes: what is unusual is added.
+        kind: of the file.
+        data: of the file; that of an MP3 begins with a frame.
+
+    Returns:
+        whether the file says how long it is.
 
     Raises:
-        Unfit: it is damaged, cut short, or of an unsupported kind.
+        Unfit: it has less or more.
     """
-    order = ">" if data.startswith(b"RIFX") else "<"
-    form, long_size = b"", 0
-    for name, start, size in _chunks(data, order):
-        if name == b"data":
-            break
-        if name == b"fmt ":
-            form = data[start : start + size]
-            frame = _check_format(form, order)
-        if name == b"ds64" and size >= 16 and start + 16 <= len(data):
-            (long_size,) = struct.unpack_from("<Q", data, start + 8)
-    else:
-        if form:
-            raise Unfit("truncated", "it ends before its samples begin")
-        raise Unfit("header", "it has no fmt chunk")
-    if not form:
-        raise Unfit("header", "its samples come before the fmt chunk")
-    available = len(data) - start
-    (riff,) = struct.unpack_from(f"{order}I", data, 4)
-    # A file that was streamed has 0, or the largest number, for both sizes.
-    is_streamed = riff + 8 <= start or riff >= _UNKNOWN_FROM
-    size = long_size if size == 0xFFFF_FFFF and long_size else size
-    unknown = size >= _UNKNOWN_FROM or (size == 0 < available and is_streamed)
-    if unknown and not 0 < size <= available:
-        notes.append(UNKNOWN_LENGTH)
-        size = available
-    _check_end(data, start, size, frame)
-    head = struct.pack(f"{order}8sI", b"WAVEfmt ", len(form)) + form
-    head += struct.pack(f"{order}4sI", b"data", size)
-    riff = struct.pack(f"{order}I", len(head) + size)
-    kind = b"RIFX" if order == ">" else b"RIFF"
-    return b"".join((kind, riff, head, data[start : start + size]))
-
-
-def _chunks(data: bytes, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """The name, first byte and declared size of each chunk."""
-    place = 12
-    while place + 8 <= len(data):
-        name, size = struct.unpack_from(f"{order}4sI", data, place)
-        yield name, place + 8, size
-        place += 8 + size + size % 2
-
-
-def _check_format(form: bytes, order: str) -> int:
-    """The bytes of a frame; 0 of ADPCM, where they differ."""
-    if len(form) < 16:
-        raise Unfit("truncated", f"its fmt chunk has {len(form)} bytes of 16")
-    code, channels, rate, speed, block, bits = struct.unpack_from(
-        f"{order}HHIIHH", form
-    )
-    if code == _EXTENSIBLE and len(form) >= 40 and form[26:40] in _GUIDS:
-        (code,) = struct.unpack_from(f"{order}H", form, 24)
-    if code not in _WIDTHS:
-        raise Unfit(
-            "codec",
-            f"a WAV of codec 0x{code:04X}; whole numbers, floats, mu-law, A-law and "
-            "ADPCM are taken",
-        )
-    check_sizes(rate, channels, 1)
-    if not _WIDTHS[code]:
-        return 0
-    width = -(-bits // 8)
-    if width not in _WIDTHS[code]:
-        raise Unfit(
-            "header", f"samples of {bits} bits, which a WAV of codec {code} never has"
-        )
-    if block != width * channels:
-        raise Unfit(
-            "header",
-            f"frames of {block} bytes, where {channels} channels of {bits} bits take "
-            f"{width * channels}",
-        )
-    # Some writers leave the speed 0; any other has to agree.
-    if speed not in (0, rate * block):
-        raise Unfit(
-            "header",
-            f"a sample rate of {rate:,} Hz, but {speed:,} bytes a second, which are "
-            f"{speed / block:,.0f} Hz",
-        )
-    return int(block)
-
-
-def _check_end(data: bytes, start: int, size: int, frame: int) -> None:
-    """Compare the declared bytes of samples with what is there."""
-    available = len(data) - start
-    if size > available:
-        unit = "frames" if frame else "bytes"
+    if kind == "mp3":
+        return any(name in data[:_MP3_FIRST_FRAME] for name in _MP3_NUMBERED)
+    if kind == "ogg":
+        _check_last_page(data)
+    if kind in ("flac", "ogg"):
+        return True
+    start, size = _samples(data)
+    if size >= _UNKNOWN_FROM:
+        return False
+    if (available := len(data) - start) < size:
         raise Unfit(
             "truncated",
-            f"it declares {size // (frame or 1):,} {unit}, but "
-            f"{available // (frame or 1):,} are there",
+            f"it declares {size:,} bytes of samples, but {available:,} are there",
         )
     rest = data[start + size + size % 2 :]
-    # More samples: no chunk, tag or padding.
-    tagged = all(32 <= value < 127 for value in rest[:4]) or rest[:3] in _TAGS
-    if frame and len(rest) > 16 and not tagged and any(rest):
+    is_tag = all(32 <= value < 127 for value in rest[:4]) or rest[:3] in _TAGS
+    if kind == "wav" and len(rest) > 16 and not is_tag and any(rest):
         raise Unfit(
             "header",
-            f"it declares {size // frame:,} frames, but {len(rest):,} bytes follow "
-            "them that are no chunk",
+            f"it declares {size:,} bytes of samples, but {len(rest):,} follow them "
+            "that are no chunk",
         )
+    return True
 
 
-def checked_aiff(data: bytes, notes: list[str]) -> bytes:
-    """An AIFF file that has all of its chunks.
+def _samples(data: bytes) -> tuple[int, int]:
+    """The first byte of the samples of a WAV, AIFF or AU, and their declared number."""
+    if data.startswith(b".snd") and len(data) >= 12:
+        start, size = struct.unpack_from(">II", data, 4)
+        return start, size
+    order, place = ">" if data[:4] in (b"RIFX", b"FORM") else "<", 12
+    long_size = 0
+    while place + 8 <= len(data):
+        name, size = struct.unpack_from(f"{order}4sI", data, place)
+        if name in (b"data", b"SSND"):
+            return place + 8, long_size or size
+        if name == b"ds64" and place + 24 <= len(data):
+            (long_size,) = struct.unpack_from("<Q", data, place + 16)
+        place += 8 + size + size % 2
+    raise Unfit("truncated", "it ends before its samples begin")
 
-    Raises:
-        Unfit: it is cut short.
-    """
-    end = 8 + int.from_bytes(data[4:8])
-    if end > len(data) + end % 2:
-        raise Unfit("truncated", f"it declares {end:,} bytes, but has {len(data):,}")
-    for _, start, size in _chunks(data[:end], ">"):
-        if start + size > len(data):
-            raise Unfit(
-                "truncated",
-                f"a chunk of it ends at byte {start + size:,}; it has {len(data):,}",
-            )
-    return data
+
+def _check_last_page(data: bytes) -> None:
+    page = data[data.rfind(b"OggS") :]
+    body = 27 + page[26] if len(page) > 27 else len(page) + 1
+    if body + sum(page[27:body]) > len(page) or not page[5] & _LAST_PAGE:
+        raise Unfit("truncated", "its last Ogg page is missing or cut short")
 
 
-def checked_au(data: bytes, notes: list[str]) -> bytes:
-    """An AU file that has all of its samples.
+def without_tag(data: bytes) -> bytes:
+    """An MP3 file from its first frame on, without the tags before it."""
+    start = 0
+    while data.startswith(b"ID3", start) and start + 10 <= len(data):
+        size = data[start + 6 : start + 10]
+        start += 10 + functools.reduce(lambda high, low: high << 7 | low, size, 0)
+    return data[start:]
+
+
+def check_mp3_end(rest: bytes) -> None:
+    """Refuse an MP3 that goes on behind the frames that libsndfile takes for all.
+
+    Where the first frame does not have their number, it guesses.
 
     Args:
-        data: of the file.
-        notes: what is unusual is added.
+        rest: what follows them.
 
     Raises:
-        Unfit: it is cut short, or of an unsupported kind.
+        Unfit: there are more.
     """
-    if len(data) < 24:
-        raise Unfit("truncated", f"its header has {len(data)} bytes of 24")
-    start, size, code, rate, channels = struct.unpack_from(">5I", data, 4)
-    if code not in _AU_ENCODINGS:
-        raise Unfit("codec", f"an AU file of encoding {code}")
-    check_sizes(rate, channels, 1)
-    if size == 0xFFFF_FFFF:
-        notes.append(UNKNOWN_LENGTH)
-    elif start < 24 or start + size > len(data):
-        available = max(len(data) - start, 0)
+    if rest.startswith(b"\xff") and len(rest) > _MP3_FILLING:
         raise Unfit(
-            "truncated", f"it declares {size:,} bytes, but {available:,} are there"
+            "header",
+            f"it does not say how long it is, or wrongly: {len(rest):,} bytes follow "
+            "what it declares; encode it again",
         )
-    return data

@@ -190,9 +190,9 @@ def test_many_files_keep_their_order_and_their_notes():
     assert decoded.notes == Counter({"mixed down from 2 channels": 1})
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x7FFF_F000])
+@pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7FFF_F000])
 def test_a_wav_that_was_streamed_goes_to_the_end_of_its_file(size):
-    riff = size and min(size + 36, 0xFFFF_FFFF)
+    riff = min(size + 36, 0xFFFF_FFFF)
     item, notes = _one(_wav(data_size=size, riff=riff))
     assert np.array_equal(item, SOUND)
     assert notes == Counter({"its header does not say how long it is": 1})
@@ -236,15 +236,19 @@ def test_floats_that_are_a_little_too_loud_are_clipped():
     ("data", "check", "reason"),
     [
         (b"", "decode", "the file is empty or not there"),
-        (b"ID3\3 an mp3", "damaged", "no MP3 frame where one begins"),
+        (b"ID3\3 an mp3", "damaged", "damaged or cut short"),
         (b"caff\0\1", "decode", "not one of WAV, FLAC, OGG, MP3, AIFF, AU: begins"),
         (_wav()[:40], "truncated", "ends before its samples begin"),
-        (_wav()[:12], "header", "no fmt chunk"),
-        (_wav()[:-2], "truncated", "declares 400 frames, but 399 are there"),
-        (_wav(data_size=200), "header", "declares 100 frames, but 600 bytes follow"),
-        (_wav(rate=0), "header", "a sample rate of 0 Hz"),
-        (_wav(block=3), "header", "frames of 3 bytes, where 1 channels of 16 bits"),
-        (_wav(code=0x55), "codec", "codec 0x0055"),
+        (_wav()[:12], "truncated", "ends before its samples begin"),
+        (_wav()[:-2], "truncated", "declares 800 bytes of samples, but 798 are there"),
+        (
+            _wav(data_size=200),
+            "header",
+            "declares 200 bytes of samples, but 600 follow",
+        ),
+        (_wav(data_size=0, riff=0), "header", "declares 0 bytes of samples, but 800"),
+        (_wav(rate=900), "header", "a sample rate of 900 Hz"),
+        (_wav(code=0x55), "damaged", "damaged or cut short"),
         (_wav(b""), "empty", "no samples"),
         (_wav(bytes(601 * 2_000), rate=1_000), "too_long", "601 s of 1 channels"),
         (
@@ -257,18 +261,18 @@ def test_floats_that_are_a_little_too_loud_are_clipped():
             "scale",
             "floats of 0.5 to 9000.25",
         ),
-        (_encoded(kind="AIFF")[:-2], "truncated", "it has 852|bytes, but has"),
+        (_encoded(kind="AIFF")[:-2], "truncated", "of samples, but 806 are there"),
         (_encoded(kind="FLAC")[:-9], "damaged", "damaged or cut short"),
-        (_encoded(kind="OGG")[:-9], "truncated", "its page"),
+        (_encoded(kind="OGG")[:-9], "truncated", "last Ogg page is missing or cut"),
     ],
 )
 def test_what_cannot_be_taken_is_told(data, check, reason):
     problem = _problem(data)
     assert problem.check == check
-    assert any(part in problem.reason for part in reason.split("|")), problem.reason
+    assert reason in problem.reason
 
 
-@pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3"])
+@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
 def test_a_flipped_bit_never_passes_for_another_sound(kind, capfd):
     data = _encoded(kind=kind)
     whole, _ = _one(data)
@@ -279,18 +283,6 @@ def test_a_flipped_bit_never_passes_for_another_sound(kind, capfd):
         item, _ = _one(flipped)
         assert isinstance(item, Problem) or np.array_equal(item, whole)
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_flac_whose_samples_differ_from_its_checksum_is_damaged():
-    data = _encoded(kind="FLAC")
-    data[30] ^= 1
-    assert "differ from the checksum" in _problem(data).reason
-
-
-def test_a_flac_whose_header_lies_about_its_rate_is_told():
-    data = _encoded(kind="FLAC")
-    data[18] ^= 0x10
-    assert "73,536 Hz, but 8,000 Hz in its frames" in _problem(data).reason
 
 
 def test_a_flac_of_hours_is_refused_from_its_header():
@@ -308,15 +300,15 @@ def test_a_flac_that_holds_less_than_its_header_says_is_told():
 def test_an_ogg_without_its_last_page_is_cut_short():
     data = _encoded(np.tile(SOUND, 99), "OGG")
     cut = bytes(data[: data.rindex(b"OggS")])
-    assert "lack the last one" in _problem(cut).reason
+    assert "its last Ogg page is missing" in _problem(cut).reason
 
 
-def test_an_ogg_with_a_page_missing_is_damaged():
+def test_an_ogg_with_a_page_missing_is_cut_short():
     data = bytes(_encoded(np.tile(SOUND, 999), "OGG"))
     pages = data.split(b"OggS")
-    assert len(pages) > 4
-    cut = b"OggS".join([*pages[:3], *pages[4:]])
-    assert "is missing or of another stream" in _problem(cut).reason
+    assert len(pages) > 9
+    cut = b"OggS".join([*pages[:8], *pages[9:]])
+    assert "declares 399,600 frames, and" in _problem(cut).reason
 
 
 def test_damage_prints_nothing(capfd):
@@ -361,4 +353,8 @@ def test_a_problem_is_told_in_the_same_words_each_time():
 
 def test_a_long_wav_file_that_ends_in_its_sizes_is_a_problem():
     data = b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0abcd"
-    assert "fmt" in _problem(data).reason
+    assert _problem(data).check == "truncated"
+
+
+def test_a_long_wav_file_that_is_cut_short_is_a_problem():
+    assert _problem(_encoded(kind="RF64")[:-2]).check == "truncated"
