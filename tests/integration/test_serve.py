@@ -135,7 +135,7 @@ def other_than(version):
 
 def test_its_process_has_no_tensorflow_and_no_pandas(server):
     assert server.version
-    unwritten = b'headrace_log_rows_total{state="written"} 0\n'
+    unwritten = b'headrace_log_rows_total{state="written"} 0.0\n'
     until(lambda: unwritten not in server.send("GET", "/metrics")[2])
     maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     for name in ("tensorflow", "libpandas", "mlflow", "pandas/_libs"):

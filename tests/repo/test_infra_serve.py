@@ -63,4 +63,4 @@ def test_health_is_a_route_that_needs_no_token(place):
 
     app = App(Doors(), Bodies(1), Metrics())
     Models(app, [])
-    assert app.routes[paths()[place]].is_open
+    assert app.paths[paths()[place]].is_open

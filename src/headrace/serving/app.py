@@ -1,24 +1,26 @@
-"""The ASGI application: finds a request's route, and sends its reply or its refusal.
+"""The ASGI application: finds what answers a request, and sends its reply or refusal.
 
-A request does as little as it can: a route is an entry in a dictionary, and what can be
-prepared for a version is prepared when it is loaded.
+A request does as little as it can: what can be prepared for a version is prepared when
+it is loaded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from headrace.errors import InputError, did_you_mean
 from headrace.serving.bodies import Bodies, ClientGone, Receive, discard
 from headrace.serving.doors import Doors
-from headrace.serving.metrics import CONTENT_TYPE, Metrics
-from headrace.serving.replies import CLOSE, NO_STORE, HttpError, Reply
+from headrace.serving.metrics import Metrics
+from headrace.serving.replies import CLOSE, HttpError, Reply
 
 Scope = Any
 Send = Callable[[Any], Awaitable[None]]
@@ -26,6 +28,7 @@ _ID_CHARACTERS = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/"
 )
 _ID_LIMIT = 128
+_PATHS_KEPT = 256  # for which what answers was found
 log = logging.getLogger("headrace")
 
 
@@ -33,6 +36,10 @@ class Request:
     """A request, as handlers get it.
 
     Attributes:
+        path: as it was asked for.
+        parts: of the path, by their names in the pattern.
+        headers: by name.
+        query: as it was sent.
         id: the client's, or a new one.
         has_own_id: whether it is that of the client's header.
         body: empty where the handler takes none.
@@ -47,40 +54,23 @@ class Request:
         "headers",
         "id",
         "model",
+        "parts",
+        "path",
         "query",
         "version",
     )
 
-    def __init__(self, headers: dict[bytes, bytes], id_: str, query: bytes) -> None:
-        self.headers = headers
-        self.id, self.has_own_id = id_, False
-        self.query = query
-        self.body = b""
-        self.began = 0.0
+    def __init__(self, scope: Scope, parts: dict[str, str]) -> None:
+        self.path: str = scope["path"]
+        self.parts = parts
+        self.query: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = {}
+        self.id, self.has_own_id = "", False
+        self.body, self.began = b"", 0.0
         self.model, self.version = "", 0
 
 
 Handler = Callable[[Request], Awaitable[Reply]]
-# Finds the route of a path that is in no dictionary; HttpError 404 if there is none.
-Find = Callable[[list[str]], "Route | None"]
-
-
-class Route(NamedTuple):
-    """What a path answers, by method.
-
-    Attributes:
-        is_open: whether it needs no token.
-    """
-
-    handlers: dict[str, Handler]
-    is_open: bool = False
-
-
-def route(*, is_open: bool = False, **handlers: Handler) -> Route:
-    """A route; GET answers HEAD, too."""
-    if "GET" in handlers:
-        handlers["HEAD"] = handlers["GET"]
-    return Route(handlers, is_open)
 
 
 class App:
@@ -92,93 +82,55 @@ class App:
         metrics: counts them.
 
     Attributes:
-        routes: by path.
-        find: see `Find`; gets the parts of the path.
+        paths: what each path answers, such as ``/models/{model}/predict``.
         starting: called in the event loop before the first request.
         stopping: called after the last one.
     """
 
     def __init__(self, doors: Doors, bodies: Bodies, metrics: Metrics) -> None:
         self.doors, self.bodies, self.metrics = doors, bodies, metrics
-        self.routes: dict[str, Route] = {"/metrics": route(GET=self._metrics)}
-        self.find: Find | None = None
+        self.paths: dict[str, Endpoint] = {}
         self.starting: list[Callable[[], object]] = []
         self.stopping: list[Callable[[], object]] = []
+        self._patterns: list[tuple[re.Pattern[str], Endpoint]] = []
+        self._nowhere = Endpoint(self, self._nothing, "")
+        self._find = functools.lru_cache(_PATHS_KEPT)(self._found)
         self._prefix, self._count = secrets.token_hex(8), 0
+
+    def add(
+        self, path: str, handler: Handler, method: str = "GET", *, is_open: bool = False
+    ) -> None:
+        """Let a handler answer a path; a part ``{name}`` is any but an empty one."""
+        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)
+        self.paths[path] = endpoint = Endpoint(self, handler, method, is_open=is_open)
+        self._patterns.append((re.compile(pattern), endpoint))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; ASGI."""
-        if scope["type"] != "http":
-            await self._begin_and_end(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._begin_and_end(receive, send)
             return
-        request = Request({}, "", scope["query_string"])
-        try:
-            reply = await self._reply(scope, receive, request)
-        except HttpError as refusal:
-            reply = refusal.reply
-        except InputError as error:
-            reply = HttpError(422, str(error)).reply
-        except ClientGone:
-            return
-        except Exception:  # the last resort: a fault of ours
-            log.exception("serve: a fault while answering %s", scope["path"])
-            self.metrics.faults += 1
-            reply = HttpError(500, "A fault of the server; its log has more.").reply
-        status, headers, body, rest = reply
-        self.metrics.count(request.model, request.version, status)
-        head = [
-            *headers,
-            (b"x-request-id", (request.id or self._new_id()).encode()),
-        ]
-        if rest is not None:
-            start = {"type": "http.response.start", "status": status, "headers": head}
-            await send(start)
-            await send_rest(body, rest, receive, send)
-            return
-        head.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        if CLOSE in headers:
-            message = {"type": "http.response.body", "body": body, "more_body": True}
-            await send(message)
-            await discard(receive)
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+        endpoint, parts = self._find(scope["path"])
+        await endpoint(Request(scope, parts), scope, receive, send)
 
-    async def _reply(self, scope: Scope, receive: Receive, request: Request) -> Reply:
-        request.headers = headers = self.doors.headers_of(scope["headers"])
-        own = sane_id(headers.get(b"x-request-id", b""))
-        request.id, request.has_own_id = own or self._new_id(), bool(own)
-        path, method = scope["path"], scope["method"]
-        listed = self.routes.get(path)
-        # What there is not is said to those who may know what there is.
-        self.doors.check(
-            method, headers, needs_token=listed is None or not listed.is_open
-        )
-        route = listed or self._find(path)
-        handler = route.handlers.get(method)
-        if handler is None:
-            allowed = ", ".join(sorted(route.handlers))
-            message = f"The method is {method[:20]}; allowed: {allowed}."
-            raise HttpError(405, message, [(b"allow", allowed.encode())])
-        if method == "POST":
-            coding = headers.get(b"content-encoding", b"")
-            if coding.lower() not in (b"", b"identity"):
-                shown = coding[:100].decode("latin-1")
-                message = f"The Content-Encoding is {shown!r}; send the body without."
-                raise HttpError(415, message)
-            length = headers.get(b"content-length")
-            request.body = await self.bodies.read(receive, length)
-        request.began = time.perf_counter()
-        try:
-            return await handler(request)
-        finally:
-            self.bodies.give_back(request.body)
+    def new_id(self) -> str:
+        """An id for a request that has none."""
+        self._count += 1
+        return f"{self._prefix}{self._count:08x}"
 
-    async def _begin_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _found(self, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """What answers a path, and the parts of it that its pattern names."""
+        for pattern, endpoint in self._patterns:
+            if match := pattern.fullmatch(path):
+                return endpoint, match.groupdict()
+        return self._nowhere, {}
+
+    async def _nothing(self, request: Request) -> Reply:
+        hint = did_you_mean(request.path[:200], self.paths, "See /openapi.json.")
+        raise HttpError(404, f"There is nothing at {request.path[:200]!r}. {hint}")
+
+    async def _begin_and_end(self, receive: Receive, send: Send) -> None:
         await receive()
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-            return
         for call in self.starting:
             call()
         await send({"type": "lifespan.startup.complete"})
@@ -187,19 +139,85 @@ class App:
             call()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _new_id(self) -> str:
-        self._count += 1
-        return f"{self._prefix}{self._count:08x}"
 
-    def _find(self, path: str) -> Route:
-        route = self.find(path.split("/")) if self.find is not None else None
-        if route is None:
-            hint = did_you_mean(path[:200], self.routes, "See /openapi.json.")
-            raise HttpError(404, f"There is nothing at {path[:200]!r}. {hint}")
-        return route
+class Endpoint:
+    """What a path answers.
 
-    async def _metrics(self, request: Request) -> Reply:
-        return Reply(200, [CONTENT_TYPE, NO_STORE], self.metrics.text().encode())
+    Args:
+        app: that has it.
+        handler: answers.
+        method: the only one; GET answers HEAD, too. Empty: any.
+        is_open: whether it needs no token.
+    """
+
+    def __init__(
+        self, app: App, handler: Handler, method: str, *, is_open: bool = False
+    ) -> None:
+        self._app, self._handler, self._method = app, handler, method
+        self.is_open = is_open
+
+    async def __call__(
+        self, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send the reply to a request, or its refusal."""
+        app = self._app
+        try:
+            reply = await self._reply(request, scope, receive)
+        except HttpError as refusal:
+            reply = refusal.reply
+        except InputError as error:
+            reply = HttpError(422, str(error)).reply
+        except ClientGone:
+            return
+        except Exception:  # the last resort: a fault of ours
+            log.exception("serve: a fault while answering %s", request.path)
+            app.metrics.faults += 1
+            reply = HttpError(500, "A fault of the server; its log has more.").reply
+        status, headers, body, rest = reply
+        app.metrics.count(request.model, request.version, status)
+        head = [*headers, (b"x-request-id", (request.id or app.new_id()).encode())]
+        start = {"type": "http.response.start", "status": status, "headers": head}
+        if rest is not None:
+            await send(start)
+            await send_rest(body, rest, receive, send)
+            return
+        head.append((b"content-length", b"%d" % len(body)))
+        await send(start)
+        if CLOSE in headers:
+            message = {"type": "http.response.body", "body": body, "more_body": True}
+            await send(message)
+            await discard(receive)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+    async def _reply(self, request: Request, scope: Scope, receive: Receive) -> Reply:
+        app, method = self._app, scope["method"]
+        request.headers = headers = app.doors.headers_of(scope["headers"])
+        own = sane_id(headers.get(b"x-request-id", b""))
+        request.id, request.has_own_id = own or app.new_id(), bool(own)
+        # What there is not is said to those who may know what there is.
+        app.doors.check(method, headers, needs_token=not self.is_open)
+        if method != self._method:
+            self._check_method(method)
+        if self._method == "POST":
+            coding = headers.get(b"content-encoding", b"")
+            if coding.lower() not in (b"", b"identity"):
+                shown = coding[:100].decode("latin-1")
+                message = f"The Content-Encoding is {shown!r}; send the body without."
+                raise HttpError(415, message)
+            length = headers.get(b"content-length")
+            request.body = await app.bodies.read(receive, length)
+        request.began = time.perf_counter()
+        try:
+            return await self._handler(request)
+        finally:
+            app.bodies.give_back(request.body)
+
+    def _check_method(self, method: str) -> None:
+        allowed = "GET, HEAD" if self._method == "GET" else self._method
+        if allowed and method not in allowed.split(", "):
+            message = f"The method is {method[:20]}; allowed: {allowed}."
+            raise HttpError(405, message, [(b"allow", allowed.encode())])
 
 
 def sane_id(own: bytes) -> str:

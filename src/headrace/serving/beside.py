@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from headrace.serving.long_json import SHORT_BYTES
 from headrace.serving.served import Served
 
+SHORT_BYTES = 2**15  # what is read at once, in a few milliseconds at most
 _READERS = ThreadPoolExecutor(2, "reader")  # so many bodies take memory at a time
 T = TypeVar("T")
 

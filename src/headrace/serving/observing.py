@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import UsageError
 from headrace.serving.log import RequestLog
-from headrace.serving.metrics import ExposedMetric, Labels
+from headrace.serving.metrics import Labels, exposed
 from headrace.serving.shadow import Shadow
 from headrace.state.home import Home
 from headrace.tasks import difference
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from headrace.models.engines import Engine
     from headrace.records import DataDescription
     from headrace.serving.answered import Answered
@@ -122,7 +124,7 @@ class Observing:
                 if one is not None:
                     stack.callback(one.close)  # the log is the last one
 
-    def metrics(self) -> Iterator[ExposedMetric]:
+    def metrics(self) -> Iterator[Metric]:
         """What was logged, and what the shadow answered."""
         if self.log is not None:
             yield from _log_metrics(self.log)
@@ -134,37 +136,29 @@ def _nothing(answered: Answered) -> None:
     """Without a log, nobody reads the shadow's answers."""
 
 
-def _log_metrics(request_log: RequestLog) -> Iterator[ExposedMetric]:
+def _log_metrics(request_log: RequestLog) -> Iterator[Metric]:
     about = "Rows of the request log: written, dropped because as much was waiting as "
     about += "may, or lost by a fault."
     states = ("written", "full", "fault")
     rows = [({"state": one}, float(getattr(request_log, one))) for one in states]
-    yield ExposedMetric("log_rows_total", "counter", about, rows)
+    yield exposed("log_rows_total", "counter", about, rows)
     waiting: list[tuple[Labels, float]] = [({}, float(request_log.waiting))]
-    yield ExposedMetric(
-        "log_waiting", "gauge", "Rows that are not written yet.", waiting
-    )
+    yield exposed("log_waiting", "gauge", "Rows that are not written yet.", waiting)
 
 
-def _shadow_metrics(shadow: Shadow) -> Iterator[ExposedMetric]:
+def _shadow_metrics(shadow: Shadow) -> Iterator[Metric]:
     own = {"model": shadow.model, "version": str(shadow.version)}
     counts = shadow.counts
     states = [("answered", counts.answered), ("dropped", counts.dropped)]
     rows = [({**own, "state": state}, count) for state, count in states]
-    yield ExposedMetric("shadow_rows_total", "counter", "Copies for the shadow.", rows)
+    yield exposed("shadow_rows_total", "counter", "Copies for the shadow.", rows)
     running = [(own, float(shadow.is_running))]
-    yield ExposedMetric("shadow_up", "gauge", "Whether the shadow answers.", running)
+    yield exposed("shadow_up", "gauge", "Whether the shadow answers.", running)
     about = "Restarts of the shadow's process."
-    yield ExposedMetric(
-        "shadow_restarts_total", "counter", about, [(own, counts.restarts)]
-    )
+    yield exposed("shadow_restarts_total", "counter", about, [(own, counts.restarts)])
     if counts.agreement is not None:
         about = "Share of the shadow's answers that equal those given."
-        yield ExposedMetric(
-            "shadow_agreement", "gauge", about, [(own, counts.agreement)]
-        )
+        yield exposed("shadow_agreement", "gauge", about, [(own, counts.agreement)])
     if counts.difference is not None:
         about = "Mean absolute difference of the shadow's answers from those given."
-        yield ExposedMetric(
-            "shadow_difference", "gauge", about, [(own, counts.difference)]
-        )
+        yield exposed("shadow_difference", "gauge", about, [(own, counts.difference)])

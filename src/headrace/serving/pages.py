@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.serving.app import Request, Route, route
+from headrace.serving.app import App, Handler, Request
 from headrace.serving.replies import NO_SNIFF, Reply
 
 FOLDER = Path(__file__).with_name("page")
@@ -25,18 +25,17 @@ _TYPES = {
 _INDEX = "index.html"
 
 
-def page_routes(folder: Path = FOLDER) -> dict[str, Route]:
-    """The routes of the page's files: ``/`` and ``/page/NAME``."""
-    routes = {}
+def add_page(app: App, folder: Path = FOLDER) -> None:
+    """Let an application answer with the page's files: ``/`` and ``/page/NAME``."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix in _TYPES:
-            routes[f"/page/{file.relative_to(folder).as_posix()}"] = _file(file)
-    if f"/page/{_INDEX}" in routes:
-        routes["/"] = routes[f"/page/{_INDEX}"]
-    return routes
+            answer, name = _file(file), file.relative_to(folder).as_posix()
+            paths = [f"/page/{name}", *(["/"] if name == _INDEX else [])]
+            for path in paths:
+                app.add(path, answer, is_open=True)
 
 
-def _file(file: Path) -> Route:
+def _file(file: Path) -> Handler:
     headers = [
         (b"content-type", _TYPES[file.suffix].encode()),
         (b"content-security-policy", POLICY.encode()),
@@ -50,4 +49,4 @@ def _file(file: Path) -> Route:
     async def answer(request: Request) -> Reply:
         return reply
 
-    return route(is_open=True, GET=answer)
+    return answer

@@ -5,18 +5,19 @@ Items are decoded as the training data was, by the code of their medium.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Callable
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from headrace.data.preparing import advice_on, decode_one, fit_one
 from headrace.media.forms import Problem
-from headrace.serving.long_json import SHORT_BYTES, check_values
 from headrace.serving.replies import HttpError
-from headrace.serving.uploads import FORM, file_of
 from headrace.tasks import asked, asks_items, task
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
 RAW = "application/octet-stream"
 JSON_TYPE = "application/json"
+FORM = "multipart/form-data"
 _UNSAID = ("", "application/x-www-form-urlencoded")  # the latter by `curl --data`
 _SHOWN = 60  # characters of a value in a message
+MOST_LISTS = 2**18  # and objects in JSON, which take a microsecond and 64 bytes each
 
 
 class PlainReader:
@@ -173,9 +176,39 @@ def _is_of(kind: str, taken: str) -> bool:
     return kind == taken or (taken.endswith("/*") and kind.startswith(taken[:-1]))
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body; HttpError 400 for anything else."""
-    value = parse_json(body)
+def file_of(media_type: str, body: bytes) -> bytes:
+    """The content of the one part of a form (RFC 7578).
+
+    Args:
+        media_type: the header ``Content-Type``, which names the boundary.
+        body: of the request.
+
+    Raises:
+        HttpError: 400 for a form without an end, or with more than one part.
+    """
+    header = Message()
+    header["Content-Type"] = media_type
+    try:  # it may be in any encoding (RFC 2231)
+        boundary = (header.get_boundary() or "").encode("latin-1")
+    except ValueError:
+        boundary = b""
+    between = b"\r\n--" + boundary
+    _, *parts = (b"\r\n" + body).split(between, 2)
+    _, blank, content = parts[0].partition(b"\r\n\r\n") if parts else (b"",) * 3
+    if not boundary or len(parts) != 2 or not blank:
+        raise HttpError(
+            400, "The body is not a form with the boundary of its Content-Type."
+        )
+    if not parts[1].startswith(b"--"):
+        raise HttpError(
+            400, "The form has more than one part. Send one item: -F file=@FILE."
+        )
+    return content
+
+
+def json_object(body: bytes, most_values: float = math.inf) -> dict[str, Any]:
+    """The JSON object in a body; see `parse_json`."""
+    value = parse_json(body, most_values)
     if not isinstance(value, dict):
         raise HttpError(400, f"The body is {shortened(value)}; wanted is an object.")
     return value
@@ -188,12 +221,7 @@ def _text_of(body: bytes) -> bytes:
         raise HttpError(
             422, f'The body is {shortened(value)}; wanted is {{"text": "…"}}.'
         )
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise HttpError(
-            422, f"The text has half a character at {error.start}."
-        ) from None
+    return text.encode()
 
 
 def shortened(value: Any) -> str:
@@ -206,23 +234,28 @@ def shortened(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def parse_json(body: bytes) -> Any:
-    """The value in a body; HttpError 400 for what is not JSON, such as NaN."""
-    if len(body) > SHORT_BYTES:
-        check_values(body)
-    try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise HttpError(400, "The JSON is nested too deep.") from None
-    except UnicodeDecodeError as error:
+def parse_json(body: bytes, most_values: float = math.inf) -> Any:
+    """The value in a body of UTF-8.
+
+    Args:
+        body: of a request.
+        most_values: commas, which are counted before any value is built.
+
+    Raises:
+        HttpError: 413 for more of them or for too many lists, 400 for what is not JSON,
+            such as NaN.
+    """
+    lists = body.count(b"[") + body.count(b"{")
+    if lists > MOST_LISTS or body.count(b",") > most_values:
         raise HttpError(
-            400, f"The JSON is not UTF-8 at byte {error.start:,}."
-        ) from None
-    except json.JSONDecodeError as error:
-        raise HttpError(400, f"The body is not JSON: {error}.") from None
-    except ValueError:  # Python's limit of digits
-        raise HttpError(400, "A number in the JSON has too many digits.") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise HttpError(400, f"The body is not JSON: {name} is not a JSON number.")
+            413,
+            f"The JSON has more than {MOST_LISTS:,} lists and objects, or more values "
+            "than the items of one request. Send fewer items, their numbers in one "
+            "list or as binary data.",
+        )
+    try:
+        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
+    except orjson.JSONDecodeError as error:
+        shown = error.doc[error.pos : error.pos + 20]
+        place = f", at {shortened(shown)}" if shown else ""
+        raise HttpError(400, f"The body is not JSON: {error}{place}.") from None

@@ -6,15 +6,14 @@ bytes of the JSON before the tensors.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from headrace.errors import InputError
-from headrace.records import Record
-from headrace.serving.long_json import MARK, cut_numbers
-from headrace.serving.plain import json_object
+from headrace.serving.plain import json_object, shortened
 from headrace.serving.plain_answers import not_finite
 from headrace.serving.replies import (
     JSON,
@@ -24,7 +23,7 @@ from headrace.serving.replies import (
     Reply,
     encoded,
 )
-from headrace.serving.tensors import array_of
+from headrace.serving.tensors import Inference, array_of
 from headrace.tasks.wire import checked
 
 if TYPE_CHECKING:
@@ -36,15 +35,6 @@ EXTENSIONS = ["binary_tensor_data"]
 BINARY = (b"content-type", b"application/octet-stream")
 HEADER_LENGTH = b"inference-header-content-length"
 _FILES = (b"image/", b"audio/", b"video/")
-
-
-class Inferred(Record):
-    """The answer to a request for inference, as `reply_of` writes it."""
-
-    model_name: str
-    model_version: str
-    id: str
-    outputs: list[dict[str, Any]]
 
 
 class InferRequest:
@@ -76,7 +66,8 @@ def parse(
         media_type: the header ``Content-Type``; empty if there is none.
 
     Raises:
-        HttpError: 415 for another media type, 400 for what is not of the protocol.
+        HttpError: 415 for another media type, 413 for more values or lists than
+            are taken, 400 for what is not of the protocol.
         InputError: the input is no item.
     """
     kind = media_type.partition(b";")[0].strip().lower()
@@ -101,23 +92,29 @@ def parse(
                 "not taken. Send the request in JSON before it.",
             )
         tail, body = memoryview(body)[count:], body[:count]
-    tensors, numbers = served.tensors, None
-    if tensors.datatypes != ["BYTES"]:
-        body, numbers = cut_numbers(body)
+    tensors = served.tensors
     try:
-        request = checked(tensors.form, json_object(body))
+        request = checked(Inference, json_object(body, tensors.most_values))
     except InputError as error:
         raise HttpError(400, str(error)) from None
     (tensor,) = request.inputs
-    if numbers is not None and tensor.data == MARK:
-        tensor = tensor.model_copy(update={"data": numbers})
+    _check_one("inputs[0].name", tensor.name, [tensors.input_name])
+    _check_one("inputs[0].datatype", tensor.datatype, tensors.datatypes)
     binary = request.parameters.binary_data_output
     for output in request.outputs:
+        _check_one("outputs[0].name", output.name, [tensors.output_name])
         if output.parameters.binary_data is not None:
             binary = output.parameters.binary_data
     array = array_of(tensor, tensors, tail)
     items = tensors.questions.check_input(array, served.description)
     return InferRequest(items, request.id, binary)
+
+
+def _check_one(field: str, value: str, wanted: Sequence[str]) -> None:
+    if value not in wanted:
+        known = " or ".join(map(repr, wanted))
+        shown = shortened(value)
+        raise HttpError(400, f"The value of {field} is {shown}; wanted is {known}.")
 
 
 def _whole(text: bytes, name: str) -> int:
@@ -163,6 +160,4 @@ def reply_of(
         headers.append(served.version_header)
         return Reply(200, headers, head + data)
     tensor["data"] = outputs.ravel().tolist()
-    return Reply(
-        200, [JSON, NO_SNIFF, served.version_header], json.dumps(value).encode()
-    )
+    return Reply(200, [JSON, NO_SNIFF, served.version_header], orjson.dumps(value))

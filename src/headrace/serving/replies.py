@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from headrace.records import Record
+import orjson
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -30,12 +29,6 @@ class Reply(NamedTuple):
     headers: Headers
     body: bytes
     rest: AsyncIterator[bytes] | None = None
-
-
-class Error(Record):
-    """Why a request is refused: what was seen, and what is wanted."""
-
-    error: str
 
 
 class HttpError(Exception):
@@ -65,11 +58,8 @@ def unavailable(message: str, seconds: int = 1) -> HttpError:
 
 
 def encoded(value: Any) -> bytes:
-    """A value as JSON; text that is no valid Unicode is escaped."""
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False).encode()
+    """A value as JSON."""
+    return orjson.dumps(value)
 
 
 def json_reply(value: Any, status: int = 200, headers: Headers | None = None) -> Reply:

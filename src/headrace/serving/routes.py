@@ -13,14 +13,15 @@ from headrace import __version__
 from headrace.errors import did_you_mean
 from headrace.serving import plain_answers, protocol
 from headrace.serving.answered import Answered, Observer
-from headrace.serving.app import Request, Route, route, sane_id
+from headrace.serving.app import Request, sane_id
 from headrace.serving.beside import read_beside
 from headrace.serving.explanation_route import explain_answer
 from headrace.serving.listing import Listed
-from headrace.serving.metrics import ExposedMetric
+from headrace.serving.metrics import CONTENT_TYPE, exposed
 from headrace.serving.replies import (
     JSON,
     NO_SNIFF,
+    NO_STORE,
     Headers,
     HttpError,
     Reply,
@@ -29,6 +30,8 @@ from headrace.serving.replies import (
 from headrace.serving.text_route import write_text
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from headrace.media.forms import Payload
     from headrace.serving.app import App, Handler
     from headrace.serving.served import Served
@@ -36,14 +39,14 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import Outputs
 
 _SHOW = b"show=input"
-OfModel = Callable[..., Awaitable[Reply]]  # a handler of a model's requests
+OfVersion = Callable[[Request, "Served"], Awaitable[Reply]]
 
 
 class Models:
     """The models of a server, and their routes.
 
     Args:
-        app: gets the routes.
+        app: gets their paths.
         slots: the models.
 
     Attributes:
@@ -56,70 +59,62 @@ class Models:
         self.slots = {slot.model: slot for slot in slots}
         self.observers: list[Observer] = []
         self.notices: list[Callable[[], dict[str, str]]] = []
-        live = {"live": True}
+        for named in ("/models/{model}", "/models/{model}/versions/{version}"):
+            self._add(named)
         server = {
             "name": "headrace",
             "version": __version__,
             "extensions": protocol.EXTENSIONS,
         }
-        routes = app.routes
-        routes["/v2"] = routes["/v2/"] = route(GET=_constant(server))
-        routes["/v2/health/live"] = route(is_open=True, GET=_constant(live))
-        routes["/v2/health/ready"] = route(is_open=True, GET=self._ready)
-        routes["/models"] = route(GET=self._list)
+        app.add("/v2", _constant(server))
+        app.add("/v2/", _constant(server))
+        app.add("/v2/health/live", _constant({"live": True}), is_open=True)
+        app.add("/v2/health/ready", self._ready, is_open=True)
+        app.add("/models", self._list)
         document = json.loads(Path(__file__).with_name("openapi.json").read_text())
         document["info"]["version"] = __version__
-        routes["/openapi.json"] = route(GET=_constant(document))
-        for slot in slots:
-            own = self._routes(slot, None)
-            routes |= {path.format(slot.model): one for path, one in own.items()}
-        app.find = self.find
+        app.add("/openapi.json", _constant(document))
+        app.add("/metrics", self._exposed)
         app.metrics.sources.append(self.metrics)
 
-    def _routes(self, slot: Slot, version: int | None) -> dict[str, Route]:
-        """The routes of a model or of one of its versions, by pattern."""
+    def _add(self, named: str) -> None:
+        """Add the paths of a model or of one of its versions."""
+        for path, handler, method in (
+            (f"{named}/predict", self._predict, "POST"),
+            (f"/v2{named}/infer", self._infer, "POST"),
+            (f"{named}/generate", write_text, "POST"),
+            (f"{named}/say", self._say, "POST"),
+            (f"{named}/explain", explain_answer, "POST"),
+            (f"/v2{named}", self._metadata, "GET"),
+            (f"/v2{named}/ready", _model_ready, "GET"),
+        ):
+            self._app.add(path, self._of_version(handler), method)
 
-        def get(handler: OfModel) -> Route:
-            return route(GET=partial(handler, slot=slot, version=version))
+    def _of_version(self, handler: OfVersion) -> Handler:
+        async def answer(request: Request) -> Reply:
+            return await handler(request, self._pick(request))
 
-        def post(handler: OfModel) -> Route:
-            return route(POST=partial(handler, slot=slot, version=version))
+        return answer
 
-        return {
-            "/models/{}/predict": post(self._predict),
-            "/models/{}/generate": post(_generate),
-            "/models/{}/say": post(self._say),
-            "/models/{}/explain": post(_explain),
-            "/v2/models/{}": get(_metadata),
-            "/v2/models/{}/ready": get(_model_ready),
-            "/v2/models/{}/infer": post(self._infer),
-        }
-
-    def find(self, parts: list[str]) -> Route | None:
-        """The route of a path that names a version; HttpError 404 says what there is.
-
-        Args:
-            parts: of the path, split at its slashes.
-        """
-        start = 2 if parts[1:3] == ["v2", "models"] else 1
-        if parts[start : start + 1] != ["models"] or len(parts) < start + 2:
-            return None
-        model = parts[start + 1]
+    def _pick(self, request: Request) -> Served:
+        """What answers a request: one reading of one reference; else HttpError 404."""
+        model, number = request.parts["model"], request.parts.get("version")
         slot = self.slots.get(model)
         if slot is None:
             listed = f"Models here: {', '.join(self.slots)}."
             hint = did_you_mean(model[:100], self.slots, listed)
             raise HttpError(404, f"There is no model {model[:100]!r}. {hint}")
-        if parts[start + 2 : start + 3] != ["versions"] or len(parts) < start + 4:
-            return None
-        number = parts[start + 3]
-        version = next((v for v in slot.versions if str(v) == number), None)
-        if version is None:
-            loaded = ", ".join(map(str, sorted(slot.versions)))
-            message = f"Version {number[:20]!r} of {model} is not loaded; loaded: "
-            raise HttpError(404, f"{message}{loaded or 'none'}.")
-        pattern = "/".join([*parts[: start + 1], "{}", *parts[start + 4 :]])
-        return self._routes(slot, version).get(pattern)
+        if number is None:
+            served: Served | None = slot.champion()
+        else:
+            loaded = slot.versions
+            served = next((loaded[v] for v in loaded if str(v) == number), None)
+        if served is None:
+            known = ", ".join(map(str, sorted(slot.versions)))
+            message = f"Version {str(number)[:20]!r} of {model} is not loaded; loaded: "
+            raise HttpError(404, f"{message}{known or 'none'}.")
+        request.model, request.version = served.model, served.version
+        return served
 
     def replace(self, slot: Slot, served: Served) -> None:
         """Let another version answer; called in the event loop.
@@ -134,11 +129,8 @@ class Models:
         if former is not None:
             former.retire()
 
-    async def _predict(
-        self, request: Request, slot: Slot, version: int | None
-    ) -> Reply:
+    async def _predict(self, request: Request, served: Served) -> Reply:
         """Answer the plain route."""
-        served = _pick(slot, version, request)
         media_type = request.headers.get(b"content-type", b"")
         show = request.query == _SHOW
         if request.query and not show:
@@ -153,21 +145,19 @@ class Models:
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
         body = plain_answers.answer_body(served, request.id, output, html)
-        self._answered(request, served, items, outputs, version)
+        self._answered(request, served, items, outputs)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
-    async def _say(self, request: Request, slot: Slot, version: int | None) -> Reply:
+    async def _say(self, request: Request, served: Served) -> Reply:
         """Say a message."""
-        served = _pick(slot, version, request)
         read = partial(plain_answers.message_of, served, request.body)
         async with read_beside(served, request.body, read) as items:
             outputs = await _outputs(served, items)
-        self._answered(request, served, items, outputs, version)
+        self._answered(request, served, items, outputs)
         return plain_answers.sound_reply(served, outputs)
 
-    async def _infer(self, request: Request, slot: Slot, version: int | None) -> Reply:
+    async def _infer(self, request: Request, served: Served) -> Reply:
         """Answer a request for inference."""
-        served = _pick(slot, version, request)
         length = request.headers.get(protocol.HEADER_LENGTH)
         media_type = request.headers.get(b"content-type", b"")
         body = request.body
@@ -177,7 +167,7 @@ class Models:
         reply = protocol.reply_of(served, parsed, outputs, request.id)
         if not request.has_own_id:
             request.id = sane_id(parsed.own_id) or request.id
-        self._answered(request, served, parsed.items, outputs, version)
+        self._answered(request, served, parsed.items, outputs)
         return reply
 
     def _answered(
@@ -186,7 +176,6 @@ class Models:
         served: Served,
         items: Payload,
         outputs: Outputs,
-        named: int | None,
     ) -> None:
         """Count an answer, and let the observers know of it."""
         seconds = time.perf_counter() - request.began
@@ -204,10 +193,14 @@ class Models:
             latency_ms=1000 * seconds,
             engine=served.engine.name,
             description=served.description,
-            is_named=named is not None,
+            is_named="version" in request.parts,
         )
         for observe in self.observers:
             observe(answered)
+
+    async def _metadata(self, request: Request, served: Served) -> Reply:
+        versions = self.slots[served.model].versions
+        return json_reply(served.tensors.metadata(served.model, versions))
 
     async def _ready(self, request: Request) -> Reply:
         """Whether there is an answer for each model, and what is wrong."""
@@ -230,7 +223,10 @@ class Models:
         listed = [Listed.of(slot, slot.current) for slot in self._all() if slot.current]
         return json_reply({"models": [model.model_dump() for model in listed]})
 
-    def metrics(self) -> Iterator[ExposedMetric]:
+    async def _exposed(self, request: Request) -> Reply:
+        return Reply(200, [CONTENT_TYPE, NO_STORE], self._app.metrics.text())
+
+    def metrics(self) -> Iterator[Metric]:
         """The versions that answer, and their queues."""
         loaded = [one for slot in self._all() for one in slot.versions.values()]
         labels = [{"model": s.model, "version": str(s.version)} for s in loaded]
@@ -238,43 +234,19 @@ class Models:
             ({**own, "engine": one.engine.name, "role": one.role}, 1.0)
             for own, one in zip(labels, loaded, strict=True)
         ]
-        yield ExposedMetric(
-            "engine_info", "gauge", "The versions that answer.", engines
-        )
+        yield exposed("engine_info", "gauge", "The versions that answer.", engines)
         waiting = [(own, one.waiting) for own, one in zip(labels, loaded, strict=True)]
-        yield ExposedMetric(
+        yield exposed(
             "waiting", "gauge", "Requests in the queue of a version.", waiting
         )
         about, held = "Bytes of bodies in memory.", self._app.bodies.held
-        yield ExposedMetric("body_bytes", "gauge", about, [({}, held)])
+        yield exposed("body_bytes", "gauge", about, [({}, held)])
 
 
-async def _explain(request: Request, slot: Slot, version: int | None) -> Reply:
-    return await explain_answer(request, _pick(slot, version, request))
-
-
-async def _generate(request: Request, slot: Slot, version: int | None) -> Reply:
-    return await write_text(request, _pick(slot, version, request))
-
-
-async def _metadata(request: Request, slot: Slot, version: int | None) -> Reply:
-    tensors = _pick(slot, version, request).tensors
-    return json_reply(tensors.metadata(slot.model, slot.versions))
-
-
-async def _model_ready(request: Request, slot: Slot, version: int | None) -> Reply:
-    is_ready = not _pick(slot, version, request).failure
-    value = {"name": slot.model, "ready": is_ready}
+async def _model_ready(request: Request, served: Served) -> Reply:
+    is_ready = not served.failure
+    value = {"name": served.model, "ready": is_ready}
     return json_reply(value, 200 if is_ready else 503, _later(is_ready))
-
-
-def _pick(slot: Slot, version: int | None, request: Request) -> Served:
-    """What answers a request: one reading of one reference."""
-    served = slot.champion() if version is None else slot.versions.get(version)
-    if served is None:  # it was replaced while the body arrived
-        raise HttpError(404, f"Version {version} of {slot.model} is not loaded.")
-    request.model, request.version = served.model, served.version
-    return served
 
 
 async def _outputs(served: Served, items: Payload) -> Outputs:

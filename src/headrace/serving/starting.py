@@ -19,9 +19,9 @@ from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors, read_token
 from headrace.serving.listing import ListedVersion
-from headrace.serving.metrics import ExposedMetric, Metrics
+from headrace.serving.metrics import Metrics, exposed
 from headrace.serving.observing import Observing, find_shadow
-from headrace.serving.pages import page_routes
+from headrace.serving.pages import add_page
 from headrace.serving.routes import Models
 from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
@@ -31,6 +31,8 @@ from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from headrace.serving.answered import Role
     from headrace.serving.options import Options
     from headrace.settings import Settings
@@ -107,8 +109,8 @@ def make_app(
 ) -> App:
     """The application of some models, which watches the ledger while it runs."""
     app = App(doors, Bodies(settings.max_body_bytes), Metrics())
-    app.routes |= page_routes()
     models = Models(app, slots)
+    add_page(app)
     watcher = Watcher(slots, settings.database_url, open_, models.replace)
     models.notices.append(watcher.notice)
     observing.start(models)
@@ -202,16 +204,14 @@ def description_of(
     }
 
 
-def process_metrics() -> Iterator[ExposedMetric]:
+def process_metrics() -> Iterator[Metric]:
     """The memory of the server, without a label, and of what runs beside it."""
     about = "Memory of this process, and of all processes of a kind beside it."
     beside = collections.Counter[str]()
     for name, held in _memory_beside():
         beside[name] += held
     named = [({"process": name}, held) for name, held in sorted(beside.items())]
-    yield ExposedMetric(
-        "resident_bytes", "gauge", about, [({}, _memory_bytes()), *named]
-    )
+    yield exposed("resident_bytes", "gauge", about, [({}, _memory_bytes()), *named])
 
 
 def _memory_beside() -> list[tuple[str, int]]:

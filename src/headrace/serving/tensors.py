@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, create_model
+from pydantic import Field
 
-from headrace.serving.long_json import JsonNumbers
 from headrace.serving.plain import shortened
 from headrace.serving.replies import HttpError
 from headrace.tasks import asked, asks_items, question_shape
@@ -32,8 +32,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-_WHOLE = "ui"
-_CHOICE: Any = Literal  # of what is known when a version is loaded
+_OTHER_VALUES = 1000  # of a request, beside its numbers
 
 
 class _OfRequest(Open):
@@ -49,6 +48,32 @@ class _OfOutput(Open):
     classification: None = None  # the extension is not there
 
 
+class Input(Open):
+    """The input of a request: where its bytes follow, without data."""
+
+    name: str
+    datatype: str
+    shape: Any
+    parameters: _OfInput = _OfInput()
+    data: Any = None
+
+
+class Output(Open):
+    """What a request asks for."""
+
+    name: str
+    parameters: _OfOutput = _OfOutput()
+
+
+class Inference(Open):
+    """The JSON of a request for inference."""
+
+    id: str | None = None
+    parameters: _OfRequest = _OfRequest()
+    inputs: list[Input] = Field(min_length=1, max_length=1)
+    outputs: list[Output] = Field(default=[], max_length=1)
+
+
 class Tensors:
     """The input and the output of a version, in the protocol's terms.
 
@@ -56,7 +81,7 @@ class Tensors:
         input_name, output_name: of the only input, and the only output.
         datatypes: that the input may have; the first one is the model's own.
         limit: rows of one request.
-        form: of a request for inference, without its bytes.
+        most_values: in the JSON of one request.
     """
 
     def __init__(self, module: Medium, data: DataDescription, learned: Task) -> None:
@@ -74,32 +99,8 @@ class Tensors:
         self.answer = list(learned.head.output_shape(data))
         values = math.prod(map(abs, self.answer))
         self.limit = max(1, min(BATCH_LIMIT, ANSWER_VALUES // max(1, values)))
-        self.form = self._form()
-
-    def _form(self) -> type[Open]:
-        tensor: Any = create_model(
-            "Input",
-            __base__=Open,
-            name=_CHOICE[self.input_name],
-            datatype=_CHOICE[tuple(self.datatypes)],
-            shape=(Any, ...),
-            parameters=(_OfInput, _OfInput()),
-            data=(Any, None),
-        )
-        output: Any = create_model(
-            "Output",
-            __base__=Open,
-            name=_CHOICE[self.output_name],
-            parameters=(_OfOutput, _OfOutput()),
-        )
-        return create_model(
-            "InferenceRequest",
-            __base__=Open,
-            id=(str | None, None),
-            parameters=(_OfRequest, _OfRequest()),
-            inputs=(list[tensor], Field(min_length=1, max_length=1)),
-            outputs=(list[output], Field(default=(), max_length=1)),
-        )
+        values = self.limit * math.prod(self._shape)
+        self.most_values = math.inf if module.IS_TEXT else _OTHER_VALUES + values
 
     def some(self, count: int) -> Payload:
         """So many questions as the model takes them, to time its answers."""
@@ -139,11 +140,11 @@ def _shape_of(shape: Any, tensors: Tensors) -> list[int]:
     return shape
 
 
-def array_of(tensor: Any, tensors: Tensors, tail: memoryview) -> Any:
+def array_of(tensor: Input, tensors: Tensors, tail: memoryview) -> Any:
     """The values of an input, ``(n, ...)``; texts as a list.
 
     Args:
-        tensor: the input, of `Tensors.form`.
+        tensor: the input.
         tensors: of the model.
         tail: the bytes after the JSON.
 
@@ -207,68 +208,46 @@ def _decoded(data: bytes, place: int) -> str:
 
 
 def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
-    if isinstance(data, JsonNumbers):
-        return _joined(data, shape, datatype)
     if not isinstance(data, list):
         raise HttpError(400, f"data is {shortened(data)}; wanted is a list.")
-    if datatype == "BYTES":
-        if len(data) != shape[0] or not all(isinstance(text, str) for text in data):
-            raise HttpError(
-                400, f"data is {shortened(data)}; wanted are {shape[0]:,} strings."
-            )
-        return data
-    return _joined(data, shape, datatype)
+    if datatype != "BYTES":
+        return _numbers(data, shape, datatype)
+    if len(data) != shape[0] or not all(isinstance(text, str) for text in data):
+        raise HttpError(
+            400, f"data is {shortened(data)}; wanted are {shape[0]:,} strings."
+        )
+    return data
 
 
-def _joined(data: list[Any] | JsonNumbers, shape: list[int], datatype: str) -> Any:
-    """The array of a shape that a list, or pieces of one, gives."""
-    size = math.prod(shape)
-    wanted = f"wanted are {size:,} numbers of {datatype}"
-    arrays, count = [], 0
-    for piece in [data] if isinstance(data, list) else data.pieces(shape, wanted):
-        arrays.append(_as_numbers(piece, len(shape), datatype, wanted))
-        count += arrays[-1].size
-        if count > size:
-            break
-    if len({array.shape[1:] for array in arrays}) > 1:
-        raise HttpError(400, f"data is ragged; {wanted}.")
-    array = np.concatenate(arrays) if arrays[1:] else arrays[0]
-    if array.size != size or array.shape not in (tuple(shape), (array.size,)):
-        raise HttpError(400, f"data has the shape {list(array.shape)}; {wanted}.")
-    return array.reshape(shape)
-
-
-def _as_numbers(data: list[Any], depth: int, datatype: str, wanted: str) -> Any:
-    """Lists of at most a depth as an array of a datatype."""
-    if not _are_numbers(data, depth):
+def _numbers(data: list[Any], shape: list[int], datatype: str) -> Any:
+    """The array of a shape that a list has, flat or nested."""
+    dtype, size = _DTYPES[datatype], math.prod(shape)
+    wanted = f"wanted are {size:,} numbers of {datatype}, flat or nested as the shape"
+    is_nested = bool(data) and isinstance(data[0], list)
+    values = _flat(data, shape) if is_nested else data
+    is_whole = dtype.kind in "iu"
+    kinds = {int} if is_whole else {int, float}  # neither true nor a string
+    if values is None or not {*map(type, values)} <= kinds:
         raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
+    if len(values) != size:
+        raise HttpError(400, f"data has {len(values):,} numbers; {wanted}.")
     try:
-        array = np.array(data)
-    except (ValueError, OverflowError):
-        raise HttpError(400, f"data is ragged; {wanted}.") from None
-    dtype = _DTYPES[datatype]
-    kinds = _WHOLE if dtype.kind in _WHOLE else _WHOLE + "f"
-    if array.dtype.kind not in kinds:
-        raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
-    if dtype.kind in _WHOLE and array.size:
-        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-        if array.min() < low or array.max() > high:
-            raise HttpError(
-                400,
-                f"data is {array.min()}..{array.max()}; {datatype} is {low}..{high}.",
-            )
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+        with np.errstate(over="ignore"):
+            return np.array(values, dtype).reshape(shape)
+    except OverflowError:
+        raise HttpError(
+            400,
+            f"data is {min(values)}..{max(values)}; {datatype} is "
+            f"{np.iinfo(dtype).min}..{np.iinfo(dtype).max}.",
+        ) from None
 
 
-def _are_numbers(data: list[Any], depth: int) -> bool:
-    """Whether lists of a depth have numbers only, without true and false.
-
-    With one long string among them, numpy would make all values as long.
-    """
-    return all(
-        depth > 1 and _are_numbers(value, depth - 1)
-        if isinstance(value, list)
-        else type(value) in (int, float)
-        for value in data
-    )
+def _flat(data: list[Any], shape: list[int]) -> list[Any] | None:
+    """The values of lists that are nested as a shape says; None if they are not."""
+    if len(data) != shape[0]:
+        return None
+    for side in shape[1:]:
+        if {*map(type, data)} != {list} or {*map(len, data)} != {side}:
+            return None
+        data = [*chain.from_iterable(data)]
+    return data

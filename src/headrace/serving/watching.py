@@ -23,12 +23,14 @@ from sqlalchemy import make_url
 
 from headrace.errors import DependencyError, HeadraceError
 from headrace.serving.backoff import Backoff
-from headrace.serving.metrics import ExposedMetric
+from headrace.serving.metrics import exposed
 from headrace.serving.served import Served
 from headrace.serving.slots import Slot
 from headrace.state.ledger import Ledger
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from headrace.serving.answered import Role
     from headrace.state.ledger import Version
 
@@ -86,16 +88,16 @@ class Watcher:
         """What `ready` says of the ledger."""
         return {"ledger": "does not answer"} if self.ledger_failure else {}
 
-    def metrics(self) -> Iterator[ExposedMetric]:
+    def metrics(self) -> Iterator[Metric]:
         """Swaps, failures, and whether the ledger answers."""
         for name, about, counts in (
             ("swaps_total", "Versions that replaced another.", self.swaps),
             ("load_failures_total", "Versions that did not load.", self.failures),
         ):
             values = [({"model": s.model}, counts[s.model]) for s in self._slots]
-            yield ExposedMetric(name, "counter", about, values)
+            yield exposed(name, "counter", about, values)
         is_up = float(not self.ledger_failure)
-        yield ExposedMetric("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
+        yield exposed("ledger_up", "gauge", "Whether it answers.", [({}, is_up)])
 
     def _watch(self, slot: Slot) -> None:
         while not self._stopped.wait(POLL_SECONDS):

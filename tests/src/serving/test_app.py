@@ -1,7 +1,5 @@
 """Routes, refusals, observers, and what is counted."""
 
-import asyncio
-
 import pytest
 from tests.src.serving.conftest import IMAGE, TEXT, Site, Toy, serving
 
@@ -47,7 +45,7 @@ def test_each_loaded_version_can_be_named():
         ("GET", "/v2/models/toy/versions", 404, "nothing"),
         ("GET", "/v2/models/toy/versions/1/x", 404, "nothing"),
         ("GET", "/v2/models/toy/predict", 404, "nothing"),
-        ("GET", "/v2/models/", 404, "no model ''"),
+        ("GET", "/v2/models/", 404, "nothing"),
         ("GET", PATH, 405, "allowed: POST"),
         ("POST", "/models", 405, "allowed: GET, HEAD"),
         ("BREW", "/v2", 405, "BREW"),
@@ -150,30 +148,14 @@ def test_metrics_count_requests_by_version_and_status():
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = reply.body.decode().splitlines()
     for line in (
-        'headrace_requests_total{model="toy",version="2",status="200"} 2',
-        'headrace_requests_total{model="toy",version="2",status="422"} 1',
-        'headrace_requests_total{model="",version="",status="404"} 1',
-        "headrace_faults_total 0",
-        'headrace_request_seconds_bucket{model="toy",version="2",le="+Inf"} 2',
-        'headrace_request_seconds_count{model="toy",version="2"} 2',
-        'headrace_waiting{model="toy",version="1"} 0',
+        'headrace_requests_total{model="toy",status="200",version="2"} 2.0',
+        'headrace_requests_total{model="toy",status="422",version="2"} 1.0',
+        'headrace_requests_total{model="",status="404",version=""} 1.0',
+        "headrace_faults_total 0.0",
+        'headrace_request_seconds_bucket{le="+Inf",model="toy",version="2"} 2.0',
+        'headrace_request_seconds_count{model="toy",version="2"} 2.0',
+        'headrace_waiting{model="toy",version="1"} 0.0',
     ):
         assert line in lines, reply.body.decode()
     samples = [line for line in lines if not line.startswith("#")]
     assert len({line.rpartition(" ")[0] for line in samples}) == len(samples)
-
-
-def test_a_websocket_is_refused():
-    sent = []
-
-    async def ask():
-        async def receive():
-            return {"type": "websocket.connect"}
-
-        async def send(message):
-            sent.append(message["type"])
-
-        await two().app({"type": "websocket", "path": "/"}, receive, send)
-
-    asyncio.run(ask())
-    assert sent == ["websocket.close"]

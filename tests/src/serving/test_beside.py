@@ -6,8 +6,7 @@ import threading
 import numpy as np
 from tests.src.serving.conftest import IMAGE, serving
 
-from headrace.serving.beside import read_beside
-from headrace.serving.long_json import SHORT_BYTES
+from headrace.serving.beside import SHORT_BYTES, read_beside
 
 
 def test_long_bodies_are_read_beside_the_event_loop():

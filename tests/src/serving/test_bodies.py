@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from tests.src.serving.conftest import IMAGE, Site, serving
 
-from headrace.serving.app import route
 from headrace.serving.bodies import Bodies
 from headrace.serving.replies import HttpError
 
@@ -115,8 +114,8 @@ def test_a_body_is_held_until_its_request_is_answered(parts):
         held.append(bounded.app.bodies.held)
         raise HttpError(503, "no answer")
 
-    bounded.app.routes[PATH] = route(POST=waits)
-    assert asyncio.run(bounded.send("POST", PATH, parts, RAW)).status == 503
+    bounded.app.add("/waits", waits, "POST")
+    assert asyncio.run(bounded.send("POST", "/waits", parts, RAW)).status == 503
     assert (held, bounded.app.bodies.held) == ([16], 0)
 
 

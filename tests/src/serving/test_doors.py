@@ -37,7 +37,7 @@ def test_the_host_is_a_name_of_the_server(host, expected):
     assert status({"host": host}, hosts=["models.example"]) == expected
 
 
-@pytest.mark.parametrize("path", ["/models/x/predict", "/models/toy/versions/9/ready"])
+@pytest.mark.parametrize("path", ["/v2/models/x", "/v2/models/toy/versions/9/ready"])
 def test_what_there_is_not_is_said_to_those_who_may_know(path):
     foreign = {"host": "evil.example"}
     assert status(foreign, path) == 403

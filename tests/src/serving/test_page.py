@@ -1,16 +1,20 @@
 """The files of the page to try a model, without a browser."""
 
-import asyncio
 import re
 from importlib import resources
 
-from headrace.serving.app import Request
-from headrace.serving.pages import page_routes
+from tests.src.serving.conftest import Site
+
+from headrace.serving.doors import Doors
+from headrace.serving.pages import add_page
 
 FILES = {
     file.name: file.read_text(encoding="utf-8")
     for file in (resources.files("headrace.serving") / "page").iterdir()
 }
+SITE = Site(doors=Doors(token="t" * 40))
+add_page(SITE.app)
+PATHS = {path for path in SITE.app.paths if path == "/" or path.startswith("/page/")}
 XML = "http://www.w3.org/2000/svg"  # a name, which nothing loads
 
 
@@ -31,7 +35,7 @@ def test_every_file_that_the_page_names_is_served():
     }
     assert expected <= named
     assert named <= set(FILES)
-    assert {f"/page/{name}" for name in FILES} | {"/"} == set(page_routes())
+    assert {f"/page/{name}" for name in FILES} | {"/"} == PATHS
 
 
 def test_the_page_names_no_other_host():
@@ -51,9 +55,7 @@ def test_nothing_is_inline_that_the_policy_forbids():
 
 
 def test_the_page_and_its_parts_need_no_token_and_have_the_policy():
-    for path, route in page_routes().items():
-        assert route.is_open
-        reply = asyncio.run(route.handlers["GET"](Request.__new__(Request)))
-        headers = dict(reply.headers)
-        assert b"default-src 'none'" in headers[b"content-security-policy"], path
-        assert reply.body
+    for path in PATHS:
+        reply = SITE.ask("GET", path)
+        assert (reply.status, bool(reply.body)) == (200, True)
+        assert "default-src 'none'" in reply.headers["content-security-policy"], path

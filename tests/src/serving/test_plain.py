@@ -179,9 +179,9 @@ def test_what_the_model_saw_is_shown():
         (AUDIO, b"RIFFxxxxWAVE", "audio/wav", 422, ""),
         (TEXT, b"a\0b", "text/plain", 422, "NUL"),
         (TEXT, b"{", "application/json", 400, "not JSON"),
-        (TEXT, b"[" * 9000, "application/json", 400, "nested"),
+        (TEXT, b"[" * 9000, "application/json", 400, "depth limit"),
         (TEXT, b'{"words": "a"}', "application/json", 422, '{"words": "a"}'),
-        (TEXT, b'{"text": "\\ud800"}', "application/json", 422, "half a character"),
+        (TEXT, b'{"text": "\\ud800"}', "application/json", 400, "surrogate"),
     ],
 )
 def test_what_is_no_item_is_refused(description, body, kind, status, words):

@@ -161,8 +161,9 @@ def test_without_its_ledger_the_server_says_so_and_serves(house):
     assert not house.file.exists()  # no empty one was made
     assert house.version == 1
     assert house.watcher.notice() == {"ledger": "does not answer"}
-    lines = {metric.name: list(metric.values) for metric in house.watcher.metrics()}
-    assert lines["ledger_up"] == [({}, 0.0)]
+    found = {one.name: one.samples for one in house.watcher.metrics()}
+    (is_up,) = found["headrace_ledger_up"]
+    assert (is_up.labels, is_up.value) == ({}, 0.0)
 
 
 def test_the_ledger_is_watched_again_when_it_is_back(house):
