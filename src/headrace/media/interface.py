@@ -209,12 +209,6 @@ class Medium(ABC):
         axes = tuple(range(1, first.ndim))
         return np.asarray((first == second).all(axis=axes))
 
-    def difference(
-        self, first: Payload, second: Payload, data: DataDescription
-    ) -> npt.NDArray[np.floating]:
-        """How far pairs ``(n, *shape)`` differ, ``(n,)``; at most 1 for copies."""
-        return np.where(self.alike(first, second, data), 0.0, np.inf)
-
     def raw(self, payload: Payload) -> Payload:
         """Items as a saved model takes them as input."""
         return payload

@@ -61,7 +61,6 @@ def test_items_are_stored_and_read_again_without_a_line_for_it():
 def test_copies_are_equal_items_and_nothing_else_is_shared():
     pairs, others = Pairs(), ITEMS[[2, 1, 1]]
     assert pairs.alike(ITEMS, others, DATA).tolist() == [True, True, False]
-    assert pairs.difference(ITEMS, others, DATA).tolist() == [0, 0, np.inf]
     assert pairs.fingerprints(ITEMS, DATA).tolist() == [3, 7, 3]
     none = pairs.passages(ITEMS)
     assert none.shares(np.empty(0, np.uint64)).tolist() == [0, 0, 0]

@@ -16,7 +16,7 @@ from headrace.media.image.columns import columns, expectations
 from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files, sizes
 from headrace.media.image.form import form_of
-from headrace.media.image.near import alike, difference, fingerprints
+from headrace.media.image.near import alike, fingerprints
 from headrace.media.image.pieces import absent, draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit
 from headrace.media.image.suggesting import suggest
@@ -122,7 +122,6 @@ class Image(Medium):
     fingerprints = staticmethod(fingerprints)
     expectations = staticmethod(expectations)
     alike = staticmethod(alike)
-    difference = staticmethod(difference)
     check_input = staticmethod(check_input)
     pieces = staticmethod(pieces)
     absent = staticmethod(absent)

@@ -66,8 +66,8 @@ def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
     frame = items.read(["fingerprint", "split", "in_train"])
     splits = frame["split"].to_numpy(object).copy()
     splits[frame["in_train"].to_numpy() == 1] = ""
-    compare, most = comparison(snapshot)
-    return near_copies(frame["fingerprint"].to_numpy(np.uint64), splits, compare, most)
+    alike, most = comparison(snapshot)
+    return near_copies(frame["fingerprint"].to_numpy(np.uint64), splits, alike, most)
 
 
 def findings(

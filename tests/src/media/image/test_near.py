@@ -72,16 +72,11 @@ def _lighter(payload):
     return np.clip(payload * 1.1 + 10, 0, 255).astype(np.uint8)
 
 
-def _moved(payload):
-    edges = np.pad(payload, ((0, 0), (1, 0), (0, 0), (0, 0)), mode="edge")
-    return edges[:, :-1]
-
-
 def _bits(first, second):
     return np.bitwise_count(_prints(first) ^ _prints(second))
 
 
-@pytest.mark.parametrize("change", [_jpeg, _resized, _lighter, _moved])
+@pytest.mark.parametrize("change", [_jpeg, _resized, _lighter])
 @pytest.mark.parametrize("pictures", [_pictures(40, 32), _pictures(20, 96, seed=1)])
 def test_a_copy_is_near_and_alike(pictures, change):
     copies = change(pictures)
@@ -91,7 +86,7 @@ def test_a_copy_is_near_and_alike(pictures, change):
     assert (near & image.alike(pictures, copies, DATA)).mean() >= 0.9
 
 
-@pytest.mark.parametrize("change", [_jpeg, _lighter, _moved])
+@pytest.mark.parametrize("change", [_jpeg, _lighter])
 def test_a_copy_on_an_even_ground_is_near_and_alike(change):
     pictures = _strokes(40)
     copies = change(pictures)
@@ -99,14 +94,6 @@ def test_a_copy_on_an_even_ground_is_near_and_alike(change):
     near = _bits(pictures, copies) <= 6
 
     assert (near & image.alike(pictures, copies, DATA)).mean() >= 0.9
-
-
-def test_on_an_even_ground_a_move_changes_hardly_a_bit():
-    strokes = _strokes(40)
-
-    moved = np.roll(strokes, (2, -3), axis=(1, 2))
-
-    assert _bits(strokes, moved).max() <= 2
 
 
 @pytest.mark.parametrize("pictures", [_pictures(60, 32), _strokes(60)])
@@ -168,7 +155,7 @@ def _coloured(grey):
     return np.concatenate([grey, grey // 2, grey // 3 + 60], axis=3)
 
 
-@pytest.mark.parametrize("change", [_jpeg_in_colour, _lighter, _moved])
+@pytest.mark.parametrize("change", [_jpeg_in_colour, _lighter])
 @pytest.mark.parametrize("grey", [_pictures(40, 32), _strokes(40)])
 def test_a_copy_in_colour_is_alike(grey, change):
     pictures = _coloured(grey)
@@ -182,5 +169,5 @@ def test_the_same_shape_in_another_colour_is_not_alike(grey):
     other_hue = np.roll(pictures, 1, axis=3)
 
     assert _bits(pictures, other_hue).min() <= 12
-    assert near.difference(pictures[..., :1], other_hue[..., 1:2], DATA).max() <= 1
+    assert image.alike(pictures[..., :1], other_hue[..., 1:2], DATA).all()
     assert not image.alike(pictures, other_hue, DATA).any()
