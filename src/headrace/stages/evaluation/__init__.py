@@ -47,7 +47,6 @@ from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
 from headrace.stages.evaluation.rungs import champion_rungs
-from headrace.stages.evaluation.unseen import group_slices, unseen_groups
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -201,15 +200,10 @@ def _look(
     metrics, slices = answers.judged.metrics(how)
     draw = partial(report.draw_answers, answers, how, evaluated.folder)
     parts.add(Look(metrics, slices, drawings=[draw]))
-    by_group = group_slices(answers, records.train.groups, how.confidence)
-    val_score = records.training.metrics.get(f"val_{evaluated.score}")
-    apart: Metrics = {}
-    if by_group and records.val_is_apart:
-        val_score, apart = None, {VAL_APART: 1.0}
-    metrics, findings = unseen_groups(by_group, evaluated.score, val_score, val_rows)
-    parts.add(Look(metrics | apart, by_group, findings))
     rows = groups.judged_rows(evaluated)
-    parts.add(groups.compare(rows, by_group, evaluated))
+    if any(answers.groups):
+        parts.add(groups.look_at(evaluated, rows, records.train.groups()))
+        parts.add(Look({VAL_APART: 1.0} if records.val_is_apart else {}))
     parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
         parts.add(climb(evaluated, champion_rungs(opponent, records.test)))

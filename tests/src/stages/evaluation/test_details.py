@@ -21,7 +21,6 @@ from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.groups import draw_groups
 from headrace.stages.evaluation.items import items_once
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts
-from headrace.stages.evaluation.unseen import group_slices
 from headrace.stages.evaluation.weak import figures_of, look_for
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -95,10 +94,9 @@ def look(snapshot, store, folder):
         model, spec, DATA, snapshot.digest, "", train, val, test, store, folder
     )
     answers = ask(context, test, {}, 25, JUDGE)
-    by_group = group_slices(answers, train.groups, 0.95)
     evaluated, undrawn = EvaluatedModel(context, answers, folder), Undrawn()
     parts, rows = Parts(undrawn), groups.judged_rows(evaluated)
-    parts.add(groups.compare(rows, by_group, evaluated))
+    parts.add(groups.look_at(evaluated, rows, train.groups()))
     parts.add(look_for(evaluated))
     return Details(parts, replace(rows, **parts.rows), undrawn.drawings)
 
@@ -125,6 +123,9 @@ def test_the_planted_slice_and_the_groups_are_in_metrics_slices_and_warnings(wea
     assert pair["difference_low"] < pair["difference"] < pair["difference_high"]
     assert weak.part.metrics == pytest.approx(
         {
+            "test_accuracy_unseen_groups": weak.part.slices["groups=unseen"][
+                "accuracy"
+            ],
             "group_difference": found["loss"],
             "weak_slices": 1,
             "weak_slice_loss": found["loss"],
@@ -166,6 +167,7 @@ def test_clean_data_has_no_weak_slice(write_snapshot, tmp_path):
     store = Store(str(tmp_path / "store"))
     details = look(snapshot_of(write_snapshot, store, 400, 0), store, tmp_path)
     assert details.part.metrics == {
+        "test_accuracy_unseen_groups": 1,
         "group_difference": 0,
         "weak_slices": 0,
         "weak_slice_loss": 0,
@@ -176,7 +178,8 @@ def test_clean_data_has_no_weak_slice(write_snapshot, tmp_path):
 def test_too_few_rows_are_not_looked_at(write_snapshot, tmp_path):
     store = Store(str(tmp_path / "store"))
     details = look(snapshot_of(write_snapshot, store, 60, 0), store, tmp_path)
-    assert (details.part.metrics, details.part.slices) == ({}, {})
+    assert not [name for name in details.part.slices if name.startswith("pair=")]
+    assert "group_difference" not in details.part.metrics
     assert details.rows.weak_slices is None
 
 

@@ -1,17 +1,11 @@
 """Accuracy by group, and whether unseen groups differ."""
 
-import math
-
 import numpy as np
 import pytest
 
 from headrace.records import DataDescription
 from headrace.stages.evaluation.answers import AnsweredSplit, Worst
-from headrace.stages.evaluation.unseen import (
-    _overconfident,
-    group_slices,
-    unseen_groups,
-)
+from headrace.stages.evaluation.groups import _parts, different, group_slices
 from headrace.tasks import task
 
 TASK = task("classification")
@@ -30,7 +24,7 @@ def of_groups(groups, right, sure=0.8):
 def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen():
     right = np.array([True, True, True, False, False, True])
     answers = of_groups(["ann"] * 4 + ["bob"] * 2, right)
-    slices = group_slices(answers, lambda: {"ann"}, 0.95)
+    slices = group_slices(answers, _parts(answers.groups, {"ann"}), 0.95)
     assert {name: (s["rows"], s["accuracy"]) for name, s in slices.items()} == {
         "groups=seen": (4, 0.75),
         "groups=unseen": (2, 0.5),
@@ -40,64 +34,34 @@ def test_each_group_has_a_slice_and_the_seen_ones_are_told_from_the_unseen():
     assert slices["group=ann"]["accuracy_low"] < 0.75
 
 
-def test_rows_without_groups_give_no_slices():
-    answers = of_groups(["", ""], np.array([True, False]))
-    assert group_slices(answers, set, 0.95) == {}
-    assert unseen_groups({}, "accuracy", 0.9, 100) == ({}, [])
-
-
-def test_a_difference_beyond_chance_is_a_finding():
-    slices = {"groups=unseen": {"rows": 400.0, "accuracy": 0.8}}
-    metrics, (finding,) = unseen_groups(slices, "accuracy", 0.98, 200)
-    assert metrics == {
-        "test_accuracy_unseen_groups": 0.8,
-        "accuracy_seen_groups": 0.98,
-    }
-    assert (finding.check, finding.split, finding.count) == (
-        "unseen_groups",
-        "test",
-        400,
-    )
-    assert "0.8000 on groups that are not in train" in finding.message
-
-
-@pytest.mark.parametrize("val", [0.81, None])
-def test_a_difference_within_chance_or_from_nothing_is_none(val):
-    slices = {"groups=unseen": {"rows": 400.0, "accuracy": 0.8}}
-    metrics, findings = unseen_groups(slices, "accuracy", val, 200)
-    assert metrics["test_accuracy_unseen_groups"] == 0.8
-    assert not findings
-
-
-def test_seen_groups_of_test_come_before_val():
-    slices = {
-        "groups=unseen": {"rows": 100.0, "accuracy": 0.5},
-        "groups=seen": {"rows": 100.0, "accuracy": 0.9},
-    }
-    metrics, findings = unseen_groups(slices, "accuracy", 0.1, 1000)
-    assert metrics["accuracy_seen_groups"] == 0.9
-    assert len(findings) == 1
-
-
-def test_a_confidence_that_unseen_groups_do_not_keep_is_a_finding():
+def test_the_confidence_of_groups_stands_beside_what_is_right():
     right = np.arange(400) % 5 < 3
-    slices = group_slices(of_groups(["theo"] * 400, right), set, 0.95)
+    answers = of_groups(["theo"] * 400, right)
+    slices = group_slices(answers, _parts(answers.groups, ()), 0.95)
     unseen = slices["groups=unseen"]
     assert (unseen["confidence"], unseen["right"]) == (pytest.approx(0.8), 0.6)
-    _, (finding,) = unseen_groups(slices, "accuracy", None, 0)
-    assert (finding.check, finding.count) == ("unseen_confidence", 400)
-    assert "0.80 on groups that are not in train, and 0.60" in finding.message
 
 
-def test_a_confidence_that_holds_or_that_few_rows_cannot_refute_is_none():
-    for rows, right in ((400, 0.8), (20, 0.6)):
-        scores = np.arange(rows) < right * rows
-        answers = of_groups(["theo"] * rows, scores)
-        slices = group_slices(answers, set, 0.95)
-        assert unseen_groups(slices, "accuracy", None, 0)[1] == []
+def test_rows_without_groups_have_no_parts():
+    assert _parts(["", ""], ()) == {}
 
 
-@pytest.mark.parametrize("confidence", [math.nan, 1 + 2e-16])
-def test_a_confidence_that_is_no_share_promises_nothing(confidence):
-    unseen = {"confidence": confidence, "right": 1.0, "rows": 50.0}
-    assert _overconfident(unseen) == []
+@pytest.mark.parametrize(("unseen", "told"), [(50, True), (80, False), (100, True)])
+def test_unseen_groups_that_differ_beyond_chance_are_a_finding(unseen, told):
+    """80 of 100 rows of seen groups are right."""
+    right = np.arange(200) % 100 < np.repeat([80, unseen], 100)
+    groups = ["ann"] * 100 + ["bob"] * 100
+    found = different(of_groups(groups, right), _parts(groups, {"ann"}), "accuracy")
+    assert len(found) == told
+    for finding in found:
+        assert (finding.check, finding.split) == ("unseen_groups", "test")
+        assert finding.count == 100
+        shares = f"{unseen / 100:.4f} on groups that are not in train (100 rows)"
+        assert shares in finding.message
+
+
+@pytest.mark.parametrize("train", [(), {"ann", "bob"}])
+def test_groups_that_are_all_seen_or_all_unseen_are_not_compared(train):
+    groups = ["ann"] * 100 + ["bob"] * 100
+    right = np.arange(200) < 100
+    assert different(of_groups(groups, right), _parts(groups, train), "accuracy") == []
