@@ -24,8 +24,10 @@ from headrace.errors import Refusal, SpecError
 from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
-from headrace.stages.evaluation.membership.losses import losses_of
-from headrace.stages.evaluation.membership.references import losses_of_references
+from headrace.stages.evaluation.membership.references import (
+    losses_of,
+    losses_of_references,
+)
 from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.parts import Look
 from headrace.stages.references import ReferenceRecipe
