@@ -10,14 +10,16 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
+from prometheus_client import Metric
 
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered
+from headrace.serving.metrics import exposed
 from headrace.serving.requests.columns import rows_of
 from headrace.serving.requests.parts import expire, new_key, write_part
 from headrace.serving.waiting import Waiting
@@ -30,6 +32,7 @@ _TURN_SECONDS = 0.5
 _CHUNK_ROWS, _CHUNK_BYTES = 256, 2**18  # of which rows are made at once
 _EXPIRY_SECONDS = 3600.0
 _END_SECONDS = 15.0
+STATES = "written", "full", "fault"
 _Part = tuple[str, list[pa.Table]]  # the key that it will have, and its rows
 log = logging.getLogger("headrace")
 
@@ -75,6 +78,15 @@ class RequestLog:
     def __call__(self, answered: Answered) -> None:
         """Queue the rows of a request, or count them as dropped."""
         self._queue.put(answered)
+
+    def metrics(self) -> Iterator[Metric]:
+        """What was logged, and what was not."""
+        about = "Rows of the request log: written, dropped because as much was waiting "
+        about += "as may, or lost by a fault."
+        rows = [({"state": one}, getattr(self, one)) for one in STATES]
+        yield exposed("log_rows_total", "counter", about, rows)
+        about = "Rows that are not written yet."
+        yield exposed("log_waiting", "gauge", about, [({}, self.waiting)])
 
     def close(self) -> None:
         """Write what waits, for some seconds."""

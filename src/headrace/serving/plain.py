@@ -245,8 +245,11 @@ def parse_json(body: bytes, most_values: float = math.inf) -> Any:
         HttpError: 413 for more of them or for too many lists, 400 for what is not JSON,
             such as NaN.
     """
-    lists = body.count(b"[") + body.count(b"{")
-    if lists > MOST_LISTS or body.count(b",") > most_values:
+    is_long = len(body) > min(MOST_LISTS, most_values)
+    if is_long and (
+        body.count(b"[") + body.count(b"{") > MOST_LISTS
+        or body.count(b",") > most_values
+    ):
         raise HttpError(
             413,
             f"The JSON has more than {MOST_LISTS:,} lists and objects, or more values "

@@ -105,7 +105,8 @@ def parse(
         _check_one("outputs[0].name", output.name, [tensors.output_name])
         if output.parameters.binary_data is not None:
             binary = output.parameters.binary_data
-    array = array_of(tensor, tensors, tail)
+    has_booleans = b"true" in body or b"false" in body
+    array = array_of(tensor, tensors, tail, has_booleans=has_booleans)
     items = tensors.questions.check_input(array, served.description)
     return InferRequest(items, request.id, binary)
 

@@ -11,21 +11,26 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from prometheus_client import Metric
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, UsageError
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered, Observer
 from headrace.serving.backoff import Backoff
+from headrace.serving.metrics import Labels, exposed
 from headrace.serving.tensors import BATCH_LIMIT
 from headrace.serving.waiting import Waiting
 from headrace.tasks import difference, task
 from headrace.tasks.forms import Outputs
+
+if TYPE_CHECKING:
+    from headrace.serving.slots import Slot
+    from headrace.state.ledger import Ledger, Version
 
 MOST_ROWS, MOST_BYTES = BATCH_LIMIT, 16 * 2**20  # in the queue
 _TURN_SECONDS = 0.02
@@ -51,28 +56,6 @@ class _Engine(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowCounts:
-    """Rows of copies, for metrics.
-
-    Attributes:
-        answered: by the shadow.
-        dropped: because it was busy, or did not run.
-        restarts: of its process.
-        compared: rows whose answers were compared; those that are sounds are not.
-        agreement: the share of equal answers; None if nothing was compared, or if
-            answers are numbers.
-        difference: the mean absolute difference of answers that are numbers, else None.
-    """
-
-    answered: int
-    dropped: int
-    restarts: int
-    compared: int
-    agreement: float | None
-    difference: float | None
-
-
 class Shadow:
     """An `Observer` that lets another version answer what was answered.
 
@@ -82,6 +65,10 @@ class Shadow:
         open_engine: starts its process; may take long, and may raise.
         observe: gets its answers.
         share: of the requests that are copied, 0..1, by the hash of their ids.
+
+    Attributes:
+        answered: rows.
+        compared: rows whose answers were compared; those that are sounds are not.
     """
 
     def __init__(
@@ -97,10 +84,10 @@ class Shadow:
         self.description, self._share = description, share
         self._open_engine, self._observe = open_engine, observe
         self._waiting = Waiting(MOST_ROWS, MOST_BYTES)
-        self._answered = self._compared = self._lost = 0
+        self.answered = self.compared = self._lost = 0
         self._total = 0.0
         self._are_numbers = False
-        self._same: dict[int, tuple[DataDescription, bool]] = {}
+        self._other, self._is_same = description, True
         self._end = threading.Event()
         self._engine: _Engine | None = None
         self._backoff = Backoff()
@@ -109,18 +96,14 @@ class Shadow:
         self._thread.start()
 
     @property
-    def counts(self) -> ShadowCounts:
-        """What it has answered, and what it has not."""
-        compared, dropped = self._compared, self._waiting.refused + self._lost
-        mean = self._total / compared if compared else None
-        return ShadowCounts(
-            self._answered,
-            dropped,
-            self._backoff.restarts,
-            compared,
-            agreement=None if self._are_numbers else mean,
-            difference=mean if self._are_numbers else None,
-        )
+    def dropped(self) -> int:
+        """Rows of copies that were not answered, as it was busy or did not run."""
+        return self._waiting.refused + self._lost
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of its process."""
+        return self._backoff.restarts
 
     @property
     def is_running(self) -> bool:
@@ -129,13 +112,31 @@ class Shadow:
 
     def __call__(self, answered: Answered) -> None:
         """Queue a copy, or count it as dropped; called in the event loop."""
-        if answered.model != self.model or answered.is_named:
+        is_other = answered.model != self.model or answered.is_named
+        if is_other or answered.role not in {"champion", "pinned"}:
             return
-        if answered.role not in {"champion", "pinned"}:
-            return
-        if self._share < 1 and fraction_of(answered.request_id) >= self._share:
-            return
-        self._waiting.put(answered)
+        if self._share == 1 or fraction_of(answered.request_id) < self._share:
+            self._waiting.put(answered)
+
+    def metrics(self) -> Iterator[Metric]:
+        """What it has answered, and what it has not."""
+        own = {"model": self.model, "version": str(self.version)}
+        rows: list[tuple[Labels, float]] = [
+            ({**own, "state": "answered"}, self.answered),
+            ({**own, "state": "dropped"}, self.dropped),
+        ]
+        yield exposed("shadow_rows_total", "counter", "Copies for the shadow.", rows)
+        about = "Whether the shadow answers."
+        yield exposed("shadow_up", "gauge", about, [(own, self.is_running)])
+        about = "Restarts of the shadow's process."
+        yield exposed("shadow_restarts_total", "counter", about, [(own, self.restarts)])
+        if self.compared:
+            name, about = "agreement", "Share of its answers that equal those given."
+            if self._are_numbers:
+                name = "difference"
+                about = "Mean absolute difference of its answers from those given."
+            mean = [(own, self._total / self.compared)]
+            yield exposed(f"shadow_{name}", "gauge", about, mean)
 
     def close(self) -> None:
         """End it; what is queued is not answered."""
@@ -179,34 +180,28 @@ class Shadow:
         )
 
     def _answer(self, copies: Sequence[Answered]) -> None:
-        fitting = [c for c in copies if self._is_same(c.description)]
-        rows = sum(len(copy.items) for copy in fitting)
-        self._lost += sum(len(copy.items) for copy in copies) - rows
-        if not fitting:
-            return
-        if self._engine is None:
+        rows = sum(len(copy.items) for copy in copies)
+        if self._engine is None or not self._takes(copies[0].description):
             self._lost += rows
             return
         began = time.perf_counter()
         try:
-            outputs = self._engine(np.concatenate([copy.items for copy in fitting]))
+            outputs = self._engine(np.concatenate([copy.items for copy in copies]))
             milliseconds = 1000 * (time.perf_counter() - began)
-            self._compare(fitting, outputs)
+            self._compare(copies, outputs)
         except Exception as error:  # whatever its process sends
             self._lost += rows
             self._failed(error)
             return
-        self._answered += rows
-        self._report(fitting, outputs, milliseconds, self._engine.name)
+        self.answered += rows
+        self._report(copies, outputs, milliseconds, self._engine.name)
 
-    def _is_same(self, description: DataDescription) -> bool:
+    def _takes(self, description: DataDescription) -> bool:
         """Whether the version that answered takes the same items."""
-        cached = self._same.get(id(description))
-        if cached is None:
-            self._same.clear()  # there is one, until a promotion
-            cached = description, not difference(self.description, description)
-            self._same[id(description)] = cached
-        return cached[1]
+        if description is not self._other:  # there is one, until a promotion
+            self._other = description
+            self._is_same = not difference(self.description, description)
+        return self._is_same
 
     def _compare(self, copies: Sequence[Answered], outputs: Outputs) -> None:
         kind, data = task(self.description.task), self.description
@@ -220,7 +215,7 @@ class Shadow:
             if isinstance(own, float | str):
                 self._are_numbers = isinstance(own, float)
                 self._total += abs(own - other) if self._are_numbers else own == other
-                self._compared += 1
+                self.compared += 1
 
     def _report(
         self, copies: Sequence[Answered], outputs: Outputs, ms: float, engine: str
@@ -241,7 +236,56 @@ class Shadow:
             start = end
 
 
+def find_shadow(name: str, slots: Sequence[Slot], ledger: Ledger) -> Version | None:
+    """The version that is to run beside those that answer; None without a name.
+
+    Raises:
+        UsageError, NotFoundError: there is no such version of a model that is served,
+            it answers already, or it cannot answer the same requests.
+    """
+    if not name:
+        return None
+    answering = {s.model: s.current for s in slots if s.current is not None}
+    model, slash, _ = name.partition("/")
+    if not slash or model not in answering:
+        raise UsageError(
+            f"--shadow {name!r} is not a version of a model that is served.",
+            f"Give MODEL/VERSION of {', '.join(answering)}.",
+        )
+    row, served = ledger.find(name), answering[model]
+    if row.version == served.version:
+        raise UsageError(
+            f"Version {row.version} of {model} answers already.",
+            "Name another version.",
+        )
+    check_same_requests(
+        name, row.description, f"{model}/{served.version}", served.description
+    )
+    return row
+
+
+def check_same_requests(
+    name: str, description: DataDescription, answering: str, other: DataDescription
+) -> None:
+    """Refuse a version that cannot answer another's requests.
+
+    Raises:
+        UsageError: it takes other items, or has other classes.
+    """
+    field = difference(description, other)
+    if not field:
+        return
+    if field in description.target or field in other.target:
+        field = "target"
+    raise UsageError(
+        f"{name} cannot answer the requests of {answering}: its {field} is "
+        f"{getattr(description, field)!r}, and not {getattr(other, field)!r}.",
+        "Name a version that was trained on data of the same form.",
+    )
+
+
 def _are_alike(first: Answered, other: Answered) -> bool:
     """Whether the items of two requests can be answered at once."""
     own, others = first.items, other.items
-    return bool(own.dtype == others.dtype and own.shape[1:] == others.shape[1:])
+    is_form = own.dtype == others.dtype and own.shape[1:] == others.shape[1:]
+    return bool(is_form and first.description is other.description)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,12 +19,13 @@ from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors, read_token
 from headrace.serving.listing import ListedVersion
+from headrace.serving.log import RequestLog
 from headrace.serving.metrics import Metrics, exposed
-from headrace.serving.observing import Observing, find_shadow
 from headrace.serving.pages import add_page
 from headrace.serving.routes import Models
 from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
+from headrace.serving.shadow import Shadow, find_shadow
 from headrace.serving.slots import Slot, WantedVersion
 from headrace.serving.watching import Watcher
 from headrace.state.home import Home
@@ -33,14 +34,13 @@ from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-    from headrace.serving.answered import Role
+    from headrace.serving.answered import Answered, Observer, Role
     from headrace.serving.options import Options
     from headrace.settings import Settings
     from headrace.state.ledger import Version
 
 _BESIDE_SECONDS = 10.0  # until a shadow must have answered
 _SHADOW_NICENESS = 10  # nobody waits for its answers
-log = logging.getLogger("headrace")
 
 
 def serve(
@@ -76,19 +76,22 @@ def serve(
         slots = _slots_of(wanted, rows, open_)
         opened.callback(_close_all, slots)
         return_memory()  # of imports, and of what the engines were made from
-        observing = Observing(
-            find_shadow(options.shadow, slots, ledger),
-            settings,
-            lambda row: open_alone(row, settings),
-            with_inputs=options.log_inputs,
-        )
-        opened.callback(observing.close)
-        app = make_app(slots, doors, settings, open_, observing)
+        shadowing = find_shadow(options.shadow, slots, ledger)
+        observers: list[RequestLog | Shadow] = []
+        if days := settings.request_log_days:
+            log = RequestLog(Home(settings).store, days, with_inputs=options.log_inputs)
+            opened.callback(log.close)
+            observers.append(log)
+        if shadowing is not None:
+            shadow = make_shadow(shadowing, settings, [*observers])
+            opened.callback(shadow.close)
+            observers.append(shadow)
+        app = make_app(slots, doors, settings, open_, observers)
         scheme = "https" if tls else "http"
         port = listener.getsockname()[1]
         url = f"{scheme}://{local_host(options.host)}:{port}"
         opened.enter_context(announced(settings.home, url, options.models))
-        run(app, listener, tls, lambda: ready(description_of(slots, url, observing)))
+        run(app, listener, tls, lambda: ready(description_of(slots, url, shadowing)))
 
 
 @contextlib.contextmanager
@@ -105,7 +108,7 @@ def make_app(
     doors: Doors,
     settings: Settings,
     open_: Callable[[Version, Role], Served],
-    observing: Observing,
+    observers: Sequence[RequestLog | Shadow],
 ) -> App:
     """The application of some models, which watches the ledger while it runs."""
     app = App(doors, Bodies(settings.max_body_bytes), Metrics())
@@ -113,11 +116,26 @@ def make_app(
     add_page(app)
     watcher = Watcher(slots, settings.database_url, open_, models.replace)
     models.notices.append(watcher.notice)
-    observing.start(models)
+    models.observers += observers
     app.starting.append(watcher.start)
     app.stopping.append(watcher.stop)
-    app.metrics.sources += [watcher.metrics, observing.metrics, process_metrics]
+    app.metrics.sources += [watcher.metrics, process_metrics]
+    app.metrics.sources += [observer.metrics for observer in observers]
     return app
+
+
+def make_shadow(
+    row: Version, settings: Settings, observers: Sequence[Observer]
+) -> Shadow:
+    """A shadow whose answers go to observers, such as the request log."""
+
+    def observe(answered: Answered) -> None:
+        for each in observers:
+            each(answered)
+
+    open_engine = partial(open_alone, row, settings)
+    name = row.model, row.version, row.description
+    return Shadow(*name, open_engine, observe, settings.shadow_share)
 
 
 def open_alone(row: Version, settings: Settings) -> EngineProcess:
@@ -182,10 +200,9 @@ def _doors_of(options: Options, settings: Settings) -> tuple[Doors, Tls | None]:
 
 
 def description_of(
-    slots: Sequence[Slot], url: str, observing: Observing
+    slots: Sequence[Slot], url: str, shadow: Version | None
 ) -> dict[str, Any]:
     """What ``headrace serve --json`` prints."""
-    shadow = observing.shadow
     models = [
         {"name": slot.model, **ListedVersion.of(served).model_dump()}
         for slot in slots

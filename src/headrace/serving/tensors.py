@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ ANSWER_VALUES = 2**22  # of all answers to one request, if not of one row
 _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
-    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (4, 8)},
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _OTHER_VALUES = 1000  # of a request, beside its numbers
@@ -71,7 +72,7 @@ class Inference(Open):
     id: str | None = None
     parameters: _OfRequest = _OfRequest()
     inputs: list[Input] = Field(min_length=1, max_length=1)
-    outputs: list[Output] = Field(default=[], max_length=1)
+    outputs: list[Output] = Field(default_factory=list, max_length=1)
 
 
 class Tensors:
@@ -140,13 +141,16 @@ def _shape_of(shape: Any, tensors: Tensors) -> list[int]:
     return shape
 
 
-def array_of(tensor: Input, tensors: Tensors, tail: memoryview) -> Any:
+def array_of(
+    tensor: Input, tensors: Tensors, tail: memoryview, *, has_booleans: bool
+) -> Any:
     """The values of an input, ``(n, ...)``; texts as a list.
 
     Args:
         tensor: the input.
         tensors: of the model.
         tail: the bytes after the JSON.
+        has_booleans: whether ``true`` or ``false`` stands anywhere in the JSON.
 
     Raises:
         HttpError: it has another shape or other values.
@@ -158,7 +162,7 @@ def array_of(tensor: Input, tensors: Tensors, tail: memoryview) -> Any:
             raise HttpError(
                 400, f"{len(tail):,} bytes follow the JSON, but no input is binary."
             )
-        return _from_json(tensor.data, shape, datatype)
+        return _from_json(tensor.data, shape, datatype, has_booleans)
     if size != len(tail) or "data" in tensor.model_fields_set:
         raise HttpError(
             400,
@@ -207,11 +211,11 @@ def _decoded(data: bytes, place: int) -> str:
         ) from None
 
 
-def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
+def _from_json(data: Any, shape: list[int], datatype: str, has_booleans: bool) -> Any:
     if not isinstance(data, list):
         raise HttpError(400, f"data is {shortened(data)}; wanted is a list.")
     if datatype != "BYTES":
-        return _numbers(data, shape, datatype)
+        return _numbers(data, shape, datatype, has_booleans)
     if len(data) != shape[0] or not all(isinstance(text, str) for text in data):
         raise HttpError(
             400, f"data is {shortened(data)}; wanted are {shape[0]:,} strings."
@@ -219,26 +223,29 @@ def _from_json(data: Any, shape: list[int], datatype: str) -> Any:
     return data
 
 
-def _numbers(data: list[Any], shape: list[int], datatype: str) -> Any:
+def _numbers(
+    data: list[Any], shape: list[int], datatype: str, has_booleans: bool
+) -> Any:
     """The array of a shape that a list has, flat or nested."""
     dtype, size = _DTYPES[datatype], math.prod(shape)
     wanted = f"wanted are {size:,} numbers of {datatype}, flat or nested as the shape"
     is_nested = bool(data) and isinstance(data[0], list)
     values = _flat(data, shape) if is_nested else data
-    is_whole = dtype.kind in "iu"
-    kinds = {int} if is_whole else {int, float}  # neither true nor a string
-    if values is None or not {*map(type, values)} <= kinds:
+    if values is None or (has_booleans and bool in {*map(type, values)}):
         raise HttpError(400, f"data is {shortened(data)}; {wanted}.")
     if len(values) != size:
         raise HttpError(400, f"data has {len(values):,} numbers; {wanted}.")
-    try:
-        with np.errstate(over="ignore"):
-            return np.array(values, dtype).reshape(shape)
-    except OverflowError:
+    try:  # unlike NumPy, these take no strings, and no fractions for integers
+        taken = bytes(values) if dtype == np.uint8 else array(dtype.char, values)
+        return np.frombuffer(taken, dtype).reshape(shape)
+    except TypeError:
+        raise HttpError(400, f"data is {shortened(data)}; {wanted}.") from None
+    except (OverflowError, ValueError):
+        limits = np.iinfo(dtype)
         raise HttpError(
             400,
-            f"data is {min(values)}..{max(values)}; {datatype} is "
-            f"{np.iinfo(dtype).min}..{np.iinfo(dtype).max}.",
+            f"data has a number out of range; {datatype} is {limits.min}.."
+            f"{limits.max}.",
         ) from None
 
 

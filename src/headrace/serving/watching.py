@@ -65,7 +65,6 @@ class Watcher:
         self._slots, self._url = slots, url
         self._open, self._replace = open_, replace
         self._ledger: Ledger | None = None
-        self._champions: dict[str, tuple[int, Version | None]] = {}
         self._retries: dict[tuple[str, int], Backoff] = {}
         self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,17 +105,14 @@ class Watcher:
     def _look(self, slot: Slot) -> None:
         """Open what has ended, whatever else is wrong; then what the ledger wants."""
         wanted = self._wanted(slot)
-        current = slot.current
         for served in list(slot.versions.values()):
             if served.failure:
-                is_wanted = wanted is not None and wanted.version == served.version
-                row = wanted if wanted is not None and is_wanted else served.row
-                self._load(slot, row, served.role)
+                self._load(slot, served.row, served.role)
         if wanted is not None:
             # Others were to answer, and are not any more.
             for version in slot.failures.keys() - {*slot.versions, wanted.version}:
                 self._forget(slot, version)
-            if current is None or current.version != wanted.version:
+            if slot.current is None or slot.current.version != wanted.version:
                 self._load(slot, wanted, "champion")
 
     def _wanted(self, slot: Slot) -> Version | None:
@@ -124,23 +120,12 @@ class Watcher:
         if not slot.follows:
             return None
         try:
-            ledger = self._open_ledger()
-            sequence = ledger.sequence(slot.model)
-            cached = self._champions.get(slot.model)
-            is_well = not slot.failures and not (slot.current and slot.current.failure)
-            if cached is None or cached[0] != sequence or not is_well:
-                champion = ledger.champion(slot.model)
-                row = champion.version if champion is not None else None
-                if champion is not None:  # perhaps a later one by now
-                    sequence = champion.entry.sequence
-                if row is not None and (cached is None or cached[0] != sequence):
-                    self._retries.pop((slot.model, row.version), None)
-                self._champions[slot.model] = cached = sequence, row
+            champion = self._open_ledger().champion(slot.model)
         except Exception as error:  # the watch goes on, whatever the ledger does
             self._note_ledger(str(error))
             return None
         self._note_ledger("")
-        return cached[1]
+        return champion.version if champion is not None else None
 
     def _open_ledger(self) -> Ledger:
         url = make_url(self._url)
@@ -170,16 +155,9 @@ class Watcher:
         try:
             served = self._open(row, role)
         except Exception as error:  # the former version answers on
-            if self._stopped.is_set():
-                return
-            retry.failed()
-            reason = f"version {row.version} does not load"
-            slot.failures = {**slot.failures, row.version: reason}
-            self.failures[slot.model] += 1
-            reason = str(error) or type(error).__name__
-            if not isinstance(error, HeadraceError):
-                reason = f"{type(error).__name__}: {reason}"
-            log.warning("serve: %s does not load: %s", row, reason)
+            if not self._stopped.is_set():
+                retry.failed()
+                self._note_failure(slot, row, error)
             return
         self._forget(slot, row.version)
         if role == "champion" and ended is None and self._is_outdated(slot, row):
@@ -194,6 +172,13 @@ class Watcher:
                 done.wait()
                 return
         served.close()
+
+    def _note_failure(self, slot: Slot, row: Version, error: Exception) -> None:
+        reason = f"version {row.version} does not load"
+        slot.failures = {**slot.failures, row.version: reason}
+        self.failures[slot.model] += 1
+        kind = "" if isinstance(error, HeadraceError) else f"{type(error).__name__}: "
+        log.warning("serve: %s does not load: %s%s", row, kind, error)
 
     def _is_outdated(self, slot: Slot, row: Version) -> bool:
         """Whether another version is the champion by now."""

@@ -283,7 +283,7 @@ def test_the_server_loads_no_heavy_library_for_it(tmp_path):
         "while not shadow.is_running: time.sleep(0.01)\n"
         "for kind in (IMAGES, SOUNDS, TEXTS):\n"
         "    [each(an_answer(kind=kind)) for each in (log, shadow)]\n"
-        "while shadow.counts.compared < 1: time.sleep(0.01)\n"
+        "while shadow.compared < 1: time.sleep(0.01)\n"
         "shadow.close(); log.close()\n"
         "assert log.written == 4, (log.written, log.fault)\n"
         "heavy = {'tensorflow', 'keras', 'mlflow', 'prefect', 'pandas', 'scipy'}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.src.serving.asked import IMAGES, TEXTS
-from tests.src.serving.conftest import IMAGE, Site, a_row, serving
+from tests.src.serving.conftest import IMAGE, a_row
 from tests.waiting import until
 
 from headrace.errors import DependencyError, UsageError
@@ -17,22 +17,15 @@ from headrace.models import engines
 from headrace.models.engines import stored
 from headrace.serving.gradients import MODULE
 from headrace.serving.metrics import Metrics
-from headrace.serving.observing import Observing, check_same_requests
 from headrace.serving.server import listen
+from headrace.serving.shadow import check_same_requests
 from headrace.serving.starting import (
     description_of,
     open_alone,
     process_metrics,
 )
-from headrace.settings import Settings
 from headrace.state.frames import FramedProcess
 from headrace.state.ledger import Ledger
-
-
-def observed(home, shadow=None):
-    settings = Settings(home=home, request_log_days=0)
-    toy = serving(IMAGE, version=2)
-    return Observing(shadow, settings, lambda _: toy.engine)
 
 
 def test_a_challenger_is_opened_by_its_own_process(built, monkeypatch):
@@ -49,10 +42,9 @@ def test_a_challenger_is_opened_by_its_own_process(built, monkeypatch):
 
 def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
     metrics, processes = Metrics(), list[FramedProcess]()
-    alone = observed(tmp_path)
 
     def gradients_beside():
-        beside = description_of([], "http://here", alone)["processes"]
+        beside = description_of([], "http://here", None)["processes"]
         names = [one["name"] for one in beside]  # with those of other tests
         return names.count("gradients_process")
 
@@ -75,12 +67,9 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
     assert gradients_beside() == 0
 
 
-def test_the_shadow_is_named(tmp_path):
-    observing = observed(tmp_path, a_row("toy", 3, IMAGE))
-    observing.start(Site(serving(IMAGE)).models)
-    told = description_of([], "http://here", observing)
+def test_the_shadow_is_named():
+    told = description_of([], "http://here", a_row("toy", 3, IMAGE))
     assert told["shadow"] == {"name": "toy", "version": 3}
-    observing.close()
 
 
 def test_a_shadow_that_takes_other_items_is_refused():
