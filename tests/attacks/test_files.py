@@ -1,14 +1,11 @@
 """Attack: files that lie about their parts, and reads that outlast their command."""
 
-import csv
-import random
 import tarfile
 import zipfile
 
 import pytest
 
 from headrace.data.sources.opening import open_source
-from headrace.data.sources.tables.dialects import Dialect, rows_of
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading
 from headrace.settings import Settings
@@ -51,23 +48,3 @@ def test_a_zip_is_unpacked_only_where_that_can_be_done_in_parts(method, tmp_path
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("a/0.png", b"x")
     assert "data.zip: a/0.png is packed by" in refused(path)
-
-
-def test_rows_without_quotes_are_cut_as_the_reader_of_csv_cuts_them():
-    chance = random.Random(7)
-    dialect = Dialect(",", quoted=True, newline="", width=2)
-    for _ in range(3000):
-        text = "".join(chance.choices('ab,"\n\r \x00', k=chance.randrange(12)))
-        lines = text.splitlines(keepends=True)
-        expected, reader = [], csv.reader(lines, strict=True)
-        while True:
-            try:
-                cells = next(reader, None)
-            except csv.Error:
-                expected.append([])
-                continue
-            if cells is None:
-                break
-            if any(cells) or len(cells) > 1:
-                expected.append(cells)
-        assert [row.cells for row in rows_of(lines, dialect)] == expected, text

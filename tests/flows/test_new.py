@@ -113,7 +113,7 @@ def test_the_header_of_what_a_model_has_learned_from_is_no_item(
     listed.write_bytes(f"{column}\nthe saw\n\na plum\n".encode("cp1252"))
     scored = home.headrace("score", "things", str(listed), str(out), "--json")
     assert scored.json["scored"] == 2, scored.out
-    assert f"blank lines left out: 1; texts in {column}" in scored.err
+    assert f"one column, with a header; texts in {column}" in scored.err
     assert pd.read_csv(out)["name"].tolist() == ["list.csv line 2", "list.csv line 4"]
     monitored = home.headrace("monitor", "things", "--data", str(listed), "--json")
     assert monitored.json["window"]["items"] == 2, monitored.out

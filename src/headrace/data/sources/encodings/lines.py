@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import functools
 import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from headrace.data.sources.encodings.detection import Encoding, find_encoding
 from headrace.data.sources.places.files import File, in_memory
@@ -14,6 +14,8 @@ from headrace.errors import SourceError
 from headrace.media.chunks import Source
 
 LINE_LIMIT = 2**24
+_BLOCK = 2**20
+_MARK = "\ufeff"
 _DECODED_LATER = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -35,32 +37,92 @@ def open_text(
             stream, encoding.codec, encoding.errors, newline=newline
         )
         try:
-            yield text
-        except UnicodeDecodeError as error:
-            raise SourceError(
-                f"{file.where} is not {encoding.name} any more: {error.reason}.",
-                "Do not change the data while it is read; run it again.",
-            ) from None
+            with _as_before(file, encoding):
+                yield text
         finally:
             with contextlib.suppress(ValueError):
                 text.detach()
 
 
-def lines_of(text: io.TextIOWrapper, where: str) -> Iterator[str]:
-    """The lines, with their ends.
+@contextlib.contextmanager
+def _as_before(file: File, encoding: Encoding) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{file.where} is not {encoding.name} any more: {error.reason}.",
+            "Do not change the data while it is read; run it again.",
+        ) from None
+
+
+def decoded(file: File, encoding: Encoding) -> Iterator[str]:
+    """The text of a file, about a megabyte at a time.
 
     Raises:
-        SourceError: a line is over 16 Mi characters.
+        SourceError: the file is no longer in that encoding.
     """
-    read = functools.partial(text.readline, LINE_LIMIT + 1)
-    for number, line in enumerate(iter(read, ""), 1):
-        if len(line) > LINE_LIMIT:
-            raise SourceError(
-                f"{where}, line {number:,}, has over {LINE_LIMIT:,} characters.",
-                "Give a table with one row a line.",
-            )
-        # Concatenated files have a byte order mark in the middle.
-        yield line.removeprefix("\ufeff")
+    decoder = codecs.getincrementaldecoder(encoding.codec)(encoding.errors)
+    with file.open() as stream, _as_before(file, encoding):
+        while block := stream.read(_BLOCK):
+            yield decoder.decode(block)
+        yield decoder.decode(b"", True)
+
+
+class Lines:
+    """The lines of a text, with their ends.
+
+    Marks of byte order at the beginning of a line are left out, which joined files
+    have.
+
+    Args:
+        texts: the text in parts.
+        where: it is, for messages.
+        end: of a line: a line feed, or a carriage return.
+        is_any_end: whether the other one ends lines too.
+
+    Attributes:
+        size: the characters that were read so far.
+    """
+
+    def __init__(
+        self,
+        texts: Iterable[str],
+        where: str,
+        end: str = "\n",
+        *,
+        is_any_end: bool = False,
+    ) -> None:
+        self.size = 0
+        self._texts, self._where, self._end = texts, where, end
+        self._newline = "" if is_any_end else end
+
+    def __iter__(self) -> Iterator[str]:
+        """The lines.
+
+        Raises:
+            SourceError: a line is over 16 Mi characters.
+        """
+        return itertools.chain.from_iterable(self._parts())
+
+    def _parts(self) -> Iterator[io.StringIO]:
+        rest, number, end = "", 1, self._end
+        for text in self._texts:
+            head, mark, rest = (rest + text).rpartition(end)
+            number += head.count(end) + len(mark)
+            if len(rest) > LINE_LIMIT:
+                raise SourceError(
+                    f"{self._where}, line {number:,}, has over {LINE_LIMIT:,} "
+                    "characters.",
+                    "Give a table with one row a line.",
+                )
+            yield self._part(head + mark)
+        yield self._part(rest)
+
+    def _part(self, lines: str) -> io.StringIO:
+        self.size += len(lines)
+        if _MARK in lines:
+            lines = lines.replace(self._end + _MARK, self._end).removeprefix(_MARK)
+        return io.StringIO(lines, self._newline)
 
 
 def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:

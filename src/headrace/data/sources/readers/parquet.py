@@ -69,7 +69,7 @@ def read(
     if not tables:
         return None
     source.kind = "table"
-    return _read_tables(tables, settings, source.reading)
+    return _read_tables(tables, settings, source)
 
 
 def _is_parquet(name: str, tree: FileTree, medium: str) -> bool:
@@ -80,7 +80,7 @@ def _is_parquet(name: str, tree: FileTree, medium: str) -> bool:
 
 
 def _read_tables(
-    files: dict[str, File], settings: Settings, reading: Reading
+    files: dict[str, File], settings: Settings, source: Source
 ) -> Iterator[Chunk]:
     """The rows of Parquet files.
 
@@ -90,16 +90,17 @@ def _read_tables(
 
     Raises:
         SourceError: a file is damaged, over the limits, or lacks a column.
-        SpecError: a column that `reading` names does not exist, or no row is taken.
+        SpecError: a column that the pipeline names does not exist, or no row is taken.
     """
+    reading = source.reading
     parts = [_part(name, file, settings, reading) for name, file in files.items()]
     high: dict[SourceSplit | None, float] = {}
     kinds = [part.table.kinds[part.roles.item] for part in parts]
     if any(_is_list(kind) and pa.types.is_floating(kind.value_type) for kind in kinds):
-        for chunk in read_parts(parts, reading):
+        for chunk in read_parts(parts, source):
             high[chunk.split] = max(high.get(chunk.split, 0), _greatest(chunk))
     forms: dict[SourceSplit | None, tuple[str, str]] = {}
-    for chunk in read_parts(parts, reading):
+    for chunk in read_parts(parts, source):
         _check_form(chunk, forms)
         yield replace(chunk, high=high.get(chunk.split))
 

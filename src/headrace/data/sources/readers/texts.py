@@ -255,8 +255,7 @@ def _read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
     source.kind = "table"
     for part in parts:
         table, roles = part.table, part.roles
-        source.findings.extend(table.findings)
         source.item_column = roles.item if _names_columns(table) else ""
         about = f"{table.format}; {roles.describe('texts')}"
         source.notes.append(f"{table.where}: {about}")
-    return read_parts(parts, source.reading)
+    return read_parts(parts, source)

@@ -1,7 +1,6 @@
 """CSV, TSV and similar tables; their encoding, delimiter, quotes and header are found.
 
-A file is read three times: for its encoding, for its faults, and for its rows. If it
-has faults, it is read up to twice more.
+They are found from the first rows and a few further ones; then all rows are read once.
 """
 
 from __future__ import annotations
@@ -9,80 +8,73 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
 from headrace.data.sources.encodings.detection import Encoding
-from headrace.data.sources.encodings.lines import lines_of, open_text
+from headrace.data.sources.encodings.lines import decoded, open_text
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import table_suffix
 from headrace.data.sources.tables.dialects import (
     LEAST_SHARE,
     SURE_SHARE,
+    Block,
     Dialect,
     Row,
+    blocks_of,
+    end_of_lines,
     find_dialect,
+    fitted,
     has_header,
     is_list_of_files,
-    newline_of,
-    rows_of,
-)
-from headrace.data.sources.tables.strays import (
-    Pattern,
-    StrayQuotes,
-    pattern_of,
-    separate_rows,
+    sampled,
 )
 from headrace.data.sources.tables.tabular import (
     ITEMS,
+    RowFaults,
     TableRows,
-    TableSurvey,
-    batches,
     check_names,
     check_width,
     plain_name,
     readable,
     text_column,
 )
+from headrace.display.signs import number_of
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import Reading
 from headrace.records import Finding
 
 SAMPLE_CHARACTERS = 2**18
 _SAMPLED_CHARACTERS = 1000
-_HEADER_ROWS = 1000
+_SAMPLED_ROWS = 1000
+# Of a large file, further places that are sampled, and of each the bytes and the rows.
+_PLACES, _PLACE_BYTES, _PLACE_ROWS = 7, 2**16, 150
 _LINE_END = re.compile(r"\r?\n|\r")
 # The first line of files by Excel, which names the delimiter.
 _SEPARATOR = re.compile(r"sep=(.)[^\S\r\n]*\r?[\r\n]", re.IGNORECASE)
-_ACTION = "Write the table again, with each text in quotes."
-
-
-class _Pass(NamedTuple):
-    """The result of reading all rows in one dialect."""
-
-    dialect: Dialect
-    survey: TableSurvey
-    quotes: StrayQuotes
-
-    def is_better(self, other: _Pass) -> bool:
-        """Whether it has a smaller share of bad rows, or the other has stray quotes."""
-        bad = self.survey.bad * other.survey.rows
-        other_bad = other.survey.bad * self.survey.rows
-        has_strays = other.quotes.rows > other.quotes.quoted
-        return bad < other_bad or (bad == other_bad and has_strays)
+_ACTION = (
+    "Look at the quotes in that line: close or remove one, or write the table again, "
+    "with each text in quotes."
+)
 
 
 class DelimitedTable:
     """A table of text with delimiters; all columns are text.
+
+    Args:
+        file: unpacked.
+        above: lines above the header, or above the rows.
+        rows: the first rows below the header, all of one width.
 
     Attributes:
         header: whether its first row names the columns.
         where, name, kinds, format, findings: as in `Table`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, what is known of it
         self,
         file: File,
         encoding: Encoding,
@@ -90,26 +82,19 @@ class DelimitedTable:
         names: Sequence[str],
         header: bool,
         above: int,
+        rows: Sequence[list[str]],
     ) -> None:
         self.where, self.name = file.where, file.name
         self.header = header
         self.kinds = dict.fromkeys(names, pa.large_string())
+        self.findings: list[Finding] = []
         self._file = file
         self._encoding = encoding
         self._above = above
-        self._pattern = Pattern()
-        self._dialect, survey, quotes = self._best_pass(dialect)
-        self.findings: list[Finding] = survey.check(self.where, _ACTION)
-        self._sample: list[list[str]] = survey.sample
-        has_header = "with a header" if header else "no header"
-        self.format = f"{encoding.name}, {self._dialect.description}, {has_header}"
-        if self._dialect.quoted:
-            self.findings += quotes.findings(self.where)
-        elif quotes.first:
-            line, lines = quotes.first
-            self.format += f" (a quote in line {line:,} would make {lines:,} lines one)"
-        if survey.blank and not dialect.delimiter:
-            self.format += f", blank lines left out: {survey.blank:,}"
+        self._dialect = dialect
+        self._first_rows = rows
+        said = "with a header" if header else "no header"
+        self.format = f"{encoding.name}, {dialect.description}, {said}"
 
     @property
     def delimiter(self) -> str:
@@ -118,98 +103,122 @@ class DelimitedTable:
 
     def sample(self) -> pa.Table:
         """Rows from all over the table, their cells cut to 1,000 characters."""
-        rows = self._sample
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self.kinds)
+        rows = [*self._first_rows, *self._further_rows()]
+        cut = [[cell[:_SAMPLED_CHARACTERS] for cell in row] for row in rows]
+        columns = list(zip(*cut, strict=True)) if cut else [()] * len(self.kinds)
         texts = [readable(text_column(column)) for column in columns]
         return pa.table(dict(zip(self.kinds, texts, strict=True)))
 
-    def read(self, columns: Sequence[str]) -> Iterator[TableRows]:
-        """All rows of some columns, a bounded number at a time."""
-        places = [list(self.kinds).index(name) for name in columns]
-        return batches(self._cells(places), dict.fromkeys(columns, text_column))
+    def _further_rows(self) -> Iterator[list[str]]:
+        """Rows from several places of a large file."""
+        step, codec = self._file.size // (_PLACES + 1), self._encoding.codec
+        is_small = self._file.size < SAMPLE_CHARACTERS
+        if is_small or codec.startswith(("utf-16", "utf-32")):
+            return
+        dialect = self._dialect
+        with self._file.open() as stream:
+            for place in range(1, _PLACES + 1):
+                stream.seek(place * step)
+                text = stream.read(_PLACE_BYTES).decode(codec, "replace")
+                whole = text.partition(dialect.end)[2]  # the first may be cut
+                rows = sampled(whole, False, dialect)
+                yield from _fitting(rows, dialect.width, _PLACE_ROWS)
 
-    def _cells(
-        self, places: Sequence[int]
-    ) -> Iterator[tuple[Sequence[str] | None, int, int | str]]:
-        """Some cells of each row below the header, its characters, and its line.
+    def read(self, columns: Sequence[str]) -> Iterator[TableRows]:
+        """All rows of some columns, a bounded number at a time.
+
+        Raises:
+            SourceError: over 1 % of its rows cannot be read; an unreadable row counts
+                as many as it has lines.
+        """
+        places = [list(self.kinds).index(name) for name in columns]
+        faults, several = RowFaults(), SeveralLines()
+        text, dialect = decoded(self._file, self._encoding), self._dialect
+        lines = dialect.lines(text, self.where)
+        for block in blocks_of(lines, dialect, self._above):
+            cells: list[Any] = block.cells
+            bad: list[int] = []
+            if block.is_even:
+                numbers = several.named(block.first, block.last)
+            else:
+                cells, bad, numbers = self._checked(block, faults, several)
+            faults.rows += len(numbers) - len(bad)
+            faults.check_early(self.where, _ACTION)
+            if numbers:
+                by_column = [cells[place :: dialect.width] for place in places]
+                arrays = list(map(text_column, by_column))
+                yield TableRows(pa.record_batch(arrays, list(columns)), bad, numbers)
+        findings = faults.findings(self.where, _ACTION)
+        self.findings = [*findings, *several.findings(self.where)]
+
+    def _checked(
+        self, block: Block, faults: RowFaults, several: SeveralLines
+    ) -> tuple[list[str | None], list[int], list[int | str]]:
+        """The cells of all rows, the places of unreadable rows, and the lines of all.
+
+        Each line of an unreadable row is one.
+        """
+        all_cells: list[str | None] = []
+        bad: list[int] = []
+        numbers: list[int | str] = []
+        for first, last, cells, problem in block.each():
+            if not problem:
+                all_cells += cells
+                numbers += several.named(first, first)
+                several.add(first, last)
+                continue
+            count = last - first + 1
+            faults.add(first, problem, count)
+            bad += range(len(numbers), len(numbers) + count)
+            all_cells += [None] * (self._dialect.width * count)
+            numbers += range(first, last + 1)
+        return all_cells, bad, numbers
+
+
+@dataclass(slots=True)
+class SeveralLines:
+    """The readable rows that have several lines, which a stray quote makes too.
+
+    Attributes:
+        rows: how many they are.
+        breaks: the line ends within them.
+        longest: the first line of the longest, and its lines.
+    """
+
+    rows: int = 0
+    breaks: int = 0
+    longest: tuple[int, int] = (0, 0)
+
+    def named(self, first: int, last: int) -> list[int | str]:
+        """What rows of a line each are called.
 
         A spreadsheet shows a row of several lines as one, so that it counts the rows
         below otherwise than an editor.
         """
-        breaks = 0
-        chosen = itemgetter(*places, 0)  # two at least, so that it gives a tuple
-        for row in self._rows(self._dialect, StrayQuotes()):
-            if row.problem:
-                for number in range(len(row.raw)):
-                    yield None, 0, row.line + number
-                continue
-            line = f"{row.line} (row {row.line - breaks})" if breaks else row.line
-            breaks += len(row.raw) - 1
-            yield chosen(row.cells)[:-1], sum(map(len, row.cells)), line
+        lines = range(first, last + 1)
+        if not self.breaks:
+            return list(lines)
+        return [f"{line} (row {line - self.breaks})" for line in lines]
 
-    def _rows(self, dialect: Dialect, quotes: StrayQuotes) -> Iterator[Row]:
-        """The rows below the header; each has its cells, or a problem."""
-        with open_text(self._file, self._encoding, dialect.newline) as text:
-            lines = itertools.islice(lines_of(text, self.where), self._above, None)
-            rows = rows_of(lines, dialect, self._above)
-            for row in itertools.islice(rows, int(self.header), None):
-                if len(row.raw) == 1 and not row.problem:
-                    yield row.checked(dialect.width)
-                    continue
-                for separated in separate_rows(row, dialect, self._pattern, quotes):
-                    yield separated.checked(dialect.width)
+    def add(self, first: int, last: int) -> None:
+        """Count a row by its first and its last line."""
+        if first == last:
+            return
+        self.rows += 1
+        self.breaks += last - first
+        self.longest = max(self.longest, (first, last - first + 1), key=itemgetter(1))
 
-    def _best_pass(self, dialect: Dialect) -> _Pass:
-        """The pass with or without quotes: whichever has fewer bad rows."""
-        first = self._survey(dialect)
-        has_faults = first.survey.bad or first.quotes.suspects
-        if not has_faults:
-            return first
-        if not dialect.delimiter:
-            return self._pass_of_one_column(first)
-        newline = "\n" if dialect.quoted else ""
-        other = dialect._replace(quoted=not dialect.quoted, newline=newline)
-        quoted = first if dialect.quoted else self._survey(other)
-        share = quoted.quotes.quoted / max(quoted.survey.rows, 1)
-        self._pattern = pattern_of(quoted.survey.sample, share)
-        quoted = self._survey(quoted.dialect)
-        if not dialect.quoted:
-            return quoted if quoted.is_better(first) else first
-        if not (quoted.survey.bad or quoted.quotes.rows):
-            return quoted
-        plain = self._survey(other)
-        if not plain.is_better(quoted):
-            return quoted
-        # The faults of the quotes are the reason to read them as text.
-        return plain._replace(quotes=quoted.quotes)
-
-    def _pass_of_one_column(self, quoted: _Pass) -> _Pass:
-        """The pass with quotes if they make more rows of several lines than bad lines.
-
-        Without a delimiter, nothing but its quotes shows what is a row.
-        """
-        quotes, survey = quoted.quotes, quoted.survey
-        if quotes.suspects < survey.bad:
-            return self._survey(quoted.dialect._replace(quoted=False))
-        if 2 * quotes.quoted > survey.rows:  # by habit, and not by chance
-            quotes.doubtful = None
-        return quoted
-
-    def _survey(self, dialect: Dialect) -> _Pass:
-        survey, quotes = TableSurvey(), StrayQuotes()
-        next_line = self._above + int(self.header) + 1
-        for row in self._rows(dialect, quotes):
-            survey.blank += row.line - next_line
-            next_line = row.line + len(row.raw)
-            if row.problem:
-                survey.add_bad(row.line, row.problem, len(row.raw))
-                continue
-            cells: list[str] = []
-            if survey.samples_next:
-                cells = [cell[:_SAMPLED_CHARACTERS] for cell in row.cells]
-            survey.add(cells[: dialect.width], sum(map(len, cells)))
-            quotes.quoted += row.is_quoted(dialect.delimiter)
-        return _Pass(dialect, survey, quotes)
+    def findings(self, where: str) -> list[Finding]:
+        """How many they are, if there are any; people see whether each is one row."""
+        if not self.rows:
+            return []
+        line, lines = self.longest
+        message = (
+            f"{where}: {number_of(self.rows, 'rows')} with line breaks in quotes, the "
+            f"longest of {lines:,} lines from line {line:,}. If these are rows of "
+            "their own, a quote there is not closed: close or remove it."
+        )
+        return [Finding(check="rows_of_lines", count=self.rows, message=message)]
 
 
 def open_delimited(
@@ -246,18 +255,27 @@ def open_delimited(
             )
     detected = find_dialect(sample, is_whole, file.where, share, delimiter)
     if detected is None:
-        return _one_column(file, encoding, sample, above, reading)
+        return _one_column(file, encoding, sample, is_whole, above, reading)
     dialect, rows = detected
     check_width(file.where, dialect.width)
+    first = _fitting(rows, dialect.width, _SAMPLED_ROWS)
     header = bool(reading.header)
     if reading.header is None:
         named = {reading.item, reading.label, reading.group, reading.learned}
         words = set(re.findall(r"\w+", reading.where or ""))
-        header = has_header(rows[:_HEADER_ROWS], named, words)
-    cells = rows[0] if header else [""] * dialect.width
+        header = has_header(first, named, words)
+    cells = first[0] if header else [""] * dialect.width
     names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]
     check_names(names, file.where)
-    return DelimitedTable(file, encoding, dialect, names, header, above)
+    above += rows[0].last if header else 0
+    below = first[int(header) :]
+    return DelimitedTable(file, encoding, dialect, names, header, above, below)
+
+
+def _fitting(rows: Sequence[Row], width: int, most: int) -> list[list[str]]:
+    """The cells of at most so many rows that have all of them."""
+    fits = (fitted(row.cells, width) for row in rows)
+    return list(itertools.islice(filter(None, fits), most))
 
 
 def no_table(where: str) -> SourceError:
@@ -271,7 +289,12 @@ def no_table(where: str) -> SourceError:
 
 
 def _one_column(
-    file: File, encoding: Encoding, sample: str, above: int, reading: Reading
+    file: File,
+    encoding: Encoding,
+    sample: str,
+    is_whole: bool,
+    above: int,
+    reading: Reading,
 ) -> DelimitedTable | None:
     """A table with one column of texts or of files.
 
@@ -287,6 +310,12 @@ def _one_column(
         header = reading.header > 0
     if not (header or is_list):
         return None
-    dialect = Dialect("", '"' in sample, newline_of(sample), 1)
+    dialect = Dialect("", '"' in sample, end_of_lines(sample), 1)
+    rows = sampled(sample, is_whole, dialect)
+    if any(row.problem for row in rows):
+        dialect = dialect._replace(quoted=False)
+        rows = sampled(sample, is_whole, dialect)
     name = first if header else "column_1"
-    return DelimitedTable(file, encoding, dialect, [name], header, above)
+    above += rows[0].last if header else 0
+    below = _fitting(rows, 1, _SAMPLED_ROWS)[int(header) :]
+    return DelimitedTable(file, encoding, dialect, [name], header, above, below)

@@ -10,9 +10,13 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+from headrace.data.sources.encodings.lines import Lines
+from headrace.data.sources.tables import tabular
 from headrace.data.sources.tables.tabular import FILES, KNOWN_NAMES, plain_name
+from headrace.media.chunks import CHUNK_BYTES
 
 # A tab is the rarest character in texts, a comma the most frequent.
 DELIMITERS = {"\t": "tab", "|": "pipe", ";": "semicolon", ",": "comma"}
@@ -23,10 +27,11 @@ _ALL = 0.999
 _LONG_NAME = 60
 _FIELD_LIMIT = 2**24
 _NONCHARACTER = "\uffff"
-_LINES_LIMIT = 2**18
 _NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*")
 # A cell of a header begins with a letter, and has no punctuation.
 _NAME = re.compile(r"[^\W\d][^,.!?;:\"]*")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_ENCLOSED = re.compile(r'".*"', re.DOTALL)
 _FILE = re.compile(r"\S.*\.\w{1,5}")
 
 
@@ -36,19 +41,31 @@ class Dialect(NamedTuple):
     Attributes:
         delimiter: empty where each line is one cell.
         quoted: whether quotes enclose cells; else they are text.
-        newline: an argument of `open_text`.
-        width: cells in a row.
+        end: of a line: a line feed, or a carriage return.
+        width: cells in a row; 0 where it is not known.
+        is_rare: whether quotes enclose no cell of the first rows of one line.
     """
 
     delimiter: str
     quoted: bool
-    newline: str
-    width: int
+    end: str
+    width: int = 0
+    is_rare: bool = False
 
     @property
     def cut(self) -> str:
         """What cuts a line into cells; a noncharacter where it is one cell."""
         return self.delimiter or _NONCHARACTER
+
+    def lines(self, texts: Iterable[str], where: str) -> Lines:
+        """The lines of a text in parts; a file's quotes may enclose any line end."""
+        return Lines(texts, where, self.end, is_any_end=self.quoted)
+
+    def are_rows(self, cells: list[str]) -> bool:
+        """Whether the lines of a row are rows, which a stray quote made one."""
+        lines = _LINE_END.split(self.cut.join(cells))
+        counts = {line.count(self.cut) for line in lines}
+        return self.is_rare and counts == {self.width - 1}
 
     @property
     def description(self) -> str:
@@ -60,83 +77,113 @@ class Dialect(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of cells.
+    """A row: its first and its last line, its cells, and why it is unreadable."""
+
+    first: int
+    last: int
+    cells: list[str]
+    problem: str
+
+
+@dataclass(slots=True)
+class Block:
+    """Consecutive rows of a table.
 
     Attributes:
-        line: the number of its first line.
-        cells: empty for an unreadable row.
-        problem: why it is unreadable.
-        raw: its lines.
+        dialect: of the table.
+        first: the number of its first line.
+        last: the number of its last line.
+        cells: of the rows that have so many, one row after another.
+        others: other rows, by their place: their cells, why they are unreadable, and
+            then their last line.
     """
 
-    line: int
-    cells: list[str]
-    problem: str = ""
-    raw: Sequence[str] = ()
+    dialect: Dialect
+    first: int
+    last: int = 0
+    cells: list[str] = field(default_factory=list)
+    others: dict[int, tuple[list[str], str, int]] = field(default_factory=dict)
 
-    def is_quoted(self, delimiter: str) -> bool:
-        """Whether a cell was in quotes."""
-        line = self.raw[0]
-        is_plain = '"' not in line or delimiter.join(self.cells) == line.rstrip("\r\n")
-        return len(self.raw) > 1 or not is_plain
+    def __len__(self) -> int:
+        """The number of its rows, blank lines included."""
+        return len(self.cells) // max(self.dialect.width, 1) + len(self.others)
 
-    def checked(self, width: int) -> Row:
-        """The row itself; unreadable if it has another number of cells."""
-        fits = len(self.cells) == width or fitted(self.cells, width) is not None
-        if fits or self.problem:
-            return self
-        problem = f"it has {len(self.cells)} cells instead of {width}"
-        return self._replace(problem=problem, raw=self.raw[:1])
+    @property
+    def is_even(self) -> bool:
+        """Whether each line is a row with all its cells."""
+        are_lines = self.last - self.first + 1 == len(self)
+        return are_lines and not self.others and self.dialect.width > 1
+
+    def each(self) -> Iterator[Row]:
+        """Its rows, without blank lines."""
+        first, width = self.first, self.dialect.width
+        own = (self.cells[at : at + width] for at in itertools.count(0, width))
+        for place in range(len(self)):
+            cells, problem, last = self.others.get(place) or (next(own), "", 0)
+            last = last or first + sum(map(len, map(_LINE_END.findall, cells)))
+            if problem or not is_blank(cells):
+                fit = fitted(cells, width or len(cells))
+                if fit is None:
+                    problem = problem or f"it has {len(cells)} cells instead of {width}"
+                elif last > first and self.dialect.are_rows(fit):
+                    problem = "a quote makes several lines one, each of which is a row"
+                yield Row(first, last, fit or [], problem)
+            first = last + 1
 
 
-def rows_of(lines: Iterable[str], dialect: Dialect, above: int = 0) -> Iterator[Row]:
-    """Rows from lines, of which so many are above; blank lines are left out."""
+def blocks_of(lines: Lines, dialect: Dialect, above: int = 0) -> Iterator[Block]:
+    """The rows below so many lines, a bounded number of them and of characters."""
+    below = itertools.islice(lines, above, None)
+    reader: Any = _PlainReader(below, dialect.delimiter)
     if dialect.quoted:
-        return _quoted_rows(lines, dialect.cut, above + 1)
-    return _plain_rows(lines, dialect.delimiter, above + 1)
+        csv.field_size_limit(_FIELD_LIMIT)
+        reader = csv.reader(below, delimiter=dialect.cut, strict=True)
+    last, is_over = above, False
+    while not is_over:
+        block = Block(dialect, last + 1)
+        is_over = _fill(block, reader, lines, above)
+        last = block.last = reader.line_num + above
+        yield block
 
 
-def _plain_rows(lines: Iterable[str], delimiter: str, first: int) -> Iterator[Row]:
-    for number, line in enumerate(lines, first):
-        bare = line.rstrip("\r\n")
-        if bare.strip():
-            cells = bare.split(delimiter) if delimiter else [bare]
-            yield Row(number, cells, raw=(line,))
-
-
-def _quoted_rows(lines: Iterable[str], delimiter: str, number: int) -> Iterator[Row]:
-    csv.field_size_limit(_FIELD_LIMIT)
-    rest = iter(lines)
-    for line in rest:
-        if '"' not in line:  # in a third of the time that csv takes
-            cells = line.rstrip("\r\n").split(delimiter)
-            if len(cells) > 1 or cells[0]:
-                yield Row(number, cells, raw=(line,))
-            number += 1
-            continue
-        raw: list[str] = []
-        recorded = _recorded(itertools.chain((line,), rest), raw)
+def _fill(block: Block, reader: Any, lines: Lines, above: int) -> bool:
+    """Add rows to a block, and tell whether they are the last ones."""
+    width, most = block.dialect.width, lines.size + CHUNK_BYTES // 2
+    while (count := tabular.ROWS_AT_ONCE - len(block)) > 0:
         try:
-            cells = next(csv.reader(recorded, delimiter=delimiter, strict=True))
+            for cells in itertools.islice(reader, count):
+                if len(cells) == width:
+                    block.cells += cells
+                else:
+                    block.others[len(block)] = cells, "", 0
+                if lines.size > most:
+                    return False
         except csv.Error as error:
-            yield Row(number, [], _reason(error), tuple(raw))
+            block.others[len(block)] = [], _reason(error), reader.line_num + above
         else:
-            if delimiter == _NONCHARACTER and not line.startswith('"'):
-                cells, problem = [], "it has a quote within, and none around it"
-                yield Row(number, cells, problem, tuple(raw))
-            elif any(cells) or len(cells) > 1:
-                yield Row(number, cells, raw=tuple(raw))
-        number += len(raw)
+            return len(block) < tabular.ROWS_AT_ONCE
+    return False
 
 
-def _recorded(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
-    size = 0
-    for line in lines:
-        size += len(line)
-        raw.append(line)
-        if size > _FIELD_LIMIT or len(raw) > _LINES_LIMIT:
-            raise csv.Error(f"a row goes on for {len(raw):,} lines")
-        yield line
+class _PlainReader:
+    """A reader of lines whose quotes are text; its interface is that of `csv`."""
+
+    def __init__(self, lines: Iterator[str], delimiter: str) -> None:
+        self.line_num = 0
+        self._lines, self._delimiter = lines, delimiter
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        bare = next(self._lines).rstrip("\r\n")
+        self.line_num += 1
+        return bare.split(self._delimiter) if self._delimiter else [bare]
+
+
+def is_blank(cells: list[str]) -> bool:
+    """Whether the cells of a readable row are those of a blank line."""
+    return len(cells) < 2 and not any(map(str.strip, cells))
 
 
 def _reason(error: csv.Error) -> str:
@@ -144,13 +191,15 @@ def _reason(error: csv.Error) -> str:
         return "a quote is opened and not closed"
     if "expected after" in str(error):
         return "a quote is closed within a cell"
+    if "larger than field limit" in str(error):
+        return "a quote is not closed, or a cell is too long"
     return str(error)
 
 
 def find_dialect(
     sample: str, is_whole: bool, where: str, share: float, named: str
-) -> tuple[Dialect, list[list[str]]] | None:
-    """The dialect of a file's first characters, and the rows that have all their cells.
+) -> tuple[Dialect, list[Row]] | None:
+    """The dialect of a file's first characters, and their rows.
 
     None where it is no table.
 
@@ -167,29 +216,37 @@ def find_dialect(
     for place, delimiter in enumerate(DELIMITERS):
         if delimiter not in sample:
             continue
-        for quoted in (True, False) if '"' in sample else (True,):
-            newline = "" if quoted else newline_of(sample)
-            dialect = Dialect(delimiter, quoted, newline, 0)
-            rows = _sampled(sample, is_whole, dialect)
+        encloses, are_rows = False, False
+        for quoted in (False, True) if '"' in sample else (True,):
+            dialect = Dialect(delimiter, quoted, end_of_lines(sample))
+            rows = sampled(sample, is_whole, dialect)
             width, fitting = _consistency(rows)
+            are_merged = any(row.last > row.first for row in rows if not row.problem)
+            if quoted and are_merged and are_rows and not encloses:
+                continue  # by stray quotes
+            if not quoted:
+                are_rows = width > 1 and fitting >= _ALL
+                cells = itertools.chain.from_iterable(row.cells for row in rows)
+                encloses = any(map(_ENCLOSED.fullmatch, cells))
             if width > 1 and fitting >= share:
                 score = (fitting >= _ALL, delimiter == hint, fitting, -place, quoted)
-                ranked.append((score, dialect._replace(width=width), rows))
+                found = dialect._replace(width=width, is_rare=not encloses)
+                ranked.append((score, found, rows))
     if not ranked:
         return None
     _, dialect, rows = max(ranked, key=lambda entry: entry[0])
-    fits = (fitted(row.cells, dialect.width) for row in rows)
-    return dialect, [cells for cells in fits if cells is not None]
+    return dialect, rows
 
 
-def newline_of(sample: str) -> str:
-    """The argument of `open_text` for a dialect without quotes."""
-    return "" if "\n" not in sample and "\r" in sample else "\n"
+def end_of_lines(sample: str) -> str:
+    """What ends the lines: a carriage return, where there are no line feeds."""
+    return "\r" if "\n" not in sample and "\r" in sample else "\n"
 
 
-def _sampled(sample: str, is_whole: bool, dialect: Dialect) -> list[Row]:
-    ends = r"(?<=\n)" if dialect.newline == "\n" else r"(?<=\n)|(?<=\r)(?!\n)"
-    rows = list(rows_of(filter(None, re.split(ends, sample)), dialect))
+def sampled(sample: str, is_whole: bool, dialect: Dialect) -> list[Row]:
+    """The rows of a sample; of one that is cut, without the last."""
+    blocks = blocks_of(dialect.lines([sample], ""), dialect)
+    rows = [row for block in blocks for row in block.each()]
     return rows if is_whole or len(rows) < 2 else rows[:-1]
 
 
@@ -205,7 +262,7 @@ def _consistency(rows: Sequence[Row]) -> tuple[int, float]:
     fits = [fitted(row.cells, width) is not None for row in rows]
     if not fits[0]:
         return 0, 0
-    lines = sum(len(row.raw) if row.problem else 1 for row in rows)
+    lines = sum(row.last - row.first + 1 if row.problem else 1 for row in rows)
     return width, sum(fits) / lines
 
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from headrace.data.sources.encodings.detection import Encoding
-from headrace.data.sources.encodings.lines import LINE_LIMIT, lines_of, open_text
+from headrace.data.sources.encodings.lines import (
+    LINE_LIMIT,
+    Lines,
+    decoded,
+    open_text,
+)
 from headrace.data.sources.places.files import File
 from headrace.data.sources.tables.tabular import (
     TableRows,
@@ -128,11 +133,11 @@ class JsonTable:
                 yield cells, sum(map(len, map(str, cells))), line
 
     def _rows(self) -> Iterator[_JsonRow]:
+        if self._begin is None:
+            yield from _lines(Lines(decoded(self._file, self._encoding), self.where))
+            return
         with open_text(self._file, self._encoding) as text:
-            if self._begin is None:
-                yield from _lines(lines_of(text, self.where))
-            else:
-                yield from _array(text, self.where, self._begin)
+            yield from _array(text, self.where, self._begin)
 
 
 def open_json(file: File, encoding: Encoding) -> JsonTable | None:
@@ -167,7 +172,7 @@ def open_json(file: File, encoding: Encoding) -> JsonTable | None:
     return JsonTable(file, encoding)
 
 
-def _lines(lines: Iterator[str]) -> Iterator[_JsonRow]:
+def _lines(lines: Iterable[str]) -> Iterator[_JsonRow]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

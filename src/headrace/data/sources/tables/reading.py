@@ -27,6 +27,7 @@ from headrace.media.chunks import (
     CHUNK_BYTES,
     Chunk,
     Reading,
+    Source,
     SourceSplit,
     chunks_by_split,
     split_of_cell,
@@ -75,14 +76,17 @@ def part_of_texts(
     return TablePart(table, roles, split, read, _texts)
 
 
-def read_parts(parts: Sequence[TablePart], reading: Reading) -> Iterator[Chunk]:
+def read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
     """The rows of tables that the condition takes, in the order of the tables.
+
+    The faults of the tables become findings of the source.
 
     Raises:
         SourceError: a label or a split is invalid.
         SpecError: the condition is invalid, or true for no row.
     """
     total = taken = 0
+    reading = source.reading
     for part in parts:
         table = part.table
         condition = parse_where(reading.where, table.kinds, table.where)
@@ -95,6 +99,7 @@ def read_parts(parts: Sequence[TablePart], reading: Reading) -> Iterator[Chunk]:
             taken += int(is_taken.sum())
             first += len(rows.batch)
         total += first
+        source.findings.extend(table.findings)
     check_taken(reading, total, taken, parts[0].table.where)
 
 

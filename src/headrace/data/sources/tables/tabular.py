@@ -17,6 +17,7 @@ ROWS_AT_ONCE = 16_384
 SAMPLE_ROWS = 2000
 SAMPLE_CHARACTERS = 2**24
 MAX_BAD = 0.01
+_EARLY = 2**16  # unreadable rows
 MAX_COLUMNS = 4096  # each is examined to find items and labels
 # Usual names of columns.
 ITEMS = (
@@ -79,7 +80,7 @@ class Table(Protocol):
         name: of the file.
         kinds: the type of each column, by name.
         format: in words, such as ``GBK, tab-separated``.
-        findings: faults that were found when it was opened.
+        findings: faults; complete when its rows are read.
     """
 
     where: str
@@ -93,6 +94,47 @@ class Table(Protocol):
 
     def read(self, columns: Sequence[str]) -> Iterator[TableRows]:
         """All rows of some columns, a bounded number at a time."""
+
+
+@dataclass(slots=True)
+class RowFaults:
+    """The rows of a table that could not be read.
+
+    Attributes:
+        rows: number of rows, unreadable ones included.
+        bad: number of unreadable rows.
+        first: the line and the problem of the first of them; None if there is none.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    first: tuple[int, str] | None = None
+
+    def add(self, line: int, problem: str, count: int = 1) -> None:
+        """Count unreadable rows."""
+        self.first = self.first or (line, problem)
+        self.bad += count
+        self.rows += count
+
+    def check_early(self, where: str, action: str) -> None:
+        """Refuse a table, as `findings` does, once so much of it cannot be read."""
+        if self.bad > max(_EARLY, self.rows // 2):
+            self.findings(where, action)
+
+    def findings(self, where: str, action: str) -> list[Finding]:
+        """A finding for unreadable rows, if there are any.
+
+        Raises:
+            SourceError: they are over 1 % of all; `action` says what to do then.
+        """
+        if self.first is None:
+            return []
+        line, problem = self.first
+        message = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such "
+        message += f"as line {line:,}: {problem}."
+        if self.bad > MAX_BAD * self.rows:
+            raise SourceError(message, action)
+        return [Finding(check=UNREAD, count=self.bad, message=message)]
 
 
 @dataclass(slots=True)
@@ -286,6 +328,20 @@ def plain_name(name: str) -> str:
 
 
 def find_named(columns: Iterable[str], names: Sequence[str]) -> str | None:
-    """The column with the first of some usual names that a column has."""
-    plain = {plain_name(name): name for name in columns}
-    return next((plain[name] for name in names if name in plain), None)
+    """The column with the first of some usual names that a column has.
+
+    Raises:
+        SourceError: two columns have it, such as ``Label`` and ``label``.
+    """
+    plain: dict[str, list[str]] = {}
+    for column in columns:
+        plain.setdefault(plain_name(column), []).append(column)
+    found = next((plain[name] for name in names if name in plain), [])
+    if len(found) > 1:
+        raise SourceError(
+            f"The columns {found[0]!r} and {found[1]!r} have the same name but for "
+            "case, spaces and hyphens.",
+            "Name the one that is meant, such as with `--label` or `--text`, or rename "
+            "the other.",
+        )
+    return found[0] if found else None

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from headrace.data.sources.encodings.detection import Encoding
-from headrace.data.sources.encodings.lines import in_utf_8, lines_of, open_text
+from headrace.data.sources.encodings.lines import Lines, decoded, in_utf_8
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading, Source, split_in_name
@@ -11,13 +11,12 @@ from headrace.media.chunks import Reading, Source, split_in_name
 
 def _lines(data, newline="\n", codec="utf-8"):
     file = File("x", len(data), lambda: io.BytesIO(data))
-    with open_text(file, Encoding(codec, "UTF-8"), newline) as text:
-        return list(lines_of(text, "x"))
+    return list(Lines(decoded(file, Encoding(codec, "UTF-8")), "x", newline))
 
 
 def test_line_ends_are_kept_and_marks_are_not():
     assert _lines(b"a\r\nb\rc\n\nd") == ["a\r\n", "b\rc\n", "\n", "d"]
-    assert _lines(b"a\r\nb\rc\n", "") == ["a\r\n", "b\r", "c\n"]
+    assert _lines(b"a\rb c\rd", "\r") == ["a\r", "b c\r", "d"]
     assert _lines("\ufeffa\nb".encode(), codec="utf-8-sig") == ["a\n", "b"]
     assert _lines("\ufeffa\n\ufeffb".encode()) == ["a\n", "b"]
 
