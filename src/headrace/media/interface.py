@@ -17,7 +17,6 @@ from headrace.media.forms import (
     Expectation,
     Fitted,
     Flags,
-    Passages,
     Payload,
     Problem,
     Shape,
@@ -197,12 +196,6 @@ class Medium(ABC):
     def expectations(self, data: DataDescription) -> list[Expectation]:
         """The default contract on `columns`."""
         return []
-
-    def passages(self, payload: Payload) -> Passages:
-        """The parts, such as lines, that items ``(n, *shape)`` may have in common."""
-        none = np.empty(0, np.int64)
-        whole = np.zeros(len(payload), np.int64)
-        return Passages(np.empty(0, np.uint64), none, none, whole)
 
     def alike(self, first: Payload, second: Payload, data: DataDescription) -> Flags:
         """Which pairs ``(n, *shape)`` with near fingerprints are copies."""

@@ -9,7 +9,7 @@ on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.records import DataDescription
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk, Source
-    from headrace.media.forms import Expectation, Payload
+    from headrace.media.forms import Expectation, Passages, Payload
     from headrace.pipeline import DataSpec
     from headrace.tasks.forms import Column, Counts, Targets
 
@@ -154,14 +154,14 @@ class Contract(Protocol):
 
     Attributes:
         COLUMNS: the names of `columns`.
-        SHARED: whether a test row half of which is in train is set aside, if the medium
-            knows the passages of an item.
+        PASSAGES: the parts, such as lines, that items may have in common: a test row
+            half of which is in train is set aside. None: shared parts are natural.
         ONE_LABEL: whether equal items with different labels contradict each other, and
             are set aside; a leak between splits is one whatever the labels are.
     """
 
     COLUMNS: Sequence[str] = ()
-    SHARED: bool = False
+    PASSAGES: Callable[[Payload], Passages] | None = None
     ONE_LABEL: bool = True
 
     def expectations(self, data: DataDescription) -> list[Expectation]:

@@ -58,12 +58,10 @@ def test_items_are_stored_and_read_again_without_a_line_for_it():
     assert pairs.usual_shape(Counter({(2,): 3, (9,): 1}), Form()) == (2,)
 
 
-def test_copies_are_equal_items_and_nothing_else_is_shared():
+def test_copies_are_equal_items():
     pairs, others = Pairs(), ITEMS[[2, 1, 1]]
     assert pairs.alike(ITEMS, others, DATA).tolist() == [True, True, False]
     assert pairs.fingerprints(ITEMS, DATA).tolist() == [3, 7, 3]
-    none = pairs.passages(ITEMS)
-    assert none.shares(np.empty(0, np.uint64)).tolist() == [0, 0, 0]
 
 
 def test_what_a_medium_cannot_do_is_left_out():

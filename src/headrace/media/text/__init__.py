@@ -22,7 +22,7 @@ from headrace.media.text.columns import (
 )
 from headrace.media.text.files import as_utf_8, decode_files, sizes
 from headrace.media.text.form import LONGEST, form_of
-from headrace.media.text.near import alike, passages
+from headrace.media.text.near import alike
 from headrace.media.text.pieces import draw_map, pieces
 from headrace.media.text.texts import (
     Texts,
@@ -99,7 +99,6 @@ class Text(Medium):
     fingerprints = staticmethod(fingerprints)
     slice_columns = staticmethod(slice_columns)
     expectations = staticmethod(expectations)
-    passages = staticmethod(passages)
     alike = staticmethod(alike)
     raw = staticmethod(raw)
     as_stored = staticmethod(as_stored)

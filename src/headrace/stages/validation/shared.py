@@ -1,7 +1,7 @@
 """Test items that are in train in part, such as a poem half of whose lines are there.
 
-A medium says what the passages of an item are. A task that learns to write items asks
-for this check; for other tasks, shared phrases are natural.
+A task that learns to write items asks for this check, and says what their passages are;
+for other tasks, shared phrases are natural.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
-from headrace.media import medium
 from headrace.media.forms import Flags, Passages
 from headrace.records import SnapshotRecord
 from headrace.stages.validation.checks import Check
@@ -37,8 +36,8 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
         IntegrityError: the snapshot is damaged.
     """
     data = snapshot.description
-    module = medium(data.medium)
-    if not task(data.task).contract.SHARED:
+    passages = task(data.task).contract.PASSAGES
+    if passages is None:
         return {}
     keys, pending = np.empty(0, np.uint64), []
     tests: list[tuple[Flags, Passages]] = []
@@ -46,8 +45,8 @@ def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float6
         table = read_shard(snapshot, shard, ["split", data.medium])
         test = np.array(table["split"].to_pylist(), object) == "test"
         payload = payload_of(table, data)
-        tests.append((test, module.passages(payload[test])))
-        pending.append(np.unique(module.passages(payload[~test]).keys))
+        tests.append((test, passages(payload[test])))
+        pending.append(np.unique(passages(payload[~test]).keys))
         if len(pending) == _PENDING:
             keys, pending = np.unique(np.concatenate([keys, *pending])), []
     keys = np.unique(np.concatenate([keys, *pending]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from headrace.media.text.near import passages
 from headrace.records import DataDescription
 from headrace.tasks import Contract
 from headrace.tasks.forms import Counts
 
 
 class WholeDocuments(Contract):
-    SHARED = True
+    PASSAGES = staticmethod(passages)
 
     def lacking(self, counts: Counts, data: DataDescription) -> list[str]:
         """The splits without a document."""
