@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import datetime
 import zoneinfo
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,7 @@ CREDENTIAL = "credential"  # the type of pydantic's error for a source with one
 MOST_LEVELS = 32  # a pipeline file needs five; readers recurse level by level
 MOST_BITS = 64  # of an integer, as in TOML
 SHOWN = 200
-
-_FIELDS = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day", 1, 31),
-    ("month", 1, 12),
-    ("weekday", 0, 7),
-)
-_NAMES = {
-    "month": "jan feb mar apr may jun jul aug sep oct nov dec".split(),
-    "weekday": "sun mon tue wed thu fri sat".split(),
-}
-_PART = re.compile(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
+_FIELDS = ("minute", "hour", "day", "month", "weekday")  # of a schedule
 
 
 def check_values(value: Any, where: str, depth: int = 0) -> None:
@@ -131,41 +119,19 @@ def check_cron(cron: str) -> str:
     Raises:
         ValueError: a field is missing, or out of its bounds.
     """
-    if not cron:
-        return cron
-    fields = cron.split()
-    if len(fields) != len(_FIELDS):
-        names = " ".join(name for name, _, _ in _FIELDS)
+    from cronsim import CronSim, CronSimError
+
+    try:
+        if cron and len(cron.split()) != len(_FIELDS):
+            raise CronSimError("Wrong number of fields")
+        if cron:
+            CronSim(cron.upper(), datetime.datetime.now(datetime.UTC))
+    except CronSimError as error:
         raise ValueError(
-            f"a schedule has five fields ({names}), such as 0 3 * * *; "
-            f"here are {len(fields)}"
-        )
-    for text, (name, low, high) in zip(fields, _FIELDS, strict=True):
-        for part in text.split(","):
-            if not _is_part(part, name, low, high):
-                raise ValueError(
-                    f"the {name} {text!r} is not *, a number from {low} to {high}, "
-                    "a range such as 1-5, a list such as 1,3 or a step such as */5"
-                )
+            f"a schedule has five fields ({' '.join(_FIELDS)}), such as 0 3 * * * or "
+            f"*/5 8-18 * * mon-fri: {error}"
+        ) from None
     return cron
-
-
-def _is_part(part: str, name: str, low: int, high: int) -> bool:
-    match = _PART.fullmatch(part)
-    if match is None:
-        return False
-    _, first, last, step = match.groups()
-    if step is not None and int(step) < 1:
-        return False
-    numbers = [_number(end, name, low) for end in (first, last) if end is not None]
-    return all(low <= n <= high for n in numbers) and numbers == sorted(numbers)
-
-
-def _number(text: str, name: str, low: int) -> int:
-    names = _NAMES.get(name, [])
-    if text.lower() in names:
-        return names.index(text.lower()) + low
-    return int(text) if text.isdecimal() else -1
 
 
 def check_timezone(name: str) -> str:

@@ -39,13 +39,13 @@ def test_a_schedule_is_taken_that_prefect_takes(folder, cron):
     ("cron", "said"),
     [
         ("0 3 * *", "five fields"),
-        ("every night", "here are 2"),
-        ("0 25 * * *", "the hour '25'"),
-        ("61 3 * * *", "the minute '61'"),
-        ("*/0 * * * *", "the minute"),
-        ("0 3 * * fry", "the weekday 'fry'"),
-        ("0 3 9-1 * *", "the day '9-1'"),
-        ("R * * * *", "the minute 'R'"),
+        ("every night", "Wrong number"),
+        ("0 25 * * *", "Bad hour"),
+        ("61 3 * * *", "Bad minute"),
+        ("*/0 * * * *", "Bad minute"),
+        ("0 3 * * fry", "Bad day-of-week"),
+        ("0 3 9-1 * *", "Bad day-of-month"),
+        ("R * * * *", "Bad minute"),
     ],
 )
 def test_a_schedule_that_is_none_is_refused_by_its_field(folder, cron, said):
