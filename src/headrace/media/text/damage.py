@@ -1,16 +1,19 @@
 """Mojibake: characters that remain where a text was decoded in a wrong encoding.
 
-No real text has them, whatever its language. An accented letter before a closing
-quotation mark, as in French, is not counted.
+ftfy knows what was UTF-8 and was read as Latin-1, Windows-1252 or a similar encoding.
+It is asked how many characters it would replace; an item itself stays as it is. Chinese
+that went through GBK, which ftfy does not know, is found beside it.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.media.forms import Counts, Flags
 from headrace.media.text.characters import LETTER, SCRIPTS, Characters
@@ -24,24 +27,11 @@ _HAN = SCRIPTS.index("han")
 # characters, which are under 5 % of real texts.
 _RARE_SHARE = 0.2
 _RESTORED = 0.4  # of real texts, 8 %
-
-
-# The characters in Latin-1 and Windows-1252 for bytes that continue one in UTF-8.
-_HIGH = bytes(range(0x80, 0xC0))
-_TAILS = {*_HIGH.decode("latin-1"), *_HIGH.decode("cp1252", "ignore")}
-_TAIL = f"[{re.escape(''.join(sorted(_TAILS)))}]"
-# Some of them are natural after a letter, before a punctuation mark.
-_NATURAL = "…”’‘“»«–—›‹°·¿¡™®©§ªº¹²³€šžŠŽ\u00a0"
-_STRANGE = f"(?:(?![{_NATURAL}]){_TAIL})"
-_MISREAD = re.compile(
-    rf"(?<![A-ZÇ])Ã{_TAIL}|Ã{_STRANGE}|Â[\x80-\xbf]"  # é as Ã©, £ as Â£
-    rf"|(?:[Â-ß]{_TAIL}){{2,}}"  # Cyrillic, Greek, Arabic
-    rf"|â(?:€{_TAIL}?|[‚„†‰ˆœ˜]{_TAIL})"  # ’ as â€™
-    rf"|[à-ï]{_STRANGE}{_TAIL}|(?:[à-ï]{_TAIL}{_TAIL}){{2,}}"  # Chinese
-    rf"|ð[Ÿ\x9f]{_TAIL}{{0,2}}"  # emoji
-    r"|锟斤拷|烫{4,}|屯{4,}"  # U+FFFD as GBK; uninitialised memory
-    r"|[\xa1-\xff]{4,}"  # GBK or KOI8-R as Latin-1, see `_is_misread`
-)
+# U+FFFD as GBK, and memory that was not initialised.
+_MARKS = "锟斤拷|烫{4,}|屯{4,}"
+# Few other texts have a letter that begins mojibake before one that is not ASCII.
+_SUSPICIOUS = rf"[À-ôРС][^\x00-\x7f]|{_MARKS}"
+_LATIN = re.compile(r"[\xa1-\xff]{4,}")  # GBK or KOI8-R as Latin-1, or a word
 
 
 def damage(column: pa.Array, characters: Characters) -> Counts:
@@ -50,50 +40,43 @@ def damage(column: pa.Array, characters: Characters) -> Counts:
     damaged, questions = count(codes == _REPLACEMENT), count(codes == _QUESTION)
     letters = characters.count_kinds(LETTER)
     damaged += np.where((questions >= _QUESTIONS) & (letters == 0), questions, 0)
-    han = count(characters.scripts == _HAN)
-    rare = count(_lookup("rare")[codes])
-    doubtful = (han >= 2) & (rare >= _RARE_SHARE * han)
-    suspects = np.flatnonzero(_suspects(characters) | doubtful)
-    texts = column.take(suspects).to_pylist()
-    for row, text in zip(suspects.tolist(), texts, strict=True):
-        damaged[row] += sum(map(len, filter(_is_misread, _MISREAD.findall(text))))
-        if doubtful[row] and _is_utf_8_read_as_gbk(text):
-            damaged[row] += han[row]
+    suspects = np.flatnonzero(pc.match_substring_regex(column, _SUSPICIOUS))
+    for row, text in zip(suspects, column.take(suspects).to_pylist(), strict=True):
+        damaged[row] += _misread(text)
+    han, rare = count(characters.scripts == _HAN), count(_rare()[codes])
+    doubtful = np.flatnonzero((han >= 2) & (rare >= _RARE_SHARE * han))
+    for row, text in zip(doubtful, column.take(doubtful).to_pylist(), strict=True):
+        damaged[row] += han[row] * _is_utf_8_read_as_gbk(text)
     return np.minimum(damaged, np.diff(characters.bounds))
 
 
-def _suspects(characters: Characters) -> Flags:
-    """Which texts have a pair of characters that begins mojibake; few others do."""
-    codes = characters.codes
-    leads = (codes >= 0xC2) & (codes <= 0xF4)
-    suspicious = _lookup("word")[codes]
-    suspicious[:-1] |= leads[:-1] & _lookup("tail")[codes[1:]]
-    high = (codes >= 0xA1) & (codes <= 0xFF)
-    suspicious[:-3] |= high[:-3] & high[1:-2] & high[2:-1] & high[3:]
-    return characters.count(suspicious) > 0
+def _misread(text: str) -> int:
+    """The number of characters that ftfy replaces, or that are bytes of GBK.
+
+    Controls of Latin-1 have a column of their own.
+    """
+    from ftfy import fix_encoding
+
+    replaced = Counter(text) - Counter(fix_encoding(text))
+    number = sum(replaced[c] for c in replaced if not "\x80" <= c < "\xa0")
+    runs = [*re.findall(_MARKS, text), *filter(_is_gbk, _LATIN.findall(text))]
+    return max(number, sum(map(len, runs)))
+
+
+def _is_gbk(run: str) -> bool:
+    """Whether a run of Latin-1 is too long or too mixed for a word."""
+    is_word = run.isalpha() and len(run) < 6
+    return len(set(run)) >= 4 and not is_word and sum(map(str.isalpha, run)) >= 2
 
 
 @functools.cache
-def _lookup(kind: str) -> Flags:
-    if kind == "rare":
-        pairs = (bytes([b, c]) for b in range(0xE4, 0xEA) for c in range(0x40, 0xFF))
-        chosen = "".join(pair.decode("gbk", "ignore") for pair in pairs)
-    elif kind == "tail":
-        chosen = "".join(c for c in map(chr, range(0x2200)) if re.match(_TAIL, c))
-    else:
-        chosen = "锟烫屯"
+def _rare() -> Flags:
+    """Which characters are rare, and begin with a byte that is common in UTF-8."""
+    pairs = (bytes([b, c]) for b in range(0xE4, 0xEA) for c in range(0x40, 0xFF))
     table = np.zeros(0x110000, bool)
+    chosen = "".join(pair.decode("gbk", "ignore") for pair in pairs)
     table[[ord(c) for c in chosen if not c.isascii()]] = True
     return table
-
-
-def _is_misread(span: str) -> bool:
-    """Whether a match is mojibake: a long run of Latin-1 may also be a word."""
-    if not re.fullmatch(r"[\xa1-\xff]{4,}", span):
-        return True
-    letters = [c for c in span if c.isalpha()]
-    strange = len(letters) < len(span) or len(span) >= 6
-    return len(letters) >= 2 and len(set(span)) >= 4 and strange
 
 
 def _is_utf_8_read_as_gbk(text: str) -> bool:
