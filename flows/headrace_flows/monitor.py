@@ -25,8 +25,7 @@ def judge_window(
     model: str, data: str, labels: str, since: str, rows: int
 ) -> MonitorRecord:
     """Compare the newest window with the reference of the version, and report it."""
-    from headrace.monitoring import MonitorOptions, WindowData, watch_window
-    from headrace.monitoring.times import moment
+    from headrace.monitoring import MonitorOptions, WindowData, moment, watch_window
 
     settings = Settings()
     watch = MonitorOptions(
@@ -58,8 +57,8 @@ def monitor(
 ) -> State[Any]:
     """Watch a model's champion: drift of inputs and answers, and its performance.
 
-    On evidence of lost performance it emits headrace.drift, by which a deployment with
-    on_drift starts.
+    On evidence of lost performance it emits headrace.drift, of which people are
+    notified; a deployment with on_drift starts by it, too.
 
     Args:
         model: its name.

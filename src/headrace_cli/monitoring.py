@@ -48,14 +48,13 @@ def monitor(  # noqa: PLR0913 (options)
 
     A window of items is compared with the held-out rows of the version. Its
     performance is estimated where that is possible without labels, and measured where
-    labels are there. Drift alone warns. Where labels show that the champion lost
-    performance, or two of three windows drifted with an estimated drop, the event
-    headrace.drift is emitted.
+    labels are there. Drift of inputs alone warns. The event headrace.drift is emitted
+    where labels show that the champion lost performance, or where two of three windows
+    drifted in their answers or with an estimated drop.
     Exit code 1 if labels show performance below its bound; 0 otherwise, also with
     drift or too few items.
     """
-    from headrace.monitoring import MonitorOptions, WindowData, watch_window
-    from headrace.monitoring.times import moment
+    from headrace.monitoring import MonitorOptions, WindowData, moment, watch_window
     from headrace_flows.events import drift_of, emit_from_command
     from headrace_flows.summary import with_pages
 
@@ -145,5 +144,3 @@ def _performance(record: MonitorRecord) -> Iterator[str]:
         figure = f"{number_of(labelled.labels, 'labels')} {_shown(labelled, 'score')}"
         bound = as_score(labelled.bound)
         yield f"{score} by {figure}, bound {bound}, {labelled.origin}"
-    for version, share in record.shadows.items():
-        yield f"version {version} in shadow gives the same answer to {share:.1%}"

@@ -184,8 +184,8 @@ def _show_deployments(value: dict[str, Any]) -> None:
     show_table(rows)
     if not any(row["name"].startswith("train/") for row in value["deployments"]):
         show_text(f"No pipeline has a [deploy] table, such as\n{EXAMPLE}")
-    if value["notify"]:
-        show_text(f"tells {value['notify']} of what needs a person")
+    whom = value["notify"] or "nobody (HEADRACE_NOTIFY is not set)"
+    show_text(f"notifies {whom} of drift, failures and refusals")
     show_text(f"server: {value['server']}")
 
 

@@ -131,7 +131,7 @@ def _shown(
             shown["report"] = _report(champion.version.run_id, home, is_served)
             with suppress(HeadraceError):  # what is wrong `verify` says
                 history = History(champion.version.model_digest, home.store)
-                shown["drift"] = history.last(tested=True) or history.last()
+                shown["drift"] = history.last()
     return shown
 
 

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.src.state.ledger.conftest import ROW, SERVED, a_version, some_evidence
 
-from headrace.monitoring.history import History
-from headrace.monitoring.stored import StoredWindow
+from headrace.monitoring.history import History, StoredWindow
 from headrace.records import GateResult
 from headrace.settings import Settings
 from headrace.state.folders import card_key
@@ -82,8 +81,7 @@ def _watched(home, model, status):
         StoredWindow(
             when=utc_now(),
             window="a" * 64,
-            items=100,
-            sketch=(),
+            suspicious=True,
             status=status,
             reason=f"the mean accuracy of labels is below 0.85 {HOSTILE}",
         )

@@ -7,45 +7,47 @@ performance is estimated without labels, and tested with late ones.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from headrace.data.forgotten import ForgottenItems
-from headrace.errors import DependencyError, NotFoundError
+from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import bound_of
 from headrace.monitoring.from_data import WindowData, batch_from_data
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
-from headrace.monitoring.history import History
-from headrace.monitoring.judging import ShadowWindow, judge
-from headrace.monitoring.late_labels import LateLabels, read_labels
-from headrace.monitoring.profiles import (
-    OwnItems,
-    ensure_profile,
-    find_profile,
-    note_of_labels,
+from headrace.monitoring.history import History, StoredWindow
+from headrace.monitoring.judging import judge
+from headrace.monitoring.late_labels import (
+    LateLabels,
+    none_joined,
+    read_labels,
+    scores_with,
+    with_labels,
 )
-from headrace.monitoring.records import MonitorRecord
+from headrace.monitoring.records import MonitorRecord, WindowFacts
+from headrace.monitoring.reference import OwnItems, ensure_profile, note_of_labels
 from headrace.monitoring.report import log_report
-from headrace.monitoring.results import label_facts, record_of, window_facts
-from headrace.monitoring.scores import none_joined, scores_with, with_labels
-from headrace.monitoring.stored import stored_window
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Version
-from headrace.tasks.judging import is_answered
+from headrace.tasks import task
 
 __all__ = [
     "MonitorOptions",
     "MonitorRecord",
     "WindowData",
     "ensure_profile",
+    "moment",
     "watch_window",
 ]
 
 ROWS = 1000  # of a window
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGE = re.compile(r"(\d{1,6})([mhdw])")
 log = logging.getLogger("headrace")
 
 
@@ -77,6 +79,31 @@ class MonitorOptions:
     labels_may_come: bool = False
 
 
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """The moment that a text names, in UTC.
+
+    Args:
+        text: an age, such as ``24h`` or ``7d``, a date or an ISO 8601 time. Without a
+            time zone it is of UTC.
+        now: None: by the clock.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        if age := _AGE.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        named = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is not a time.",
+            "Give an age, such as 24h or 7d, a date such as 2026-01-31, or a time "
+            "such as 2026-01-31T12:00.",
+        ) from None
+    return named.replace(tzinfo=named.tzinfo or UTC).astimezone(UTC)
+
+
 def watch_window(
     watch: MonitorOptions, settings: Settings, tags: Mapping[str, str] | None = None
 ) -> MonitorRecord:
@@ -102,13 +129,12 @@ def watch_window(
     version = home.ledger.find(watch.model)
     champion = home.ledger.champion(version.model)
     is_champion = champion is not None and champion.version.version == version.version
-    late, missing = _late_labels(watch, version.description.task, settings)
-    batch = _read(watch, version, settings)
+    data = version.description
+    late, missing = _late_labels(watch, data.task, settings)
+    read = _read(watch, version, settings)
     profile = ensure_profile(version, settings)
     own = OwnItems(version, profile, settings)
-    rows = len(batch) + batch.failed + batch.repeats
-    batch, repeats = own.others(batch).deduplicated()
-    repeats += batch.repeats
+    batch, repeats = own.others(read).deduplicated()
     labelled = _labelled(watch, version, batch, late, settings)
     new_labelled = own.others(labelled)
     if late is not None and not len(labelled):  # of a log, in which they may come
@@ -116,38 +142,47 @@ def watch_window(
     notes = tuple(dict.fromkeys([*batch.notes, *labelled.notes]))
     notes += note_of_labels(labelled, new_labelled)
     notes += (f"{missing}.",) if missing else ()
-    batch = replace(batch, notes=notes)
     marker = ForgottenItems(key=home.ledger.facts.secret())
     batch, new_labelled = batch.marked(marker), new_labelled.marked(marker)
     history = History(version.model_digest, home.store)
     before = history.scores()[: 0 if watch.labels_anew else None]
-    scores = scores_with(
-        before,
-        new_labelled,
-        profile.facts.description,
-        late.source if late else batch.source,
-    )
-    new = len(scores) - len(before)
+    source = late.source if late else batch.source
+    scores = scores_with(before, new_labelled, data, source)
     bound = bound_of(version, profile.facts, settings)
-    earlier = history.signs_before(stored_window(batch, "", "", None))
-    shadow = _shadow(version, batch, settings)
-    judged = judge(profile, batch, bound, scores, earlier, shadow)
-    record = record_of(
-        version,
-        batch,
-        judged,
-        profile,
-        window_facts(batch, rows, repeats),
-        label_facts(judged, bound, new),
+    earlier = history.before(StoredWindow.of(batch, "", "", None))
+    judged = judge(profile, batch, bound, scores, earlier)
+    new = len(scores) - len(before)
+    record = MonitorRecord(
+        model=version.model,
+        version=version.version,
+        status=judged.status,
+        reason=judged.reason,
+        score=task(data.task).score,
+        rows=len(batch),
+        window=WindowFacts(
+            source=batch.source,
+            first=batch.first.isoformat() if batch.first else None,
+            last=batch.last.isoformat() if batch.last else None,
+            rows=len(read) + read.failed + read.repeats,
+            items=len(batch),
+            repeats=repeats + read.repeats,
+            own=batch.own,
+            failed=batch.failed,
+        ),
+        inputs=judged.comparison.inputs,
+        answers=judged.comparison.answers,
+        estimate=judged.estimate,
+        labelled=judged.labelled and judged.labelled.model_copy(update={"new": new}),
+        event=judged.event and is_champion and not watch.dry_run,
+        notes=notes,
     )
-    if record.event and not is_champion:
+    if judged.event and not is_champion:
         log.info("monitor: %s is not the champion, so no event is emitted", version)
-    if watch.dry_run or not is_champion:
-        record = record.model_copy(update={"event": False})
     if not watch.dry_run:
         if new or watch.labels_anew:
-            history.add_scores(scores[len(before) :], anew=watch.labels_anew)
-        history.keep(stored_window(batch, record.status, record.reason, judged.sign))
+            history.write_scores(scores)
+        window = (batch, record.status, record.reason, judged.suspicious)
+        history.keep(StoredWindow.of(*window))
     try:
         return log_report(record, batch, profile, settings, tags or {})
     except DependencyError as error:  # the event does not wait for MLflow
@@ -156,13 +191,13 @@ def watch_window(
 
 
 def _late_labels(
-    watch: MonitorOptions, task: str, settings: Settings
+    watch: MonitorOptions, learned: str, settings: Settings
 ) -> tuple[LateLabels | None, str]:
     """The table of late labels; if it may come later, why there is none."""
     if watch.labels is None:
         return None, ""
     try:
-        return read_labels(watch.labels, settings, watch.label, task), ""
+        return read_labels(watch.labels, settings, watch.label, learned), ""
     except NotFoundError:
         if not watch.labels_may_come:
             raise
@@ -191,20 +226,3 @@ def _labelled(
     if watch.data is None:
         return labelled_from_log(version, version.description, late, settings)
     return with_labels(batch, late)
-
-
-def _shadow(version: Version, batch: Batch, settings: Settings) -> ShadowWindow | None:
-    """The version that ran in shadow most, if its profile is at hand."""
-    counts = {
-        number: int(is_answered(outputs).sum())
-        for number, outputs in batch.shadows.items()
-    }
-    if not counts or not len(batch):
-        return None
-    number = max(counts, key=lambda n: counts[n])
-    try:
-        second = Home(settings).ledger.version(version.model, number)
-    except NotFoundError:  # the log is of another ledger
-        return None
-    profile = find_profile(second, settings)
-    return ShadowWindow(profile, batch.shadows[number]) if profile else None

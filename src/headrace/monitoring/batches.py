@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.media.forms import Columns, Payload
-from headrace.monitoring.drift.windows import Window
 from headrace.tasks.forms import Outputs
 
 Texts = npt.NDArray[np.object_]
@@ -35,8 +34,6 @@ class Batch:
             are in its reference.
         repeats: rows of the log left out since their item is in a newer one.
         ids: the ``name`` or ``request_id`` of each row, ``(n,)`` each.
-        shadows: the outputs of other versions to the same items ``(n, ...)``, by
-            version; NaN where one did not answer.
         notes: sentences for the report.
     """
 
@@ -52,7 +49,6 @@ class Batch:
     own: int = 0
     repeats: int = 0
     ids: Mapping[str, Texts] = field(default_factory=dict)
-    shadows: Mapping[int, Outputs] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -68,7 +64,6 @@ class Batch:
             labels=self.labels[rows],
             inputs=None if self.inputs is None else self.inputs[rows],
             ids={name: values[rows] for name, values in self.ids.items()},
-            shadows={n: outputs[rows] for n, outputs in self.shadows.items()},
         )
 
     def without(self, items: frozenset[str] | set[str]) -> Batch:
@@ -98,7 +93,3 @@ class Batch:
         """
         marks = [key.mark_item(item) for item in self.items]
         return replace(self, items=np.array(marks, object))
-
-    def window(self) -> Window:
-        """What the tests of drift take."""
-        return Window(self.columns, self.outputs)

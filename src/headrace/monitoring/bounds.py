@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.monitoring.drift.profile import ProfileFacts
+from headrace.monitoring.profiles import ProfileFacts
 from headrace.records import DataDescription
 from headrace.settings import Settings
 from headrace.state.home import Home

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -29,7 +27,6 @@ LOG = "log"
 _SLACK = 4  # times the wanted rows are held before the oldest are dropped
 _LEAST_HELD = 8192
 _KEYS = ("request_id", "row", "item", "time", "outputs", "role")
-log = logging.getLogger("headrace")
 
 
 def batch_from_log(
@@ -69,10 +66,8 @@ def batch_from_log(
     others = pa.concat_tables(repeats)
     if len(items) >= most_rows:  # what is before the window is none of it
         others = others.filter(pc.field("time") >= table["time"][0])
-    batch = replace(batch, repeats=len(others))
-    if len(batch):
-        batch = _with_shadows(version, batch, settings, left_out)
-    return replace(batch, notes=(*batch.notes, *left_out))
+    notes = (*batch.notes, *left_out)
+    return replace(batch, repeats=len(others), notes=notes)
 
 
 def labelled_from_log(
@@ -160,7 +155,11 @@ def _batch(table: pa.Table, data: DataDescription) -> Batch:
     if not len(table):
         return replace(_empty(data), notes=notes)
     times = table["time"]
-    columns = [name for name in table.schema.names if name.startswith(COLUMN)]
+    columns = [  # rows of an older release may lack some
+        name
+        for name in table.schema.names
+        if name.startswith(COLUMN) and not table[name].null_count
+    ]
     return Batch(
         source=LOG,
         outputs=_outputs(table, _shape_of(data)),
@@ -213,49 +212,3 @@ def _inputs(table: pa.Table, data: DataDescription) -> Payload | None:
     kind = module.as_column(np.zeros((0, *data.shape), module.DTYPE)).type
     column = table[INPUT].combine_chunks()
     return module.from_column(column.cast(kind), data.shape)
-
-
-def _with_shadows(
-    version: Version, batch: Batch, settings: Settings, left_out: dict[str, None]
-) -> Batch:
-    """The batch with what other versions answered to the same requests in shadow.
-
-    A client may give many requests one id, so the item has to be the same, too.
-    Answers of another shape are left out, and noted.
-    """
-    asked = Asked(
-        version.model,
-        None,
-        "shadow",
-        batch.first,
-        columns=(*_KEYS, "version"),
-        left_out=left_out,
-    )
-    asked_for = zip(batch.ids["request_id"], batch.items, strict=True)
-    places = {one: place for place, one in enumerate(asked_for)}
-    shadows: dict[int, Outputs] = {}
-    others, shape = set[int](), batch.outputs.shape[1:]
-    for part in read_requests(asked, Home(settings).store):
-        of_others = part.filter(pc.field("version") != version.version)
-        lengths = pc.list_value_length(of_others["outputs"])
-        alike = pc.equal(lengths, math.prod(shape))
-        others.update(of_others.filter(pc.invert(alike))["version"].to_pylist())
-        table = of_others.filter(alike)
-        if not len(table):
-            continue
-        outputs, versions = _outputs(table, shape), table["version"].to_pylist()
-        keys = zip(_request_keys(table), table["item"].to_pylist(), strict=True)
-        for row, key in enumerate(keys):
-            if key in places:
-                answers = shadows.setdefault(
-                    versions[row], np.full_like(batch.outputs, np.nan)
-                )
-                answers[places[key]] = outputs[row]
-    notes = [
-        f"version {number} in shadow is not compared: its answers have another shape "
-        f"than those of version {version.version}"
-        for number in sorted(others)
-    ]
-    for note in notes:
-        log.warning("monitor: %s", note)
-    return replace(batch, shadows=shadows, notes=(*batch.notes, *notes))

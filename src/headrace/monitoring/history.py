@@ -1,54 +1,83 @@
-"""What earlier windows of a version showed: in the store.
+"""What earlier windows and labels of a version showed: in the store.
 
-``monitoring/<sha256 of the model>/`` has a small file for each window, and its folder
-``scores`` the scores of labels in the order of their coming. No file is overwritten.
-Items are named by keyed digests, see `ForgottenItems`: others could guess texts.
+``monitoring/<sha256 of the model>/`` has ``windows.json``, the latest judgements, and
+``scores.npy``, the scores of labels in the order of their coming. Of two reports on one
+version at the same moment, what the later one writes counts. Items are named by keyed
+digests, see `ForgottenItems`: others could guess texts.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import itertools
-import re
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
-from headrace.monitoring.drift.verdict import WINDOWS, Sign
-from headrace.monitoring.stored import StoredWindow, TimeSpan
+from headrace.errors import IntegrityError
+from headrace.monitoring.batches import Batch
+from headrace.records import Record
+from headrace.state.ledger.records import utc_now
 from headrace.state.store import Store
 
+WINDOWS = 3  # of which two must be suspicious
+_MOST = 500  # windows that are kept
 _SCORE = np.dtype([("mark", DIGEST), ("score", np.float64)])
-_MOST_READ = 500  # files of windows that their names do not tell apart
-_MOST_PASSED_OVER = 50  # in search of the last one that had enough items
-_MOST_PARTS = 50  # files of new scores, before one has all scores again
-_ALL, _NEW = "all", "new"
-_PART = re.compile(rf"(\d{{8}})-({_ALL}|{_NEW})-([0-9a-f]{{16}})\.npy")
 Scored = npt.NDArray[np.void]
 
 
-class _Part(NamedTuple):
-    """A file of scores; names in ascending order are in the order of writing.
+class StoredWindow(Record):
+    """The judgement of one window.
 
     Attributes:
-        number: of the file, from 1; two processes may write the same one.
-        kind: ``all`` scores that count, or ``new`` ones beside those before.
-        digest: the first digits of the sha256 of its bytes.
+        when: of the judgement, ISO 8601, UTC.
+        window: sha256 over the sorted marks of its items; see `Batch.marked`.
+        first, last: times of its requests, ISO 8601; empty where they are not known.
+        suspicious: see `Judgement`; None where it had too few items.
+        status, reason: of the report.
     """
 
-    number: int
-    kind: str
-    digest: str
+    when: str
+    window: str
+    first: str = ""
+    last: str = ""
+    suspicious: bool | None
+    status: str
+    reason: str
 
-    @property
-    def name(self) -> str:
-        return f"{self.number:08d}-{self.kind}-{self.digest}.npy"
+    @classmethod
+    def of(
+        cls, batch: Batch, status: str, reason: str, suspicious: bool | None
+    ) -> StoredWindow:
+        """The record of a window that is judged now, of items by their marks."""
+        items = "\n".join(sorted(set(batch.items.tolist())))
+        return cls(
+            when=utc_now(),
+            window=hashlib.sha256(items.encode()).hexdigest(),
+            first=batch.first.isoformat() if batch.first else "",
+            last=batch.last.isoformat() if batch.last else "",
+            suspicious=suspicious,
+            status=status,
+            reason=reason,
+        )
+
+    def overlaps(self, other: StoredWindow) -> bool:
+        """Whether both have the same items, or requests of the same time."""
+        if self.window == other.window:
+            return True
+        texts = (self.first, other.last, other.first, self.last)
+        if not all(texts):
+            return False
+        first, last, other_first, own_last = map(datetime.fromisoformat, texts)
+        return first <= last and other_first <= own_last
+
+
+class _Windows(Record):
+    windows: tuple[StoredWindow, ...]
 
 
 class History:
@@ -61,84 +90,65 @@ class History:
 
     def __init__(self, model_digest: str, store: Store) -> None:
         self._store = store
-        self._folder = f"monitoring/{model_digest}"
+        self._windows = f"monitoring/{model_digest}/windows.json"
+        self._scores = f"monitoring/{model_digest}/scores.npy"
 
-    def signs_before(self, window: StoredWindow) -> list[Sign]:
-        """Signs of the latest other windows, the latest last.
+    def windows(self) -> tuple[StoredWindow, ...]:
+        """The latest windows, in the order of their judgements.
 
-        A window that is judged again, that has requests of the time of this one or most
-        of its items is not another window; see `StoredWindow.is_one_with`.
+        There are none where the file is damaged.
+        """
+        stored = self._store.read_record(self._windows, _Windows)
+        return stored.windows if stored else ()
+
+    def before(self, window: StoredWindow) -> list[bool]:
+        """Which of the latest other windows were suspicious, the latest last.
+
+        A window that overlaps this one, or a later one, is no other window.
         """
         taken = [window]
-        read = 0
-        for name, span in self._windows():
-            if len(taken) == WINDOWS or read == _MOST_READ:
+        for one in reversed(self.windows()):
+            if len(taken) == WINDOWS:
                 break
-            if any(span.overlaps(other.span) for other in taken):
-                continue
-            read += 1
-            stored = self._store.read_record(f"{self._folder}/{name}", StoredWindow)
-            if stored is None or stored.sign is None:
-                continue
-            if not any(stored.is_one_with(other) for other in taken):
-                taken.append(stored)
-        return [one.sign for one in taken[:0:-1] if one.sign]
+            if one.suspicious is not None and not any(map(one.overlaps, taken)):
+                taken.append(one)
+        return [bool(one.suspicious) for one in taken[:0:-1]]
 
-    def last(self, *, tested: bool = False) -> StoredWindow | None:
-        """The window that was judged last; None if none was.
-
-        Args:
-            tested: whether those with too few items are passed over, some of them.
-        """
-        for name, _ in itertools.islice(self._windows(), _MOST_PASSED_OVER):
-            last = self._store.read_record(f"{self._folder}/{name}", StoredWindow)
-            if not tested or (last and last.status != "too few"):
-                return last
-        return None
-
-    def _windows(self) -> Iterator[tuple[str, TimeSpan]]:
-        """The files of windows, the newest first; other files are passed over."""
-        for name in reversed(self._store.names(self._folder)):
-            with contextlib.suppress(ValueError):
-                yield name, TimeSpan.of_name(name)
+    def last(self) -> StoredWindow | None:
+        """The latest window that had enough items, else the latest; None without."""
+        windows = self.windows()
+        tested = [one for one in windows if one.status != "too few"]
+        return next(reversed([*windows[-1:], *tested]), None)
 
     def keep(self, window: StoredWindow) -> None:
         """Add the judgement of a window."""
-        key = f"{self._folder}/{window.name}"
-        self._store.write_json(key, window.model_dump(mode="json"))
+        kept = _Windows(windows=(*self.windows(), window)[-_MOST:])
+        self._store.write_json(self._windows, kept.model_dump(mode="json"))
 
     def scores(self) -> Scored:
-        """All scores so far, ``(n,)`` of mark and score, in their order."""
-        parts = list[Scored]()
-        for part in reversed(self._parts()):
-            data = self._store.find(f"{self._folder}/scores/{part.name}")
-            if data is None or part.digest != _digest(data):
-                continue
-            parts.append(np.load(io.BytesIO(data), allow_pickle=False))
-            if part.kind == _ALL:
-                break
-        return _first_of_each(np.concatenate([np.empty(0, _SCORE), *parts[::-1]]))
+        """All scores so far, ``(n,)`` of mark and score, in their order.
 
-    def add_scores(self, scores: Scored, *, anew: bool = False) -> None:
-        """Add scores of items that have none yet.
-
-        A process that is killed meanwhile adds nothing and loses none of those before;
-        of two at the same time, both add theirs.
-
-        Args:
-            scores: ``(n,)``.
-            anew: whether all of those before count no more.
+        Raises:
+            IntegrityError: the file is damaged.
         """
-        parts = self._parts()
-        kinds = [part.kind for part in parts[-_MOST_PARTS:]]
-        if not anew and len(kinds) == _MOST_PARTS and _ALL not in kinds:
-            scores, anew = np.concatenate([self.scores(), scores]), True
+        data = self._store.find(self._scores)
+        if data is None:
+            return np.empty(0, _SCORE)
+        try:
+            scores = np.load(io.BytesIO(data), allow_pickle=False)
+            return np.asarray(scores, _SCORE)
+        except (ValueError, TypeError, EOFError) as error:
+            raise IntegrityError(
+                f"The scores of labels cannot be read: {self._store.uri(self._scores)}:"
+                f" {error}.",
+                "Delete the file, and give the labels again.",
+            ) from None
+
+    def write_scores(self, scores: Scored) -> None:
+        """Replace all scores ``(n,)``."""
         buffer = io.BytesIO()
         np.save(buffer, scores, allow_pickle=False)
-        data = buffer.getvalue()
-        number = parts[-1].number + 1 if parts else 1
-        name = _Part(number, _ALL if anew else _NEW, _digest(data)).name
-        self._store.write(f"{self._folder}/scores/{name}", data)
+        self._store.write(self._scores, buffer.getvalue())
 
     def take_out(self, forgotten: ForgottenItems) -> int:
         """Delete the scores of forgotten items; returns their number."""
@@ -146,26 +156,8 @@ class History:
         marks = np.array([*map(bytes.fromhex, forgotten.marks)], DIGEST)
         gone = np.isin(scores["mark"], marks)
         if gone.any():
-            self.add_scores(scores[~gone], anew=True)
-        parts = self._parts()
-        while parts and any(part.kind == _ALL for part in parts[1:]):
-            self._store.delete(f"{self._folder}/scores/{parts.pop(0).name}")
+            self.write_scores(scores[~gone])
         return int(gone.sum())
-
-    def _parts(self) -> list[_Part]:
-        """The files of scores in the order of writing."""
-        names = self._store.names(f"{self._folder}/scores")
-        matches = filter(None, map(_PART.fullmatch, names))
-        return [_Part(int(name[1]), name[2], name[3]) for name in matches]
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def _first_of_each(scores: Scored) -> Scored:
-    first = np.sort(np.unique(scores["mark"], return_index=True)[1])
-    return scores[first]
 
 
 def with_new(
@@ -181,4 +173,6 @@ def with_new(
     new = np.empty(len(scores), _SCORE)
     new["mark"] = [*map(bytes.fromhex, marks)]
     new["score"] = scores
-    return _first_of_each(np.concatenate([before, new]))
+    every = np.concatenate([before, new])
+    first = np.sort(np.unique(every["mark"], return_index=True)[1])
+    return every[first]

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.reading import DIGEST
 from headrace.display.signs import as_score, number_of
-from headrace.media.forms import Columns
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.bounds import Bound
-from headrace.monitoring.drift.comparison import (
-    ALPHA,
+from headrace.monitoring.comparison import (
     FEWEST_ITEMS,
     Comparison,
     compare,
+    too_few,
 )
-from headrace.monitoring.drift.estimate import Estimate, estimate
-from headrace.monitoring.drift.labels import LabelEvidence, judge_labels
-from headrace.monitoring.drift.profile import Profile
-from headrace.monitoring.drift.verdict import DriftVerdict, Sign, judge_window
-from headrace.monitoring.history import Scored
-from headrace.monitoring.records import Status
+from headrace.monitoring.estimate import estimate, no_estimate
+from headrace.monitoring.evidence import judge_labels
+from headrace.monitoring.history import WINDOWS, Scored
+from headrace.monitoring.profiles import Profile
+from headrace.monitoring.records import EstimateFacts, LabelFacts, Status, drifted
 from headrace.tasks import task
-from headrace.tasks.forms import Outputs
 
+NEEDED = 2  # of the last `WINDOWS` windows
 _LEAST = 1e-6  # of a bound, and of its distance from the largest score
 _ROOM = 2.0  # errors count up to this times their bound
 # Where the accuracy is 0.8, 1 in 20 means of 50 labels keeps a bound of 0.9.
 _ENOUGH_LABELS = 50
+_ASK = "labels decide: label some of its items at random"
+# By the test of labels, for a bound of 0.90.
+_HOW_MANY = " (60 show a loss of ten points in half of the cases)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +40,19 @@ class Judgement:
     """What a window showed.
 
     Attributes:
-        evidence: of all labels so far; None where there is none.
-        sign: to be kept; None where there were too few items.
+        labelled: by all labels so far; None where there is none.
+        suspicious: whether it drifted with an estimated drop, or in its answers so that
+            nothing can be estimated, to be kept; None where there were too few items.
         event: whether ``headrace.drift`` follows.
     """
 
     comparison: Comparison
-    estimate: Estimate
-    evidence: LabelEvidence | None
+    estimate: EstimateFacts
+    labelled: LabelFacts | None
     status: Status
     reason: str
-    sign: Sign | None
+    suspicious: bool | None
     event: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowWindow:
-    """A second version that answered the same items.
-
-    Attributes:
-        profile: of it.
-        outputs: ``(n, ...)``, NaN where it did not answer.
-    """
-
-    profile: Profile
-    outputs: Outputs
 
 
 def judge(
@@ -71,8 +60,7 @@ def judge(
     batch: Batch,
     bound: Bound,
     scores: Scored,
-    earlier: Sequence[Sign] = (),
-    shadow: ShadowWindow | None = None,
+    earlier: Sequence[bool] = (),
 ) -> Judgement:
     """Judge a window.
 
@@ -81,58 +69,60 @@ def judge(
         batch: of different items, by their marks; see `Batch.marked`.
         bound: that the mean score must keep.
         scores: of all labels of the version so far, in their order.
-        earlier: signs of earlier windows, the latest last.
-        shadow: a second version, if one ran.
+        earlier: which of the earlier windows were suspicious, the latest last.
     """
-    evidence = _evidence(profile, bound, scores["score"]) if len(scores) else None
+    labelled = _labelled(profile, bound, scores["score"]) if len(scores) else None
     if len(batch) < FEWEST_ITEMS:
-        return _too_few(batch, evidence, bound)
-    window = replace(batch, columns=comparable_columns(batch.columns, profile)).window()
-    comparison = compare(profile, window)
-    estimated = estimate(
-        profile,
-        window,
-        shadow=shadow.profile if shadow else None,
-        shadow_outputs=shadow.outputs if shadow else None,
-    )
-    kept_by = _labels_that_keep(bound, batch, scores, better=_is_better(profile))
-    verdict = judge_window(comparison, estimated, evidence, earlier, kept_by=kept_by)
+        return _too_few(profile, batch, labelled)
+    comparison = compare(profile, batch.columns, batch.outputs)
+    estimated = estimate(profile, batch.outputs, comparison.answers)
+    better = task(profile.facts.description.task).higher_is_better
+    kept_by = _labels_that_keep(bound, batch, scores, better=better)
+    is_drifted = bool(comparison.drifted())
+    unknown = bool(drifted(comparison.answers)) and not estimated.valid
+    dropped = is_drifted and estimated.shows_drop
+    suspicious = (unknown or dropped) and not kept_by
+    recent = [*earlier, suspicious][-WINDOWS:]
+    again = suspicious and sum(recent) >= NEEDED
+    status: Status = "warning" if is_drifted else "ok"
+    reason = f"{comparison.in_words()} in {number_of(len(batch), 'items')}"
+    reason += f"; {_estimated(estimated)}"
+    if kept_by:
+        reason += f"; {kept_by:,} labels of this window keep the bound"
+    if suspicious:
+        status = "drift"
+        reason += f"; {_ASK}{_HOW_MANY if better else ''}"
+    if again:
+        windows = f"{sum(recent)} of the last {len(recent)} windows"
+        reason = f"drift that may cost performance in {windows}; {reason}"
+    lost = labelled is not None and labelled.lost
+    if labelled is not None and lost:
+        status, reason = "degraded", _broken(labelled)
     return Judgement(
-        comparison,
-        estimated,
-        evidence,
-        _status(verdict, comparison),
-        verdict.reason,
-        verdict.sign,
-        verdict.emit,
+        comparison, estimated, labelled, status, reason, suspicious, lost or again
     )
 
 
-def _is_better(profile: Profile) -> bool:
-    """Whether a higher score is better."""
-    return task(profile.facts.description.task).higher_is_better
-
-
-def _evidence(
+def _labelled(
     profile: Profile, bound: Bound, scores: npt.NDArray[np.float64]
-) -> LabelEvidence:
+) -> LabelFacts:
     """What the scores ``(n,)`` of all labels say about the bound."""
-    better = _is_better(profile)
+    better = task(profile.facts.description.task).higher_is_better
     largest = max(1.0, float(profile.scores.max()))  # of a ratio, rows may be above 1
     if not better:
         typical = float(np.quantile(profile.scores, 0.99))
         largest = max(_ROOM * bound.value, typical)
-    evidence = judge_labels(
+    facts = judge_labels(
         np.minimum(scores, largest),
         min(max(bound.value, _LEAST), largest - _LEAST),
         higher_is_better=better,
         largest=largest,
     )
     # Only the test and its interval need errors that are cut.
-    if not np.isfinite(scores).all():  # no mean keeps the bound
-        return evidence.model_copy(update={"lost": True})
-    mean = float(scores.mean()) if len(scores) else None
-    return evidence.model_copy(update={"score": mean})
+    update = {"bound": bound.value, "origin": bound.origin}
+    if np.isfinite(scores).all():
+        return facts.model_copy(update=update | {"score": float(scores.mean())})
+    return facts.model_copy(update=update | {"lost": True})  # no mean keeps the bound
 
 
 def _labels_that_keep(
@@ -148,49 +138,35 @@ def _labels_that_keep(
     return len(own) if is_kept else 0
 
 
-def _too_few(batch: Batch, evidence: LabelEvidence | None, bound: Bound) -> Judgement:
+def _too_few(profile: Profile, batch: Batch, labelled: LabelFacts | None) -> Judgement:
     """The judgement of too few items, by labels alone."""
-    count = number_of(len(batch), "different items")
-    verb = "is" if len(batch) == 1 else "are"
-    reason = f"{count} {verb} too few to test: {FEWEST_ITEMS} are needed"
+    status: Status = "too few"
+    reason = too_few(len(batch))
     if batch.own:
         reason += (
             f"; {batch.own:,} others are known to the version: they are in the data "
             "that it was trained or evaluated on"
         )
-    nothing = Estimate(reason=reason, distance=0, limit=0)
-    comparison = Comparison(items=len(batch), alpha=ALPHA, tests=())
-    status: Status = "too few"
-    if evidence is not None and evidence.lost:
-        status = "degraded"
-        reason = (
-            f"by {number_of(evidence.labels, 'labels')} the score is "
-            f"{as_score(evidence.score)}: worse than {as_score(bound.value)}, "
-            f"{bound.origin}"
-        )
-    lost = status == "degraded"
-    return Judgement(comparison, nothing, evidence, status, reason, None, lost)
+    nothing, unknown = Comparison((), ()), no_estimate(profile, reason)
+    lost = labelled is not None and labelled.lost
+    if labelled is not None and lost:
+        status, reason = "degraded", _broken(labelled)
+    return Judgement(nothing, unknown, labelled, status, reason, None, lost)
 
 
-def _status(verdict: DriftVerdict, comparison: Comparison) -> Status:
-    if verdict.level == "lost":
-        return "degraded"
-    if verdict.level == "suspected":
-        return "drift"
-    if not comparison.drifted():
-        return "ok"
-    return "drift" if verdict.sign.drop else "warning"
+def _broken(labelled: LabelFacts) -> str:
+    verb = "shows" if labelled.labels == 1 else "show"
+    return (
+        f"{number_of(labelled.labels, 'labels')} {verb} a mean score that breaks the "
+        f"bound {labelled.bound:g} ({as_score(labelled.score)}, evidence "
+        f"{labelled.e_value:.3g})"
+    )
 
 
-def comparable_columns(columns: Columns, profile: Profile) -> Columns:
-    """The columns that the profile has too, of its types and without missing values."""
-    same: Columns = {}
-    for name, reference in profile.columns.items():
-        values = columns.get(name)
-        if values is None:
-            continue
-        if values.dtype.kind == "f" and np.isnan(values).any():
-            if reference.dtype.kind == "b" or not np.isnan(reference).any():
-                continue
-        same[name] = values.astype(reference.dtype, copy=False)
-    return same
+def _estimated(estimate: EstimateFacts) -> str:
+    if not estimate.valid:
+        return f"the performance cannot be estimated: {estimate.reason}"
+    return (
+        f"the score is estimated as {as_score(estimate.value)} "
+        f"({as_score(estimate.low)} to {as_score(estimate.high)})"
+    )

@@ -1,4 +1,4 @@
-"""Labels that come late: a table with a label for each request or item."""
+"""Labels that come late: a table with a label for each request or item; its scores."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from headrace.data.sources.tables.tabular import Table
 from headrace.errors import InputError
 from headrace.media.chunks import Reading
 from headrace.monitoring.batches import Batch, Texts
+from headrace.monitoring.history import Scored, with_new
 from headrace.pipeline.checks import refuse_credential
 from headrace.pipeline.data import plain_label
-from headrace.records import DEFAULT_TASK
+from headrace.records import DEFAULT_TASK, DataDescription
 from headrace.settings import Settings
+from headrace.tasks import Answers, task
 
 ROW = "row"  # of a request with several items
 KEYS = ("request_id", "item", "name")
@@ -69,7 +71,7 @@ def request_key(request_id: str, row: int) -> str:
 
 
 def read_labels(
-    uri: str, settings: Settings, label: str | None = None, task: str = DEFAULT_TASK
+    uri: str, settings: Settings, label: str | None = None, learned: str = DEFAULT_TASK
 ) -> LateLabels:
     """Read a table of labels; where a key has several, the last one counts.
 
@@ -77,7 +79,7 @@ def read_labels(
         uri: a path or any fsspec URI of a CSV, Parquet or JSON file.
         settings: their limits are kept.
         label: the column of labels; None: ``label`` or ``true_label``.
-        task: of the model.
+        learned: the task of the model.
 
     Raises:
         NotFoundError: there is no such file.
@@ -86,7 +88,7 @@ def read_labels(
         DependencyError: it cannot be reached.
     """
     refuse_credential(uri, "--labels")
-    reading = Reading(medium="text", task=task)
+    reading = Reading(medium="text", task=learned)
     with translate_remote_errors(uri):
         file = open_path(uri, settings)
         table = None
@@ -150,3 +152,66 @@ def _rows(
             if one and text:
                 yield one, plain_label(text)
         first += len(batch)
+
+
+def with_labels(batch: Batch, late: LateLabels) -> Batch:
+    """The rows of a batch of data that have a late label.
+
+    Raises:
+        InputError: none of the rows has one.
+    """
+    labelled = batch.relabelled(late.of(batch))
+    if not len(labelled):
+        raise InputError(
+            f"{none_joined(late)} that is in {batch.source}.",
+            "Join them by the name of the rows, or by item, the sha256 that `headrace "
+            "score` writes.",
+        )
+    return labelled
+
+
+def none_joined(late: LateLabels) -> str:
+    """The beginning of a sentence on labels of none of the items in question."""
+    count, key = len(late.labels), late.key
+    return f"None of the {count:,} labels in {late.source} has the {key} of an item"
+
+
+def scores_with(
+    before: Scored, labelled: Batch, data: DataDescription, source: str
+) -> Scored:
+    """Earlier scores and those of new items; a label that is no class counts as wrong.
+
+    An answer that is not finite has the worst score, if its label is known.
+
+    Args:
+        before: the scores so far.
+        labelled: rows with labels, by the marks of their items.
+        data: of the version.
+        source: of the labels, for messages.
+
+    Raises:
+        InputError: none of the labels is one that the task knows.
+    """
+    learned = task(data.task)
+    texts = [_as_label(text, learned.answers, data) for text in labelled.labels]
+    valid = np.array([learned.answers.is_label(text, data) for text in texts], bool)
+    if texts and not valid.any():
+        raise InputError(
+            f"None of the {len(texts):,} labels of {source} is an answer of the model, "
+            f"such as {texts[0]!r}; it has {learned.answers.about(data)}.",
+            "Name the column of labels with --label.",
+        )
+    column = pa.chunked_array([pa.array(texts, pa.string())])
+    targets = learned.labels.encode(column, data)
+    judged = learned.judge.judged(labelled.outputs, targets, data)
+    scores = judged.per_weight
+    lost = valid & ~judged.is_answered
+    scores[lost] = 0.0 if learned.higher_is_better else np.inf
+    counts = np.isfinite(scores) | lost
+    return with_new(before, labelled.items[counts], scores[counts])
+
+
+def _as_label(text: str, answers: Answers, data: DataDescription) -> str:
+    """A label; without the ``.0`` of a column of whole numbers with gaps."""
+    is_label, whole = answers.is_label, text.removesuffix(".0")
+    return text if is_label(text, data) or not is_label(whole, data) else whole

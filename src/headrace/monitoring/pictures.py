@@ -17,7 +17,7 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.monitoring.batches import Batch
-from headrace.monitoring.drift.profile import Profile
+from headrace.monitoring.profiles import Profile
 from headrace.monitoring.records import MonitorRecord, Shift
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.tasks import task

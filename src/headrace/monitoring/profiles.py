@@ -1,214 +1,194 @@
-"""What a version is compared with: its reference profile, and the items of its own.
+"""The reference profile of a version: what its windows are compared with.
 
-A profile is made once, and kept in the store as
-``profiles/<sha256 of the model>.npz``; a file that is damaged is made again.
+It is computed from held-out rows, which the version did not learn from.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import tempfile
-from functools import partial
-from pathlib import Path
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from headrace.data.snapshots.reading import DIGEST, find_snapshot
-from headrace.data.snapshots.splits import SplitRows
-from headrace.errors import HeadraceError, IntegrityError
-from headrace.models.logged import loading
-from headrace.monitoring.batches import Batch
-from headrace.monitoring.drift.profile import HeldOut, Profile, make_profile
-from headrace.records import SnapshotRecord
-from headrace.settings import Settings
-from headrace.stages import ingredients
-from headrace.stages.evaluation.items import learned_from
-from headrace.state.folders import in_store
-from headrace.state.home import Home
-from headrace.state.ledger import Version
-from headrace.state.store import Store
-from headrace.state.tracking import Tracking
-from headrace.tasks import check_asks_items
+from headrace.errors import InputError, IntegrityError
+from headrace.media.comparable import item_columns
+from headrace.media.forms import Columns, Payload
+from headrace.records import DataDescription, Record
+from headrace.tasks import asked, task
+from headrace.tasks.forms import Outputs, Targets
 
-MOST_BYTES = 2**30  # of held-out items in memory
-_HEX = 64
-log = logging.getLogger("headrace")
+FORMAT = 2
+REFERENCE_ROWS = 2000
+CONFIDENCE = 0.95  # of the interval of the score
+FEWEST_OF_VAL = 50  # to fit a temperature on; see `judge.CALIBRATION_ROWS`
+_Digests = npt.NDArray[np.object_]
 
 
-def profile_key(version: Version) -> str:
-    """Where the store has the profile of a version."""
-    return f"profiles/{version.model_digest}.npz"
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Rows of a snapshot that a version did not learn from, without quarantined ones.
 
-
-def find_profile(version: Version, settings: Settings) -> Profile | None:
-    """The kept profile of a version; None if there is none, or it is damaged.
-
-    Raises:
-        DependencyError: the store or the ledger does not answer.
+    Attributes:
+        items: ``(n, *shape)``, of the medium's type.
+        targets: ``(n, ...)``, as the task encodes labels.
+        digests: sha256 of the items, hex, ``(n,)``.
+        is_val: bool ``(n,)``, rows of val; the others are of test.
     """
-    data = Home(settings).store.find(profile_key(version))
-    if data is None:
-        return None
-    try:
-        profile = Profile.from_bytes(data)
-    except IntegrityError as error:
-        log.warning("the profile of %s is made again: %s", version, error.message)
-        return None
-    return profile if profile.facts.model_digest == version.model_digest else None
 
+    items: Payload
+    targets: Targets
+    digests: _Digests
+    is_val: npt.NDArray[np.bool_]
 
-def ensure_profile(version: Version, settings: Settings) -> Profile:
-    """The reference profile of a version, made and kept if the store lacks it.
-
-    Idempotent, and safe in several processes at once. It takes seconds to minutes: the
-    model answers the held-out rows once for each rung of the medium's ladder.
-
-    Args:
-        version: of the ledger.
-        settings: where the store, the ledger and MLflow are.
-
-    Raises:
-        UsageError: the version is asked something else than items.
-        IntegrityError: the version's snapshot or its model is gone or damaged.
-        DependencyError: a place does not answer, or a disk is full.
-    """
-    check_asks_items(str(version), version.description)
-    profile = find_profile(version, settings)
-    if profile is not None:
-        return profile
-    store, tracking = Home(settings).store, Home(settings).tracking
-    snapshot = snapshot_of(version, store)
-    held_out = read_held_out(snapshot, quarantine_of(version, store, tracking))
-    log.info(
-        "monitor: making the reference profile of %s from %s held-out rows, once",
-        version,
-        f"{len(held_out.targets):,}",
-    )
-    loaded = loading.load_version(tracking, version)
-    answer = partial(loading.answers, loaded.model)
-    profile = make_profile(answer, held_out, loaded.description, version.model_digest)
-    store.write(profile_key(version), profile.to_bytes())
-    return profile
-
-
-def snapshot_of(version: Version, store: Store) -> SnapshotRecord:
-    """The snapshot of a version.
-
-    Raises:
-        IntegrityError: the store does not have it.
-    """
-    snapshot = find_snapshot(store, version.snapshot_digest)
-    if snapshot is None:
-        raise IntegrityError(
-            f"The snapshot of {version} is gone: "
-            f"{store.uri(f'snapshots/{version.snapshot_digest}')}. Without "
-            "its held-out rows there is nothing to compare with.",
-            "Restore it from a backup, or ingest the same data again: `headrace check "
-            f"{version.model} --data default`. Else train a new version.",
+    def first(self, order: npt.NDArray[np.intp]) -> HeldOut:
+        """The first `REFERENCE_ROWS` of these rows, in their order here."""
+        rows = np.sort(order[:REFERENCE_ROWS])
+        return HeldOut(
+            self.items[rows], self.targets[rows], self.digests[rows], self.is_val[rows]
         )
-    return snapshot
 
 
-def quarantine_of(version: Version, store: Store, tracking: Tracking) -> str:
-    """The URI of the quarantine of a version's training; empty if there was none.
+class ProfileFacts(Record):
+    """The numbers of a profile; its arrays are beside them.
 
-    The record of the training has it. Where that is lost, quarantined rows count as
-    others, which is logged.
+    Attributes:
+        format: of the file.
+        model_digest: sha256 of the version's model, or another name of the caller's.
+        description: of the data.
+        rows: of the reference.
+        temperature: that the estimate divides logits by; None where the task has none.
+        score, low, high: the mean true score of the reference, and its interval.
     """
-    try:
-        run = tracking.find_run(version.run_id)
-        with tempfile.TemporaryDirectory(prefix="headrace-") as place:
-            restored = ingredients.restore(
-                Path(place),
-                run.tags.get(ingredients.TAG, ""),
-                partial(tracking.run_file, run.run_id),
+
+    format: int = FORMAT
+    model_digest: str
+    description: DataDescription
+    rows: int
+    temperature: float | None
+    score: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A reference profile.
+
+    Attributes:
+        facts: its numbers.
+        columns: of the reference items by name, ``(n,)``.
+        outputs: float32 ``(n, ...)``.
+        scores: true score of each row, float64 ``(n,)``.
+        items: sha256 of each item, hex, ``(n,)``.
+    """
+
+    facts: ProfileFacts
+    columns: Columns
+    outputs: Outputs
+    scores: npt.NDArray[np.float64]
+    items: _Digests
+
+    def to_bytes(self) -> bytes:
+        """The profile as one npz file without pickled objects."""
+        file = io.BytesIO()
+        facts = np.frombuffer(self.facts.model_dump_json().encode(), np.uint8)
+        arrays = {f"column {name}": values for name, values in self.columns.items()}
+        arrays |= {"outputs": self.outputs, "scores": self.scores}
+        items = np.array(self.items.tolist(), "S64")
+        np.savez_compressed(file, facts=facts, items=items, **arrays)  # type: ignore[arg-type]
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Profile:
+        """Read a profile.
+
+        Raises:
+            IntegrityError: it is no profile of this format.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            facts = ProfileFacts.model_validate_json(arrays["facts"].tobytes())
+            columns = {
+                name.removeprefix("column "): values
+                for name, values in arrays.items()
+                if name.startswith("column ")
+            }
+            items = arrays["items"].astype(str).astype(object)
+            profile = cls(facts, columns, arrays["outputs"], arrays["scores"], items)
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise IntegrityError(
+                f"A reference profile cannot be read: {error}.",
+                "Delete it; it is computed again.",
+            ) from None
+        lengths = {len(a) for n, a in arrays.items() if n != "facts"}
+        if lengths != {facts.rows} or facts.format != FORMAT:
+            raise IntegrityError(
+                f"A reference profile of format {facts.format} with {facts.rows:,} "
+                f"rows has arrays of {sorted(lengths)} rows; format {FORMAT} was "
+                "expected.",
+                "Delete it; it is computed again.",
             )
-    except HeadraceError as error:
-        log.warning(
-            "the record of the training of %s cannot be read, so that rows of its "
-            "quarantine are in its profile: %s",
-            version,
-            error.message,
-        )
-        return ""
-    return in_store(restored.contract, store).quarantine_uri
+        return profile
 
 
-def read_held_out(snapshot: SnapshotRecord, quarantine_uri: str) -> HeldOut:
-    """The rows of test and val that are not quarantined, those of test first.
+def make_profile(
+    answer: Callable[[Payload], Outputs],
+    held_out: HeldOut,
+    data: DataDescription,
+    model_digest: str,
+    seed: int = 0,
+) -> Profile:
+    """Compute the profile of a version.
 
-    Rows are in hash order, so the first ones, up to `MOST_BYTES` of both splits, are a
-    random sample. A quarter of that is for val.
+    Args:
+        answer: the version's outputs ``(n, ...)`` to raw items, which are those of
+            `Medium.raw`. It is called once for the reference and once for rows of val.
+        held_out: at most `REFERENCE_ROWS` of its items are the reference, each once,
+            those of test first. The temperature is fitted on as many of val; on the
+            reference where val has fewer than `FEWEST_OF_VAL`.
+        data: of the version's snapshot.
+        model_digest: recorded.
+        seed: of the choice of rows.
 
     Raises:
-        IntegrityError: the snapshot or the quarantine is damaged.
+        InputError: there are no rows.
     """
-    items, targets, digests, is_val = [], [], [], []
-    for split, share in (("test", 0.75), ("val", 0.25)):
-        size = 0
-        rows = SplitRows(snapshot, split, quarantine_uri)
-        for shard in np.flatnonzero(rows.counts).tolist():
-            if size > share * MOST_BYTES:
-                break
-            part = rows.read(shard)
-            size += part.items.nbytes
-            items.append(part.items)
-            targets.append(part.targets)
-            text = rows.items_of(shard).tobytes().hex()
-            digests += [text[n : n + _HEX] for n in range(0, len(text), _HEX)]
-            is_val += [split == "val"] * len(part.targets)
-    if not items:
-        raise IntegrityError(
-            f"The snapshot {snapshot.uri} has no held-out rows: neither test nor val.",
-            "Train a version on data with a test split.",
+    held_out, of_val = _chosen(held_out, seed)
+    learned, raw = task(data.task), asked(data).raw
+    judge, name = learned.judge, learned.score
+    outputs = np.asarray(answer(raw(held_out.items)), np.float32)
+    judged = judge.judged(outputs, held_out.targets, data)
+    summary = judge.summary(judged.scores, CONFIDENCE, judged.weights)
+    fitted_on = outputs, held_out.targets
+    if len(of_val.items) >= FEWEST_OF_VAL:
+        of_val_outputs = np.asarray(answer(raw(of_val.items)), np.float32)
+        fitted_on = of_val_outputs, of_val.targets
+    facts = ProfileFacts(
+        model_digest=model_digest,
+        description=data,
+        rows=len(outputs),
+        temperature=judge.temperature(*fitted_on),
+        score=summary[name],
+        low=summary[f"{name}_low"],
+        high=summary[f"{name}_high"],
+    )
+    columns = item_columns(held_out.items, data)
+    return Profile(facts, columns, outputs, judged.per_weight, held_out.digests)
+
+
+def _chosen(rows: HeldOut, seed: int) -> tuple[HeldOut, HeldOut]:
+    """At most `REFERENCE_ROWS` items, each once, those of test first; and of val."""
+    if not len(rows.items):
+        raise InputError(
+            "There are no held-out rows to profile the version with.",
+            "Give the rows of test and val that are not quarantined.",
         )
-    return HeldOut(
-        np.concatenate(items),
-        np.concatenate(targets),
-        np.array(digests, object),
-        np.array(is_val, bool),
-    )
-
-
-class OwnItems:
-    """The items that a version learned from, and those that windows are compared with.
-
-    Args:
-        version: of the ledger. Where its snapshot is gone, the reference is what is
-            left.
-        profile: of it.
-        settings: where the store is.
-    """
-
-    def __init__(self, version: Version, profile: Profile, settings: Settings) -> None:
-        self._reference = set(profile.items.tolist())
-        self._snapshot = None
-        with contextlib.suppress(IntegrityError):
-            self._snapshot = snapshot_of(version, Home(settings).store)
-
-    def others(self, batch: Batch) -> Batch:
-        """The rows of other items; those that are left out are counted as `own`."""
-        own = self._reference.intersection(batch.items.tolist())
-        if self._snapshot is not None and len(batch):
-            digests = np.array([bytes.fromhex(item) for item in batch.items], DIGEST)
-            with contextlib.suppress(IntegrityError):
-                learned = learned_from(self._snapshot, digests)
-                own |= set(batch.items[learned].tolist())
-        return batch.without(own)
-
-
-def note_of_labels(labelled: Batch, others: Batch) -> tuple[str, ...]:
-    """A note on labels that do not count, if there are any.
-
-    Args:
-        labelled: the rows with a label.
-        others: those of them whose items the version does not know.
-    """
-    left_out = len(set(labelled.items)) - len(set(others.items))
-    if not left_out:
-        return ()
-    return (
-        "items whose labels are left out, as they are in the data that the version was "
-        f"trained or evaluated on: {left_out:,}",
-    )
+    first = np.unique(rows.digests.astype(str), return_index=True)[1]
+    order = np.random.default_rng(seed).permutation(first)
+    by_split = order[np.argsort(rows.is_val[order], kind="stable")]
+    of_val = order[rows.is_val[order]]
+    return rows.first(by_split), rows.first(of_val)

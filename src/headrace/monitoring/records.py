@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from headrace.records import Record
 
 Status = Literal["ok", "warning", "drift", "degraded", "too few"]
+Severity = Literal["none", "slight", "clear", "strong"]
 
 
 class WindowFacts(Record):
@@ -38,7 +39,8 @@ class Shift(Record):
     """One test of one column of inputs or answers.
 
     Attributes:
-        column: such as ``mean`` or ``probability of 3``.
+        column: such as ``mean`` or ``probability of 3``; with ``not finite``, the share
+            of such values.
         p_value: after Holm's correction for all tests of inputs and answers.
         effect: 0..1, the difference of the distributions.
         severity: none, slight, clear or strong, in words by the effect.
@@ -48,9 +50,15 @@ class Shift(Record):
     column: str
     p_value: float
     effect: float
-    severity: str
+    severity: Severity
     reference: float
     window: float
+
+
+def drifted(shifts: Iterable[Shift]) -> tuple[Shift, ...]:
+    """The significant ones of some tests, the largest effect first."""
+    significant = [shift for shift in shifts if shift.severity != "none"]
+    return tuple(sorted(significant, key=lambda shift: -shift.effect))
 
 
 class EstimateFacts(Record):
@@ -61,7 +69,6 @@ class EstimateFacts(Record):
         valid: whether it can be.
         reason: why not; empty where it is valid.
         reference: the mean score on the held-out rows.
-        agreement: the share of items to which a shadow gives the same answer.
     """
 
     value: float | None
@@ -70,7 +77,11 @@ class EstimateFacts(Record):
     valid: bool
     reason: str
     reference: float
-    agreement: float | None = None
+
+    @property
+    def shows_drop(self) -> bool:
+        """Whether the interval lies below the score of the reference."""
+        return self.high is not None and self.high < self.reference
 
 
 class LabelFacts(Record):
@@ -79,20 +90,20 @@ class LabelFacts(Record):
     Attributes:
         labels: all of the version so far, each item once.
         new: of them, those that this report has added.
-        score: their mean.
-        low, high: an interval that holds at all times together.
+        score: their mean; None without labels.
+        low, high: an interval that holds at all times together; None likewise.
         bound: that the mean score must keep, and ``origin``, where it is from.
-        e_value: the evidence that it is broken.
+        e_value: the evidence that it is broken; 1 is none.
         lost: whether it ever reached the level of a proof.
     """
 
     labels: int
-    new: int
+    new: int = 0
     score: float | None
     low: float | None
     high: float | None
     bound: float
-    origin: str
+    origin: str = ""
     e_value: float
     lost: bool
 
@@ -102,12 +113,12 @@ class MonitorRecord(Record):
 
     Attributes:
         status: ``degraded``: performance below its bound is shown; ``drift``: something
-            drifted, and a drop is estimated; ``warning``: something drifted; ``ok``;
-            ``too few``: items to test.
+            drifted, and a drop is estimated, or the answers drifted, so that nothing
+            can be estimated; ``warning``: something drifted; ``ok``; ``too few``: items
+            to test.
         score: the name of the task's score, such as ``accuracy``.
         rows: items that were tested.
         inputs, answers: the tests, the largest effect first.
-        shadows: share of items with the same answer, by version that ran in shadow.
         event: whether ``headrace.drift`` follows.
         run_id, experiment_id: of MLflow; None where nothing was logged.
         links: pages of the report.
@@ -125,7 +136,6 @@ class MonitorRecord(Record):
     answers: tuple[Shift, ...] = ()
     estimate: EstimateFacts
     labelled: LabelFacts | None = None
-    shadows: Mapping[int, float] = {}
     event: bool = False
     run_id: str | None = None
     experiment_id: str | None = None
@@ -135,16 +145,15 @@ class MonitorRecord(Record):
     @property
     def drifted(self) -> tuple[Shift, ...]:
         """The significant tests of inputs and answers, the largest effect first."""
-        both = [t for t in (*self.inputs, *self.answers) if t.severity != "none"]
-        return tuple(sorted(both, key=lambda test: -test.effect))
+        return drifted((*self.inputs, *self.answers))
 
     @property
     def metrics(self) -> dict[str, float]:
         """The numbers to log."""
         values: dict[str, float | None] = {
             "rows": self.rows,
-            "drifted_inputs": sum(t.severity != "none" for t in self.inputs),
-            "drifted_answers": sum(t.severity != "none" for t in self.answers),
+            "drifted_inputs": len(drifted(self.inputs)),
+            "drifted_answers": len(drifted(self.answers)),
             "largest_effect_inputs": max((t.effect for t in self.inputs), default=None),
             "largest_effect_answers": max(
                 (t.effect for t in self.answers), default=None

@@ -12,10 +12,10 @@ from typing import Any
 from headrace.display.pages import render
 from headrace.errors import IntegrityError
 from headrace.monitoring.batches import Batch
-from headrace.monitoring.drift.profile import Profile
 from headrace.monitoring.pictures import pictures_of, samples
-from headrace.monitoring.profiles import snapshot_of
+from headrace.monitoring.profiles import Profile
 from headrace.monitoring.records import MonitorRecord
+from headrace.monitoring.reference import snapshot_of
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.tracking.artifacts import local_path
@@ -80,7 +80,6 @@ def _contents(
         "reference": profile.facts,
         "pictures": pictures_of(record, batch, profile),
         "samples": samples(record, batch, profile, snapshot),
-        "rungs": profile.facts.rungs,
     }
 
 

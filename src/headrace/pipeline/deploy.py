@@ -28,7 +28,9 @@ class FlowSpec(SpecTable):
         "UTC", "time zone of cron"
     )
     paused: bool = option(False, "the schedule is paused")
-    on_drift: bool = option(False, "a headrace.drift event starts a run")
+    on_drift: bool = option(
+        False, "a headrace.drift event starts a run; by default it only notifies people"
+    )
     on_snapshot: bool = option(False, "a new snapshot of its data starts a run")
     cooldown_minutes: float = option(
         60, "least time between two runs started by events", ge=0

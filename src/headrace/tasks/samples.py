@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.tasks.distances import ks_distance
-
 # Of each cell of a chi-squared test; rarer answers are counted together.
 _EXPECTED = 5.0
 
@@ -28,16 +26,19 @@ def same_distribution(
 
     Numbers take the two-sample Kolmogorov-Smirnov test, which is exact up to 10,000
     rows and conservative with ties; flags take Fisher's exact test. Values that are not
-    finite are the lowest.
+    finite are left out; count them beside this test.
 
     Returns:
         None where all values of both samples are equal: such a test can never alarm,
         and only costs the others power. Which tests these are depends on the joint
-        sample alone, so leaving them out changes no error rate.
+        sample alone, so leaving them out changes no error rate. None also where one
+        sample has no finite value.
     """
     from scipy import stats
 
-    first, second = np.nan_to_num(first), np.nan_to_num(second)
+    first, second = first[np.isfinite(first)], second[np.isfinite(second)]
+    if not len(first) or not len(second):
+        return None
     low = min(first.min(), second.min())
     if low == max(first.max(), second.max()):
         return None
@@ -45,8 +46,8 @@ def same_distribution(
         counts = [[int(x.sum()), int(len(x) - x.sum())] for x in (first, second)]
         effect = abs(float(first.mean() - second.mean()))
         return Result(effect, float(stats.fisher_exact(counts).pvalue))
-    p_value = float(stats.ks_2samp(first, second).pvalue)
-    return Result(ks_distance(first, second), p_value)
+    found = stats.ks_2samp(first, second)
+    return Result(float(found.statistic), float(found.pvalue))
 
 
 def same_shares(

@@ -14,4 +14,4 @@ def test_the_first_row_of_each_item_is_kept():
     kept, repeats = batch.deduplicated()
 
     assert (kept.items.tolist(), repeats) == (["b", "a", "c"], 2)
-    assert kept.window().columns["mean"].tolist() == [0, 1, 3]
+    assert kept.columns["mean"].tolist() == [0, 1, 3]

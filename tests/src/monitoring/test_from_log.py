@@ -108,53 +108,6 @@ def test_inputs_are_at_hand_where_they_were_logged(requests, version, watched):
     assert window(version, watched).inputs is None
 
 
-def test_what_ran_in_shadow_is_joined_by_request(requests, version, watched):
-    ids = requests.write(images(5), START)
-    other = np.eye(3, dtype=np.float32)[[0, 1, 2]]
-    requests.write(
-        images(5)[2:], START, role="shadow", version=2, outputs=other, ids=ids[2:]
-    )
-    shadows = window(version, watched).shadows
-    assert np.isnan(shadows[2][:2]).all()
-    assert np.array_equal(shadows[2][2:], other)
-
-
-def test_requests_with_one_id_are_joined_with_their_own_shadows(
-    requests, version, watched
-):
-    ids, other = ["same"] * 3, np.eye(3, dtype=np.float32)
-    requests.write(images(3), START, ids=ids)
-    requests.write(images(3), START, role="shadow", version=2, outputs=other, ids=ids)
-    assert np.array_equal(window(version, watched).shadows[2], other)
-
-
-def test_a_shadow_with_answers_of_another_shape_is_left_out(
-    requests, version, watched, caplog
-):
-    ids = requests.write(images(5), START)
-    answers = {2: np.eye(3), 3: np.ones((3, 4)), 4: np.ones((3, 1))}
-    for number, outputs in answers.items():
-        shadow = {"role": "shadow", "version": number, "outputs": outputs}
-        requests.write(images(3), START, ids=ids[:3], **shadow)
-    batch = window(version, watched)
-    assert set(batch.shadows) == {2}
-    assert [note.partition(":")[0] for note in batch.notes] == [
-        f"version {number} in shadow is not compared" for number in (3, 4)
-    ]
-    assert "answers have another shape than those of version 1" in caplog.text
-
-
-def test_one_file_may_have_shadows_with_answers_of_different_shapes(
-    requests, version, watched
-):
-    ids = requests.write(images(4), START)
-    for number, width in ((2, 3), (3, 4)):
-        outputs = np.full((4, width), 0.5)
-        shadow = {"role": "shadow", "version": number, "outputs": outputs}
-        requests.write(images(4), START, ids=ids, **shadow)
-    assert set(window(version, watched).shadows) == {2}
-
-
 def test_all_labelled_requests_of_a_version_are_found_by_time(
     requests, version, watched
 ):
@@ -189,7 +142,6 @@ def test_without_a_log_the_window_is_empty(version, watched):
 
 def test_a_damaged_file_is_noted_once_and_left_out(requests, version, watched, caplog):
     ids = requests.write(images(5), START)
-    requests.write(images(5), START, role="shadow", version=2, ids=ids)
     torn = f"requests/blobs/{START:%Y-%m-%d/%H}/torn.parquet"
     Home(watched).store.write(torn, b"PAR1 and no more")
     late = LateLabels("labels.csv", "request_id", dict.fromkeys(ids, "1"))

@@ -50,7 +50,7 @@ def test_labels_of_items_come_from_any_table(tmp_path, settings):
 
 def test_late_numbers_may_have_decimal_commas(written, settings):
     written.write_text("item;label\naa;1,5\nbb;-0,25\n")
-    late = read_labels(str(written), settings, task="regression")
+    late = read_labels(str(written), settings, learned="regression")
     assert late.labels == {"aa": "1.5", "bb": "-0.25"}
     assert read_labels(str(written), settings).labels["aa"] == "1,5"
 

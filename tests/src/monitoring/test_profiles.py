@@ -1,128 +1,82 @@
-"""The reference profile: made once, kept by digest, made again if it is damaged."""
+"""A profile holds what windows are compared with, and survives being stored."""
 
-import shutil
-from pathlib import Path
+import dataclasses
+import io
 
 import numpy as np
-import pandas as pd
 import pytest
-from tests.blobs import blobs
+from tests.src.monitoring.conftest import DATA, Digits
 
-from headrace.data.snapshots.splits import SplitRows, quarantine_name
-from headrace.errors import IntegrityError
-from headrace.monitoring import profiles
-from headrace.monitoring.profiles import (
-    ensure_profile,
-    find_profile,
-    profile_key,
-    quarantine_of,
-    read_held_out,
-    snapshot_of,
-)
-from headrace.state.home import Home
-from headrace.state.tracking import Tracking
+from headrace.errors import InputError, IntegrityError
+from headrace.monitoring import profiles as module
+from headrace.monitoring.profiles import REFERENCE_ROWS, Profile, make_profile
+from headrace.tasks import task
 
 
-def test_a_profile_is_made_of_held_out_rows_and_kept(watched, version):
-    assert find_profile(version, watched) is None
-    profile = ensure_profile(version, watched)
-    snapshot = snapshot_of(version, Home(watched).store)
-    held_out = snapshot.rows["test"] + snapshot.rows["val"]
-    assert (profile.facts.rows, len(profile.items)) == (held_out, held_out)
-    assert profile.facts.model_digest == version.model_digest
-    assert profile.facts.score > 0.9
-    train = SplitRows(snapshot, "train").items()
-    assert not {item.hex() for item in train.tolist()} & set(profile.items.tolist())
+def test_a_stored_profile_is_the_same(profile):
+    data = profile.to_bytes()
+    again = Profile.from_bytes(data)
+
+    assert again.facts == profile.facts
+    assert again.items.tolist() == profile.items.tolist()
+    np.testing.assert_array_equal(again.outputs, profile.outputs)
+    assert again.columns.keys() == profile.columns.keys()
+    assert all(again.columns[n].dtype == v.dtype for n, v in profile.columns.items())
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        assert all(file[name].dtype.kind in "SUbfiu" for name in file.files)
 
 
-def test_a_kept_profile_needs_neither_data_nor_model(watched, version):
-    made = ensure_profile(version, watched)
-    shutil.rmtree(Path(watched.store) / "snapshots")
-    shutil.rmtree(watched.home / "mlartifacts")
-    kept = ensure_profile(version, watched)
-    assert kept.facts == made.facts
-    assert np.array_equal(kept.outputs, made.outputs)
+def test_a_profile_has_the_score_with_its_interval_and_own_columns(profile):
+    facts = profile.facts
+
+    assert facts.rows == len(profile.scores) == 1000
+    assert facts.low < facts.score < facts.high
+    assert facts.score == pytest.approx(profile.scores.mean())
+    assert "mean" in profile.columns
+    assert "inverted" not in profile.columns
 
 
-@pytest.mark.system
-def test_a_damaged_profile_is_made_again(watched, version):
-    made = ensure_profile(version, watched)
-    store = Home(watched).store
-    good = store.read(profile_key(version))
-    store.write(profile_key(version), good[:-99])
-    assert find_profile(version, watched) is None
-    assert ensure_profile(version, watched).facts == made.facts
-    store.write(profile_key(version), b"not a profile")  # as an older format would be
-    assert find_profile(version, watched) is None
-    assert ensure_profile(version, watched).facts == made.facts
+def test_each_item_is_in_the_reference_once_and_test_comes_first(digits):
+    rows = np.array([0, 1, 1, 2, 5])
+
+    profile = make_profile(digits.answer, digits.held_out(rows), DATA, "")
+
+    assert profile.items.tolist() == [f"{row:064x}" for row in (0, 1, 2, 5)]
+    assert REFERENCE_ROWS == 2000
 
 
-def test_without_its_snapshot_a_version_has_no_reference(watched, version):
-    shutil.rmtree(Path(watched.store) / "snapshots")
-    with pytest.raises(IntegrityError, match="The snapshot of blobs version 1 is gone"):
-        ensure_profile(version, watched)
-
-
-def test_quarantined_rows_are_no_reference(watched, version, tmp_path):
-    snapshot = snapshot_of(version, Home(watched).store)
-    rows = SplitRows(snapshot, "test")
-    first = next(row for row, split in enumerate(splits(snapshot)) if split == "test")
-    frame = pd.DataFrame({"row": [first], "split": ["test"]})
-    frame.to_parquet(tmp_path / "q")
-    data = (tmp_path / "q").read_bytes()
-    place = tmp_path / f"q{quarantine_name(data)}"
-    place.write_bytes(data)
-    everything, fewer = (read_held_out(snapshot, uri) for uri in ("", str(place)))
-    assert len(everything.targets) == len(fewer.targets) + 1
-    gone = set(everything.digests.tolist()) - set(fewer.digests.tolist())
-    assert gone == {rows.items()[0].hex()}
-    assert everything.is_val.sum() == snapshot.rows["val"]
-
-
-def test_large_items_of_test_leave_room_for_val(watched, version, monkeypatch):
-    snapshot = snapshot_of(version, Home(watched).store)
-    size = read_held_out(snapshot, "").items[0].nbytes
-    monkeypatch.setattr(profiles, "MOST_BYTES", size * snapshot.rows["test"] - 1)
-    assert read_held_out(snapshot, "").is_val.any()
-
-
-def splits(snapshot):
-    from headrace.data.snapshots.reading import read_shard, shards_of
-
-    return [
-        split
-        for shard in shards_of(snapshot)
-        for split in read_shard(snapshot, shard, ["split"])["split"].to_pylist()
-    ]
-
-
-@pytest.mark.system
-def test_the_quarantine_is_that_of_the_training(
-    after_first, watched, prefect_server, tmp_path
+def test_the_temperature_is_that_of_val_where_the_reference_has_none(
+    digits, monkeypatch
 ):
-    images, labels = blobs(240)
-    images[239] = images[236]  # copies in one split are set aside
-    path = tmp_path / "copies.npz"
-    train, test = slice(0, 180), slice(180, None)
-    np.savez(
-        path,
-        **{"x_train": images[train], "y_train": labels[train]},
-        **{"x_test": images[test], "y_test": labels[test]},
+    monkeypatch.setattr(module, "REFERENCE_ROWS", 300)
+    rows = digits.rows
+    of_val = np.flatnonzero(rows.is_val)[:100]
+    # Val is answered wrongly, so that its temperature tells it from test.
+    wrong = rows.targets.copy()
+    wrong[of_val] = (wrong[of_val] + 1) % 10
+    some = np.concatenate([np.flatnonzero(~rows.is_val)[:400], of_val])
+    held_out = Digits(digits.answer, dataclasses.replace(rows, targets=wrong))
+
+    profile = make_profile(digits.answer, held_out.held_out(some), DATA, "")
+
+    expected = task("classification").judge.temperature(
+        digits.answer(rows.items[of_val]), wrong[of_val]
     )
-    run = after_first.headrace("run", "blobs", "--data", str(path), "--json").json
-    home = Home(watched)
-    version = home.ledger.version("blobs", run["version"])
-    uri = quarantine_of(version, home.store, home.tracking)
-    assert Path(uri).is_file()
-    assert (
-        len(read_held_out(snapshot_of(version, home.store), uri).targets)
-        == run["snapshot"]["rows"]["test"] + run["snapshot"]["rows"]["val"]
-    )
+    assert profile.facts.temperature == pytest.approx(expected)
+    assert profile.facts.rows == 300
+    assert not set(profile.items.tolist()) & set(rows.digests[of_val].tolist())
 
 
-def test_without_the_record_of_its_training_the_quarantine_is_unknown(
-    watched, version, caplog
-):
-    lost = version.model_copy(update={"run_id": "0" * 32})
-    assert quarantine_of(lost, Home(watched).store, Tracking(watched)) == ""
-    assert "rows of its quarantine are in its profile" in caplog.text
+def test_no_rows_are_refused(digits):
+    nothing = digits.held_out(np.array([], np.int64))
+
+    with pytest.raises(InputError, match="no held-out rows"):
+        make_profile(digits.answer, nothing, DATA, "")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and nothing more", None])
+def test_what_is_no_profile_is_refused(profile, damage):
+    data = profile.to_bytes()[:-200] if damage is None else damage
+
+    with pytest.raises(IntegrityError, match="reference profile"):
+        Profile.from_bytes(data)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from headrace.errors import UsageError
-from headrace.monitoring.times import moment
+from headrace.monitoring import moment
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
-from tests.src.monitoring.drift.conftest import digits  # noqa: F401 - a fixture
+from tests.src.monitoring.conftest import digits  # noqa: F401 - a fixture
 
 from headrace.media.forms import Rejected
 from headrace.pipeline import DataSpec, PipelineSpec

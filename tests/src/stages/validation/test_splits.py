@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.src.monitoring.drift.conftest import chosen
+from tests.src.monitoring.conftest import chosen
 
 from headrace.stages.validation.splits import differences
 
@@ -14,7 +14,7 @@ TRAIN, TEST = np.arange(1500), np.arange(1500, 2000)
     [
         ("brightness", 0.8, "maximum"),
         ("noise", 10, "nonzero"),
-        ("shift down", 2, "centre_row"),
+        ("moved down", 2, "centre_row"),
     ],
 )
 def test_a_darker_noisier_or_moved_test_split_is_told(digits, family, level, column):

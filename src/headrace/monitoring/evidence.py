@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import InputError
-from headrace.records import Record
+from headrace.monitoring.records import LabelFacts
 
 ALPHA = 0.05
 _Floats = npt.NDArray[np.float64]
@@ -30,39 +30,14 @@ _BLOCK = 256
 _LARGEST_LOG = 700.0
 
 
-class LabelEvidence(Record):
-    """What labels say about a bound.
-
-    Attributes:
-        labels: number of scores.
-        score: their mean; None without labels.
-        low, high: a confidence interval that holds at any time; None likewise.
-        bound: that the mean score must keep.
-        e_value: the evidence that the bound is broken; 1 is none.
-        alpha: chance of a false alarm, at any time, ever.
-        lost: whether the evidence ever reached ``1 / alpha``.
-        labels_needed: the number of labels at which it did so first.
-    """
-
-    labels: int
-    score: float | None
-    low: float | None
-    high: float | None
-    bound: float
-    e_value: float
-    alpha: float
-    lost: bool
-    labels_needed: int | None = None
-
-
 def judge_labels(
-    scores: npt.NDArray[np.float64],
+    scores: _Floats,
     bound: float,
     *,
     higher_is_better: bool = True,
     largest: float = 1.0,
     alpha: float = ALPHA,
-) -> LabelEvidence:
+) -> LabelFacts:
     """Test that the mean of scores keeps a bound, in the order in which labels came.
 
     Args:
@@ -76,31 +51,28 @@ def judge_labels(
         alpha: chance of a false alarm, however often the evidence is looked at.
 
     Raises:
-        InputError: a score is negative or not finite, or exceeds the largest where
-            higher is better; or the bound is not between 0 and the largest.
+        InputError: a score is negative or not finite, or the bound is not between 0 and
+            the largest.
     """
-    values = _unit_scores(np.asarray(scores, np.float64), bound, largest)
-    limit = bound / largest
+    values, limit = _unit_scores(np.asarray(scores, np.float64), bound, largest), bound
+    limit /= largest
     if not higher_is_better:
         values, limit = 1 - values, 1 - limit
-    paths = _log_evidence(values, limit)
-    crossed = np.flatnonzero(paths >= -np.log(alpha))
-    low, high = _interval(values, alpha) if len(values) else (None, None)
-    mean = float(values.mean()) if len(values) else None
-    if not higher_is_better:
-        low, high = (None if end is None else 1 - end for end in (high, low))
-        mean = None if mean is None else 1 - mean
-    in_units = [None if end is None else end * largest for end in (mean, low, high)]
-    return LabelEvidence(
+    path = log_evidence(values, limit)
+    mean, low, high = None, None, None
+    if len(values):
+        mean, (low, high) = float(values.mean()), _interval(values, alpha)
+        if not higher_is_better:
+            mean, low, high = 1 - mean, 1 - high, 1 - low
+        mean, low, high = mean * largest, low * largest, high * largest
+    return LabelFacts(
         labels=len(values),
-        score=in_units[0],
-        low=in_units[1],
-        high=in_units[2],
+        score=mean,
+        low=low,
+        high=high,
         bound=bound,
-        e_value=float(np.exp(min(paths[-1], _LARGEST_LOG))) if len(paths) else 1.0,
-        alpha=alpha,
-        lost=bool(len(crossed)),
-        labels_needed=int(crossed[0]) + 1 if len(crossed) else None,
+        e_value=float(np.exp(min(path[-1], _LARGEST_LOG))) if len(path) else 1.0,
+        lost=bool((path >= -np.log(alpha)).any()),
     )
 
 
@@ -134,8 +106,8 @@ def _bets(limit: npt.ArrayLike, sign: int) -> _Floats:
     return np.asarray((means - other) / (means * (1 - means)), np.float64)
 
 
-def _log_evidence(values: _Floats, limit: float) -> _Floats:
-    """The log of the mean capital of all bets after each score, ``(n,)``.
+def log_evidence(values: _Floats, limit: float) -> _Floats:
+    """The log of the mean capital of all bets after each score 0..1, ``(n,)``.
 
     Most of each stake is bet from the first score on. The rest is bet from later ones
     on, ``1 / (k * (k + 1))`` of it from the score k, so that a loss is shown soon that

@@ -4,16 +4,23 @@ import numpy as np
 import pytest
 
 from headrace.errors import InputError
-from headrace.monitoring.drift.labels import judge_labels
+from headrace.monitoring.evidence import judge_labels, log_evidence
 
 
 def _needed(mean, labels, runs):
     random = np.random.default_rng(1)
-    results = [
-        judge_labels((random.random(labels) < mean).astype(float), 0.9).labels_needed
-        for _ in range(runs)
-    ]
-    return np.array([np.inf if needed is None else needed for needed in results])
+    return np.array(
+        [
+            _first_shown((random.random(labels) < mean).astype(float))
+            for _ in range(runs)
+        ]
+    )
+
+
+def _first_shown(scores):
+    """The number of labels that first show a mean below 0.9; infinite: never."""
+    shown = np.flatnonzero(log_evidence(scores, 0.9) >= np.log(20))
+    return shown[0] + 1 if len(shown) else np.inf
 
 
 def test_ten_points_below_the_bound_are_shown_by_70_labels():
@@ -58,8 +65,7 @@ def test_a_loss_stays_shown():
     result = judge_labels(scores, 0.9)
 
     assert result.lost
-    assert result.labels_needed is not None
-    assert result.labels_needed <= 10
+    assert _first_shown(scores) <= 10
     assert result.e_value < 20
 
 
@@ -111,7 +117,7 @@ def test_a_loss_after_many_good_labels_is_shown_soon():
     needed = []
     for _ in range(20):
         good, bad = random.random(2000) < 0.97, random.random(600) < 0.70
-        found = judge_labels(np.concatenate([good, bad]).astype(float), 0.9)
-        assert found.labels_needed is not None and found.labels_needed > 2000
-        needed.append(found.labels_needed - 2000)
+        shown = _first_shown(np.concatenate([good, bad]).astype(float))
+        assert shown > 2000
+        needed.append(shown - 2000)
     assert np.median(needed) < 150 and max(needed) < 400
