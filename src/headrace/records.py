@@ -128,6 +128,7 @@ class SnapshotRecord(Record):
         notes: how the data was read and converted, without warnings.
         corrections: digest of the corrected labels in it; empty if there are none.
         item_column: of the texts in its source, where a table names it; else empty.
+        encoding: of the texts in its source that are not Unicode; else empty.
     """
 
     uri: str
@@ -142,6 +143,7 @@ class SnapshotRecord(Record):
     notes: tuple[str, ...] = ()
     corrections: str = ""
     item_column: str = Field(default="", exclude_if=operator.not_)
+    encoding: str = Field(default="", exclude_if=operator.not_)
 
 
 class ExpectationResult(Record):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from headrace.data.decoding import MEDIA_RATIO, MISFIT
+from headrace.data.sources.encodings.lines import in_utf_8_by
 from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.forms import Payload, Problem
@@ -75,7 +76,11 @@ def _is_in_form(sides: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 
 def prepare(
-    item: Any, data: DataDescription, settings: Settings, item_bytes: int
+    item: Any,
+    data: DataDescription,
+    settings: Settings,
+    item_bytes: int,
+    encoding: str = "",
 ) -> Payload:
     """One item of so many bytes at most as a model takes it.
 
@@ -96,7 +101,7 @@ def prepare(
         reason = f"over {settings.max_file_bytes:,} bytes (HEADRACE_MAX_FILE_BYTES)"
         decoded = Problem("too_large", reason)
     elif isinstance(item, bytes):
-        decoded = decode_one(item, module, data, item_bytes)
+        decoded = decode_one(item, module, data, item_bytes, encoding)
     else:
         decoded = module.decode_object(item, data)
     if not isinstance(decoded, Problem):
@@ -117,7 +122,7 @@ def advice_on(problem: Problem) -> str:
 
 
 def decode_one(
-    item: bytes, module: Medium, form: Form, item_bytes: int
+    item: bytes, module: Medium, form: Form, item_bytes: int, encoding: str = ""
 ) -> Payload | Problem:
     """Decode one file that comes by itself, under the limits of a source's files.
 
@@ -126,7 +131,10 @@ def decode_one(
         module: the medium.
         form: of the item.
         item_bytes: that it may decode to.
+        encoding: of texts that are not Unicode; empty where none is known.
     """
+    if module.IS_TEXT:
+        item = in_utf_8_by(item, encoding)
     sizes = module.sizes([item], form)
     largest = max(sizes.item[0], sizes.unpacked[0])
     is_bomb = sizes.unpacked[0] > max(_FREE_BYTES, MEDIA_RATIO * len(item))

@@ -106,6 +106,8 @@ class Reading:
         group: a column of a table, or None.
         where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
         encoding: of tables and texts; None: detected.
+        learned_encoding: of the data that a model has learned from, which is tried on
+            tables and texts that are not Unicode; empty if that was Unicode.
         header: the line of a delimited table that names its columns, from 1, or 0 for
             none; None: found by its content. Lines above it are left out.
         separator: what parts one text into several; None: a text is one item.
@@ -126,6 +128,7 @@ class Reading:
     group: str | None = None
     where: str | None = None
     encoding: str | None = None
+    learned_encoding: str = ""
     header: int | None = None
     separator: str | None = None
     label_separator: str | None = None
@@ -146,6 +149,8 @@ class Source(contextlib.AbstractContextManager["Source"]):
         kind: the format, such as ``npz``.
         chunks: can be read once.
         item_column: of its texts, where a table itself names it; else empty.
+        encoding: of its texts that are not Unicode; empty where none is known, and None
+            where none was asked for.
         findings: its faults; complete when all chunks are read.
         notes: facts that are no faults, such as ``spam.csv: GBK, tab-separated, no
             header``; complete when all chunks are read.
@@ -157,6 +162,7 @@ class Source(contextlib.AbstractContextManager["Source"]):
     chunks: Iterator[Chunk] = field(default_factory=lambda: iter(()))
     attribution: str = ""
     item_column: str = ""
+    encoding: str | None = None
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)

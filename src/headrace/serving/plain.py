@@ -41,6 +41,7 @@ class PlainReader:
         module: the medium.
         data: of the version that answers.
         item_bytes: of a decoded item at most.
+        encoding: of texts that are not Unicode; empty where none is known.
 
     Attributes:
         types: the media types that it takes.
@@ -49,10 +50,16 @@ class PlainReader:
             most values; 0 where none is.
     """
 
-    def __init__(self, module: Medium, data: DataDescription, item_bytes: int) -> None:
+    def __init__(
+        self,
+        module: Medium,
+        data: DataDescription,
+        item_bytes: int,
+        encoding: str = "",
+    ) -> None:
         self._data, self._medium = data, module
         self._questions = asked(data)
-        self._item_bytes = item_bytes
+        self._item_bytes, self._encoding = item_bytes, encoding
         self._dtype = module.DTYPE.newbyteorder("<")
         self._shape = (1, *data.shape)
         self._bytes = math.prod(data.shape) * module.DTYPE.itemsize
@@ -147,7 +154,9 @@ class PlainReader:
 
     def _decoded(self, body: bytes) -> Payload:
         """The item in a file."""
-        item = decode_one(body, self._medium, self._form, self._item_bytes)
+        item = decode_one(
+            body, self._medium, self._form, self._item_bytes, self._encoding
+        )
         if isinstance(item, Problem):
             raise _refused(item)
         return item

@@ -74,7 +74,8 @@ class Served:
         self.task = task(self.description.task)
         self.write = self.task.answers.json_writer(self.description)
         largest = row.max_item_bytes or ITEM_BYTES
-        self.reader = PlainReader(self.medium, self.description, largest)
+        facts = self.medium, self.description, largest, row.encoding
+        self.reader = PlainReader(*facts)
         self.tensors = Tensors(self.medium, self.description, self.task)
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}

@@ -89,6 +89,7 @@ def reading_of(
         item=item,
         label=label,
         learned=loaded.item_column,
+        learned_encoding=loaded.encoding,
         max_item_bytes=loaded.max_item_bytes,
     )
 

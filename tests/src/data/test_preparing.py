@@ -39,6 +39,15 @@ def test_a_picture_in_any_form_is_what_training_made_of_its_file(tmp_path):
         assert loaded().check(item).shape == (1, 32, 48, 3)
 
 
+def test_a_text_is_read_in_the_encoding_that_the_model_has_learned_from():
+    model = loaded(DataDescription(medium="text", shape=(64,)))
+    with pytest.raises(InputError, match="encoding: neither UTF-8"):
+        model.prepare("café".encode("cp1252"))
+    model.encoding = "cp1252"
+    expected = model.prepare("café".encode())
+    assert model.prepare("café".encode("cp1252")) == expected
+
+
 def test_grey_gets_the_channels_of_the_model():
     for grey in (COLOURS[..., 0], COLOURS[..., :1]):
         item = loaded().prepare(grey)

@@ -167,7 +167,7 @@ def _text_of(data: bytes) -> tuple[str, str] | Problem:
         return Problem("encoding", f"{name} by its first bytes, but damaged at {where}")
     if b"\0" in data:
         return Problem("encoding", f"no text: NUL at byte {data.index(0):,}")
-    if _is_nearly_utf_8(data):
+    if is_nearly_utf_8(data):
         return Problem("encoding", f"damaged UTF-8 at {where}")
     if text := _as_chinese(data):
         return text, "GB18030"
@@ -178,7 +178,8 @@ def _text_of(data: bytes) -> tuple[str, str] | Problem:
     )
 
 
-def _is_nearly_utf_8(data: bytes) -> bool:
+def is_nearly_utf_8(data: bytes) -> bool:
+    """Whether bytes that are not UTF-8 are a text in it that was damaged."""
     text = data.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = sum(not c.isascii() for c in text) - bad

@@ -134,6 +134,7 @@ class LoadedModel:
     Attributes:
         max_item_bytes: of a decoded item at most.
         item_column: of the texts that it has learned from; None if none was named.
+        encoding: of these texts; empty if they were Unicode.
         settings: for the other limits; None: those of the environment.
     """
 
@@ -148,6 +149,7 @@ class LoadedModel:
         self.version = version
         self.max_item_bytes = ITEM_BYTES
         self.item_column: str | None = None
+        self.encoding = ""
         self.settings: Settings | None = None
 
     @functools.cached_property
@@ -190,7 +192,9 @@ class LoadedModel:
             OSError: there is no such file.
         """
         settings = self.settings or Settings()
-        return prepare(item, self.description, settings, self.max_item_bytes)
+        return prepare(
+            item, self.description, settings, self.max_item_bytes, self.encoding
+        )
 
     def __call__(self, x: Any) -> Outputs:
         """The network's output: for a classifier, class probabilities.
@@ -291,6 +295,7 @@ def load(
     loaded.max_item_bytes = version.max_item_bytes or ITEM_BYTES
     loaded.settings = settings
     loaded.item_column = version.item_column
+    loaded.encoding = version.encoding
     if not at_first_use or home.ledger.facts.is_deleted(version):
         _ = loaded.model
     return loaded
@@ -312,6 +317,7 @@ def load_version(tracking: Tracking, version: Any) -> LoadedModel:
         loaded = open_model(path, uri, description, version.version)
     loaded.max_item_bytes = version.max_item_bytes or ITEM_BYTES
     loaded.item_column = version.item_column
+    loaded.encoding = version.encoding
     return loaded
 
 

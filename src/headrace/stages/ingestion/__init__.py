@@ -123,7 +123,8 @@ def ingest(  # noqa: PLR0913, what it reads and what people changed
             notes=[*source.notes, *splits.notes(keys), *notes],
             corrections=corrections.digest if corrections else "",
         )
-        return record.model_copy(update={"item_column": source.item_column})
+        facts = {"item_column": source.item_column, "encoding": source.encoding or ""}
+        return record.model_copy(update=facts)
 
 
 def _corrected(corrections: Corrections, count: int) -> str:

@@ -94,6 +94,11 @@ class Version(Row):
         column: str | None = self.details.get("snapshot", {}).get("item_column")
         return column
 
+    @property
+    def encoding(self) -> str:
+        """Of the texts that it has learned from; empty if they were Unicode."""
+        return str(self.details.get("snapshot", {}).get("encoding", ""))
+
 
 class Evidence(Row):
     """The verdict of the gates on one version.

@@ -174,6 +174,18 @@ def test_the_column_of_texts_is_recorded_where_a_table_names_it(tmp_path, header
     assert ("item_column" in record.model_dump()) == bool(header)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_the_encoding_of_texts_is_recorded_where_it_is_not_unicode(tmp_path, encoding):
+    rows = [f"{'ab'[n % 2]},schöne Grüße {n}" for n in range(20)]
+    path = tmp_path / "texts.csv"
+    path.write_text("\n".join(["label,text", *rows]), encoding=encoding)
+    store = Store(str(tmp_path / "store"))
+    data = DataSpec(source=str(path))
+    record = ingest(data, "text", store, Settings(project=tmp_path))
+    assert record.encoding == ("cp1252" if encoding == "cp1252" else "")
+    assert ("encoding" in record.model_dump()) == (encoding == "cp1252")
+
+
 def test_a_table_without_rows_is_refused(run, tmp_path):
     schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
     pq.write_table(schema.empty_table(), tmp_path / "a.parquet")

@@ -110,12 +110,16 @@ class _Census:
     bad: int = 0
 
 
-def find_encoding(file: File, declared: str | None = None) -> Encoding:
+def find_encoding(
+    file: File, declared: str | None = None, learned: str = ""
+) -> Encoding:
     """The encoding of a file, from all of its bytes.
 
     Args:
         file: unpacked, if it was compressed.
         declared: the encoding in ``data.encoding``; the file must be valid in it.
+        learned: of the data that a model has learned from; it is the file's, where that
+            is not Unicode and is valid in it.
 
     Raises:
         SourceError: it is no text, is damaged, is not in the declared encoding, or its
@@ -141,7 +145,7 @@ def find_encoding(file: File, declared: str | None = None) -> Encoding:
         return Encoding("utf-8", "UTF-8")
     if census.good > 4 * census.bad and census.good > 8:
         return Encoding("utf-8", "UTF-8, damaged in places", "surrogateescape")
-    return _single_or_double_byte(file, census)
+    return _single_or_double_byte(file, census, learned)
 
 
 def _marked_or_plain(file: File) -> Encoding | None:
@@ -269,7 +273,9 @@ def _decoded(file: File, codec: str) -> str | None:
     return "".join(parts)
 
 
-def _single_or_double_byte(file: File, census: _Census) -> Encoding:
+def _single_or_double_byte(file: File, census: _Census, learned: str) -> Encoding:
+    if learned and _bad_byte(file, learned) is None:
+        return Encoding(learned, learned)
     if (text := _decoded(file, "gb18030")) is not None and is_chinese(_codes(text)):
         return Encoding("gb18030", "GBK (GB18030)")
     if (text := _decoded(file, "cp1252")) is not None and is_western(text):

@@ -12,10 +12,12 @@ from headrace.data.sources.encodings.detection import Encoding, find_encoding
 from headrace.data.sources.places.files import File, in_memory
 from headrace.errors import SourceError
 from headrace.media.chunks import Source
+from headrace.media.text.files import is_nearly_utf_8
 
 LINE_LIMIT = 2**24
 _BLOCK = 2**20
 _MARK = "\ufeff"
+_EVIDENCE = 2**22  # bytes of texts that are not Unicode
 _DECODED_LATER = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -125,30 +127,62 @@ class Lines:
         return io.StringIO(lines, self._newline)
 
 
-def in_utf_8(texts: Sequence[bytes], source: Source) -> list[bytes]:
+def in_utf_8(
+    texts: Sequence[bytes], source: Source, every: Iterable[File]
+) -> list[bytes]:
     """Texts in UTF-8; bytes that are invalid in the encoding stay as they are.
 
-    The encoding of all these that are not UTF-8 is detected together, since one short
+    The encoding of all that are not UTF-8 is found once for a source, since one short
     text is too little evidence. Where that fails, texts are left to their decoder.
 
     Args:
         texts: the bytes of each.
-        source: may declare the encoding; a detected one is added to its notes.
+        source: gets the encoding, and a note on it.
+        every: the files of the source, of which some are read.
     """
     if declared := source.reading.encoding:
+        source.encoding = encoding_to_keep(declared)
         return [_recoded(text, declared) for text in texts]
-    others = [text for text in texts if not _is_unicode(text)]
-    data = b"\n".join(others)
-    if not data:
-        return list(texts)
+    if source.encoding is None and not all(map(_is_unicode, texts)):
+        source.encoding = _encoding_of(every, source)
+    return [in_utf_8_by(text, source.encoding or "") for text in texts]
+
+
+def in_utf_8_by(text: bytes, codec: str) -> bytes:
+    """A text that is not Unicode, in UTF-8; as it is, where the codec does not fit.
+
+    Args:
+        codec: Python's name of the encoding; empty where none is known.
+    """
+    if not codec or _is_unicode(text) or is_nearly_utf_8(text):
+        return text
+    return _recoded(text, codec)
+
+
+def encoding_to_keep(codec: str) -> str:
+    """An encoding as a version remembers it; empty for Unicode, which tells itself."""
+    return "" if codecs.lookup(codec).name.startswith(("utf", "ascii")) else codec
+
+
+def _encoding_of(files: Iterable[File], source: Source) -> str:
+    """The encoding of texts that are not Unicode; empty where it is uncertain."""
+    evidence = bytearray()
+    for file in files:
+        text = file.read()
+        if not _is_unicode(text):
+            evidence += text + b"\n"
+        if len(evidence) > _EVIDENCE:
+            break
     try:
-        encoding = find_encoding(in_memory("", data))
+        found = find_encoding(
+            in_memory("", bytes(evidence)), learned=source.reading.learned_encoding
+        )
     except SourceError:
-        return list(texts)
+        return ""
     source.notes.append(
-        f"{source.uri}: {len(others):,} files were read as {encoding.name}."
+        f"{source.uri}: files that are not Unicode were read as {found.name}."
     )
-    return [t if _is_unicode(t) else _recoded(t, encoding.codec) for t in texts]
+    return encoding_to_keep(found.codec)
 
 
 def _is_unicode(text: bytes) -> bool:

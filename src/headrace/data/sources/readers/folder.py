@@ -159,6 +159,8 @@ def file_chunks(
     """
     batch: list[tuple[FileRow, File]] = []
     size = 0
+    rows = list(rows)
+    every = (find(row.path) for row in rows if row.path)
     for row in rows:
         file = find(row.path) if row.path else in_memory("", b"")
         if file.size > settings.max_file_bytes:
@@ -169,19 +171,24 @@ def file_chunks(
             )
         is_full = len(batch) == ROWS_PER_CHUNK or size + file.size > CHUNK_BYTES
         if batch and (is_full or batch[0][0].split != row.split):
-            yield _chunk(batch, source, not_whole)
+            yield _chunk(batch, source, not_whole, every)
             batch, size = [], 0
         batch.append((row, file))
         size += file.size
     if batch:
-        yield _chunk(batch, source, not_whole)
+        yield _chunk(batch, source, not_whole, every)
 
 
-def _chunk(batch: list[tuple[FileRow, File]], source: Source, not_whole: str) -> Chunk:
+def _chunk(
+    batch: list[tuple[FileRow, File]],
+    source: Source,
+    not_whole: str,
+    every: Iterable[File],
+) -> Chunk:
     rows = [row for row, _ in batch]
     items = [file.read() for _, file in batch]
     if medium_named(source.reading.medium).IS_TEXT:
-        items = in_utf_8(items, source)
+        items = in_utf_8(items, source, every)
     groups = [row.group for row in rows if row.group is not None]
     return Chunk(
         split=rows[0].split,

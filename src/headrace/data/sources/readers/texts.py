@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from headrace.data.sources.encodings.lines import encoding_to_keep
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import (
     SUFFIXES,
@@ -256,6 +257,7 @@ def _read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
     for part in parts:
         table, roles = part.table, part.roles
         source.item_column = roles.item if _names_columns(table) else ""
+        source.encoding = source.encoding or encoding_to_keep(table.encoding)
         about = f"{table.format}; {roles.describe('texts')}"
         source.notes.append(f"{table.where}: {about}")
     return read_parts(parts, source)

@@ -71,6 +71,7 @@ class DelimitedTable:
 
     Attributes:
         header: whether its first row names the columns.
+        encoding: Python's name of its encoding.
         where, name, kinds, format, findings: as in `Table`.
     """
 
@@ -87,6 +88,7 @@ class DelimitedTable:
         self.where, self.name = file.where, file.name
         self.header = header
         self.kinds = dict.fromkeys(names, pa.large_string())
+        self.encoding = encoding.codec
         self.findings: list[Finding] = []
         self._file = file
         self._encoding = encoding

@@ -64,7 +64,7 @@ def open_table(file: File, reading: Reading, settings: Settings) -> Table | None
         return ParquetTable(file, settings)
     plain = unpacked(file, settings)
     refuse_others(plain.head(HEAD), file.where)
-    encoding = find_encoding(plain, reading.encoding)
+    encoding = find_encoding(plain, reading.encoding, reading.learned_encoding)
     table = open_json(plain, encoding)
     return table or open_delimited(plain, encoding, reading)
 

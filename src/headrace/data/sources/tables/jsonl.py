@@ -70,8 +70,8 @@ class JsonTable:
         form: of the file, in words.
 
     Attributes:
-        where, name, kinds, format, findings: as in `Table`; a column is of numbers if
-            all of its values are.
+        where, name, encoding, kinds, format, findings: as in `Table`; a column is of
+            numbers if all of its values are.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class JsonTable:
         form: str = "lines of objects",
     ) -> None:
         self.where, self.name = file.where, file.name
+        self.encoding = encoding.codec
         self.format = f"{encoding.name}, JSON: {form}"
         self._file = file
         self._encoding = encoding

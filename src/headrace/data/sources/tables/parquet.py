@@ -185,6 +185,7 @@ class ParquetTable:
 
     def __init__(self, file: File, settings: Settings) -> None:
         self.where, self.name = file.where, file.name
+        self.encoding = "utf-8"
         self.format = "Parquet"
         self.findings: list[Finding] = []
         self._file = file

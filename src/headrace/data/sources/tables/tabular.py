@@ -78,6 +78,7 @@ class Table(Protocol):
     Attributes:
         where: the file, for messages.
         name: of the file.
+        encoding: Python's name of its encoding.
         kinds: the type of each column, by name.
         format: in words, such as ``GBK, tab-separated``.
         findings: faults; complete when its rows are read.
@@ -85,6 +86,7 @@ class Table(Protocol):
 
     where: str
     name: str
+    encoding: str
     kinds: dict[str, pa.DataType]
     format: str
     findings: list[Finding]

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from headrace.data.sources.encodings.detection import Encoding
-from headrace.data.sources.encodings.lines import Lines, decoded, in_utf_8
+from headrace.data.sources.encodings.lines import Lines, decoded, in_utf_8, in_utf_8_by
 from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
 from headrace.media.chunks import Reading, Source, split_in_name
@@ -47,4 +47,15 @@ def test_a_text_that_is_cut_in_its_encoding_is_left_to_its_decoder():
     reading = Reading("text", encoding="utf-16-le")
     source = Source(kind="folder", uri="x", reading=reading)
     whole = "käse".encode("utf-16-le")
-    assert in_utf_8([whole, whole[:-1]], source) == ["käse".encode(), whole[:-1]]
+    texts = [whole, whole[:-1]]
+    assert in_utf_8(texts, source, []) == ["käse".encode(), whole[:-1]]
+
+
+def test_an_encoding_that_is_known_is_used_where_text_is_not_unicode():
+    for text in ("é", "plain", "Kundenäußerung"):
+        assert in_utf_8_by(text.encode("cp1252"), "cp1252") == text.encode()
+        assert in_utf_8_by(text.encode(), "cp1252") == text.encode()
+    assert in_utf_8_by("嗯".encode("gbk"), "gb18030") == "嗯".encode()
+    damaged = "你好，世界".encode()[:-1]
+    assert in_utf_8_by(damaged, "cp1252") == damaged
+    assert in_utf_8_by(b"caf\xe9", "") == b"caf\xe9"

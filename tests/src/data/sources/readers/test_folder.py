@@ -271,3 +271,26 @@ def test_a_single_file_in_a_folder_is_pointed_at(make, read):
     make.npz("around/data.npz", x=make.images, y=make.labels)
     with pytest.raises(SourceError, match=r"holds data.npz alone; .* give it"):
         read(make.folder / "around")
+
+
+def test_the_encoding_of_texts_is_found_once_for_all_parts(make, read, monkeypatch):
+    monkeypatch.setattr(folder, "ROWS_PER_CHUNK", 2)
+    long = "这个酒店的服务很好，下次还会来住，一点也不好"
+    texts = {f"{label}/{n}.txt": long.encode("gbk") for label in "ab" for n in range(2)}
+    texts["b/9.txt"] = "嗯".encode("gbk")
+    source, chunks = read(make.tree(texts), medium="text")
+    assert [item.decode() for chunk in chunks for item in chunk.items] == [
+        *[long] * 4,
+        "嗯",
+    ]
+    assert source.encoding == "gb18030"
+
+
+def test_a_text_in_the_encoding_that_a_model_has_learned_from_is_read(make, read):
+    path = make.file("a.txt", "嗯".encode("gbk"))
+    options = {"labelled": False, "medium": "text"}
+    _, (chunk,) = read(path, learned_encoding="gb18030", **options)
+    assert chunk.items == ["嗯".encode()]
+    table = make.file("a.csv", "text,id\n嗯,1\n好,2\n".encode("gbk"))
+    _, (chunk,) = read(table, learned_encoding="gb18030", **options)
+    assert chunk.items == ["嗯".encode(), "好".encode()]
