@@ -93,13 +93,6 @@ class Groups:
         half = _quantile(free, level) * error
         return apart - half, apart + half
 
-    def intervals(self, level: float) -> tuple[Numbers, Numbers]:
-        """The bounds of each group's own rate, ``(k,)`` each."""
-        if self.variances is None:
-            return wilson(self.rates, self.rows, level)
-        half = _quantile(self.rows - 1, level) * np.sqrt(self.variances / self.rows)
-        return self.rates - half, self.rates + half
-
 
 def linear_parts(scores: Scores, weights: Scores | None) -> Numbers:
     """Numbers whose mean is the rate of some rows, and varies as the rate does.

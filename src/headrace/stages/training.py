@@ -92,7 +92,6 @@ def train(  # noqa: PLR0913
     backbone = _backbone(spec, home)
     packed = Packed(spec, folder, builder, snapshot, contract)
     fit = Fit(spec, folder, builder, data, checkpoints, strategy, secret_of(settings))
-    _miss_a_gpu(spec, fit, tags)
     source = _source(spec, folder)
     score = task(snapshot.description.task).training_score
     params = {**fields_of(spec), "snapshot": snapshot.digest[:12], **_private(fit)}
@@ -149,7 +148,7 @@ def train(  # noqa: PLR0913
         snapshot_digest=snapshot.digest,
         metrics=fitted.metrics,
         execution=facts,
-        findings=(*_findings(fitted), *_privacy_findings(fitted)),
+        findings=_privacy_findings(fitted),
         privacy=fitted.privacy,
         backbone=backbone,
     )
@@ -220,27 +219,6 @@ def _lead(
         contract=contract,
     )
     return cluster.lead(job)
-
-
-def _miss_a_gpu(spec: PipelineSpec, fit: Fit, tags: Mapping[str, str]) -> None:
-    """Tell that a training, handed over to a pool with GPUs, finds none."""
-    pool = spec.deploy.train_pool if spec.deploy else ""
-    handed_over = "headrace.parent_flow_run_id" in tags
-    if handed_over and "gpu" in pool and fit.execution.device == "cpu":
-        log.warning("train: no GPU here, so it trains on the CPU")
-
-
-def _findings(fitted: FittedModel) -> tuple[Finding, ...]:
-    """What a checkpoint does not hold of the user's own callbacks."""
-    if not fitted.inexact:
-        return ()
-    message = (
-        f"checkpoints do not hold {', '.join(fitted.inexact)}, so a resumed training "
-        "may end with other weights; keep such state in attributes that are numbers, "
-        "text, lists or tables"
-    )
-    log.warning("train: %s", message)
-    return (Finding(check="resume", count=len(fitted.inexact), message=message),)
 
 
 def _private(fit: Fit) -> dict[str, str]:

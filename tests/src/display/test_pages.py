@@ -40,8 +40,7 @@ def test_a_readme_is_shown_as_it_is_meant_and_runs_nothing():
 
 
 def test_a_page_forbids_all_that_is_not_in_it():
-    none: dict[str, object] = {"pages": [], "pipelines": {}, "verdicts": {}}
-    text = render("checks_index.html", title="Checks", empty=[], **none)
+    text = render("checks_index.html", title="Checks", pages=[])
     page = html.unescape(text)
 
     assert f'content="{POLICY}"' in page

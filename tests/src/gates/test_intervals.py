@@ -1,7 +1,6 @@
 """Intervals of differences: published figures, and how often they hold the truth."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -37,8 +36,6 @@ def test_intervals_of_shares_are_those_that_newcombe_published(one, other, low, 
 def test_the_interval_of_one_share_is_wilsons():
     low, high = wilson(np.array([0.9]), np.array([40.0]), 0.05)
     assert (low[0], high[0]) == pytest.approx(wilson_interval(36, 40, 0.95))
-    lows, highs = shares((36, 40)).intervals(0.05)
-    assert (lows[0], highs[0]) == (low[0], high[0])
 
 
 def coverage(n, p, m, q, level):
@@ -133,10 +130,3 @@ def test_intervals_of_word_error_rates_hold_the_truth():
         lows, highs = Groups.of(wrong, parts, words).differences(0.05)
         held += bool(lows[0, 1] <= 0 <= highs[0, 1])
     assert held / 500 >= 0.94
-
-
-def test_the_interval_of_one_mean_is_students():
-    values = np.array([1.0, 2.0, 3.0, 6.0])
-    lows, highs = of_numbers(values).intervals(0.05)
-    half = stats.t.ppf(0.975, 3) * values.std(ddof=1) / math.sqrt(4)
-    assert (lows[0], highs[0]) == pytest.approx((3 - half, 3 + half))

@@ -88,7 +88,6 @@ class FittedModel:
         finished: the metrics of `Head.finish` and `Head.complete`, such as a
             temperature.
         parameters: the number of those that were fitted.
-        inexact: attributes of the user's callbacks that checkpoints do not store.
         privacy: what a private fit has spent; None of any other.
         is_stopped: whether it ended before the last epoch of its recipe.
     """
@@ -100,7 +99,6 @@ class FittedModel:
     execution: Execution
     weights_digest: str
     parameters: int
-    inexact: tuple[str, ...] = ()
     privacy: PrivacyRecord | None = None
     is_stopped: bool = False
 
@@ -244,7 +242,6 @@ class Fit:
             execution=setup.execution,
             weights_digest=weights_digest(model),
             parameters=sum(math.prod(v.shape) for v in self.network.trainable_weights),
-            inexact=tuple(sorted(self._loop.callbacks.inexact)),
             privacy=self.privacy.record(progress.total_steps) if self.privacy else None,
             is_stopped=progress.epoch < setup.spec.epochs,
         )

@@ -45,9 +45,6 @@ class Callbacks:
         network: the fitted one.
         optimizer: of the network.
 
-    Attributes:
-        inexact: attributes that no checkpoint stores, such as ``Tracker.model_copy``.
-
     Raises:
         SpecError: one cannot be made, is not a callback, or has a hook for each step.
     """
@@ -63,7 +60,6 @@ class Callbacks:
             callback.set_params({"epochs": spec.epochs, "verbose": 0})
             callback.set_model(self._fitted)
             self._callbacks.append(callback)
-        self.inexact: set[str] = set()
 
     def begin(self, states: Sequence[State]) -> None:
         """Begin the fit, or resume it with the states of a checkpoint."""
@@ -87,7 +83,6 @@ class Callbacks:
     def end(self) -> None:
         """Call the hooks at the end of the fit."""
         self._call("on_train_end")
-        self.states()  # fills `inexact` where no checkpoint was written
 
     def _call(self, hook: str, *epoch: int, logs: Metrics | None = None) -> None:
         for callback in self._callbacks:
@@ -112,8 +107,6 @@ class Callbacks:
                 continue
             if _is_json(plain):
                 state[name] = plain
-            else:
-                self.inexact.add(f"{type(callback).__name__}.{name}")
         return state
 
 

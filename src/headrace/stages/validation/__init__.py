@@ -210,9 +210,8 @@ def _leak(case: Case) -> str:
 
 
 def _call(check: Check) -> str:
-    arguments = ", ".join(f"{k}={v!r}" for k, v in check.arguments.items())
     split = f" on {check.split}" if check.split else ""
-    return f"{check.where or check.name}: {check.expectation}({arguments}){split}"
+    return f"{check.where or check.name}: {check.call}{split}"
 
 
 def _is_too_many(case: Case) -> bool:

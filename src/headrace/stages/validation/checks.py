@@ -55,6 +55,12 @@ class Check:
     shows: tuple[str, ...] = ()
     where: str = ""
 
+    @property
+    def call(self) -> str:
+        """The expectation with its arguments."""
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.arguments.items())
+        return f"{self.expectation}({arguments})"
+
 
 def _holds(name: str, column: str, values: list[Any], why: str, *shows: str) -> Check:
     arguments = {"column": column, "value_set": values}

@@ -6,10 +6,8 @@ network.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import product
 from typing import Any
 
 from headrace.display.pages import render
@@ -20,8 +18,10 @@ from headrace.state.store import Store
 FOLDER = "data_docs"
 PAGE = "index.html"
 _VERDICT = "verdict.json"
-_FACTS = {"pipeline", "snapshot", "problems", "quarantined", "passed", "checks", "time"}
-_ADDED: dict[str, Any] = {"source": "", "rows": None}  # since the first pages
+_FACTS = {
+    *("pipeline", "source", "snapshot", "rows", "problems", "quarantined", "passed"),
+    *("checks", "time"),
+}
 _ROWS = 20  # failing ones that are shown
 
 
@@ -102,24 +102,8 @@ def _write_index(store: Store) -> None:
     pages = []
     for name in store.names(FOLDER):
         verdict = store.read_json(f"{FOLDER}/{name}/{_VERDICT}")
-        # Anybody may have written another.
         if isinstance(verdict, dict) and verdict.keys() >= _FACTS:
-            pages.append({"name": name, **_ADDED, **verdict})
+            pages.append({"name": name, **verdict})
     pages.sort(key=lambda page: str(page["time"]), reverse=True)
-    pipelines = Counter(sorted(page["pipeline"] for page in pages))
-    numbers = {pipeline: number for number, pipeline in enumerate(pipelines)}
-    for page in pages:
-        page["number"] = numbers[page["pipeline"]]
-        page["reason"] = "".join(page["problems"][:1]).partition("\n")[0]
-        page["said"] = "refused" if page["problems"] else "kept"
-    verdicts = Counter(sorted(page["said"] for page in pages))
-    found = {(page["number"], page["said"]) for page in pages}
-    text = render(
-        "checks_index.html",
-        title="Checks of the data",
-        pages=pages,
-        pipelines=pipelines,
-        verdicts=verdicts,
-        empty=sorted({*product(numbers.values(), verdicts)} - found),
-    )
+    text = render("checks_index.html", title="Checks of the data", pages=pages)
     store.write(f"{FOLDER}/{PAGE}", text.encode())

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import os
-import string
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -144,7 +143,7 @@ class Session:
             frame = _frame(table, check.split, named, of_table)
             result = self._result(expectation, frame)
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
-            sentence = _sentence(check, result)
+            sentence = _sentence(check)
             if len(frame) == len(named) == 1 and outcome.observed.endswith(" rows"):
                 # A measurement, which says more than how many rows fail.
                 (value,) = frame[named[0]].tolist()
@@ -216,8 +215,8 @@ def session(pipeline: str, snapshot_digest: str) -> Iterator[Session]:
         yield Session(pipeline, snapshot_digest)
 
 
-def _sentence(check: Check, result: Any) -> str:
-    """The expectation in words; those of Great Expectations where we have none."""
+def _sentence(check: Check) -> str:
+    """The expectation in words, or its call where we have none."""
     arguments = dict(check.arguments)
     ends = ("column", "min_value", "max_value")
     column, low, high = (arguments.pop(name, None) for name in ends)
@@ -227,15 +226,7 @@ def _sentence(check: Check, result: Any) -> str:
     if check.expectation == "expect_column_values_to_be_in_set" and not check.where:
         choices = " or ".join(map(str, arguments["value_set"]))
         return f"Each row's {column} is {choices}"
-    from great_expectations.render.renderer.inline_renderer import InlineRenderer
-
-    rendered = InlineRenderer(render_object=result.expectation_config)
-    sentences = []
-    for content in rendered.get_rendered_content():
-        values = {k: v["value"] for k, v in (content.value.params or {}).items()}
-        template = string.Template(content.value.template or "")
-        sentences.append(template.safe_substitute(values))
-    return " ".join(sentences).removeprefix(f"If split == {check.split}, then ")
+    return check.call
 
 
 def _bounds(low: Any, high: Any) -> str:

@@ -48,11 +48,6 @@ class Counter(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class Tracker(keras.callbacks.Callback):
-    def on_train_begin(self, logs=None):
-        self.weights = self.model.get_weights()
-
-
 class Failing(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs["val_f1"]
@@ -209,11 +204,3 @@ def test_a_killed_fit_with_own_things_ends_with_the_same_weights(
     assert went_on.weights_digest == unbroken.weights_digest
     assert went_on.of_the_fit == unbroken.of_the_fit
     assert [e["val_loss"] for e in told_again] == [e["val_loss"] for e in told]
-
-
-def test_what_a_checkpoint_does_not_hold_is_named(fit, tmp_path):
-    callbacks = ["own:Tracker", "own:Counter"]
-    saved = checkpoints(tmp_path)
-    fitted, _ = fit(checkpoints=saved, callbacks=callbacks, **CONSTANT)
-    assert fitted.inexact == ("Tracker.weights",)
-    assert fit(callbacks=["own:Counter"], **CONSTANT)[0].inexact == ()
