@@ -38,5 +38,5 @@ def _identity(uri: str, settings: Settings) -> str:
     if places.is_library(uri):
         from headrace.data.sources.catalog import named as catalog
 
-        return catalog.identity(uri, settings)
+        return catalog.identity(uri)
     return places.identity(uri, settings)

@@ -116,9 +116,6 @@ def _each(
 
 
 def _open(source: Source, settings: Settings) -> Iterator[Chunk]:
-    if source.uri == catalog.SAMPLE:
-        source.kind, source.attribution = "sample", catalog.SAMPLE_ATTRIBUTION
-        return catalog.read_sample(catalog.sample_file())
     if places.is_library(source.uri):
         data = catalog.open_entry(source, settings)
     else:

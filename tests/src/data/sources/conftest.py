@@ -18,8 +18,7 @@ import pytest
 from PIL import Image
 
 from headrace.data.sources.catalog import named as catalog
-from headrace.data.sources.catalog.named import CatalogEntry, Edition
-from headrace.data.sources.catalog.pinned import Pin
+from headrace.data.sources.catalog.named import CatalogEntry, Pin
 from headrace.data.sources.opening import open_source
 from headrace.errors import DependencyError
 from headrace.media.chunks import Reading, Source
@@ -203,13 +202,12 @@ def copies(tmp_path, settings):
     return settings.model_copy(update={"data": tmp_path / "copies"})
 
 
-def pin(data, url="", **facts):
-    return Pin(size=len(data), sha256=sha(data), url=url, **facts)
+def pin(data, url=""):
+    return Pin(sha256=sha(data), url=url)
 
 
-def entry(*editions, table="", limit=1000):
-    """An entry; of its editions, the last one needs a table made."""
-    *others, last = editions
+def entry(files, table=""):
+    """An entry of the catalog."""
     return CatalogEntry(
         name="letters",
         title="Letters",
@@ -217,16 +215,13 @@ def entry(*editions, table="", limit=1000):
         licence="CC0",
         attribution="Letters by A. Nobody, CC0.",
         homepage="https://example.org",
-        editions=(
-            *(Edition(files=files) for files in others),
-            Edition(files=last, table=table),
-        ),
-        limit_bytes=limit,
+        files=files,
+        table=table,
     )
 
 
 def opened(one, settings):
-    """The source, and its file, or its tree of several."""
+    """The source, and its file, or what is made of its files."""
     source = Source(kind="", uri=one.uri)
     with source, pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalog, "find_entry", lambda uri: one)
@@ -236,8 +231,7 @@ def opened(one, settings):
 def give_mnist(monkeypatch, data, url=""):
     """Have ``keras:mnist`` be other bytes, from another place."""
     real = catalog.entries()["mnist"]
-    edition = Edition(files={"mnist.npz": pin(data, url)})
-    other = real.model_copy(update={"editions": (edition,)})
+    other = real.model_copy(update={"files": {"mnist.npz": pin(data, url)}})
     known = {**catalog.entries(), "mnist": other}
     monkeypatch.setattr(catalog, "entries", lambda: known)
 
@@ -247,7 +241,7 @@ def kept(settings):
 
 
 def failure(one, settings):
-    with pytest.raises(DependencyError, match=r"catalog:letters: no copy is") as seen:
+    with pytest.raises(DependencyError, match=r"catalog:letters: no copy of") as seen:
         opened(one, settings)
     assert seen.value.exit_code == 3
     assert kept(settings) == []

