@@ -10,9 +10,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import pyarrow as pa
 from prometheus_client import Metric
@@ -33,7 +32,6 @@ _CHUNK_ROWS, _CHUNK_BYTES = 256, 2**18  # of which rows are made at once
 _EXPIRY_SECONDS = 3600.0
 _END_SECONDS = 15.0
 STATES = "written", "full", "fault"
-_Part = tuple[str, list[pa.Table]]  # the key that it will have, and its rows
 log = logging.getLogger("headrace")
 
 
@@ -56,10 +54,9 @@ class RequestLog:
         self._store, self._keep_days = store, keep_days
         self._with_inputs = with_inputs
         self._queue = Waiting(MOST_ROWS, MOST_BYTES, _ROW_BYTES)
-        self._parts: dict[tuple[str, datetime, pa.Schema], _Part] = {}
+        self._parts: dict[Hashable, tuple[str, list[pa.Table]]] = {}
         self._rows = self._bytes = self.written = self.fault = 0
         self._failure = ""
-        self._faulty = set[tuple[str, int]]()
         self._due, self._expiry = time.monotonic() + PART_SECONDS, 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
@@ -101,10 +98,11 @@ class RequestLog:
             is_last = self._end.wait(_TURN_SECONDS)
             try:
                 self._turn(is_last=is_last)
+            except (HeadraceError, OSError) as error:  # of the store
+                self._note(str(error) or type(error).__name__)
             except Exception:  # a fault of code does not end the log
-                log.exception(
-                    "a fault in the request log, %d rows are lost", self._rows
-                )
+                text = "a fault in the request log, %d rows are lost"
+                log.exception(text, self._rows)
                 self.fault += self._rows
                 self._rows = self._bytes = 0
                 self._parts.clear()
@@ -116,15 +114,15 @@ class RequestLog:
         if is_due:
             self._due = now + PART_SECONDS
         can_write = is_due or not self._failure
-        while self._queue.rows:
-            if self._is_full and not (can_write and self._write()):
-                return
+        if can_write and now >= self._expiry:
+            self._expiry = now + _EXPIRY_SECONDS
+            expire(self._store, self._keep_days)
+        while self._queue.rows and (can_write or not self._is_full):
+            if self._is_full:
+                self._write()
             self._add(self._queue.take(_CHUNK_ROWS, _CHUNK_BYTES))
         if is_due or (self._is_full and can_write):
             self._write()
-        if can_write and now >= self._expiry:
-            self._expiry = now + _EXPIRY_SECONDS
-            self._try(partial(expire, self._store, self._keep_days))
 
     @property
     def _is_full(self) -> bool:
@@ -136,47 +134,37 @@ class RequestLog:
         for each in requests:
             groups[_form(each)].append(each)
         for group in groups.values():
-            model, version = group[0].model, group[0].version
+            model, hour = group[0].model, _hour(group[0])
             try:
                 rows = rows_of(group, with_inputs=self._with_inputs)
             except Exception:  # of a task or a medium: others' rows are kept
                 self.fault += sum(len(each.items) for each in group)
-                if (model, version) not in self._faulty:
-                    log.exception("rows of %s/%d are not logged", model, version)
-                self._faulty.add((model, version))
+                log.exception("rows of %s/%d are not logged", model, group[0].version)
                 continue
-            hour = _hour(group[0])
             part = (new_key(model, hour), list[pa.Table]())
             self._parts.setdefault((model, hour, rows.schema), part)[1].append(rows)
             self._rows += len(rows)
             self._bytes += rows.nbytes
 
-    def _write(self) -> bool:
-        """Write all parts; whether the store took them. Those that it did are gone."""
+    def _write(self) -> None:
+        """Write all parts; raises HeadraceError or OSError where the store fails."""
         for place, (key, tables) in list(self._parts.items()):
             rows = pa.concat_tables(tables)
-            if not self._try(partial(write_part, self._store, key, rows)):
-                return False
+            write_part(self._store, key, rows)
             del self._parts[place]
             self._rows -= len(rows)
             self.written += len(rows)
         self._bytes = 0
-        return True
+        self._note("")
 
-    def _try(self, call: Callable[[], None]) -> bool:
-        """Whether the store took a call; the first failure and its end are logged."""
-        failure = ""
-        try:
-            call()
-        except (HeadraceError, OSError) as error:
-            failure = str(error) or type(error).__name__
+    def _note(self, failure: str) -> None:
+        """Log the first failure of the store, and its end."""
         if failure and not self._failure:
             text = "the request log cannot be written; 64 MiB wait, more is dropped: %s"
             log.warning(text, failure)
         elif self._failure and not failure:
             log.warning("the request log is written; %d rows were dropped", self.full)
         self._failure = failure
-        return not failure
 
 
 def _form(answered: Answered) -> Hashable:

@@ -7,7 +7,7 @@ import operator
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
 from typing import NamedTuple
@@ -90,60 +90,49 @@ def hours_backwards(asked: Asked, store: Store) -> Iterator[Iterator[pa.Table]]:
 
 
 def _tables(hour: str, asked: Asked, store: Store) -> Iterator[pa.Table]:
-    for _, part in _read_hour(store, hour, asked.columns, _condition(asked)):
-        try:
-            rows = part.result()
-        except FileNotFoundError:  # it was deleted meanwhile
-            continue
-        except IntegrityError as error:
-            if asked.left_out is None:
-                raise
-            asked.left_out[f"{error.message} It is left out."] = None
-            continue
-        if len(rows):
-            yield rows
-
-
-def _condition(asked: Asked) -> pc.Expression | None:
     own = {"version": asked.version, "role": asked.role}
     wanted = [pc.field(n) == value for n, value in own.items() if value is not None]
     if asked.since is not None:
         moment = pa.scalar(asked.since, SCHEMA.field("time").type)
         wanted.append(pc.field("time") >= moment)
-    return reduce(operator.and_, wanted) if wanted else None
+    condition = reduce(operator.and_, wanted) if wanted else None
+    read = partial(_read_part, store, asked.columns, condition, asked.left_out)
+    yield from (rows for _, rows in _read_hour(store, hour, read) if len(rows))
 
 
 def _read_hour(
-    store: Store,
-    hour: str,
-    columns: Sequence[str] | None,
-    wanted: pc.Expression | None = None,
-) -> Iterator[tuple[str, Future[pa.Table]]]:
+    store: Store, hour: str, read: Callable[[str], pa.Table]
+) -> Iterator[tuple[str, pa.Table]]:
     """The key of each part in an hour's folder with its rows; some are read at once."""
     names = [name for name in store.names(hour) if name.endswith(_SUFFIX)]
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         for first in range(0, len(names), _PARTS_AT_ONCE):
             keys = [f"{hour}/{one}" for one in names[first : first + _PARTS_AT_ONCE]]
-            read = partial(_read_part, store, columns, wanted)
-            yield from [(key, pool.submit(read, key)) for key in keys]
+            yield from zip(keys, pool.map(read, keys), strict=True)
 
 
 def _read_part(
     store: Store,
     columns: Sequence[str] | None,
     wanted: pc.Expression | None,
+    left_out: dict[str, None] | None,
     key: str,
 ) -> pa.Table:
-    """Rows of a part; raises FileNotFoundError, or IntegrityError if it is damaged."""
-    source, names = pa.BufferReader(store.read(key)), columns and [*columns]
+    """Rows of a part, none if it was deleted; a damaged one is left out, or raises."""
+    names = columns and [*columns]
     try:
+        source = pa.BufferReader(store.read(key))
         return pq.read_table(source, columns=names, filters=wanted, use_threads=False)
+    except FileNotFoundError:
+        return SCHEMA.empty_table()
     except (pa.ArrowException, OSError) as error:
         first = str(error).strip().partition("\n")[0].rstrip(".")
-        raise IntegrityError(
-            f"The request log {store.uri(key)} cannot be read: {first}.",
-            "It may have the item. Delete it, and run the same command again.",
-        ) from error
+        message = f"The request log {store.uri(key)} cannot be read: {first}."
+        if left_out is None:
+            again = "It may have the item. Delete it, and run the same command again."
+            raise IntegrityError(message, again) from error
+        left_out[f"{message} It is left out."] = None
+        return SCHEMA.empty_table()
 
 
 def days(store: Store) -> Iterator[tuple[str, date]]:
@@ -186,10 +175,10 @@ def parts_with(
         IntegrityError: a part is damaged.
     """
     found = defaultdict[str, list[str]](list)
+    read = partial(_read_part, store, ["item"], None, None)
     for model in store.names(FOLDER):
         for hour, _ in _hours(store, model):
-            for key, part in _read_hour(store, hour, ["item"]):
-                with contextlib.suppress(FileNotFoundError):  # it has just expired
-                    if np.any(chooses(part.result()["item"].to_pylist())):
-                        found[model].append(key)
+            for key, rows in _read_hour(store, hour, read):
+                if np.any(chooses(rows["item"].to_pylist())):
+                    found[model].append(key)
     return dict(found)
