@@ -1,4 +1,4 @@
-"""Bodies of requests: bounded in size, in time, and in memory of all together."""
+"""Bodies of requests: bounded in size, and in memory of all together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from headrace.serving.replies import CLOSE, HttpError
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-SECONDS = 10.0  # in which a body must arrive
 TOTAL_BYTES = 256 * 2**20
 _DISCARD_SECONDS, _DISCARD_BYTES = 2.0, 64 * 2**20
 
@@ -25,19 +24,15 @@ class Bodies:
 
     Args:
         limit: bytes of one body.
-        seconds: in which it must arrive.
         total: bytes of all bodies in memory.
+
+    Attributes:
+        held: bytes of bodies that are in memory.
     """
 
-    def __init__(
-        self, limit: int, seconds: float = SECONDS, total: int = TOTAL_BYTES
-    ) -> None:
-        self.limit = limit
-        self.seconds = seconds
-        self.total = total
+    def __init__(self, limit: int, total: int = TOTAL_BYTES) -> None:
+        self.limit, self.total = limit, total
         self.held = 0
-        self._slow: set[asyncio.Task[Any]] = set()
-        self._reading: dict[asyncio.Task[Any], float] = {}
 
     async def read(self, receive: Receive, length: bytes | None) -> bytes:
         """The body of a request, which counts as held until it is given back.
@@ -47,38 +42,20 @@ class Bodies:
             length: the header ``Content-Length``.
 
         Raises:
-            HttpError: 413 for a body over the limit, 408 for a slow one, 503 if there
-                are too many bytes in memory.
+            HttpError: 413 for a body over the limit, 503 if there are too many bytes in
+                memory.
             ClientGone: the client does not wait for an answer.
         """
         if length is not None and len(length) > 4 and self._is_too_long(length):
             raise self._too_large()
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
-        if task is None:
-            raise RuntimeError("a body is read in a task")
-        self._reading[task] = loop.time()
-        try:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ClientGone
-            body: bytes = message.get("body", b"")
-            if not message.get("more_body") and len(body) <= self.limit:
-                self.held += len(body)
-                return body
-            return await self._read_on(receive, body, bool(message.get("more_body")))
-        except asyncio.CancelledError:
-            if task not in self._slow:
-                raise
-            self._slow.discard(task)
-            task.uncancel()
-            raise HttpError(
-                408,
-                f"The body did not arrive within {self.seconds:g} s.",
-                [CLOSE],
-            ) from None
-        finally:
-            del self._reading[task]
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body") and len(body) <= self.limit:
+            self.held += len(body)
+            return body
+        return await self._read_on(receive, body, bool(message.get("more_body")))
 
     async def _read_on(self, receive: Receive, first: bytes, more: bool) -> bytes:
         parts, size = [first], len(first)
@@ -122,13 +99,6 @@ class Bodies:
             "(HEADRACE_MAX_BODY_BYTES).",
             [CLOSE],
         )
-
-    def end_slow(self, now: float) -> None:
-        """End the reading of bodies that take too long; called every second or so."""
-        for task, began in list(self._reading.items()):
-            if now - began > self.seconds:
-                self._slow.add(task)
-                task.cancel()
 
 
 async def discard(receive: Receive) -> None:

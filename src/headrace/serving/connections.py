@@ -1,7 +1,7 @@
 """Connections: uvicorn's protocol, with limits that it has not.
 
 uvicorn waits for ever for the first request of a connection and for the rest of its
-headers, and takes headers of any size.
+headers or its body, and takes headers of any size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEADER_SECONDS = 10.0
+HEADER_SECONDS = BODY_SECONDS = 10.0
 HEADER_BYTES = 64 * 2**10
 CONNECTIONS_LIMIT = 4096
 _ABSOLUTE = re.compile(rb"[^/?#]*://([^/?#]*)")
@@ -30,6 +30,9 @@ _MALFORMED = _refusal("400 Bad Request", "The request is not valid HTTP.")
 _SLOW = _refusal(
     "408 Request Timeout",
     f"The headers did not arrive within {HEADER_SECONDS:g} s.",
+)
+_SLOW_BODY = _refusal(
+    "408 Request Timeout", f"The body did not arrive within {BODY_SECONDS:g} s."
 )
 _LONG = _refusal(
     "431 Request Header Fields Too Large",
@@ -50,7 +53,7 @@ class HttpConnection(HttpToolsProtocol):
         self.waiting_since: float | None = self.loop.time()  # for headers
         self._header_bytes = 0
         self._has_begun = False  # a request, in these data
-        self._in_body = False
+        self._body_since: float | None = None  # that it is awaited
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -60,7 +63,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what was sent, unless it is an endless header."""
-        follows_body, self._has_begun = self._in_body, False
+        follows_body, self._has_begun = self._body_since is not None, False
         super().data_received(data)
         if self.waiting_since is not None:
             # How much of the data is the body that came before is not known.
@@ -77,7 +80,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """All headers have arrived, perhaps more than are taken."""
-        self.waiting_since, self._in_body = None, True
+        self.waiting_since, self._body_since = None, self.loop.time()
         size = len(self.url) + sum(len(name) + len(text) for name, text in self.headers)
         if size > HEADER_BYTES:
             self._end(_LONG)
@@ -91,7 +94,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request has arrived as a whole."""
-        self._in_body = False
+        self._body_since = None
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -102,7 +105,11 @@ class HttpConnection(HttpToolsProtocol):
         """Log nothing: anybody can ask for it."""
 
     def end_slow(self, now: float) -> None:
-        """End a connection whose headers take too long."""
+        """End a connection whose headers or body take too long."""
+        if self._body_since is not None and not self.pipeline:
+            if now - self._body_since > BODY_SECONDS:
+                self._end(b"" if self.cycle.response_started else _SLOW_BODY)
+            return
         if self.waiting_since is None or now - self.waiting_since <= HEADER_SECONDS:
             return
         if not self._header_bytes:

@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
         self, config: uvicorn.Config, app: App, ready: Callable[[], object]
     ) -> None:
         super().__init__(config)
-        self._app, self._ready = app, ready
+        self._ready = ready
         self.failure: BaseException | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -120,7 +120,6 @@ class Server(uvicorn.Server):
         """End what takes too long, once a second."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self._app.bodies.end_slow(now)
         for connection in list(self.server_state.connections):
             if isinstance(connection, HttpConnection):
                 connection.end_slow(now)

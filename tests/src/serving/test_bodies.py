@@ -60,25 +60,6 @@ async def _no_more(receive):
     pass
 
 
-def test_a_slow_body_is_ended():
-    async def receive():
-        await asyncio.sleep(60)
-
-    async def ask():
-        bounded = site(seconds=0.05)
-        asking = asyncio.ensure_future(bounded.send("POST", PATH, (), RAW, receive))
-        loop = asyncio.get_running_loop()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("headrace.serving.app.discard", _no_more)
-            while not asking.done():
-                await asyncio.sleep(0.02)
-                bounded.app.bodies.end_slow(loop.time())
-        return asking.result()
-
-    reply = asyncio.run(ask())
-    assert reply.status == 408 and reply.headers["connection"] == "close"
-
-
 def test_all_bodies_together_are_bounded():
     async def ask():
         bounded = site(total=1500)

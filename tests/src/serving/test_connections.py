@@ -1,4 +1,4 @@
-"""Connections: headers are bounded, whatever comes before them."""
+"""Connections: headers are bounded, whatever comes before them, and bodies in time."""
 
 import asyncio
 
@@ -30,8 +30,12 @@ async def _app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-def statuses(*parts, count):
-    """The statuses of the answers to what is sent in parts, by one connection."""
+def statuses(*parts, count, later=0.0):
+    """The statuses of the answers to what is sent in parts, by one connection.
+
+    Args:
+        later: seconds that pass for the server after the last part.
+    """
 
     async def ask():
         config = uvicorn.Config(_app, http=HttpConnection, ws="none", lifespan="off")
@@ -51,6 +55,8 @@ def statuses(*parts, count):
                 writer.write(part)
                 await writer.drain()
                 await asyncio.sleep(0.02)
+            for connection in state.connections if later else ():
+                connection.end_slow(loop.time() + later)
             seen = b""
             async with asyncio.timeout(20):
                 while seen.count(b"HTTP/1.1 ") < count and (
@@ -76,6 +82,23 @@ def test_headers_that_do_not_end_are_refused():
     assert statuses(GET, *[line] * fewest, count=1) == [b"431"]
     assert statuses(GET + line * 12, count=1) == [b"431"]
     assert statuses(GET + line * 12 + b"\r\n", count=1) == [b"431"]
+
+
+POST = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (POST % b"/" + b"12345", [b"408"]),
+        (POST % b"/", [b"408"]),
+        (GET, [b"408"]),
+        (POST % b"http://evil.com/doors" + b"12345", [b"403"]),  # it has its answer
+        (POST % b"/" + b"123456789", [b"200"]),
+    ],
+)
+def test_a_request_that_does_not_end_is_ended_after_ten_seconds(sent, expected):
+    assert statuses(sent, count=1, later=11.0) == expected
 
 
 @pytest.mark.parametrize(
