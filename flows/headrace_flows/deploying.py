@@ -269,7 +269,7 @@ def start(
         if names_another:
             from headrace.use.backbones.pinning import pinned
 
-            spec = pinned(spec, folder, Home(settings))
+            spec = pinned(spec, Home(settings))
         parameters = {"pipeline": spec.model_dump(mode="json")}
         fields = Plan(spec, folder, Home(settings)).law.overrides
     run = client.create_flow_run_from_deployment(

@@ -73,12 +73,11 @@ def run_of_file(
 
     Raises:
         UsageError: as `Run`, or the backbone cannot be found or used.
-        Refusal: what is named as the backbone is not safe to read.
     """
     if "preset" in spec.model.arguments:  # the name of a backbone
         from headrace.use.backbones.pinning import pinned
 
-        spec = pinned(spec, folder, Home(settings))
+        spec = pinned(spec, Home(settings))
     return Run(spec, folder, settings, register_only=register_only)
 
 

@@ -158,9 +158,11 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
 
     there = spec
     if "preset" in spec.model.arguments:
-        from headrace.use.backbones.pinning import check_backbone  # opens the ledger
+        from headrace.state.home import Home
+        from headrace.use.backbones.pinning import pinned, with_folder
 
-        there = check_backbone(spec, folder, settings)
+        home = Home(settings)
+        there = with_folder(pinned(spec, home), home)
     built = check_builder(there, folder) + check_training(spec, folder)
     built += check_privacy(there, folder)
     check_gates(spec)

@@ -64,8 +64,6 @@ def tune(  # noqa: PLR0913
     settings = Settings()
     plain, space = parse_search(overrides or ())
     spec, folder = open_pipeline(pipeline, settings, plain, data)
-    if "preset" in spec.model.arguments:
-        prepared(settings)  # to find its backbone
     tuning = Tuning(run_of_file(spec, folder, settings), space, metric, trials)
     tuning.workers, tuning.wave = workers or 0, wave
     prepared(settings)
@@ -209,7 +207,7 @@ def _task(
         filled.append("deploy.when_busy=wait")
         spec, folder = open_pipeline(pipeline, settings, filled)
     arguments = [part for text in filled for part in ("--set", text)]
-    spec = pinned(spec, folder, Home(settings))
+    spec = pinned(spec, Home(settings))
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)
 
 

@@ -116,7 +116,7 @@ def deploy(
 
     settings = prepared()
     opened = [
-        (pinned(spec, folder, Home(settings)), folder)
+        (pinned(spec, Home(settings)), folder)
         for spec, folder in _opened(pipeline, settings)
     ]
     without = [spec.name for spec, _ in opened if spec.deploy is None]

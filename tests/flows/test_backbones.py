@@ -237,17 +237,16 @@ def test_a_deployment_has_the_digest_and_needs_the_folder_no_more(
     from headrace_flows.train import new_run
 
     pipeline = texts.project / "pipelines" / "tiny" / "pipeline.toml"
-    text = PIPELINE.replace('"small"', '"backbones/small"') + "[deploy]\n"
-    pipeline.write_text(text)
-    shutil.copytree(bert, texts.project / "backbones" / "small")
+    pipeline.write_text(PIPELINE + "[deploy]\n")
+    assert texts.headrace("backbone", "add", "small", str(bert)).exit_code == 0
     deployed = texts.headrace("deploy", "tiny", "--json")
     assert deployed.exit_code == 0, deployed.err
     parameters = client.read_deployment_by_name("train/tiny").parameters
     (listed,) = texts.headrace("backbone", "list", "--json").json["backbones"]
-    assert listed["name"] == "backbones/small"
+    assert listed["name"] == "small"
     assert parameters["pipeline"]["model"]["backbone"] == listed["digest"]
 
-    shutil.rmtree(texts.project / "backbones")
+    shutil.rmtree(bert)
     changed = ["--set", "training.epochs=3", "--json"]
     started = texts.headrace("run", "tiny", "--deployed", *changed)
     assert started.exit_code == 0, started.err

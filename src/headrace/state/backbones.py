@@ -1,9 +1,8 @@
 """Pretrained backbones in the store, each a folder named by its digest.
 
-A backbone is brought by ``headrace backbone add``, or by a run that names a folder of
-the project. Nothing is downloaded here. The digest of a backbone is that of its files.
-What is said of it, such as its licence, is in a record beside them; the ledger has the
-names of backbones.
+A backbone is brought by ``headrace backbone add``. Nothing is downloaded here. The
+digest of a backbone is that of its files. What is said of it, such as its licence, is
+in a record beside them; the ledger has the names of backbones.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
+from headrace.pipeline import PipelineSpec
 from headrace.records import BackboneRecord, Record
 from headrace.state import regular
 from headrace.state.home import Home
@@ -90,11 +91,6 @@ def names(home: Home) -> dict[str, str]:
         for name, digest in sorted(facts.items())
         if name.startswith(_NAMED)
     }
-
-
-def digest_named(name: str, home: Home) -> str | None:
-    """The digest of the backbone of a name; None if there is none."""
-    return home.ledger.facts.recorded(f"{_NAMED}{name}") or None
 
 
 def give_name(name: str, digest: str, home: Home) -> None:
@@ -199,6 +195,18 @@ def local_folder(digest: str, home: Home) -> Path:
             (work / RECORD).write_text(backbone.model_dump_json(indent=1), "utf-8")
         _check(backbone, local, home)
     return Path(local.path(key))
+
+
+def arguments_of(spec: PipelineSpec, home: Home) -> dict[str, Any]:
+    """The arguments of a spec's builder, with the folder of its backbone for the name.
+
+    Raises:
+        NotFoundError, IntegrityError: as `local_folder`.
+    """
+    arguments, digest = spec.model.arguments, spec.model.backbone
+    if not digest:
+        return arguments
+    return {**arguments, "preset": str(local_folder(digest, home))}
 
 
 def _copy(key: str, target: Path, store: Store) -> None:

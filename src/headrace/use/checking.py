@@ -207,9 +207,8 @@ def _check_network(spec: PipelineSpec, folder: Path, data: TrainingData) -> None
     description, recipe = data.description, spec.training
     check_patience(recipe, len(data.val.targets))
     arguments = spec.model.arguments
-    if spec.model.backbone and data.home is not None:
-        preset = backbones.local_folder(spec.model.backbone, data.home)
-        arguments = {**arguments, "preset": str(preset)}
+    if data.home is not None:
+        arguments = backbones.arguments_of(spec, data.home)
     targets = partial(some_targets, data)
     name, head = builder_name(spec), task(spec.task).head
     preprocessing, network = build(name, description, arguments, folder, targets)

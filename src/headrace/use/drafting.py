@@ -30,12 +30,8 @@ from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
-from headrace.use.backbones.proposing import (
-    FAMILY,
-    Proposal,
-    best_builder,
-    with_backbone,
-)
+from headrace.use.backbones.pinning import FAMILY
+from headrace.use.backbones.proposing import Proposal, best_builder, with_backbone
 from headrace.use.first_look import POSSIBLE_GROUPS
 from headrace.use.inspecting import Inspection, inspect
 from headrace.use.projects import write_pipeline

@@ -60,13 +60,11 @@ def test_the_digest_is_of_names_and_bytes_alone(home):
 
 def test_a_name_is_of_the_last_backbone_that_was_given_it(home):
     assert backbones.names(home) == {}
-    assert backbones.digest_named("small", home) is None
     first, second = keep(home), keep(home, **{"config.json": b"[]"})
     backbones.give_name("small", first.digest, home)
     backbones.give_name("a/b", first.digest, home)
     backbones.give_name("small", second.digest, home)
     assert backbones.names(home) == {"a/b": first.digest, "small": second.digest}
-    assert backbones.digest_named("small", home) == second.digest
 
 
 def test_a_changed_byte_is_named_with_what_mends_it(home):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from headrace.errors import SpecError
 from headrace.models.backbones.training import choose
 
 
@@ -23,7 +24,8 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
         from any number of ids to ``(batch, width)``.
 
     Raises:
-        SpecError: ``train`` names nothing of the encoder.
+        SpecError: ``train`` names nothing of the encoder, or its vocabulary is that of
+            another one.
     """
     import keras_hub
 
@@ -34,6 +36,7 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
         strip_accents=_strips_accents(Path(preset)),
         sequence_length=min(max_tokens, most - 2),
     )
+    _check_vocabulary(tokenizer, published)
     backbone = exact(published)
     blocks = [[one] for one in backbone.layers if hasattr(one, "intermediate_dim")]
     choose(train, blocks, backbone)
@@ -41,6 +44,16 @@ def build(preset: str, train: str, max_tokens: int) -> tuple[Any, Any]:
         if layer.name == "pooled_dense":
             layer.trainable = False  # its output is not used
     return _joined(tokenizer, backbone)
+
+
+def _check_vocabulary(tokenizer: Any, backbone: Any) -> None:
+    words, rows = tokenizer.vocabulary_size(), backbone.vocabulary_size
+    if words > rows or tokenizer.pad_token_id != 0:  # texts are padded with zeros
+        raise SpecError(
+            f"The vocabulary has {words:,} word pieces with the padding "
+            f"{tokenizer.pad_token_id}, and the encoder has {rows:,}.",
+            "Take the vocabulary that belongs to the weights, with [PAD] first.",
+        )
 
 
 def _joined(tokenizer: Any, backbone: Any) -> tuple[Any, Any]:

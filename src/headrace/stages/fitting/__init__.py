@@ -176,9 +176,8 @@ class Fit:
         keras.utils.clear_session()  # names of layers start anew: a digest has them
         with seeded(recipe.seed), translate_errors(recipe, strategy):
             arguments = spec.model.arguments
-            if spec.model.backbone and data.home is not None:
-                folder_of_it = backbones.local_folder(spec.model.backbone, data.home)
-                arguments = {**arguments, "preset": str(folder_of_it)}
+            if data.home is not None:
+                arguments = backbones.arguments_of(spec, data.home)
             targets = partial(some_targets, data)
             with strategy.scope():
                 preprocessing, network = models.build(

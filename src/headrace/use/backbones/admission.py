@@ -1,53 +1,52 @@
-"""What of a folder is a backbone: its files by name, checked before one is opened.
+"""What of a folder is a backbone, and whether KerasHub can make one of it.
 
 Only configurations, vocabularies and weights in `.safetensors` or `.weights.h5` are
-taken. Nothing that runs code when it is read is, nor a configuration that names classes
-other than those of Keras and KerasHub.
+taken. What they hold is for KerasHub to judge: it loads no classes but Keras's and its
+own, and runs no code of theirs.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import Refusal, UsageError
-from headrace.models.backbones import ARCHITECTURES
-from headrace.state.backbones import digest_of, files_of
-from headrace.state.regular import read_file
-from headrace.use.backbones.vocabulary import (
-    CONFIG,
-    MOST_TEXT,
-    OPTIONS,
-    TOKENIZER,
-    VOCABULARY,
-    check_vocabulary,
-)
-from headrace.use.backbones.weights import (
-    INDEXES,
-    WEIGHTS,
-    check_index,
-    check_weights,
-)
+import numpy as np
 
+from headrace.errors import HeadraceError, Refusal, UsageError
+from headrace.imports.backend import load_backend
+from headrace.media.forms import Payload
+from headrace.models import pretrained
+from headrace.models.backbones import ARCHITECTURES, check_installed
+from headrace.records import DataDescription
+from headrace.state.regular import read_file
+
+CONFIG, TOKENIZER, OPTIONS = "config.json", "tokenizer.json", "tokenizer_config.json"
+VOCABULARY = "vocab.txt"
+_INDEXES = {"model.safetensors.index.json", "model.weights.json"}
 _NAMES = {
     *(CONFIG, VOCABULARY, TOKENIZER, OPTIONS, "special_tokens_map.json"),
     *("metadata.json", "image_converter.json", "audio_converter.json"),
-    *INDEXES,
+    *_INDEXES,
 }
+_WEIGHTS = re.compile(r"[\w.-]+\.(safetensors|weights\.h5)")
 _ASSET = re.compile(r"assets/tokenizer/[\w.-]+\.(txt|json|spm)")
-_FOLDERS = {"", "assets", "assets/tokenizer"}
+# These run code when they are read, or may.
+_UNSAFE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy"}
 _MOST_FILES = 1000
+_MOST_BYTES = 2**33
+_MOST_TEXT = 2**25  # bytes of a file
 _LICENCES = (
     *("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "GPL-3.0", "AGPL-3.0"),
     *("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0"),
 )
-_KERAS = re.compile(r"(keras|keras_hub)(\.\w+)*")
-_REGISTERED = re.compile(r"(keras|keras_hub)>\w+")
+_SHAPES = {"text": (4096,), "image": (64, 96, 3), "audio": (16_000,)}
+_TEXTS = ("The quick brown fox jumps.", "Zürich, naïve café", "我喜欢学习机器", "")
 
 
 @dataclass(frozen=True)
@@ -55,104 +54,135 @@ class Admitted:
     """What of a folder is a backbone.
 
     Attributes:
-        folder: that was looked through.
         paths: of its files, by name.
-        made: files that were made of others, by name.
+        made: files that were made of others, by name: KerasHub needs them.
         left_out: names of the rest.
         architecture: a key of `ARCHITECTURES`.
         licence: that its README names; empty where it names none.
     """
 
-    folder: Path
     paths: dict[str, Path]
+    made: dict[str, bytes]
     left_out: tuple[str, ...]
     architecture: str
     licence: str
-    made: dict[str, bytes]
 
     @property
     def medium(self) -> str:
         """Of the items that it reads."""
         return ARCHITECTURES[self.architecture]
 
-    def digest(self) -> str:
-        """The digest of the backbone; each file is read."""
-        with tempfile.TemporaryDirectory(prefix="headrace-") as work:
-            return digest_of(files_of(self.with_made(Path(work))))
-
-    def with_made(self, work: Path) -> dict[str, Path]:
-        """The paths of all files; those that were made are written to a folder."""
+    def copy(self, folder: Path) -> dict[str, Path]:
+        """Write all files to a folder, and return their paths there by name."""
+        for name, path in self.paths.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
         for name, data in self.made.items():
-            (work / name).write_bytes(data)
-        return self.paths | {name: work / name for name in self.made}
+            (folder / name).write_bytes(data)
+        return {name: folder / name for name in (*self.paths, *self.made)}
 
 
 def admit(folder: Path) -> Admitted:
-    """Look through a folder, and check all that would be taken of it.
+    """Look through a folder, and say what would be taken of it.
 
     Raises:
         UsageError: there is no configuration, no vocabulary, no weights, or an
             architecture that is not known.
-        Refusal: it holds what is not safe to read, or is too large.
+        Refusal: its weights may run code, or it is damaged, too large or has links.
     """
-    paths, left_out = {}, []
-    for name, path in _walk(folder):
-        if name in _NAMES or _ASSET.fullmatch(name) or WEIGHTS.fullmatch(name):
-            if path.is_symlink():
-                raise Refusal(
-                    f"{path} is a link, which may lead anywhere.",
-                    f"Copy the files themselves, such as by cp -rL {folder} FOLDER.",
-                )
-            paths[name] = path
-        else:
-            left_out.append(name)
+    paths, left_out = _divided(folder)
     if CONFIG not in paths:
         raise UsageError(
             f"{folder} has no {CONFIG}, so it is no backbone.",
             "Name the folder with config.json, the vocabulary and the weights.",
         )
-    check_weights(folder, paths, left_out)
-    texts = {
-        name: _json(path) for name, path in paths.items() if name.endswith(".json")
-    }
-    is_keras = "registered_name" in texts[CONFIG]
-    if is_keras:
-        for name, value in texts.items():
-            _check_classes(paths[name], value)
-    for name in INDEXES & texts.keys():
-        check_index(paths[name], texts[name], paths)
-    architecture = _architecture(paths[CONFIG], texts[CONFIG])
+    _check_weights(folder, paths, left_out)
+    jsons = {name: path for name, path in paths.items() if path.suffix == ".json"}
+    texts = {name: _json(path) for name, path in jsons.items()}
+    for name in _INDEXES & texts.keys():
+        _check_index(paths[name], texts[name], paths)
+    config = texts[CONFIG]
+    architecture = _architecture(paths[CONFIG], config)
     made = {}
-    if ARCHITECTURES[architecture] == "text":
-        made = check_vocabulary(folder, paths, texts, is_keras=is_keras)
-    licence = _licence(folder)
-    return Admitted(folder, paths, tuple(left_out), architecture, licence, made)
+    if ARCHITECTURES[architecture] == "text" and "registered_name" not in config:
+        made = _vocabulary(folder, paths, texts)
+    return Admitted(paths, made, tuple(left_out), architecture, _licence(folder))
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a folder by name; of subfolders only those that may be taken."""
-    count = 0
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        for path in sorted((folder / below).iterdir()):
-            count += 1
-            if count > _MOST_FILES:
-                raise Refusal(
-                    f"{folder} has more than {_MOST_FILES:,} files.",
-                    "Name the folder of one backbone.",
-                )
-            name = path.relative_to(folder).as_posix()
-            if not path.is_dir():
-                yield name, path
-            elif name in _FOLDERS and not path.is_symlink():
-                waiting.append(name)
+def _divided(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The files of a folder that are taken, by name, and the names of the others."""
+    found = chain(folder.glob("*"), folder.glob("assets/tokenizer/*"))
+    files = sorted(islice(found, _MOST_FILES + 1))
+    if len(files) > _MOST_FILES:
+        raise Refusal(
+            f"{folder} has more than {_MOST_FILES:,} files.",
+            "Name the folder of one backbone.",
+        )
+    paths, left_out = {}, []
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        if not (name in _NAMES or _ASSET.fullmatch(name) or _WEIGHTS.fullmatch(name)):
+            left_out += [] if path.is_dir() else [name]
+        elif path.resolve() != folder.resolve() / name:
+            raise Refusal(
+                f"{path} is a link, which may lead anywhere.",
+                f"Copy the files themselves, such as by cp -rL {folder} FOLDER.",
+            )
+        else:
+            paths[name] = path
+    return paths, left_out
 
 
-def _json(path: Path) -> Any:
-    """A JSON object."""
+def _check_weights(
+    folder: Path, paths: Mapping[str, Path], left_out: Sequence[str]
+) -> None:
+    """Refuse a folder whose weights may run code when they are read, or are too many.
+
+    Args:
+        folder: of the backbone.
+        paths: of the files that are taken, by name.
+        left_out: the names of the others.
+    """
+    weights = [name for name in paths if _WEIGHTS.fullmatch(name)]
+    unsafe = [name for name in left_out if Path(name).suffix.lower() in _UNSAFE]
+    if not weights and unsafe:
+        raise Refusal(
+            f"{folder / unsafe[0]} may run code when it is read, and is not taken.",
+            "Take the weights as .safetensors or .weights.h5: their publisher may "
+            "offer them, or convert them where you trust the file.",
+        )
+    if not weights:
+        raise UsageError(
+            f"{folder} has no weights: no .safetensors and no .weights.h5.",
+            "Name the folder with config.json, the vocabulary and the weights.",
+        )
+    total = sum(paths[name].stat().st_size for name in weights)
+    if total > _MOST_BYTES:
+        raise Refusal(
+            f"{folder} has weights of {total:,} bytes, and may have "
+            f"{_MOST_BYTES:,} at most.",
+            "Take a smaller backbone.",
+        )
+
+
+def _check_index(path: Path, index: Mapping[str, Any], names: Collection[str]) -> None:
+    """Refuse an index of weights in several files that names files elsewhere."""
+    places = index.get("weight_map")
+    files = places.values() if isinstance(places, dict) else [places]
+    named = chain.from_iterable(
+        one if isinstance(one, list) else [one] for one in files
+    )
+    if strange := [name for name in named if name not in names]:
+        raise Refusal(
+            f"{path} says that weights are in {str(strange[0])[:80]!r}, which is none "
+            "of the files that are taken.",
+            "Copy or download all files of the weights.",
+        )
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(read_file(path, MOST_TEXT))
+        value = json.loads(read_file(path, _MOST_TEXT))
     except (ValueError, RecursionError, FileNotFoundError) as error:
         raise Refusal(
             f"{path} cannot be read: {error}.", "Copy or download it again."
@@ -160,34 +190,6 @@ def _json(path: Path) -> Any:
     if not isinstance(value, dict):
         raise Refusal(f"{path} is no JSON object.", "Copy or download it again.")
     return value
-
-
-def _check_classes(path: Path, value: Any) -> None:
-    """Refuse a configuration that names code, or files elsewhere."""
-    problem, waiting = "", [value]
-    while waiting and not problem:
-        one = waiting.pop()
-        if isinstance(one, list):
-            waiting += one
-        elif isinstance(one, str):
-            if one.startswith("/") or "://" in one or ".." in Path(one).parts:
-                problem = f"it names {one!r}"
-        elif isinstance(one, dict):
-            waiting += one.values()
-            module, name = one.get("module"), one.get("registered_name")
-            class_name = one.get("class_name", "")
-            if module is not None and not _KERAS.fullmatch(str(module)):
-                problem = f"it names the module {module!r}"
-            elif name is not None and not _REGISTERED.fullmatch(str(name)):
-                problem = f"it names {name!r}"
-            elif class_name in ("Lambda", "__lambda__", "function"):
-                problem = f"it has a {class_name}"
-    if problem:
-        raise Refusal(
-            f"{path} is not taken: {problem}, and only what Keras and KerasHub "
-            "themselves have is loaded.",
-            "Take a backbone of KerasHub, saved with save_to_preset.",
-        )
 
 
 def _architecture(path: Path, config: Mapping[str, Any]) -> str:
@@ -205,25 +207,109 @@ def _architecture(path: Path, config: Mapping[str, Any]) -> str:
     )
 
 
+def _vocabulary(
+    folder: Path, paths: Mapping[str, Path], texts: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """What KerasHub reads of a text encoder in the form of Hugging Face, if not there.
+
+    Returns:
+        files that are made of ``tokenizer.json``, by name.
+    """
+    tokenizer, made = texts.get(TOKENIZER, {}), {}
+    if VOCABULARY not in paths:
+        words = _word_pieces(tokenizer)
+        if not words:
+            raise UsageError(
+                f"{folder} has no vocabulary: neither {VOCABULARY}, nor one of word "
+                f"pieces in {TOKENIZER}.",
+                "Add the vocabulary that belongs to the weights.",
+            )
+        made[VOCABULARY] = "".join(f"{word}\n" for word in words).encode()
+    options = texts.get(OPTIONS, {})
+    if "do_lower_case" not in options:
+        normalizer = tokenizer.get("normalizer")
+        is_told = isinstance(normalizer, dict)
+        lowercase = bool(normalizer.get("lowercase", True)) if is_told else True
+        options = {**options, "do_lower_case": lowercase}
+        made[OPTIONS] = json.dumps(options, sort_keys=True).encode()
+    return made
+
+
+def _word_pieces(tokenizer: Mapping[str, Any]) -> list[str]:
+    """Those of a tokenizer in the order of their ids; none of another kind."""
+    try:
+        kind, ids = tokenizer["model"]["type"], tokenizer["model"]["vocab"]
+        words = sorted(ids, key=ids.__getitem__)
+        is_whole = [ids[word] for word in words] == [*range(len(words))]
+    except (KeyError, TypeError):
+        return []
+    is_clean = not any("\n" in word for word in words)
+    return words if kind == "WordPiece" and is_whole and is_clean else []
+
+
 def _licence(folder: Path) -> str:
     """The licence in the front matter of the README; empty where there is none."""
     try:
-        text = read_file(folder / "README.md", MOST_TEXT)
+        text = read_file(folder / "README.md", _MOST_TEXT).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
-    lines = text.decode("utf-8", "replace").splitlines()
-    if not lines or lines[0].strip() != "---":
-        return ""
-    for line in lines[1:200]:
-        if line.strip() == "---":
-            break
-        name, _, value = line.partition(":")
-        if name in ("license", "licence"):
-            return spdx(value.strip().strip("'\""))
-    return ""
-
-
-def spdx(licence: str) -> str:
-    """A licence as SPDX writes it, where Hugging Face writes it in small letters."""
+    front = re.match(r"---\s*\n(.*?)^---\s*$", text, re.DOTALL | re.MULTILINE)
+    named = re.search(r"^licen[cs]e:(.*)$", front[1] if front else "", re.MULTILINE)
+    licence = named[1].strip().strip("'\"")[:100] if named else ""
     by_small = {name.lower(): name for name in _LICENCES}
-    return by_small.get(licence.lower(), licence)[:100]
+    return by_small.get(licence.lower(), licence)
+
+
+def try_out(folder: Path, architecture: str) -> None:
+    """Have KerasHub make a backbone, and the backbone answer a few items.
+
+    Args:
+        folder: with its files and no others.
+        architecture: a key of `ARCHITECTURES`.
+
+    Raises:
+        UsageError: the extra ``pretrained`` is not installed, or the vocabulary is not
+            the backbone's.
+        Refusal: it cannot be made, or does not give finite numbers.
+    """
+    check_installed()
+    load_backend()
+    medium = ARCHITECTURES[architecture]
+    try:
+        vectors = _answers(folder, medium)
+    except HeadraceError:
+        raise
+    except Exception as error:  # KerasHub raises what it meets
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
+        raise Refusal(
+            f"KerasHub makes no backbone of it: {reason.rstrip('.: ')}.",
+            "Its files may be damaged or not belong together, or it is of a kind that "
+            "KerasHub does not load: take one that save_to_preset has written.",
+        ) from error
+    if not np.isfinite(vectors).all():
+        raise Refusal(
+            f"Its vectors of a few items of the medium {medium} are not finite.",
+            "Its weights may be damaged: bring it again.",
+        )
+
+
+def _answers(folder: Path, medium: str) -> Payload:
+    """The vectors of some items, float32 ``(items, width)``."""
+    import keras
+
+    data = DataDescription(
+        medium=medium,
+        shape=_SHAPES[medium],
+        sample_rate_hz=16_000,
+        target={"classes": ["no", "yes"]},
+    )
+    random = np.random.default_rng(7)
+    items: Payload = np.array(_TEXTS)
+    if medium == "image":
+        items = random.integers(0, 256, (2, *_SHAPES[medium]), np.uint8)
+    elif medium == "audio":
+        items = random.normal(0, 0.1, (2, *_SHAPES[medium])).astype(np.float32)
+    preprocessing, body = pretrained.build(data, str(folder))
+    vectors = body(preprocessing(keras.ops.convert_to_tensor(items)))
+    return np.asarray(keras.ops.convert_to_numpy(vectors))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,11 +23,9 @@ from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.tasks import task
 from headrace.use.backbones import listed
-from headrace.use.backbones.vocabulary import word_pieces
-from headrace.use.backbones.weights import WEIGHTS, megabytes
+from headrace.use.backbones.pinning import FAMILY
 from headrace.use.inspecting import Inspection, learned_items
 
-FAMILY = "pretrained"
 # With more items of each class, a network of the task's own learns as much.
 MOST_OF_A_CLASS = 1_000
 FEW_OF_A_CLASS = 100
@@ -52,27 +51,6 @@ class Proposal(NamedTuple):
     megabytes: int
     sentence: str
     against: str = ""
-
-
-class Fit(NamedTuple):
-    """How well a vocabulary fits some texts.
-
-    Attributes:
-        unknown: the share of word pieces that it does not have.
-        pieces: of a word, on average.
-    """
-
-    unknown: float
-    pieces: float
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the encoder can have learned from such texts."""
-        return self.unknown <= MOST_UNKNOWN and self.pieces <= MOST_PIECES
-
-    def __str__(self) -> str:
-        """In words, for a sentence on texts."""
-        return f"{self.unknown:.1%} unknown, {self.pieces:.1f} word pieces a word"
 
 
 def with_backbone(
@@ -119,14 +97,12 @@ def propose(texts: Sequence[str], home: Home) -> tuple[Proposal | None, list[str
     Returns:
         the proposal, and the names of the others with why they do not fit.
     """
-    if importlib.util.find_spec("keras_hub") is None:
-        return None, []
     unfit, fitting = [], []
     for name, folder in _folders(home, "text"):
-        fit = fit_of(folder, texts)
-        size = _megabytes(folder)
-        if fit.is_good:
-            fitting.append((fit.unknown, fit.pieces, size, name, fit))
+        unknown, pieces = fit_of(folder, texts)
+        fit = f"{unknown:.1%} unknown, {pieces:.1f} word pieces a word"
+        if unknown <= MOST_UNKNOWN and pieces <= MOST_PIECES:
+            fitting.append((unknown, pieces, _megabytes(folder), name, fit))
         else:
             unfit.append(f"{name} ({fit})")
     if not fitting:
@@ -147,8 +123,6 @@ def propose_to_compare(
         is_compared: whether there are rows to choose by between it and the family that
             the medium has without a backbone.
     """
-    if importlib.util.find_spec("keras_hub") is None:
-        return None
     found = [
         (_megabytes(folder), name)
         for name, folder in _folders(home, data.medium)
@@ -173,18 +147,38 @@ def best_builder(data: DataDescription) -> str:
     return str(own.get(data.medium) or medium(data.medium).BEST_BUILDER)
 
 
-def _megabytes(folder: Path) -> float:
-    return megabytes(p for p in folder.iterdir() if WEIGHTS.fullmatch(p.name))
+def fit_of(folder: Path, texts: Sequence[str]) -> tuple[float, float]:
+    """How well the vocabulary of an encoder fits texts.
 
+    Args:
+        folder: of the backbone.
+        texts: without any of them, nothing fits.
 
-def _limit(size: float) -> int:
-    """Megabytes that the saved model of a backbone may have."""
-    return 10 * math.ceil(size * _OF_A_SIZE / 10)
+    Returns:
+        the share of word pieces that it does not have, and the number of pieces of a
+        word, on average.
+    """
+    from tokenizers import BertWordPieceTokenizer
+
+    path, options = folder / "vocab.txt", folder / "tokenizer_config.json"
+    if not path.is_file():  # in KerasHub's form
+        path = folder / "assets" / "tokenizer" / "vocabulary.txt"
+        options = folder / "tokenizer.json"
+    how = json.loads(options.read_bytes())
+    how = how.get("config", how)
+    lowercase = bool(how.get("do_lower_case", how.get("lowercase", True)))
+    tokenizer = BertWordPieceTokenizer(str(path), lowercase=lowercase)
+    encoded = tokenizer.encode_batch([*texts], add_special_tokens=False)
+    pieces = sum(len(one.tokens) for one in encoded)
+    unknown = sum(one.tokens.count("[UNK]") for one in encoded)
+    words = sum(len(set(one.word_ids)) for one in encoded)
+    return (unknown / pieces, pieces / words) if pieces else (1.0, 0.0)
 
 
 def _folders(home: Home, medium: str) -> Iterator[tuple[str, Path]]:
-    """The names and the files of a medium's backbones that are whole."""
-    for name, backbone in listed(home).items():
+    """The names and the files of a medium's backbones that can be used."""
+    is_installed = importlib.util.find_spec("keras_hub") is not None
+    for name, backbone in listed(home).items() if is_installed else ():
         if backbone is None or backbone.medium != medium:
             continue
         try:
@@ -193,18 +187,20 @@ def _folders(home: Home, medium: str) -> Iterator[tuple[str, Path]]:
             continue  # a run that names it says so
 
 
-def fit_of(folder: Path, texts: Sequence[str]) -> Fit:
-    """How well the vocabulary of an encoder fits texts.
+def _megabytes(folder: Path) -> float:
+    """The size of a backbone's weights as float32, as a saved model has them."""
+    total = sum(path.stat().st_size for path in folder.glob("*.weights.h5"))
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        shapes = [one["shape"] for name, one in header.items() if name[:2] != "__"]
+        total += 4 * sum(math.prod(shape) for shape in shapes)
+    return total / 1e6
 
-    Args:
-        folder: of the backbone.
-        texts: without any of them, nothing fits.
-    """
-    encoded = word_pieces(folder).encode_batch([*texts], add_special_tokens=False)
-    pieces = sum(len(one.tokens) for one in encoded)
-    unknown = sum(one.tokens.count("[UNK]") for one in encoded)
-    words = sum(len(set(one.word_ids)) for one in encoded)
-    return Fit(unknown / pieces, pieces / words) if pieces else Fit(1.0, 0.0)
+
+def _limit(size: float) -> int:
+    """Megabytes that the saved model of a backbone may have."""
+    return 10 * math.ceil(size * _OF_A_SIZE / 10)
 
 
 def _hint(fewest: int, unfit: Sequence[str]) -> str:

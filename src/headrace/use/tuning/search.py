@@ -163,7 +163,7 @@ def _task(
 
 def pinned_for(spec: PipelineSpec, plan: Plan) -> PipelineSpec:
     """A spec of a search, pinned where it has not the backbone of the plan."""
-    return spec if spec.model.backbone else pinned(spec, plan.folder, plan.home)
+    return spec if spec.model.backbone else pinned(spec, plan.home)
 
 
 def _parameters(spec: PipelineSpec, study: Study) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A backbone is brought once, tried, and named by pipelines that pin its digest."""
 
 import json
-import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from headrace.settings import Settings
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.use.backbones import add, listed
-from headrace.use.backbones.pinning import check_backbone, pinned
+from headrace.use.backbones.pinning import pinned, with_folder
 
 pytestmark = [pytest.mark.system, needs_keras_hub]
 
@@ -44,11 +44,6 @@ def settings(tmp_path, monkeypatch):
 @pytest.fixture
 def home(settings):
     return Home(settings)
-
-
-@pytest.fixture
-def folder(settings):
-    return settings.project / "pipelines" / "tiny"
 
 
 @pytest.fixture
@@ -134,40 +129,97 @@ def test_weights_that_give_no_finite_numbers_are_refused(bert, home):
 def test_weights_that_do_not_fit_the_configuration_are_refused(bert, home):
     config = json.loads((bert / "config.json").read_text())
     (bert / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
-    with pytest.raises(Refusal, match="No backbone can be made of it"):
+    with pytest.raises(Refusal, match="KerasHub makes no backbone of it"):
         add("small", str(bert), home)
     assert not listed(home)
 
 
-def test_another_name_leaves_what_is_known_of_a_backbone(bert, home, tmp_path):
+def test_the_licence_that_is_known_stays_until_another_is_given(bert, home):
     (bert / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     assert add("small", str(bert), home).licence_before is None
-    copy = Path(shutil.copytree(bert, tmp_path / "copies" / "other"))
-    (copy / "README.md").write_text("---\nlicense: mit\n---\n")
-    other = add("other", str(copy), home)
-    known = (str(bert), "Apache-2.0")
-    assert (other.backbone.source, other.backbone.licence) == known
-    assert other.licence_before is None
-    changed = add("third", str(copy), home, licence="MIT")
-    assert (changed.backbone.source, changed.backbone.licence) == (str(bert), "MIT")
-    assert changed.licence_before == "Apache-2.0"
-    again = add("small", str(copy), home).backbone
-    assert (again.source, again.licence) == (str(copy), "MIT")
-    shutil.rmtree(copy)
-    assert add("fourth", str(bert), home).backbone.source == str(bert)
+    (bert / "README.md").write_text("---\nlicense: mit\n---\n")
+    other = add("other", str(bert), home)
+    assert (other.backbone.licence, other.licence_before) == ("Apache-2.0", None)
+    changed = add("third", str(bert), home, licence="MIT")
+    assert (changed.backbone.licence, changed.licence_before) == ("MIT", "Apache-2.0")
 
 
-def test_a_backbone_of_kerashub_is_taken_unless_it_is_cut_off(bert, home, tmp_path):
+@pytest.fixture
+def keras_bert(bert, tmp_path):
+    """The same in KerasHub's form."""
     import keras_hub
 
     folder = str(tmp_path / "keras")
     keras_hub.models.Backbone.from_preset(str(bert)).save_to_preset(folder)
     keras_hub.models.Tokenizer.from_preset(str(bert)).save_to_preset(folder)
-    assert not add("small", folder, home, licence="MIT").warnings
-    weights = tmp_path / "keras" / "model.weights.h5"
+    return Path(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_kerashub_imports_nothing_that_a_configuration_names(
+    keras_bert, home, name, tmp_path, monkeypatch
+):
+    (tmp_path / "evil.py").write_text("class BertBackbone: ...\nBertTokenizer = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = json.loads((keras_bert / name).read_text())
+    strange = {"module": "evil", "registered_name": f"evil>{own['class_name']}"}
+    (keras_bert / name).write_text(json.dumps(own | strange))
+    with pytest.raises(Refusal, match="KerasHub makes no backbone of it"):
+        add("small", str(keras_bert), home)
+    assert not home.store.names("backbones")
+    # Of a name that it knows it takes its own class, whatever the module.
+    (keras_bert / name).write_text(json.dumps(own | {"module": "evil"}))
+    add("small", str(keras_bert), home)
+    assert "evil" not in sys.modules
+
+
+def test_a_backbone_of_kerashub_is_taken_unless_it_is_cut_off(keras_bert, home):
+    assert not add("small", str(keras_bert), home, licence="MIT").warnings
+    weights = keras_bert / "model.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-2000])
     with pytest.raises(Refusal):
-        add("other", folder, home)
+        add("other", str(keras_bert), home)
+
+
+@pytest.mark.parametrize("kind", ["external", "soft"])
+def test_weights_that_lie_in_another_file_are_refused(keras_bert, home, kind):
+    import h5py
+
+    link = h5py.ExternalLink("/etc/x", "/a") if kind == "external" else None
+    with h5py.File(keras_bert / "model.weights.h5", "a") as file:
+        (name, *_) = file["layers"]
+        file.move(f"layers/{name}", "elsewhere")
+        file[f"layers/{name}"] = link or h5py.SoftLink("/elsewhere")
+    with pytest.raises(Refusal, match="KerasHub makes no backbone of it"):
+        add("small", str(keras_bert), home)
+
+
+def test_weights_that_are_not_whole_are_refused(bert, home):
+    weights = bert / "model.safetensors"
+    whole = weights.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    for data in (b"abc", whole[:-8], (2**62).to_bytes(8, "little") + whole[8:]):
+        weights.write_bytes(data)
+        with pytest.raises(Refusal, match="KerasHub makes no backbone of it"):
+            add("small", str(bert), home)
+    header = whole[8 : 8 + length].replace(b'"F32"', b'"OBJ"')
+    weights.write_bytes(whole[:8] + header + whole[8 + length :])
+    with pytest.raises(Refusal, match="KerasHub makes no backbone of it"):
+        add("small", str(bert), home)
+    assert not home.store.names("backbones")
+
+
+def test_the_vocabulary_is_that_of_the_weights_with_the_padding_first(bert, home):
+    for words, told in (
+        ((*WORDS, "more"), "has 13 word pieces .* the encoder has 12"),
+        ((*WORDS[1:], WORDS[0]), "with the padding 11"),
+    ):
+        (bert / "vocab.txt").write_text("\n".join(words) + "\n")
+        with pytest.raises(UsageError, match=told):
+            add("small", str(bert), home)
+    (bert / "vocab.txt").write_text("a\nb\n")
+    with pytest.raises(Refusal, match="KerasHub makes no backbone of it"):
+        add("small", str(bert), home)
 
 
 def test_what_cannot_be_brought_leaves_nothing(bert, home):
@@ -201,129 +253,70 @@ def test_a_download_without_a_network_is_an_error_of_a_dependency(home, monkeypa
         add("small", "hf://a/b", home)
 
 
-def test_a_pipeline_pins_a_folder_of_the_project(bert, home, folder, settings):
-    shutil.copytree(bert, settings.project / "backbones" / "small")
-    spec = pinned(spec_of("backbones/small"), folder, home)
-    digest = backbones.names(home)["backbones/small"]
-    assert spec.model.backbone == digest
-    assert spec.model.facts["arguments"]["preset"] == digest
-    # Pinned, it needs the folder no more; and its name is another way to it.
-    shutil.rmtree(settings.project / "backbones")
-    assert pinned(spec, folder, home) == spec
-    assert pinned(spec_of("backbones/small"), folder, home) == spec
-    assert add("hub", str(bert), home).backbone.source == str(bert)
-    shutil.copytree(bert, folder / "own")
-    assert pinned(spec_of("own"), folder, home).model.backbone == digest
-    assert listed(home)["own"].source == str(bert)  # which is a place as good
-    of_other = spec_of("anything", backbone=digest)
-    assert pinned(of_other, folder, home).model.backbone == digest
-
-
-def test_a_spec_that_names_no_backbone_stays(home, folder):
-    (folder / "large").mkdir()
+def test_a_spec_that_names_no_backbone_stays(home):
     own = spec_of("large", builder="model:build")
-    assert pinned(own, folder, home) == own
+    assert pinned(own, home) == own
     assert not home.store.names("backbones")
 
 
-def test_what_does_not_fit_is_one_error(bert, home, folder, settings):
+def test_what_a_pipeline_names_is_pinned_by_its_digest(bert, home):
     digest = add("small", str(bert), home).backbone.digest
-    for look in (
-        lambda spec: pinned(spec, folder, home),
-        lambda spec: check_backbone(spec, folder, settings),
-    ):
-        with pytest.raises(NotFoundError, match="no backbone of this name") as info:
-            look(spec_of("smal"))
-        assert info.value.action == "Did you mean small?"
-        with pytest.raises(UsageError, match="is a backbone for text, and this"):
-            look(spec_of("small", medium="image"))
-        with pytest.raises(UsageError, match=rf"{digest[:16]}, and model\.backbone"):
-            look(spec_of("small", backbone="0" * 64))
-        look(spec_of("small"))
-    there = check_backbone(spec_of("small"), folder, settings)
+    spec = pinned(spec_of("small"), home)
+    assert spec.model.backbone == digest
+    assert spec.model.facts["arguments"]["preset"] == digest
+    assert pinned(spec, home) == spec
+    of_other = spec_of("anything", backbone=digest)
+    assert pinned(of_other, home).model.backbone == digest
+    own = pinned(spec_of("small", builder="model:build"), home)
+    assert own.model.backbone == digest
+    there = with_folder(spec, home)
     assert Path(there.model.arguments["preset"], "config.json").is_file()
 
 
-def test_the_file_may_not_name_one_backbone_and_hold_the_digest_of_another(
-    bert, home, folder, settings
-):
+def test_what_does_not_fit_is_one_error(bert, home):
+    digest = add("small", str(bert), home).backbone.digest
+    with pytest.raises(NotFoundError, match="no backbone of this name") as info:
+        pinned(spec_of("smal"), home)
+    assert info.value.action == "Did you mean small?"
+    with pytest.raises(SpecError, match="is a backbone for text, and this"):
+        pinned(spec_of("small", medium="image"), home)
+    with pytest.raises(SpecError, match=rf"{digest[:16]}, and model\.backbone"):
+        pinned(spec_of("small", backbone="0" * 64), home)
+    with pytest.raises(NotFoundError, match="has no backbone 0000"):
+        pinned(spec_of("gone", backbone="0" * 64), home)
+
+
+def test_the_file_may_not_name_one_backbone_and_hold_the_digest_of_another(bert, home):
     first = add("small", str(bert), home).backbone.digest
     (bert / "vocab.txt").write_text("\n".join((*WORDS[:-1], "c")) + "\n")
     second = add("other", str(bert), home).backbone.digest
-    spec = spec_of("small", backbone=second)
     told = rf"{first[:16]}, and model\.backbone says {second[:16]}"
     with pytest.raises(SpecError, match=told):
-        check_backbone(spec, folder, settings)
-    with pytest.raises(SpecError, match=told):
-        pinned(spec, folder, home)
+        pinned(spec_of("small", backbone=second), home)
     of_none = spec_of("gone", backbone=second)
-    check_backbone(of_none, folder, settings)
-    assert pinned(of_none, folder, home) == of_none
-    own = shutil.copytree(bert, settings.project / "own")
-    for look in (
-        lambda spec: check_backbone(spec, folder, settings),
-        lambda spec: pinned(spec, folder, home),
-    ):
-        with pytest.raises(SpecError, match=rf"model\.backbone says {first[:16]}"):
-            look(spec_of(own.name, backbone=first))
-        look(spec_of(own.name, backbone=second))
+    assert pinned(of_none, home) == of_none
 
 
 @pytest.mark.parametrize("preset", [5, True, ["small"]])
-def test_a_preset_is_text(home, folder, settings, preset):
-    for look in (
-        lambda spec: check_backbone(spec, folder, settings),
-        lambda spec: pinned(spec, folder, home),
-    ):
-        with pytest.raises(SpecError, match=r"preset = .* is no text"):
-            look(spec_of(preset))
-        own = spec_of(preset, builder="model:build")
-        assert look(own) == own
-
-
-def test_a_folder_is_one_of_the_project_and_for_its_medium_before_it_is_kept(
-    bert, home, folder, settings, tmp_path_factory
-):
-    outside = tmp_path_factory.mktemp("elsewhere") / "bert"
-    outside.mkdir()
-    (outside / "config.json").write_text("no JSON: it is not read")
-    (settings.project / "linked").symlink_to(outside)
-    shutil.copytree(bert, settings.project / "own")
-    up = os.path.relpath(outside, folder)
-    for look in (
-        lambda spec: check_backbone(spec, folder, settings),
-        lambda spec: pinned(spec, folder, home),
-    ):
-        for preset in (str(outside), up, "linked"):
-            with pytest.raises(SpecError, match="is no folder of the project") as info:
-                look(spec_of(preset))
-            assert f"add NAME {outside.resolve()}" in info.value.action
-        with pytest.raises(SpecError, match="is a backbone for text, and this"):
-            look(spec_of("own", medium="image"))
-    assert not listed(home)
-    assert not home.store.names("backbones")
+def test_a_preset_is_text(home, preset):
+    with pytest.raises(SpecError, match=r"preset = .* is no text"):
+        pinned(spec_of(preset), home)
+    own = spec_of(preset, builder="model:build")
+    assert pinned(own, home) == own
 
 
 @pytest.mark.parametrize("preset", ["", "../gone", "hf://a/b"])
-def test_what_is_no_name_is_told_to_be_brought_under_one(
-    home, folder, settings, preset
-):
-    for look in (
-        lambda spec: check_backbone(spec, folder, settings),
-        lambda spec: pinned(spec, folder, home),
-    ):
-        with pytest.raises(NotFoundError) as info:
-            look(spec_of(preset))
-        assert "`headrace backbone add NAME SOURCE`" in info.value.action
-        assert 'preset = "NAME"' in info.value.action
+def test_what_is_no_name_is_told_to_be_brought_under_one(home, preset):
+    with pytest.raises(NotFoundError) as info:
+        pinned(spec_of(preset), home)
+    assert "`headrace backbone add NAME SOURCE`" in info.value.action
+    assert 'preset = "NAME"' in info.value.action
 
 
-def test_a_check_writes_nothing(bert, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_to_look_for_a_backbone_writes_nothing(tmp_path):
     settings = Settings(home=tmp_path / "none")
-    check_backbone(spec_of(str(bert)), tmp_path, settings)
     with pytest.raises(NotFoundError, match="no backbone of this name"):
-        check_backbone(spec_of("small"), tmp_path, settings)
+        pinned(spec_of("small"), Home(settings))
     assert not settings.home.exists()
 
 
