@@ -20,8 +20,7 @@ _CAPTIONS = {
     "curves": "Loss and score by epoch; the model has the weights of the epoch marked.",
     "groups": "The score of each group, with the interval of that group alone.",
     "robustness": "Robustness: the score of test items after changes that happen in "
-    "use, with its interval, and the mean confidence; the champion's score, if it was "
-    "asked the same.",
+    "use, with its interval, and the mean confidence.",
 }
 _PNG = b"\x89PNG\r\n\x1a\n"
 log = logging.getLogger("headrace")

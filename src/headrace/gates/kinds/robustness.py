@@ -14,14 +14,14 @@ skewed (``docs/explanation/statistics.md``).
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import partial
 
 import numpy as np
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from headrace.display.signs import as_score
 from headrace.errors import SpecError
-from headrace.gates.intervals import Numbers, linear_parts
+from headrace.gates.intervals import linear_parts
 from headrace.gates.kinds import RowsKind
 from headrace.gates.paired import Paired, share_at_most
 from headrace.gates.paired_numbers import are_finite, mean_bound
@@ -88,40 +88,33 @@ class KeepsItsScore:
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
         """Pass only where the bound keeps the limit."""
-        asked, measured = _arguments(gate), rows.robustness
-        limit = asked.limit
-        result = GateResult(name=gate.name, passed=False, threshold=limit)
+        wanted, measured = _arguments(gate), rows.robustness
+        result = partial(GateResult, name=gate.name, threshold=wanted.limit)
         if measured is None or not measured.rungs:
             reason = "no robustness ladder was measured: medium or task has none"
-            return result.model_copy(update={"reason": reason})
-        rung = next((r for r in measured.rungs if r.name == asked.rung), None)
+            return result(passed=False, reason=reason)
+        rung = next((r for r in measured.rungs if r.name == wanted.rung), None)
         if rung is None:
-            return result.model_copy(update={"reason": _unknown(asked.rung, measured)})
-        sides = {f"on {rung.name}": rung}
-        if asked.drop is not None:
-            sides["without it"] = measured.clean
-        for where, side in sides.items():
-            if not _are_sound(side):
-                reason = f"the scores of some rows {where} are not finite"
-                if are_finite(side.scores).all():
-                    reason = f"the weights of the rows {where} are no sizes"
-                return result.model_copy(update={"reason": reason})
-        level, higher = 1 - asked.confidence, measured.higher_is_better
-        if asked.drop is None:
+            names = ", ".join(r.name for r in measured.rungs)
+            reason = f"there is no rung {wanted.rung!r}; there are {names}"
+            return result(passed=False, reason=reason)
+        level, higher = 1 - wanted.confidence, measured.higher_is_better
+        least = wanted.drop is None and higher
+        if wanted.drop is None:
             bound = score_bound(rung, level, higher_is_better=higher)
-            holds, sign = (bound >= limit, ">=") if higher else (bound <= limit, "<=")
         else:
             bound = drop_bound(rung, measured.clean, level, higher_is_better=higher)
-            holds, sign = bound <= limit, "<="
-        reason = describe(rung, measured, rows.score, asked, bound)
-        is_finite = math.isfinite(bound)
-        update: dict[str, Any] = {
-            "passed": bool(holds) and is_finite,
-            "value": bound if is_finite else None,
-            "reason": reason,
-            "compared": f"{bound:.4g} {sign} {limit:.4g}" if is_finite else "",
-        }
-        return result.model_copy(update=update)
+        if not math.isfinite(bound):
+            reason = f"there is no bound for {rung.name}: scores are not finite, sizes "
+            reason += "of rows are no sizes, or rows are too few"
+            return result(passed=False, reason=reason)
+        sign = ">=" if least else "<="
+        return result(
+            passed=bound >= wanted.limit if least else bound <= wanted.limit,
+            value=bound,
+            reason=_in_words(rung, measured, rows.score, wanted, bound),
+            compared=f"{bound:.4g} {sign} {wanted.limit:.4g}",
+        )
 
 
 def _arguments(gate: GateSpec) -> RobustnessArguments:
@@ -140,14 +133,6 @@ def _arguments(gate: GateSpec) -> RobustnessArguments:
     )
 
 
-def _unknown(name: str, measured: Robustness) -> str:
-    family = name.rpartition(" ")[0]
-    near = [r.name for r in measured.rungs if r.family == family]
-    names = near or [*dict.fromkeys(r.family for r in measured.rungs)]
-    kind = "its rungs are" if near else "the families are"
-    return f"there is no rung {name!r}; {kind} {', '.join(names)}"
-
-
 def score_bound(rung: RungRows, level: float, *, higher_is_better: bool) -> float:
     """The worst score on a rung that its rows do not exclude.
 
@@ -160,14 +145,16 @@ def score_bound(rung: RungRows, level: float, *, higher_is_better: bool) -> floa
         higher_is_better: of the scores.
 
     Returns:
-        NaN with fewer than two rows.
+        NaN with fewer than two rows, with scores that are not finite, or with weights
+        that are no sizes.
     """
     scores, rows = rung.scores, len(rung.scores)
+    if not _are_sound(rung):
+        return math.nan
     if scores.dtype == bool and rung.weights is None:
-        wrong = rows - int(scores.sum())
-        return 1 - share_at_most(wrong, rows, level) if rows else math.nan
+        return 1 - share_at_most(rows - int(scores.sum()), rows, level)
     sign = 1 if higher_is_better else -1
-    return sign * _mean_bound(sign * linear_parts(scores, rung.weights), level)
+    return sign * mean_bound(sign * linear_parts(scores, rung.weights), level)
 
 
 def drop_bound(
@@ -184,9 +171,8 @@ def drop_bound(
         higher_is_better: of the scores.
 
     Returns:
-        NaN with fewer than two rows, with weights that are no sizes, or with scores
-        that a float32 cannot hold: a clean score beyond all others is no gain on the
-        rung.
+        NaN where `score_bound` gives it for one of the two: a clean score beyond all
+        others is no gain on the rung.
     """
     if not (_are_sound(rung) and _are_sound(clean)):
         return math.nan
@@ -194,42 +180,38 @@ def drop_bound(
         every = np.ones(len(rung.scores), bool)
         return -Paired.of(rung.scores, clean.scores, every).lower_bound(level)
     sign = 1 if higher_is_better else -1
-    parts = (linear_parts(r.scores, r.weights) for r in (rung, clean))
-    after, before = parts
-    return -_mean_bound(sign * (after - before), level)
+    after, before = (linear_parts(r.scores, r.weights) for r in (rung, clean))
+    return -mean_bound(sign * (after - before), level)
 
 
 def _are_sound(side: RungRows) -> bool:
-    """Whether its scores are finite and its weights are sizes: finite, none below 0."""
-    if not are_finite(side.scores).all():
+    """Whether scores are finite, and weights are sizes: finite, none below 0."""
+    if len(side.scores) < 2 or not are_finite(side.scores).all():
         return False
     sizes = side.weights
-    if sizes is None or not len(sizes):
-        return True
-    return bool((are_finite(sizes) & (sizes >= 0)).all() and sizes.any())
+    return sizes is None or bool(
+        (are_finite(sizes) & (sizes >= 0)).all() and sizes.any()
+    )
 
 
-def _mean_bound(values: Numbers, level: float) -> float:
-    return mean_bound(values, level) if len(values) >= 2 else math.nan
-
-
-def describe(
+def _in_words(
     rung: RungRows,
     measured: Robustness,
     score: str,
-    asked: RobustnessArguments,
+    wanted: RobustnessArguments,
     bound: float,
 ) -> str:
-    """The scores on a rung and without it, and the bound, in words."""
+    """The scores on a rung and without it, and the bound."""
     after, before = (
         float(linear_parts(r.scores, r.weights).mean()) for r in (rung, measured.clean)
     )
-    what = "loss" if asked.drop is not None else score.replace("_", " ")
-    word = "least" if asked.drop is None and measured.higher_is_better else "most"
+    name = score.replace("_", " ")
+    what = "loss" if wanted.drop is not None else name
+    word = "least" if wanted.drop is None and measured.higher_is_better else "most"
     return (
-        f"{score.replace('_', ' ')} is {as_score(after)} on {rung.name}, and "
-        f"{as_score(before)} on the same {len(rung.scores):,} test rows as they are; "
-        f"at {100 * asked.confidence:g}% the {what} is at {word} {bound:.4g}"
+        f"{name} is {as_score(after)} on {rung.name}, and {as_score(before)} on the "
+        f"same {len(rung.scores):,} test rows as they are; at "
+        f"{100 * wanted.confidence:g}% the {what} is at {word} {bound:.4g}"
     )
 
 

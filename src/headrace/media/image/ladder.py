@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.media.image.pixels import Pixels
 from headrace.records import DataDescription
@@ -13,37 +12,24 @@ from headrace.records import DataDescription
 UNITS = {
     "noise": "standard deviation of grey levels 0..255",
     "blur": "standard deviation in pixels",
-    "rotation": "degrees",
-    "shift right": "pixels",
-    "shift down": "pixels",
     "brightness": "factor",
-    "contrast": "factor around an image's mean",
-    "inversion": "share of images",
     "jpeg": "quality from 100 to 1",
-}
-_JPEG_SIDE, _JPEG_PIXELS = 65_500, 2**24  # that Pillow writes; in memory together
-_BLOCK, _APART = 16, 2  # pixels: of a block in half the colour, and its interpolation
-_SIDE = 28  # of the images for which the levels in pixels are written
-_PIXELS = {
-    "blur": (0.5, 0.7, 1.0, 1.5, 2.0),
-    "shift right": (1.0, 2.0, 3.0, 4.0),
-    "shift down": (1.0, 2.0, 3.0, 4.0),
 }
 LEVELS = {
     "noise": (5.0, 10.0, 25.0, 50.0, 100.0),
-    "rotation": (5.0, 10.0, 15.0, 20.0, 30.0, 45.0),
     "brightness": (0.4, 0.6, 0.8, 1.25, 1.6),
-    "contrast": (0.25, 0.5, 0.75, 1.5),
-    "inversion": (0.25, 0.5, 1.0),
     "jpeg": (75.0, 50.0, 25.0, 10.0, 5.0),
 }
+_BLUR = (0.5, 0.7, 1.0, 1.5, 2.0)
+_SIDE = 28  # of the images for which the levels in pixels are written
+_JPEG_SIDE, _JPEG_PIXELS = 65_500, 2**24  # that Pillow writes; in memory together
+_BLOCK, _APART = 16, 2  # pixels: of a block in half the colour, and its interpolation
 
 
 def rungs(data: DataDescription) -> list[tuple[str, float]]:
     """Families and levels; those in pixels grow with larger images."""
     scale = max(1.0, min(data.shape[:2]) / _SIDE)
-    pixels = {f: tuple(level * scale for level in v) for f, v in _PIXELS.items()}
-    levels = {**LEVELS, **pixels}
+    levels = {**LEVELS, "blur": tuple(level * scale for level in _BLUR)}
     return [(family, level) for family in UNITS for level in levels[family]]
 
 
@@ -54,15 +40,9 @@ def shifted(
     data: DataDescription,
     random: np.random.Generator,
 ) -> Pixels:
-    """Images uint8 ``(n, height, width, channels)`` after one shift.
-
-    What moves into an image continues its edge.
-    """
+    """Images uint8 ``(n, height, width, channels)`` after one shift."""
     from scipy import ndimage
 
-    if family == "inversion":
-        chosen = random.random(len(items)) < level
-        return np.where(chosen[:, None, None, None], 255 - items, items)
     if family == "jpeg":
         return _as_jpeg(items, round(level))
     values = items.astype(np.float32)
@@ -72,34 +52,11 @@ def shifted(
         case "blur":
             sigma = (0, level, level, 0)
             values = ndimage.gaussian_filter(values, sigma, mode="nearest")
-        case "rotation":
-            options = {"reshape": False, "order": 1, "mode": "nearest"}
-            values = ndimage.rotate(values, level, axes=(1, 2), **options)
-        case "shift right":
-            values = _moved(values, level, 2)
-        case "shift down":
-            values = _moved(values, level, 1)
         case "brightness":
             values *= level
-        case "contrast":
-            mean = values.mean(axis=(1, 2, 3), keepdims=True)
-            values = mean + level * (values - mean)
         case _:
             raise ValueError(f"images have no family {family!r}")
     return np.asarray(values.round().clip(0, 255), np.uint8)
-
-
-def _moved(
-    values: npt.NDArray[np.float32], by: float, axis: int
-) -> npt.NDArray[np.float32]:
-    if float(by).is_integer():  # the same in a tenth of the time
-        places = np.arange(values.shape[axis]) - int(by)
-        return values.take(places.clip(0, values.shape[axis] - 1), axis)
-    from scipy import ndimage
-
-    shift = [by if number == axis else 0.0 for number in range(values.ndim)]
-    moved = ndimage.shift(values, shift, order=1, mode="nearest")
-    return np.asarray(moved, np.float32)
 
 
 def _as_jpeg(items: Pixels, quality: int) -> Pixels:

@@ -46,7 +46,6 @@ from headrace.stages.evaluation.explained import (
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
-from headrace.stages.evaluation.rungs import champion_rungs
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -102,7 +101,7 @@ def evaluate(  # noqa: PLR0913
         answers = ask(context, records.test, opponent.models, most, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
         parts = Parts(beside or OtherProcess())
-        rows = _look(evaluated, records, opponent, home, parts)
+        rows = _look(evaluated, records, home, parts)
         served = check.results()[0]
         parts.add(Look(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
@@ -189,7 +188,6 @@ def _context(
 def _look(
     evaluated: EvaluatedModel,
     records: Trained,
-    opponent: Opponent,
     home: Home,
     parts: Parts,
 ) -> JudgedRows:
@@ -206,7 +204,7 @@ def _look(
         parts.add(Look({VAL_APART: 1.0} if records.val_is_apart else {}))
     parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
-        parts.add(climb(evaluated, champion_rungs(opponent, records.test)))
+        parts.add(climb(evaluated))
     if are_wanted(spec) and not why_not(context.data):
         parts.add(explain_if_possible(evaluated, records, home))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))

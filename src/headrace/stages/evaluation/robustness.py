@@ -5,45 +5,44 @@ The same rows are shifted for each rung, by the same seed in each evaluation.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.rows import rows_at
+from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.display.progress import Progress
 from headrace.gates.rows import Robustness, RungRows
 from headrace.media import Ladder, ladder
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.parts import NOTHING, EvaluatedModel, Look
-from headrace.stages.evaluation.rungs import draw_ladder
+from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.slices import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
-from headrace.tasks.forms import Context, Outputs, Scores, Targets, per_weight
+from headrace.tasks.forms import Context, Outputs, per_weight
 
 SEED = 0
 # A second or two for a small network; ``depth = "full"`` takes all rows.
 MOST_ROWS, LEAST_ROWS, MOST_BYTES = 500, 50, 2**21
 _BLOCK_BYTES = 2**26  # of items that are shifted together
+_GAP = 1.0  # between families in the picture, in rungs
+_LETTERS = 165  # of a line below the picture
 
 
-def climb(
-    evaluated: EvaluatedModel, champions: Mapping[str, Metrics] = NOTHING
-) -> Look:
+def climb(evaluated: EvaluatedModel) -> Look:
     """Ask the model about shifted test rows; the slices are the rungs of the ladder.
-
-    Args:
-        evaluated: the evaluation.
-        champions: the rungs of the champion by name, for the picture.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    context, judge, score = evaluated.context, evaluated.judge, evaluated.score
+    context, score = evaluated.context, evaluated.score
     data, spec = context.data, context.spec.evaluation
     steps = ladder(data.medium)
     # To a language model, a changed text is another text, and no worse question.
@@ -52,33 +51,23 @@ def climb(
     once = np.flatnonzero(evaluated.once)
     rows = once if spec.depth == "full" else once[: most_rows(data)]
     robustness = _robustness(evaluated, steps, rows)
-    summary = partial(_summary, judge, score, spec.confidence)
-    slices = {f"rung={rung.name}": summary(rung) for rung in robustness.rungs}
-    if not slices:
+    rungs = robustness.rungs
+    if not rungs:
         return Look(rows={"robustness": robustness})
-    by_family: dict[str, list[float]] = {}
-    for rung in robustness.rungs:
-        mean = slices[f"rung={rung.name}"][score]
-        by_family.setdefault(rung.family, []).append(mean)
-    means = [float(np.mean(scores)) for scores in by_family.values()]
+    summary = partial(_summary, evaluated.judge, score, spec.confidence)
+    numbers = [summary(rung) for rung in rungs]
+    families: dict[str, list[float]] = {}
+    for rung, own in zip(rungs, numbers, strict=True):
+        families.setdefault(rung.family, []).append(own[score])
+    means = [float(np.mean(scores)) for scores in families.values()]
     metrics = {
         "robustness_rows": float(len(rows)),
         f"robustness_{score}": float(np.mean(means)),
     }
-    levels = {rung.name: (rung.family, rung.level) for rung in robustness.rungs}
-    draw = partial(
-        draw_ladder,
-        {levels[rung.name]: slices[f"rung={rung.name}"] for rung in robustness.rungs},
-        {
-            levels[name]: numbers
-            for name, numbers in champions.items()
-            if name in levels and numbers.get("rows") == len(rows)
-        },
-        summary(robustness.clean),
-        score,
-        dict(steps.UNITS),
-        evaluated.folder / "robustness.png",
-    )
+    slices = {f"rung={r.name}": n for r, n in zip(rungs, numbers, strict=True)}
+    path = evaluated.folder / "robustness.png"
+    clean = summary(robustness.clean)[score]
+    draw = partial(draw_ladder, rungs, numbers, clean, score, steps.UNITS, path)
     return Look(metrics, slices, drawings=[draw], rows={"robustness": robustness})
 
 
@@ -90,81 +79,49 @@ def most_rows(data: DataDescription) -> int:
 def _robustness(
     evaluated: EvaluatedModel, steps: Ladder, rows: npt.NDArray[np.intp]
 ) -> Robustness:
-    context, answers, judge = evaluated.context, evaluated.answers, evaluated.judge
-    data = context.data
-    rungs = steps.rungs(data)
-    weights = None if answers.judged.weights is None else answers.judged.weights[rows]
-    sure = _confidence(judge, answers.judged.outputs[rows])
-    clean = RungRows("", 0.0, answers.judged.scores[rows], weights, _mean([sure]))
-    parts: dict[tuple[str, float], list[AnsweredRung]] = {rung: [] for rung in rungs}
-    changes = dict.fromkeys(rungs, False)
-    done = 0
+    context, judge, data = evaluated.context, evaluated.judge, evaluated.context.data
+    judged, rungs = evaluated.answers.judged, steps.rungs(data)
+    promised = _confidence(judge, judged.outputs[rows])
+    weights = None if judged.weights is None else judged.weights[rows]
+    clean = RungRows("", 0.0, judged.scores[rows], weights, promised)
+    parts: dict[tuple[str, float], list[RungRows]] = {rung: [] for rung in rungs}
+    changes, done = dict.fromkeys(rungs, False), 0
     with Progress("robustness", len(rows) * len(rungs), "items") as progress:
-        for items, chosen in item_blocks(context, rows):
-            targets = answers.judged.targets[chosen]
-            for family, level in rungs:
+        for items, chosen in _blocks(context, rows):
+            for rung in rungs:
                 random = np.random.default_rng([SEED, int(chosen[0])])
-                shifted = steps.shifted(items, family, level, data, random)
-                changes[family, level] |= not np.array_equal(shifted, items)
-                part = ask_items(context.model, shifted, targets, judge, data)
-                parts[family, level].append(part)
+                shifted = steps.shifted(items, *rung, data, random)
+                changes[rung] |= not np.array_equal(shifted, items)
+                outputs = loading.answers(context.model, asked(data).raw(shifted))
+                one = judge.judged(outputs, judged.targets[chosen], data)
+                sure = _confidence(judge, outputs)
+                parts[rung].append(RungRows(*rung, one.scores, one.weights, sure))
                 done += len(items)
-                progress.update(done, family)
-    return Robustness(
-        clean,
-        [joined_rows(*rung, parts[rung]) for rung in rungs if changes[rung]],
-        task(data.task).higher_is_better,
-    )
+                progress.update(done, rung[0])
+    joined = [_joined(parts[rung]) for rung in rungs if changes[rung]]
+    return Robustness(clean, joined, task(data.task).higher_is_better)
 
 
-class AnsweredRung(NamedTuple):
-    """The answers to some changed items.
-
-    Attributes:
-        scores: ``(n,)``.
-        weights: their denominators, ``(n,)``; None where all are 1.
-        confidence: the scores that the model promises, ``(n,)``; None where the task
-            knows none.
-    """
-
-    scores: Scores
-    weights: Scores | None
-    confidence: npt.NDArray[np.float64] | None
-
-
-def ask_items(
-    model: Any, items: Payload, targets: Targets, judge: Judge, data: DataDescription
-) -> AnsweredRung:
-    """Ask a model about changed items ``(n, *shape)`` with given targets ``(n,)``."""
-    outputs = loading.answers(model, asked(data).raw(items))
-    judged = judge.judged(outputs, targets, data)
-    return AnsweredRung(judged.scores, judged.weights, _confidence(judge, outputs))
-
-
-def _confidence(judge: Judge, outputs: Outputs) -> npt.NDArray[np.float64] | None:
-    """The score that a model promises for each row, by its own probabilities."""
-    promised = judge.expected_scores(judge.calibrated(outputs, 1.0))
-    return None if promised is None else np.asarray(promised, np.float64)
-
-
-def _mean(parts: Sequence[npt.NDArray[np.float64] | None]) -> float | None:
-    present = [part for part in parts if part is not None]
-    return float(np.concatenate(present).mean()) if present else None
-
-
-def joined_rows(family: str, level: float, parts: Sequence[AnsweredRung]) -> RungRows:
+def _joined(parts: Sequence[RungRows]) -> RungRows:
     """The answers of one rung from those to blocks of its rows."""
     weights = [part.weights for part in parts if part.weights is not None]
-    return RungRows(
-        family,
-        level,
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate(weights) if weights else None,
-        _mean([part.confidence for part in parts]),
+    sure = [part.confidence for part in parts if part.confidence is not None]
+    sizes = [len(part.scores) for part in parts]
+    return replace(
+        parts[0],
+        scores=np.concatenate([part.scores for part in parts]),
+        weights=np.concatenate(weights) if weights else None,
+        confidence=float(np.average(sure, weights=sizes)) if sure else None,
     )
 
 
-def item_blocks(
+def _confidence(judge: Judge, outputs: Outputs) -> float | None:
+    """The mean score that a model promises, by its own probabilities."""
+    promised = judge.expected_scores(judge.calibrated(outputs, 1.0))
+    return None if promised is None else float(np.mean(promised, dtype=np.float64))
+
+
+def _blocks(
     context: Context, rows: npt.NDArray[np.intp]
 ) -> Iterator[tuple[Payload, npt.NDArray[np.intp]]]:
     """Items of some test rows in bounded memory, with the numbers of the rows."""
@@ -183,8 +140,54 @@ def _summary(judge: Judge, score: str, sure: float, rung: RungRows) -> Metrics:
     whole = judge.summary(rung.scores, sure, rung.weights)
     names = (score, f"{score}_low", f"{score}_high")
     numbers = {name: whole[name] for name in names if name in whole}
-    if score not in numbers:
-        numbers = {score: float(per_weight(rung.scores, rung.weights).mean())}
-    rows = {"rows": float(len(rung.scores))}
-    sure_of = {} if rung.confidence is None else {"confidence": rung.confidence}
-    return {**rows, **numbers, **sure_of}
+    numbers.setdefault(score, float(per_weight(rung.scores, rung.weights).mean()))
+    promised = {} if rung.confidence is None else {"confidence": rung.confidence}
+    return {"rows": float(len(rung.scores)), **numbers, **promised}
+
+
+def draw_ladder(
+    rungs: Sequence[RungRows],
+    numbers: Sequence[Metrics],
+    clean: float,
+    score: str,
+    units: Mapping[str, str],
+    path: Path,
+) -> None:
+    """Draw the score of each rung with its interval, and the mean confidence.
+
+    Args:
+        rungs: those of one family one after the other.
+        numbers: of each rung.
+        clean: the score of the same rows as they are.
+        score: its name.
+        units: what the levels of a family are.
+        path: of the PNG.
+    """
+    figure = new_figure(10, 4.2)
+    axes = figure.subplots()
+    axes.axhline(clean, color="grey", ls="--", lw=1, label="as they are")
+    families = list(dict.fromkeys(rung.family for rung in rungs))
+    gaps = [_GAP * families.index(rung.family) for rung in rungs]
+    places = np.arange(len(rungs)) + gaps
+    columns = {
+        key: np.array([own.get(key, np.nan) for own in numbers])
+        for key in (score, f"{score}_low", f"{score}_high", "confidence")
+    }
+    means, low, high, sure = columns.values()
+    reach = np.nan_to_num(np.abs(np.stack([low, high]) - means))
+    look: dict[str, Any] = {"fmt": "o-", "ms": 3, "color": INK, "label": "score"}
+    for family in families:
+        own = [n for n, rung in enumerate(rungs) if rung.family == family]
+        axes.plot(places[own], sure[own], ":", color=ACCENT, label="confidence")
+        axes.errorbar(places[own], means[own], reach[:, own], **look)
+        middle, where = float(places[own].mean()), axes.get_xaxis_transform()
+        axes.text(middle, 1.02, family, transform=where, fontsize=8, ha="center")
+    axes.set_xticks(places, [f"{rung.level:g}" for rung in rungs], rotation=90)
+    axes.set_ylabel(score.replace("_", " "), fontsize=8)
+    axes.tick_params(labelsize=7)
+    named = [f"{name}: {units[name]}" for name in families]
+    axes.set_xlabel(textwrap.fill("; ".join(named), _LETTERS), fontsize=7)
+    axes.grid(alpha=0.3, axis="y")
+    lines = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    figure.legend(lines.values(), lines, loc="outside upper right", ncols=3, fontsize=8)
+    save(figure, path)
