@@ -97,7 +97,7 @@ class Audio(Medium):
     PADDED = True
     CACHED = True
     SCALE_COLUMNS = ("rms",)
-    RELATIVE_COLUMNS = ("mostly_noise", "clipped", "odd_bandwidth")
+    RELATIVE_COLUMNS = ("mostly_noise", "clipped")
     NEAR_LIMIT = 0.05  # short sounds of one kind are much alike
     DEFAULT_BUILDER = BEST_BUILDER = "audio_cnn"
     UNITS = "samples"

@@ -35,7 +35,6 @@ _SILENT_PEAK = 10**-2.5
 # Power that rounding to int16 leaves in each bin; content stands well above it.
 _ROUNDING = 1 / 12
 _CONTENT = 8 * _ROUNDING
-_CLIFF = 100.0
 _LOWEST_HZ = 100
 # A sound with a lower peak is not clipped.
 _CLIPPED_PEAK = 0.9
@@ -50,9 +49,6 @@ _GAP_SHARE = 0.01
 _CLASS_SHARE = 0.5
 _FLATNESS, _SPREAD_DB = 0.25, 3.0
 _CLIPPED, _SOMEWHAT_CLIPPED, _RUINED = 0.02, 0.002, 0.2
-_ODD_SHARE = 0.03
-_NARROWER, _WIDER = 0.6, 1.6
-_ALIKE = 0.15
 
 
 def columns(payload: Samples, labels: Sequence[str], data: DataDescription) -> Columns:
@@ -65,8 +61,8 @@ def columns(payload: Samples, labels: Sequence[str], data: DataDescription) -> C
         ``silent_share`` (32 ms frames below -60 dB), ``zero_crossing_rate``,
         ``flatness`` (of the spectrum: 1 is white noise), ``level_spread_db`` and
         ``bandwidth_hz`` (where the content ends). bool: ``blank`` (all values are
-        equal), ``silence``, ``noise``, ``cliff`` (the content ends abruptly), and the
-        outliers ``mostly_noise``, ``clipped`` and ``odd_bandwidth``.
+        equal), ``silence``, ``noise``, and the outliers ``mostly_noise`` and
+        ``clipped``.
     """
     measures = in_blocks(_measures, payload, data.sample_rate_hz)
     return {**measures, **_outliers(measures, labels)}
@@ -122,11 +118,6 @@ def expectations(data: DataDescription) -> list[Expectation]:
         ),
         never("mostly_noise", "it is noise, and the others of its class are not"),
         never("clipped", "it was too loud for what recorded or scaled it"),
-        never(
-            "odd_bandwidth",
-            "its content ends at another frequency than the others': was its sample "
-            "rate another?",
-        ),
     ]
 
 
@@ -139,7 +130,7 @@ def _measures(block: Samples, rate: int) -> Columns:
     square = np.vecdot(floats, floats).astype(np.float64)
     frames = _Frames(floats, length, rate)
     level, spread = frames.levels()
-    flatness, bandwidth, cliff = _spectral(frames, rate)
+    flatness, bandwidth = _spectral(frames, rate)
     mean = block.sum(axis=1, dtype=np.int64) / safe
     steady = np.abs(mean) > 2 * frames.spread_of(frames.means)
     swing = np.maximum(high - mean, mean - low) / _FULL
@@ -161,7 +152,6 @@ def _measures(block: Samples, rate: int) -> Columns:
         "level_spread_db": spread,
         "noise": (flatness >= NOISE_FLATNESS) & (spread <= NOISE_SPREAD_DB),
         "bandwidth_hz": bandwidth,
-        "cliff": cliff,
         "blank": changes <= padded,
     }
 
@@ -230,8 +220,8 @@ class _Frames:
         return self.mean_of(power) / float(np.vdot(window, window))
 
 
-def _spectral(frames: _Frames, rate: int) -> tuple[_Floats, _Floats, Flags]:
-    """The flatness and the bandwidth of spectra, and whether they end abruptly."""
+def _spectral(frames: _Frames, rate: int) -> tuple[_Floats, _Floats]:
+    """The flatness and the bandwidth of spectra."""
     power = frames.spectrum()
     bins = power.shape[1]
     width = rate / frames.values.shape[1]
@@ -243,19 +233,16 @@ def _spectral(frames: _Frames, rate: int) -> tuple[_Floats, _Floats, Flags]:
     number = used.sum(axis=1)
     logs = np.where(used, np.log(power + 1e-3), 0).sum(axis=1) / number
     mean = np.where(used, power + 1e-3, 0).sum(axis=1) / number
-    edge = (place >= (0.8 * top)[:, None]) & (place < (0.95 * top)[:, None])
-    below = np.where(edge, power, 0).sum(axis=1) / np.maximum(edge.sum(axis=1), 1)
-    return np.exp(logs) / mean, (top - 1) * width, below > _CLIFF * _ROUNDING
+    return np.exp(logs) / mean, (top - 1) * width
 
 
 def _outliers(columns: Columns, labels: Sequence[str]) -> Columns:
-    """The columns ``mostly_noise``, ``clipped`` and ``odd_bandwidth``."""
+    """The columns ``mostly_noise`` and ``clipped``."""
     sounding = ~(columns["blank"] | columns["silence"])
-    noise = _mostly_noise(columns, sounding, labels)
-    clipped = _too_loud(columns, sounding)
-    # Noise and clipping widen the spectrum, so they are not reported as this too.
-    odd = _odd_bandwidth(columns, sounding) & ~noise & ~clipped
-    return {"mostly_noise": noise, "clipped": clipped, "odd_bandwidth": odd}
+    return {
+        "mostly_noise": _mostly_noise(columns, sounding, labels),
+        "clipped": _too_loud(columns, sounding),
+    }
 
 
 def _has_gap(outliers: Flags, in_gap: Flags, sounding: Flags) -> bool:
@@ -286,15 +273,3 @@ def _too_loud(columns: Columns, sounding: Flags) -> Flags:
     if _has_gap(clipped, share >= _SOMEWHAT_CLIPPED, sounding):
         return clipped
     return sounding & (share >= _RUINED)
-
-
-def _odd_bandwidth(columns: Columns, sounding: Flags) -> Flags:
-    """Sounds that probably had another sample rate: their spectrum ends elsewhere."""
-    count, width = np.count_nonzero(sounding), columns["bandwidth_hz"]
-    if count >= _LEAST_SOUNDS:
-        usual = float(np.median(width[sounding]))
-        differs = (width < (1 - _ALIKE) * usual) | (width > (1 + _ALIKE) * usual)
-        if np.count_nonzero(differs & sounding) <= max(1.0, _ODD_SHARE * count):
-            far = (width < _NARROWER * usual) | (width > _WIDER * usual)
-            return np.asarray(far & columns["cliff"] & sounding)
-    return np.zeros(len(sounding), bool)
