@@ -8,12 +8,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from headrace.models.logged.loading import LoadedModel, load, load_champion
-    from headrace_flows.calling import run
-
+# What they are is in ``__init__.pyi``, for editors and type checkers.
 __all__ = ["LoadedModel", "load", "load_champion", "run"]
 __version__ = "1.0.0"
 

@@ -62,9 +62,9 @@ def _set_level(parameter: typer.CallbackParam, value: bool) -> None:
 
 def _print_version(value: bool) -> None:
     if value:
-        from headrace import __version__
+        from importlib.metadata import version
 
-        typer.echo(f"headrace {__version__}")
+        typer.echo(f"headrace {version('headrace')}")
         raise typer.Exit
 
 

@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace import __version__
 from headrace.errors import did_you_mean
 from headrace.serving import plain_answers, protocol
 from headrace.serving.answered import Answered, Observer
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from headrace.serving.slots import Slot
     from headrace.tasks.forms import Outputs
 
+VERSION = version("headrace")
 _SHOW = b"show=input"
 OfVersion = Callable[[Request, "Served"], Awaitable[Reply]]
 
@@ -63,7 +64,7 @@ class Models:
             self._add(named)
         server = {
             "name": "headrace",
-            "version": __version__,
+            "version": VERSION,
             "extensions": protocol.EXTENSIONS,
         }
         app.add("/v2", _constant(server))
@@ -72,7 +73,7 @@ class Models:
         app.add("/v2/health/ready", self._ready, is_open=True)
         app.add("/models", self._list)
         document = json.loads(Path(__file__).with_name("openapi.json").read_text())
-        document["info"]["version"] = __version__
+        document["info"]["version"] = VERSION
         app.add("/openapi.json", _constant(document))
         app.add("/metrics", self._exposed)
         app.metrics.sources.append(self.metrics)

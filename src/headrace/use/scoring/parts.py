@@ -19,12 +19,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-import headrace
 from headrace.errors import DependencyError, Refusal
 from headrace.media.chunks import Chunk, Reading, Source
 from headrace.models.logged.loading import open_model, version_file
@@ -69,7 +69,7 @@ class ScoringJob(Record):
     description: DataDescription
     columns: ScoredColumns
     max_item_bytes: int
-    headrace: str = headrace.__version__
+    headrace: str = version("headrace")
 
     @property
     def folder(self) -> str:
