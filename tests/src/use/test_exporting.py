@@ -1,5 +1,6 @@
 """An export is whole, gives the golden answers, and needs nothing of Headrace."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -97,6 +98,18 @@ def test_a_language_model_is_exported_for_texts_of_any_length(writer, tmp_path):
     assert "the loss of each text in nats, and its number of characters" in readme
     done = check(output)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_task_says_what_its_exported_models_take_and_give(monkeypatch):
+    readme = importlib.import_module("headrace.use.exporting.readme")
+    own = {"INPUT": "notes of a tune", "OUTPUT": "how it goes on"}
+    monkeypatch.setattr(readme, "task_default", lambda _task, name: own[name])
+    given = {"name": "x", "dtype": "int32", "shape": [None]}
+    facts = {"model": "tunes", "version": 1, "format": "onnx", "files": {}}
+    facts |= {"medium": "text", "task": "mine", "input": given}
+    lines = readme.usage(facts | {"output": {"shape": [2]}})
+    assert "         notes of a tune" in lines
+    assert "         how it goes on" in lines
 
 
 def test_a_language_model_is_no_engine_and_that_is_said_in_words(writer, tmp_path):

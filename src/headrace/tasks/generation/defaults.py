@@ -62,6 +62,9 @@ SOURCES = (
     "Give one text, a folder (or zip or tar) of .txt files, or a table with a column "
     "of texts (CSV, TSV, JSON lines or Parquet)."
 )
+# What an exported model takes and gives, for people.
+INPUT = "code points of texts, padded with zeros at the end"
+OUTPUT = "the loss of each text in nats, and its number of characters"
 # Fields of the spec that mean nothing to this task.
 UNUSED = (
     "data.classes",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.imports.extensions import task_default
+
 _CALLS = {
     "onnx": """\
 import onnxruntime
@@ -31,12 +33,6 @@ _MEANINGS = {
     "audio": "samples, -1 to 1, mono, padded with zeros at the end",
     "text": "texts, UTF-8",
     "ids": "ids of the word pieces of texts, padded with zeros at their end",
-}
-_OF_TASKS = {
-    "generation": "code points of texts, padded with zeros at the end",
-}
-_OUTPUTS = {
-    "generation": "the loss of each text in nats, and its number of characters",
 }
 
 
@@ -69,22 +65,22 @@ def usage(facts: Mapping[str, Any]) -> list[str]:
         facts: the content of ``model.json``.
     """
     given, output = facts["input"], facts["output"]
-    kind, task = facts["medium"], facts["task"]
     of_ids = "pieces.json" in facts["files"]
-    if of_ids:
-        kind = "ids"
+    meaning = task_default(facts["task"], "INPUT") or _MEANINGS.get(
+        "ids" if of_ids else facts["medium"], facts["medium"]
+    )
     rate, resize = given.get("sample_rate_hz"), given.get("resize")
     lines = [
         f"{facts['model']} version {facts['version']}, as {facts['format']}",
         "",
         f"Input    {given['name']}: {given['dtype']} {_shape(given['shape'])}",
-        f"         {_OF_TASKS.get(task) or _MEANINGS.get(kind, kind)}"
+        f"         {meaning}"
         + (f", {rate} Hz" if rate else "")
         + (f"; resized by {resize}, {given['filter']}" if resize else ""),
         f"Output   float32 {_shape(output['shape'])}",
     ]
-    if task in _OUTPUTS:
-        lines += [f"         {_OUTPUTS[task]}"]
+    if own := task_default(facts["task"], "OUTPUT"):
+        lines.append(f"         {own}")
     if "classes" in output:
         names = ", ".join(map(str, output["classes"]))
         lines += ["         probabilities, in this order:", f"         {names}"]
