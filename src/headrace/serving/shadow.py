@@ -20,11 +20,10 @@ from prometheus_client import Metric
 from headrace.errors import HeadraceError, UsageError
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
-from headrace.serving.answered import Answered, Observer
+from headrace.serving.answered import Answered, Observer, Waiting
 from headrace.serving.backoff import Backoff
 from headrace.serving.metrics import Labels, exposed
 from headrace.serving.tensors import BATCH_LIMIT
-from headrace.serving.waiting import Waiting
 from headrace.tasks import difference, task
 from headrace.tasks.forms import Outputs
 

@@ -73,8 +73,9 @@ def serve(
         def open_(row: Version, role: Role) -> Served:
             return open_served(row, settings, role)
 
-        slots = _slots_of(wanted, rows, open_)
+        slots = list[Slot]()
         opened.callback(_close_all, slots)
+        _open_all(slots, wanted, rows, open_)
         return_memory()  # of imports, and of what the engines were made from
         shadowing = find_shadow(options.shadow, slots, ledger)
         observers: list[RequestLog | Shadow] = []
@@ -149,28 +150,24 @@ def open_alone(row: Version, settings: Settings) -> EngineProcess:
     )
 
 
-def _slots_of(
+def _open_all(
+    slots: list[Slot],
     wanted: Sequence[WantedVersion],
     rows: Sequence[Version],
     open_: Callable[[Version, Role], Served],
-) -> list[Slot]:
-    """The models, opened; a model answers with its champion if that is wanted."""
-    slots: dict[str, Slot] = {}
-    try:
-        for one, row in sorted(
-            zip(wanted, rows, strict=True), key=lambda pair: pair[0].version is not None
-        ):
-            slot = slots.setdefault(one.model, Slot(one.model))
-            if one.version is None:
-                slot.follows, slot.current = True, open_(row, "champion")
-            elif slot.current is None:
-                slot.current = open_(row, "pinned")
-            elif slot.current.version != row.version or slot.follows:
-                slot.pinned[row.version] = open_(row, "pinned")
-    except BaseException:
-        _close_all(list(slots.values()))
-        raise
-    return list(slots.values())
+) -> None:
+    """Open the models; one answers with its champion if that is wanted."""
+    pairs = zip(wanted, rows, strict=True)
+    for one, row in sorted(pairs, key=lambda pair: pair[0].version is not None):
+        slot = next((slot for slot in slots if slot.model == one.model), None)
+        if slot is None:
+            slots.append(slot := Slot(one.model))
+        if one.version is None:
+            slot.follows, slot.current = True, open_(row, "champion")
+        elif slot.current is None:
+            slot.current = open_(row, "pinned")
+        elif slot.current.version != row.version or slot.follows:
+            slot.pinned[row.version] = open_(row, "pinned")
 
 
 def _close_all(slots: Sequence[Slot]) -> None:
