@@ -62,7 +62,6 @@ class MonitorOptions:
         label: its column of labels; None: ``label`` or ``true_label``.
         since: the earliest request of the log, with a time zone; None: any.
         rows: of the window, the newest ones; of a log, different items.
-        dry_run: whether nothing is kept for later windows, and no event follows.
         labels_anew: whether labels of earlier reports count no more.
         labels_may_come: whether a table of labels that is not there yet is noted, as on
             a schedule; else it is an error.
@@ -74,7 +73,6 @@ class MonitorOptions:
     label: str | None = None
     since: datetime | None = None
     rows: int = ROWS
-    dry_run: bool = False
     labels_anew: bool = False
     labels_may_come: bool = False
 
@@ -173,16 +171,15 @@ def watch_window(
         answers=judged.comparison.answers,
         estimate=judged.estimate,
         labelled=judged.labelled and judged.labelled.model_copy(update={"new": new}),
-        event=judged.event and is_champion and not watch.dry_run,
+        event=judged.event and is_champion,
         notes=notes,
     )
     if judged.event and not is_champion:
         log.info("monitor: %s is not the champion, so no event is emitted", version)
-    if not watch.dry_run:
-        if new or watch.labels_anew:
-            history.write_scores(scores)
-        window = (batch, record.status, record.reason, judged.suspicious)
-        history.keep(StoredWindow.of(*window))
+    if new or watch.labels_anew:
+        history.write_scores(scores)
+    window = (batch, record.status, record.reason, judged.suspicious)
+    history.keep(StoredWindow.of(*window))
     try:
         return log_report(record, batch, profile, settings, tags or {})
     except DependencyError as error:  # the event does not wait for MLflow

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 MOST_BYTES = 2**30  # of decoded items in memory
-log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,83 +62,58 @@ def batch_from_data(
     """
     data, notes = loaded.description, list[str]()
     reading = reading_of(loaded, asked.item, asked.label)
-    tail = _Tail(most_rows)
+    tail, total, size = deque[ScoredRows](), 0, 0
+    failed, first_failed = Counter[str](), list[Rejected]()
     with open_source(asked.source, settings, reading) as opened:
         for rows in decoded_rows(opened, data):
-            tail.add(rows)
+            tail.append(rows)
+            total += len(rows.names)
+            size += rows.payload.nbytes
+            failed.update(why.check for why in rows.rejected.values())
+            first_failed += [rows.rejected[n] for n in sorted(rows.rejected)[:1]]
+            while len(tail) > 1 and (_has(tail, most_rows) or size > MOST_BYTES):
+                size -= tail.popleft().payload.nbytes
         notes += [*opened.notes, *(finding.message for finding in opened.findings)]
-    if tail.total and tail.total == tail.failed.total():
-        raise none_answered(tail.failed, tail.first_failed, asked.source, data)
-    return _answered(asked.source, tail, loaded, notes)
+    if total and total == failed.total():
+        raise none_answered(failed, first_failed[0], asked.source, data)
+    batch = _answered(asked.source, tail, most_rows, loaded)
+    if left_out := total - len(batch) - batch.failed:
+        notes.append(f"{left_out:,} earlier rows of the source were left out")
+    return replace(batch, notes=tuple(notes))
 
 
-def _answered(source: str, tail: _Tail, loaded: LoadedModel, notes: list[str]) -> Batch:
+def _has(tail: deque[ScoredRows], most_rows: int) -> bool:
+    """Whether there are enough rows without the first part."""
+    return sum(len(rows.names) for rows in tail) - len(tail[0].names) >= most_rows
+
+
+def _answered(
+    source: str, tail: Iterable[ScoredRows], most_rows: int, loaded: LoadedModel
+) -> Batch:
+    """The last rows that were decoded, with the answers of a model."""
     data = loaded.description
     module = medium(data.medium)
-    items = np.zeros((0, *data.shape), module.DTYPE)
-    digests, labels, names = list[str](), list[str](), list[str]()
-    failed = list[bool]()
-    for rows in tail.parts:
+    items = [np.zeros((0, *data.shape), module.DTYPE)]
+    digests, labels, names, usable = [], [], [], list[bool]()
+    for rows in tail:
+        items.append(rows.payload)
         digests += as_hex(rows.digests(module)).to_pylist()
         labels += rows.labels
         names += rows.names
-        failed += [row in rows.rejected for row in range(len(rows.names))]
-    last = slice(max(0, len(failed) - tail.most), None)
-    usable = ~np.array(failed[last], bool)
-    if usable.any():
-        parts = [rows.payload for rows in tail.parts]
-        items = np.concatenate(parts)[last][usable]
-    if left_out := tail.total - len(usable):
-        notes.append(f"{left_out:,} earlier rows of the source were left out")
+        usable += [row not in rows.rejected for row in range(len(rows.names))]
+    last = np.flatnonzero(usable[-most_rows:]) + max(0, len(usable) - most_rows)
+    inputs = np.concatenate(items)[last] if len(last) else items[0]
     answers = np.zeros((0, 1), np.float32)
-    if len(items):
-        answers = loading.answers(loaded.model, module.raw(items))
+    if len(inputs):
+        answers = loading.answers(loaded.model, module.raw(inputs))
+    texts = [np.array(texts, object)[last] for texts in (digests, labels, names)]
     return Batch(
         source=source,
         outputs=answers,
-        columns=item_columns(items, data),
-        items=np.array(digests[last], object)[usable],
-        labels=np.array(labels[last], object)[usable],
-        inputs=items,
-        ids={"name": np.array(names[last], object)[usable]},
-        failed=int((~usable).sum()),
-        notes=tuple(notes),
+        columns=item_columns(inputs, data),
+        items=texts[0],
+        labels=texts[1],
+        inputs=inputs,
+        ids={"name": texts[2]},
+        failed=len(usable[-most_rows:]) - len(last),
     )
-
-
-class _Tail:
-    """The last rows that were added, in bounded memory.
-
-    Attributes:
-        parts: at least the last rows, the oldest first.
-        most: the number of rows that are wanted.
-        total: the number of rows that were added.
-        failed: counts of the reasons for which items could not be decoded.
-        first_failed: the first such item.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.parts: deque[ScoredRows] = deque()
-        self.most = most
-        self.total = self._held = self._bytes = 0
-        self.failed: Counter[str] = Counter()
-        self.first_failed: Rejected | None = None
-
-    def add(self, rows: ScoredRows) -> None:
-        """Add rows; the oldest parts that are not needed are dropped."""
-        self.total += len(rows.names)
-        self.failed.update(why.check for why in rows.rejected.values())
-        if self.first_failed is None and rows.rejected:
-            self.first_failed = rows.rejected[min(rows.rejected)]
-        self.parts.append(rows)
-        self._count(rows, 1)
-        while len(self.parts) > 1:
-            first = self.parts[0]
-            enough = self._held - len(first.names) >= self.most
-            if not enough and self._bytes <= MOST_BYTES:
-                break
-            self._count(self.parts.popleft(), -1)
-
-    def _count(self, rows: ScoredRows, sign: int) -> None:
-        self._held += sign * len(rows.names)
-        self._bytes += sign * rows.payload.nbytes

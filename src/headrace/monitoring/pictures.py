@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from headrace.media import medium
 from headrace.media.forms import Payload
 from headrace.monitoring.batches import Batch
 from headrace.monitoring.profiles import Profile
-from headrace.monitoring.records import MonitorRecord, Shift
+from headrace.monitoring.records import MonitorRecord, drifted
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
@@ -27,34 +27,38 @@ SAMPLES = 8
 _PANELS = 9
 _BINS = 24
 _MOST_BARS = 20
-_NARROW = 3
+_ACROSS = 3
 Values = npt.NDArray[Any]
 
 
-def draw_shifts(
-    shifts: Sequence[Shift],
-    reference: Mapping[str, Values],
-    window: Mapping[str, Values],
-) -> str:
-    """Histograms of the columns with the largest effects, as a data URI; or empty.
+def pictures_of(
+    record: MonitorRecord, batch: Batch, profile: Profile
+) -> dict[str, str]:
+    """The pictures of a report as data URIs, by their captions."""
+    pictures = {}
+    shifts = [s for s in record.inputs if s.column in batch.columns][:_PANELS]
+    if shifts:
+        caption = "Inputs: the columns that differ most, of window and reference."
+        names = [shift.column for shift in shifts]
+        pairs = [(profile.columns[name], batch.columns[name]) for name in names]
+        titles = [f"{s.column}: {s.severity}, effect {s.effect:.2f}" for s in shifts]
+        pictures[caption] = draw_columns(titles, pairs)
+    if record.answers:
+        data = profile.facts.description
+        both = (_answers(one, data) for one in (profile.outputs, batch.outputs))
+        pictures["Answers of the window and of the reference."] = draw_answers(*both)
+    return pictures
 
-    Args:
-        shifts: the largest effect first; those without a column are left out.
-        reference, window: their columns by name, ``(n,)`` each.
-    """
-    drawn = [s for s in shifts if s.column in window and s.column in reference]
-    drawn = drawn[:_PANELS]
-    if not drawn:
-        return ""
-    across = min(_NARROW, len(drawn))
-    down = -(-len(drawn) // across)
-    figure = new_figure(3.6 * across, 2.6 * down)
-    grid = np.atleast_1d(figure.subplots(down, across)).ravel()
-    for axes in grid[len(drawn) :]:
+
+def draw_columns(titles: Sequence[str], pairs: Sequence[tuple[Values, Values]]) -> str:
+    """Histograms of columns of the reference and of a window, as a data URI."""
+    down = -(-len(pairs) // _ACROSS)
+    figure = new_figure(3.6 * _ACROSS, 2.6 * down)
+    grid = np.atleast_1d(figure.subplots(down, _ACROSS)).ravel()
+    for axes in grid[len(pairs) :]:
         axes.axis("off")
-    for axes, shift in zip(grid, drawn, strict=False):
-        _panel(axes, reference[shift.column], window[shift.column])
-        title = f"{shift.column}: {shift.severity}, effect {shift.effect:.2f}"
+    for axes, title, pair in zip(grid, titles, pairs, strict=False):
+        _panel(axes, *pair)
         axes.set_title(title, fontsize=9)
     grid[0].legend(fontsize=7)
     return _as_uri(figure)
@@ -68,7 +72,6 @@ def draw_answers(reference: Sequence[Any], window: Sequence[Any]) -> str:
         _panel(axes, *(np.asarray(values, float) for values in (reference, window)))
     else:
         _bars(axes, [*map(str, reference)], [*map(str, window)])
-    axes.set_title("answers", fontsize=9)
     axes.legend(fontsize=7)
     return _as_uri(figure)
 
@@ -78,14 +81,8 @@ def _answers(outputs: Outputs, data: DataDescription) -> list[Any]:
 
 
 def _panel(axes: Any, reference: Values, window: Values) -> None:
-    """Two histograms of one column; of a flag, the shares of the rows that have it."""
+    """Two histograms of one column; a flag is 0 or 1."""
     groups = {"reference": (reference, INK), "window": (window, ACCENT)}
-    if reference.dtype.kind == "b":
-        shares = [100 * float(np.mean(v.astype(float))) for v, _ in groups.values()]
-        colours = [colour for _, colour in groups.values()]
-        axes.bar([*groups], shares, color=colours, label=[*groups])
-        axes.set_ylabel("% of items")
-        return
     both = np.concatenate([reference, window]).astype(np.float64)
     both = both[np.isfinite(both)]
     if not len(both):
@@ -93,21 +90,22 @@ def _panel(axes: Any, reference: Values, window: Values) -> None:
     low, high = np.quantile(both, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     for label, (values, colour) in groups.items():
-        inside = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
-        weights = np.full(len(inside), 100 / max(1, len(values)))
-        axes.hist(inside, edges, weights=weights, color=colour, alpha=0.5, label=label)
+        finite = values[np.isfinite(values)].astype(np.float64)
+        weights = np.full(len(finite), 100 / max(1, len(values)))
+        look: dict[str, Any] = {"color": colour, "alpha": 0.5, "label": label}
+        axes.hist(finite.clip(edges[0], edges[-1]), edges, weights=weights, **look)
     axes.set_ylabel("% of items")
 
 
 def _bars(axes: Any, reference: Sequence[str], window: Sequence[str]) -> None:
-    counts = [Counter(reference), Counter(window)]
-    every = counts[0] + counts[1]
-    names = sorted(sorted(every, key=lambda name: -every[name])[:_MOST_BARS])
+    counts = {"reference": Counter(reference), "window": Counter(window)}
+    common = sum(counts.values(), Counter()).most_common(_MOST_BARS)
+    names = sorted(name for name, _ in common)
     places = np.arange(len(names))
-    groups = (("reference", INK, -0.2), ("window", ACCENT, 0.2))
-    for count, (label, colour, shift) in zip(counts, groups, strict=True):
-        total = max(1, count.total())
-        shares = [100 * count[name] / total for name in names]
+    for (label, count), colour, shift in zip(
+        counts.items(), (INK, ACCENT), (-0.2, 0.2), strict=True
+    ):
+        shares = [100 * count[name] / max(1, count.total()) for name in names]
         axes.bar(places + shift, shares, 0.4, color=colour, label=label)
     axes.set_xticks(places, [name[:_MOST_BARS] for name in names])
     axes.set_ylabel("% of answers")
@@ -144,74 +142,42 @@ def samples(
     if batch.inputs is None or not len(batch):
         return None
     data = profile.facts.description
-    module, drifted = (
-        medium(data.medium),
-        [s for s in record.inputs if s in record.drifted],
-    )
-    rows, head = np.arange(min(SAMPLES, len(batch))), "window"
-    if drifted:
-        column = max(drifted, key=lambda shift: shift.effect).column
+    rows, head = np.arange(len(batch))[:SAMPLES], "window"
+    if shifts := drifted(record.inputs):
+        column = shifts[0].column.removesuffix(" not finite")
         rows = furthest(profile.columns[column], batch.columns[column])[:SAMPLES]
         head = f"window, the furthest by {column}"
-    reference = _reference_items(snapshot) if snapshot else batch.inputs[:0]
-    answers = _answers(batch.outputs[rows], data)
-    cells = []
-    for place, row in enumerate(rows.tolist()):
-        other = ""
-        if place < len(reference):
-            other = module.as_html(reference[place], data)
-        cells.append(
-            {
-                "window": module.as_html(batch.inputs[row], data),
-                "answer": str(answers[place]),
-                "reference": other,
-            }
-        )
+    show, answers = medium(data.medium).as_html, _answers(batch.outputs[rows], data)
+    reference = [show(one, data) for one in _reference_items(snapshot)]
+    reference += [""] * (len(rows) - len(reference))
+    cells = [
+        {
+            "window": show(batch.inputs[row], data),
+            "answer": str(answer),
+            "reference": other,
+        }
+        for row, answer, other in zip(rows, answers, reference, strict=False)
+    ]
     return {"head": head, "rows": cells}
 
 
 def furthest(reference: Values, window: Values) -> npt.NDArray[np.intp]:
     """The rows of a window by the distance of their value from the reference's median.
 
-    Ties keep their order; missing values are last.
+    Ties keep their order; values that are not finite are first.
     """
     middle = float(np.nanmedian(reference.astype(np.float64)))
     distance = np.abs(window.astype(np.float64) - middle)
-    return np.argsort(-np.nan_to_num(distance, nan=-1.0), kind="stable")
+    return np.argsort(-np.nan_to_num(distance, nan=np.inf), kind="stable")
 
 
-def _reference_items(snapshot: SnapshotRecord) -> Payload:
-    """The first items of the test split, which are a random sample."""
+def _reference_items(snapshot: SnapshotRecord | None) -> Payload | list[Any]:
+    """The first items of the test split, which are a random sample; none if gone."""
     from headrace.data.snapshots.splits import SplitRows
 
-    module = medium(snapshot.description.medium)
     try:
-        rows = SplitRows(snapshot, "test")
-        for part in rows:
+        for part in SplitRows(snapshot, "test") if snapshot else ():
             return part.items[:SAMPLES]
     except IntegrityError:
         pass
-    return np.zeros((0, *snapshot.description.shape), module.DTYPE)
-
-
-def pictures_of(
-    record: MonitorRecord, batch: Batch, profile: Profile
-) -> dict[str, str]:
-    """The pictures of a report as data URIs, by their captions."""
-    if not record.inputs and not record.answers:
-        return {}
-    data = profile.facts.description
-    both = profile.outputs, batch.outputs
-    outputs = [task(data.task).judge.monitored(one, data) for one in both]
-    uris = {
-        "Inputs: the columns that differ most, of the window and of the reference.": (
-            draw_shifts(record.inputs, profile.columns, batch.columns)
-        ),
-        "Answers of the window and of the reference.": draw_answers(
-            *(_answers(one, data) for one in both)
-        ),
-        "Outputs: those that differ most.": draw_shifts(
-            record.answers[:_NARROW], *outputs
-        ),
-    }
-    return {caption: uri for caption, uri in uris.items() if uri}
+    return []

@@ -43,12 +43,12 @@ def shifted(
             power = np.vecdot(values, values) / np.maximum(length, 1)
             scale = np.sqrt(power) * 10 ** (-level / 20)
             noise = random.normal(0, 1, values.shape).astype(np.float32)
-            values += noise * scale[:, None]
+            values += np.asarray(noise * scale[:, None], np.float32)
         case "gain":
             values *= 10 ** (level / 20)
         case "low-pass":
             sections = signal.butter(8, level, "low", output="sos")
-            values = signal.sosfiltfilt(sections, values, axis=1)
+            values = signal.sosfiltfilt(sections, values, axis=1).astype(np.float32)
         case _:
             raise ValueError(f"sounds have no family {family!r}")
     # What rings or hisses after the end would lengthen the sounds.
