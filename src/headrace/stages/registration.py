@@ -17,10 +17,8 @@ from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of, fields_of_file
 from headrace.pipeline.law import (
     Law,
-    changes,
     changes_of_fields,
     read_law,
-    recorded_changes,
 )
 from headrace.pipeline.readme import read_readme, split_readme, summary
 from headrace.pipeline.training import CHECKPOINT_FIELDS
@@ -176,10 +174,7 @@ class _Registration:
         standing = ledger.standing_evidence(name, version.version)
         if standing is None:
             return
-        champion = standing.champion_version
-        before = ledger.standing_evidence(name, champion) if champion else None
-        evidence = ledger.evidence_of(name, version.version)
-        card = self.card(standing) + law_section(evidence, standing, before)
+        card = self.card(standing)
         tags = {
             "version": str(version.version),
             "verdict": verdict(standing.gates),
@@ -270,34 +265,3 @@ def gate_table(gates: Sequence[GateResult]) -> str:
         bound = "" if gate.threshold is None else f"{gate.threshold:g}"
         lines.append(f"| {gate.name} | {outcome} | {value} | {bound} | {gate.reason} |")
     return "\n".join(lines)
-
-
-def law_section(
-    evidence: Sequence[Evidence], standing: Evidence, before: Evidence | None
-) -> str:
-    """The section of the card on the law by which the version was judged, Markdown.
-
-    Args:
-        evidence: all rows of the version, oldest first.
-        standing: the row with the card's metrics.
-        before: that of the champion it was compared with, if any.
-    """
-    lines = ["", "## Law and evidence", ""]
-    lines.append(f"- Law of the pipeline file `{standing.law_digest}`")
-    experiment = recorded_changes(standing.law)
-    lines += [f"- Experiment: it overrides {change}" for change in experiment]
-    if before is not None and before.law_digest != standing.law_digest:
-        old, new = before.law.get("committed", {}), standing.law.get("committed", {})
-        since = f"- Change of law since version {before.version}"
-        lines += [f"{since}: {change}" for change in changes(old, new)]
-    lines += ["", "| evidence | model file | compared with | law | verdict |"]
-    lines += ["| --- | --- | --- | --- | --- |"]
-    for row in evidence:
-        law = f"`{row.law_digest[:12]}`"
-        if row.overrides:
-            law += f", overridden: {', '.join(row.overrides)}"
-        champion = row.champion_version or "none"
-        file = f"`{row.model_digest[:12]}`" if row.model_digest else ""
-        cells = (row.id, file, champion, law, verdict(row.gates))
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"

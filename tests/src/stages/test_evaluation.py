@@ -1,8 +1,6 @@
 """What an evaluation measures, beside the champion on the same rows."""
 
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,19 +131,9 @@ def lose_champion(trained):
             file.unlink()
 
 
-def test_a_champion_whose_file_is_gone_is_compared_with_by_its_copy(trained, caplog):
-    place = (trained.snapshot, trained.contract)
-    whole = evaluate(trained.spec, *place, trained.good, 1, trained.home)
-    lose_champion(trained)
-    seen = evaluate(trained.spec, *place, trained.good, 1, trained.home)
-    assert gate(seen, "champion") == gate(whole, "champion")
-    assert "The store's copy is used." in caplog.text
-
-
-def test_a_champion_whose_file_and_copy_are_gone_stays_champion(trained):
+def test_a_champion_whose_file_is_gone_stays_champion(trained):
     tracking, settings = Tracking(trained.settings), trained.settings
     lose_champion(trained)
-    shutil.rmtree(Path(settings.store, "models", trained.weak.model_digest))
     place = (trained.snapshot, trained.contract)
     seen = evaluate(trained.spec, *place, trained.good, 1, Home(settings))
     found = gate(seen, "champion")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +14,7 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.errors import IntegrityError
 from headrace.gates.champion import Challenge, Scored, champion_gate, not_compared
 from headrace.media.forms import Flags
-from headrace.models.logged.loading import LoadedModel, load_version, open_model
-from headrace.models.logged.soundness.copies import fetch_model
+from headrace.models.logged.loading import load_version
 from headrace.pipeline import GateSpec
 from headrace.pipeline.checks import shorten
 from headrace.records import GateResult, Metrics, TrainingRecord
@@ -31,7 +28,6 @@ from headrace.stages.evaluation.items import (
     look_back,
 )
 from headrace.state.home import Home
-from headrace.state.ledger import Version
 from headrace.tasks import difference, task
 
 log = logging.getLogger("headrace")
@@ -66,7 +62,8 @@ class Opponent:
         """Load it; return why it cannot be compared with, if so."""
         name = f"the champion, version {number}"
         try:
-            loaded = self._loaded(self.home.ledger.version(self.model, number))
+            version = self.home.ledger.version(self.model, number)
+            loaded = load_version(self.home.tracking, version)
         except IntegrityError as error:
             return f"{name}: {error.message}"
         own, its = self.training.description, loaded.description
@@ -78,19 +75,6 @@ class Opponent:
             )
         self.models[number] = loaded.model
         return ""
-
-    def _loaded(self, version: Version) -> LoadedModel:
-        """The version; where MLflow has lost its file, from the store's copy."""
-        try:
-            return load_version(self.home.tracking, version)
-        except IntegrityError as lost:
-            with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-                file = fetch_model(version, Path(folder), self.home.store)
-                if file is None:
-                    raise
-                log.warning("%s The store's copy is used.", lost.message)
-                uri, description = version.model_uri, version.description
-                return open_model(file, uri, description, version.version)
 
     def learned_from(self, items: Items) -> tuple[Flags, str]:
         """Which items it learned from, bool ``(n,)``; and why that is not known."""

@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.models.logged.soundness.checks import GOLDEN, MODEL, logged_model
+from headrace.models.logged.soundness.checks import logged_model
 from headrace.records import LoggedModel
 from headrace.state.home import Home
 from headrace.state.ledger import Version
@@ -105,20 +105,18 @@ def fetch_copy(version: Version, folder: Path, store: Store) -> None:
         IntegrityError: one of them is gone or changed.
         DependencyError: the store does not answer.
     """
-    files = _fetch(version, folder, (MODEL, GOLDEN), store)
-    for path in copied_files(version):
-        if path not in files:
+    for path, digest in copied_files(version).items():
+        content = _read(store, version.model_digest, path, digest)
+        if content is None:
             uri = store.uri(copy_key(version, path))
             raise IntegrityError(
                 f"{uri} is gone or changed: it is not in the store as it was copied.",
                 f"Run `headrace verify {version.model}/{version.version} --repair`, "
                 "which copies the files again.",
             )
-
-
-def fetch_model(version: Version, folder: Path, store: Store) -> Path | None:
-    """The store's copy of a version's Keras file in a folder; None if it is lost."""
-    return _fetch(version, folder, (MODEL,), store).get(_MODEL)
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def _describe_files(folder: Path) -> dict[str, dict[str, str]]:
@@ -156,22 +154,6 @@ def restore(version: Version, home: Home) -> list[str]:
             whole = {_MODEL: "the model file", _GOLDEN: "the golden file"}
             steps.append(f"put {whole.get(path, name)} back from the store's copy")
     return steps
-
-
-def _fetch(
-    version: Version, folder: Path, parts: Collection[str], store: Store
-) -> dict[str, Path]:
-    """Write what the store has whole of a copy to a folder; the files by their path."""
-    files = dict[str, Path]()
-    for path, digest in copied_files(version).items():
-        if (GOLDEN if path == _GOLDEN else MODEL) not in parts:
-            continue
-        content = _read(store, version.model_digest, path, digest)
-        if content is not None:
-            files[path] = target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    return files
 
 
 def _key(digest: str, *path: str) -> str:
