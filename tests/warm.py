@@ -32,7 +32,6 @@ MODULES = {
     "headrace.models.engines.answering",
     "headrace.models.engines.exporting",
     "headrace.models.logged.serving_check",
-    "headrace.serving.gradients_process",
     "headrace.serving.texts_process",
 }
 COLD = children.start

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -29,17 +29,16 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def explain(  # noqa: PLR0913
+def explain(
     model: ModelVersionArgument,
     item: Annotated[
         str | None,
         Argument(
             metavar="ITEM",
-            help="A file, the digest of a test item (8 digits are enough), with --text "
-            "the text itself, or for a page a folder or a table.",
+            help="A file, the digest of a test item (8 digits are enough), the text "
+            "itself, or for a page a folder or a table.",
         ),
     ] = None,
-    text: Annotated[bool, Option("--text", help="ITEM is the text itself.")] = False,
     output: Annotated[
         Path | None,
         Option(
@@ -48,100 +47,65 @@ def explain(  # noqa: PLR0913
             "folder's first 50 items.",
         ),
     ] = None,
-    method: Annotated[
-        Literal["gradients", "occlusion"] | None,
-        Option(help="By default the first that passed its sanity check."),
-    ] = None,
     of: Annotated[
         str, Option(metavar="NAME", help="The class or tag; else what is answered.")
     ] = "",
-    unchecked: Annotated[
-        bool, Option("--unchecked", help="Check nothing, and use what is unchecked.")
-    ] = False,
 ) -> None:
     """Show which parts of an item speak for and against an answer.
 
-    Without an item, only check whether maps of this version may be shown, unless that
-    was done: two models are trained to compare it with. No new version is made.
+    Without an item, show whether explanations of this version have passed the check
+    that its evaluation made; only then are they shown.
     """
     if item is None:
-        _check(model)
+        _show_check(model)
         return
-    from headrace.evidence.maps import check_maps
     from headrace.use.explaining import explain as explain_item
 
-    explained = explain_item(
-        model,
-        item,
-        prepared(),
-        is_text=text,
-        output=output,
-        method=method or "",
-        of=of,
-        unchecked=unchecked,
-        check=check_maps,
-    )
+    explained = explain_item(model, item, prepared(), output=output, of=of)
     one, *others = explained
-    status = "ok" if one.method else "refused"
-    reason = "" if one.method else _why_not(one, output)
+    reason = ""
+    if one.sanity.status != "passed":
+        written = f" {output} was not written." * bool(output)
+        reason = f"Not explained: {one.sanity.reason}.{written}"
+    status = "refused" if reason else "ok"
     value = {"status": status, "reason": reason, **one.model_dump()}
     value["others"] = [other.model_dump() for other in others]
-    answer(value, lambda: _show(explained, reason), int(status == "refused"))
+    answer(value, lambda: _show(explained, reason), int(bool(reason)))
 
 
-def _check(model: str) -> None:
-    from headrace.evidence.maps import check_maps
-    from headrace.explanations.verdict import sanity_of, sentences
+def _show_check(model: str) -> None:
+    from headrace.explanations.verdict import version_verdict
     from headrace.state.home import Home
 
-    settings = prepared()
-    version, is_new = check_maps(model, settings)
-    sanity = sanity_of(version.model, version.version, Home(settings).ledger)
-    passed = any(one.status == "passed" for one in sanity.values())
+    home = Home.existing(prepared(), f"model {model!r}")
+    version = home.ledger.find(model)
+    sanity = version_verdict(version.model, version.version, home.ledger)
+    passed = sanity.status == "passed"
     value = {
         "status": "ok" if passed else "refused",
-        "reason": "" if passed else " ".join(sentences(sanity)),
+        "reason": "" if passed else sanity.sentence,
         **version.model_dump(include={"model", "version"}),
-        "is_new": is_new,
-        "sanity": {method: one.model_dump() for method, one in sanity.items()},
+        "sanity": sanity.model_dump(),
     }
-    when = "checked" if is_new else "was checked before"
-    answer(value, "\n".join([f"{version}: {when}", *sentences(sanity)]), not passed)
-
-
-def _why_not(explanation: ItemExplained, output: Path | None) -> str:
-    verdicts = explanation.sanity.values()
-    reasons = dict.fromkeys(one.reason for one in verdicts)
-    can_be = any(one.status == "unchecked" for one in verdicts)
-    how = " With --unchecked it is explained all the same." * can_be
-    written = f" {output} was not written." * bool(output)
-    return f"Not explained: {'; '.join(reasons)}.{how}{written}"
+    answer(value, f"{version}: {sanity.sentence}", int(not passed))
 
 
 def _show(explained: Sequence[ItemExplained], reason: str) -> None:
-    from headrace.explanations import METHODS
-
     explanation, *others = explained
     name = f"{explanation.model} version {explanation.version}"
-    verdict = ""
-    if not reason:
-        sanity = explanation.sanity[explanation.method]
-        verdict = f"sanity check {sanity.status}: {sanity.reason}"
     to = f"to {one_line(explanation.name)} " * bool(others)
     show_text(f"{name} answers {to}{explanation.words}")
-    if others:
-        for other in others:
-            show_text(f"  to {one_line(other.name)} {other.words}")
-    if reason or others:
-        show_text(reason or f"{verdict}\n{explanation.output}")
+    for other in others:
+        show_text(f"  to {one_line(other.name)} {other.words}")
+    if reason:
+        show_text(reason)
         return
-    of = f", of {visible(explanation.of)}" * bool(explanation.of)
-    show_text(f"by {METHODS[explanation.method]}, in {explanation.unit}{of}:")
-    parts = explanation.parts[:_SHOWN]
-    show_table([(f"{part.value:+.3g}", part.name) for part in parts], indent="  ")
-    if explanation.completeness_error is not None:
-        show_text(f"error of the sum: {explanation.completeness_error:.2%}")
-    show_text(verdict)
+    if not others:
+        of = f", of {visible(explanation.of)}" * bool(explanation.of)
+        show_text(f"by occlusion, in {explanation.unit}{of}:")
+        parts = explanation.parts[:_SHOWN]
+        show_table([(f"{part.value:+.3g}", part.name) for part in parts], indent="  ")
+    show_text(explanation.sanity.sentence)
     if explanation.output:
         show_text(explanation.output)
 

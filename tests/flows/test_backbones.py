@@ -300,13 +300,11 @@ def test_new_names_a_backbone_and_the_pipeline_runs_and_explains_without_an_edit
     assert answer.json["status"] == "promoted", answer.json["reason"]
     size = next(gate for gate in answer.json["gates"] if gate["name"] == "size")
     assert size["passed"]
-    texts.headrace("explain", "few")
-    given = ("explain", "few", "red a blue zurich red", "--text", "--json")
-    explained = texts.headrace(*given, "--method", "occlusion", "--unchecked").json
+    given = ("explain", "few", "red a blue zurich red", "--json")
+    explained = texts.headrace(*given).json
     sanity = explained["sanity"]
-    assert sanity["occlusion"]["status"] in ("passed", "failed"), "it was checked"
-    assert "frozen layers" in sanity["gradients"]["reason"]
-    if explained["method"]:
+    assert sanity["status"] in ("passed", "failed"), "it was checked"
+    if explained["parts"]:
         sign = 1 if explained["of"] == "warm" else -1
         values = {part["name"]: sign * part["value"] for part in explained["parts"]}
         assert values["blue"] == min(values.values())

@@ -1,6 +1,7 @@
 """``headrace explain`` as a user has it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -13,17 +14,15 @@ from headrace.explanations import Verdict, verdict
 from headrace.serving.served import open_served
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
-from headrace.use import explaining
 
 
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory, project, prefect_server):
-    """A home after a run that has checked its explanations."""
+    """A home after a run."""
     place = tmp_path_factory.mktemp("explained")
     home = Home(place / "home", project)
     home = home.with_law(place / "project", evaluation='{ depth = "auto" }')
     run = home.headrace("run", "blobs", "--json")
-    home.headrace("explain", "blobs")
     return home, run
 
 
@@ -46,8 +45,7 @@ def test_a_file_is_explained_and_its_map_drawn(explained, picture, tmp_path):
     assert (given["model"], given["version"]) == ("blobs", 1)
     assert given["answer"]["label"] == "1"
     assert given["words"].startswith("1 (")
-    assert given["method"] in ("gradients", "occlusion")
-    assert given["sanity"][given["method"]]["status"] == "passed"
+    assert given["sanity"]["status"] == "passed"
     first_part, *rest = given["parts"]
     assert first_part["name"].startswith(("rows 3 to 4", "rows 5 to 6"))
     assert first_part["value"] > 0
@@ -58,7 +56,7 @@ def test_a_file_is_explained_and_its_map_drawn(explained, picture, tmp_path):
     text = home.headrace(*arguments).out
     assert text.startswith("blobs version 1 answers 1 (")
     assert text.endswith(f"{output}\n")
-    assert "sanity check passed: rank correlation" in text
+    assert "passed their check: rank correlation" in text
 
 
 def test_the_items_of_a_folder_are_explained_on_a_page(explained, picture, tmp_path):
@@ -90,15 +88,23 @@ def test_the_items_of_a_folder_are_explained_on_a_page(explained, picture, tmp_p
     assert output.read_text().count("data:image/png;base64,") == 2
 
 
-def test_both_methods_can_be_chosen_and_gradients_add_up(explained, picture):
-    options = ("explain", "blobs@champion", str(picture), "--json", "--method")
-    gradients = explained[0].headrace(*options, "gradients").json
-    occlusion = explained[0].headrace(*options, "occlusion").json
-    assert gradients["completeness_error"] < 0.01
-    assert occlusion["completeness_error"] is None
-    assert {part["name"] for part in gradients["parts"]} == {
-        part["name"] for part in occlusion["parts"]
-    }
+def test_without_an_item_the_verdict_of_the_evaluation_is_shown(explained):
+    home, _ = explained
+    given = home.headrace("explain", "blobs", "--json")
+    assert (given.exit_code, given.json["status"]) == (0, "ok")
+    assert (given.json["version"], given.json["sanity"]["status"]) == (1, "passed")
+    assert given.json["sanity"]["reason"] in home.headrace("explain", "blobs").out
+    evidence = Ledger(settings_of(home).database_url).evidence_of("blobs", 1)
+    assert evidence[-1].metrics["occlusion_p_value"] <= 0.05
+    assert home.headrace("explain", "blobs/9").exit_code == 2
+    report = Path(home.headrace("open", "blobs", "--json").json["report"]).read_text()
+    section = report.partition('<div id="explanations">')[2].partition("</details>")[0]
+    assert "Explanations passed their check: rank correlation" in section
+    assert 'id="picture-explanations"' in section
+
+
+def settings_of(home):
+    return Settings(project=home.project, home=home.path)
 
 
 def test_an_item_of_the_test_split_is_found_by_its_digest(explained):
@@ -123,7 +129,6 @@ def test_an_item_of_the_test_split_is_found_by_its_digest(explained):
         (("missing.png",), 2, "missing.png"),
         (("{picture}", "--output", "map.jpg"), 2, "map.jpg is not a .png file"),
         (("{picture}", "--output", "none/map.png"), 2, "none does not exist"),
-        (("words", "--text"), 2, "the items of blobs are of the medium image"),
         (("{folder}",), 1, "more than one item"),
         (("{words}",), 1, "Give a file with one item of the medium image, or the"),
     ],
@@ -143,29 +148,20 @@ def test_bad_input_is_refused_in_one_sentence(
     assert message in answer.err
 
 
-def test_a_map_by_a_method_that_failed_is_refused_before_any_answer(
+def test_what_has_failed_is_not_shown_and_nothing_written(
     explained, picture, tmp_path, monkeypatch
 ):
-    failed = Verdict(status="failed", reason="it depends on the seed")
-    monkeypatch.setattr(verdict, "verdict_of", lambda metrics, method: failed)
-    monkeypatch.setattr(explaining, "answers", pytest.fail)
-    given = ("explain", "blobs", str(picture), "--output", str(tmp_path / "map.png"))
-    answer = explained[0].headrace(*given, "--json")
+    failed = Verdict(status="failed", reason="the strongest pieces do not decide")
+    monkeypatch.setattr(verdict, "verdict_of", lambda metrics: failed)
+    output = tmp_path / "map.png"
+    given = ("explain", "blobs", str(picture), "--output", str(output), "--json")
+    answer = explained[0].headrace(*given)
     assert answer.exit_code == 1
-    assert "map.png cannot be drawn of blobs: it depends" in answer.json["reason"]
-
-
-def test_a_method_that_failed_is_not_used_even_if_asked_for(
-    explained, picture, monkeypatch
-):
-    real = verdict.verdict_of
-    bad = {f"occlusion_{name}": 0.9 for name in ("random_weights", "random_labels")}
-    bad["occlusion_other_seed"] = 0.9
-    monkeypatch.setattr(verdict, "verdict_of", lambda metrics, m: real(bad, m))
-    options = ("--method", "occlusion", "--unchecked", "--json")
-    answer = explained[0].headrace("explain", "blobs", str(picture), *options)
-    assert answer.exit_code == 1
-    assert "too much like those of a model with random weights" in answer.json["reason"]
+    assert answer.json["status"] == "refused"
+    assert "pieces do not decide" in answer.json["reason"]
+    assert "map.png was not written" in answer.json["reason"]
+    assert (answer.json["answer"]["label"], answer.json["parts"]) == ("1", [])
+    assert not output.exists()
 
 
 def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(explained):
@@ -176,19 +172,15 @@ def test_the_maps_of_chosen_rows_and_the_ladder_are_in_mlflow(explained):
         assert files[name].startswith(b"\x89PNG")
     assert b"speaks against it" in files["explanations.html"]
     rows = json.loads(files["explanations.json"])["rows"]
-    assert {row["cells"][0] for row in rows} >= {"typical"}
+    assert {row["cells"][0] for row in rows} >= {"test item"}
     assert all("rows " in row["cells"][2] for row in rows)
     assert (place.parent / "evaluation" / "rung.json").exists()
 
 
-@pytest.mark.parametrize("passed", ["occlusion", "gradients"])
-def test_a_server_explains_by_what_has_passed(explained, picture, passed):
+def test_a_server_explains_as_the_command_does(explained, picture):
     home, _ = explained
-    settings = Settings(project=home.project, home=home.path)
-    row = Ledger(settings.database_url).version("blobs", 1)
-    served = open_served(row, settings, "champion")
-    other = "gradients" if passed == "occlusion" else "occlusion"
-    served.sanity |= {other: Verdict(status="failed", reason="for a test")}
+    row = Ledger(settings_of(home).database_url).version("blobs", 1)
+    served = open_served(row, settings_of(home), "champion")
     try:
         reply = Site(served).ask(
             *("POST", "/models/blobs/explain", picture.read_bytes()),
@@ -197,13 +189,9 @@ def test_a_server_explains_by_what_has_passed(explained, picture, passed):
     finally:
         served.close()
     assert reply.status == 200, reply.body
-    assert reply.json["method"] == passed
-    command = ("explain", "blobs", str(picture), "--json", "--method", passed)
-    parts = home.headrace(*command).json["parts"]
+    parts = home.headrace("explain", "blobs", str(picture), "--json").json["parts"]
     assert [part["name"] for part in parts[:2]] == [
         part["name"] for part in reply.json["parts"][:2]
     ]
     for one, same in zip(parts, reply.json["parts"], strict=True):
         assert one["value"] == pytest.approx(same["value"], abs=1e-3)
-    error = reply.json["completeness_error"]
-    assert error is None if passed == "occlusion" else error < 0.01

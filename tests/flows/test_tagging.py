@@ -96,7 +96,7 @@ def test_tags_are_learned_scored_served_and_explained(ran):
     assert reply["tags"] == json.loads(rows[0]["tags"])
     assert list(reply["probabilities"]) == TAGS
 
-    command = ("explain", "pairs", "one.png", "--of", "7", "--unchecked", "--json")
+    command = ("explain", "pairs", "one.png", "--of", "7", "--json")
     explained = home.headrace(*command)
     assert explained.exit_code == 0, explained.err
     assert explained.json["of"] == "7" and explained.json["parts"]

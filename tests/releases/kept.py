@@ -58,7 +58,6 @@ def _make(home):
         patch.setenv("HEADRACE_ENGINES", "none")  # it is built below
         for command in (
             ("run", "blobs"),
-            ("explain", "blobs"),
             ("score", "blobs", ITEMS, ANSWERS),
         ):
             done = home.headrace(*command)

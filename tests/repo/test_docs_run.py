@@ -134,7 +134,6 @@ def begin(tmp_path_factory):
     write_images(place / "pipelines" / "shapes" / "images", 12)
     answer = run("headrace run digits --json", place)
     (place / "run.json").write_text(answer, encoding="utf-8")
-    run("headrace explain digits", place)
     shutil.copytree(place, kept, symlinks=True)
 
     def restore():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.display.signs import as_score
-from headrace.explanations.verdict import ERROR, METHODS, OTHERS
+from headrace.explanations.verdict import SENTENCES
 from headrace.pipeline import PipelineSpec
 from headrace.records import VAL_APART, EvaluationRecord, Metrics
 from headrace.tasks import Task, task
@@ -40,14 +40,7 @@ INTERNAL = {
     "robustness_rows": "The number of test rows that were changed.",
     "val_groups_apart": "1 where train has no group of the validation split, so that "
     "confidence was calibrated on unseen groups.",
-    **{
-        f"{method}_{other}": "Rank correlation of the model's explanations by "
-        f"{method_in_words} with those of a model with {other_in_words}."
-        for method, method_in_words in METHODS.items()
-        for other, other_in_words in OTHERS.items()
-    },
-    ERROR: "How far integrated gradients are from adding up, as a share: the 95th "
-    "percentile over the same rows.",
+    **SENTENCES,
     "compared_items": "Test items on which it was compared with the champion.",
     "new_items": "Test items that no version was judged on before.",
     "champion_p_value": "How likely such a lead over the champion would be if the two "

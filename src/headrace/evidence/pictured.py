@@ -85,19 +85,12 @@ def pictured(run_id: str | None, learned: Task, tracking: Tracking) -> dict[str,
             for name, title in lists.items()
             if (table := _table(name, files))
         },
-        "maps": maps_in(files),
+        "maps": {
+            "picture": Picture.of(NAME, TITLE, files.get(f"{NAME}.png", b"")),
+            "table": _table(NAME, files),
+        },
         "ingredients": ingredients,
     }
-
-
-def maps_in(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The picture and the table of a run's explanations; None where it has none.
-
-    Args:
-        files: of `FOLDER`, by name.
-    """
-    picture = Picture.of(NAME, TITLE, files.get(f"{NAME}.png", b""))
-    return {"picture": picture, "table": _table(NAME, files)}
 
 
 def _table(name: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:

@@ -9,19 +9,15 @@ from typing import Any
 
 from headrace.display.pages import render
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.evidence.pictured import FOLDER, maps_in
-from headrace.explanations.verdict import Verdict, sentences
 from headrace.pipeline.folders import find_pipeline
 from headrace.settings import Settings
 from headrace.state.folders import card_key
 from headrace.state.home import Home
-from headrace.state.ledger import Version
 from headrace.state.ledger.records import model_of
 from headrace.state.tracking import REPORT_FILE, Tracking
 from headrace.state.tracking.artifacts import local_path
 
 TAG = "headrace.report"
-_BEGIN, _END = "<!-- explanations -->", "<!-- end of explanations -->"
 
 
 def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
@@ -31,18 +27,6 @@ def log_report(run_id: str, shown: Mapping[str, Any], home: Home) -> None:
     """
     home.tracking.log_tags(run_id, {TAG: REPORT_FILE})
     _keep(run_id, render(REPORT_FILE, **shown), home)
-
-
-def show_maps(version: Version, verdicts: Mapping[str, Verdict], home: Home) -> None:
-    """Put what was found into the page of a version's run, if that has the section."""
-    page = home.store.find(card_key(version.run_id)) or b""
-    head, begin, rest = page.decode().partition(_BEGIN)
-    _, end, tail = rest.partition(_END)
-    if begin and end:
-        maps = maps_in(home.tracking.run_files(version.run_id, FOLDER))
-        values = {"explanations": sentences(verdicts), "maps": maps}
-        section = render("explanations.html", **values).strip()
-        _keep(version.run_id, f"{head}{section}{tail}", home)
 
 
 def _keep(run_id: str, page: str, home: Home) -> None:

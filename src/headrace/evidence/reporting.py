@@ -14,8 +14,7 @@ from headrace.errors import HeadraceError
 from headrace.evidence.metrics import group_sentences, interval_lines, metric_rows
 from headrace.evidence.pictured import pictured
 from headrace.explanations import why_not
-from headrace.explanations.checked import MEASURED
-from headrace.explanations.verdict import sanity_of, sentences, verdicts_of
+from headrace.explanations.verdict import verdict_of
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of
 from headrace.pipeline.readme import read_readme, split_readme
@@ -84,7 +83,6 @@ def contents(outcome: RunSoFar, links: Mapping[str, str], home: Home) -> dict[st
     except HeadraceError as error:
         log.warning("the report does not compare with the champion: %s", error)
     described = describe(outcome, links, compared, home.tracking)
-    described["explanations"] = _explanations(outcome, home)
     if outcome.training and outcome.training.backbone:
         licence = as_known(outcome.training.backbone, home).licence
         described["licence"] = licence or "unknown"
@@ -134,7 +132,7 @@ def describe(
         "groups": group_sentences(spec, evaluation),
         "compared": compared,
         "candidates": _candidates(outcome.choice),
-        "explanations": [],
+        "explanations": _explanations(outcome),
         "licence": "",
         **_fields(spec),
         **pictured(training.run_id if training else None, learned, tracking),
@@ -174,16 +172,13 @@ def _candidates(choice: ChoiceRecord | None) -> list[dict[str, Any]]:
     ]
 
 
-def _explanations(outcome: RunSoFar, home: Home) -> list[str]:
-    """Sentences on each method: its check, or why it is not used."""
-    training, evaluation = outcome.training, outcome.evaluation
-    if training is None or evaluation is None:
-        return []
-    if reason := why_not(training.description):
-        return [f"They are not explained: {reason}."]
-    if MEASURED in evaluation.metrics:  # also of a run that registered nothing
-        return sentences(verdicts_of(evaluation.metrics))
-    return sentences(sanity_of(outcome.spec.name, outcome.version, home.ledger))
+def _explanations(outcome: RunSoFar) -> str:
+    """What the check of explanations has said, or why there are none."""
+    if outcome.training is None or outcome.evaluation is None:
+        return ""
+    if reason := why_not(outcome.training.description):
+        return f"They are not explained: {reason}."
+    return verdict_of(outcome.evaluation.metrics).sentence
 
 
 def _fields(spec: PipelineSpec) -> dict[str, Any]:

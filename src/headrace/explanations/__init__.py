@@ -1,12 +1,11 @@
 """Which pieces of an item speak for a model's answer, and whether that can be believed.
 
-Two methods give each piece a signed number. Occlusion removes one piece at a time and
-needs a model's answers only. Integrated gradients need its Keras network; they add up
-to what the whole item changes. `sanity` compares their maps with those of models that
-have learned something else, and `verdict` says whether maps of a version are shown.
+Pieces are removed one at a time, by `occlusion`, which needs a model's answers only.
+`check` compares the values with those of random weights and removes the strongest
+pieces; `verdict` says whether the explanations of a version are shown.
 """
 
-from headrace.explanations.items import Explainer, Item, why_not
-from headrace.explanations.verdict import METHODS, Verdict, verdict_of
+from headrace.explanations.occlusion import Item, occlude, why_not
+from headrace.explanations.verdict import Verdict, verdict_of
 
-__all__ = ["METHODS", "Explainer", "Item", "Verdict", "verdict_of", "why_not"]
+__all__ = ["Item", "Verdict", "occlude", "verdict_of", "why_not"]

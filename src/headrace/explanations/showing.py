@@ -1,20 +1,19 @@
-"""Draws maps over items, and lists the pieces that speak for and against an answer."""
+"""Draws what speaks for and against an answer over items, and lists the pieces."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from headrace.display import pictures
 from headrace.display.pages import render
-from headrace.explanations.parts import Part
+from headrace.explanations.occlusion import Floats, Item, Part
 from headrace.media import medium
+from headrace.media.forms import Payload
 from headrace.records import DataDescription
 
 TITLE = "Which parts speak for an answer (red) and against it (blue)"
@@ -26,48 +25,48 @@ _ON_ANY = "#7d8794"  # a grey that is read on white and on black
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """An item that is shown with its maps.
+    """An item that is shown with what its pieces do.
 
     Attributes:
-        name: why it is shown: a mistake, or typical.
+        name: why it is shown, or its name.
         answer: of the model, in words.
         item: in stored form, ``shape``.
-        maps: values ``(rows, columns)`` by the name of the method.
-        parts: the strongest pieces.
+        values: of its pieces, ``(rows, columns)``.
+        parts: the pieces, the strongest first.
     """
 
     name: str
     answer: str
-    item: npt.NDArray[Any]
-    maps: Mapping[str, npt.NDArray[Any]]
+    item: Payload
+    values: Floats
     parts: Sequence[Part]
 
-    def doubted(self) -> ShownItem:
-        """This item, with maps that say that their method was not checked."""
-        maps = {f"{method}, not checked": map_ for method, map_ in self.maps.items()}
-        return replace(self, maps=maps)
+    @classmethod
+    def of(cls, name: str, answer: str, item: Item, values: Floats) -> ShownItem:
+        """An item with what its pieces do, ``(pieces,)``."""
+        grid = values.reshape(item.pieces.shape)
+        return cls(name, answer, item.item, grid, item.parts(values))
+
+    def draw(self, axes: Any, data: DataDescription) -> None:
+        """Draw the item and the map over it on matplotlib axes."""
+        medium(data.medium).draw_map(axes, self.item, self.values, data)
 
 
 def draw_maps(shown: Sequence[ShownItem], data: DataDescription, path: Path) -> None:
-    """Draw every map of every item in a grid.
+    """Draw the items in a grid.
 
     Args:
-        shown: the items, at least one with a map.
+        shown: at least one.
         data: of the snapshot.
         path: of the PNG.
     """
-    module = medium(data.medium)
 
-    def draw(axes: Any, drawn: tuple[npt.NDArray[Any], npt.NDArray[Any]]) -> None:
-        module.draw_map(axes, *drawn, data)
+    def draw(axes: Any, one: ShownItem) -> None:
+        one.draw(axes, data)
 
-    samples = [(one.item, values) for one in shown for values in one.maps.values()]
-    captions = [
-        f"{one.name}: {one.answer}\n{method}" for one in shown for method in one.maps
-    ]
-    inches = module.SAMPLE_INCHES or _TEXT_INCHES
-    together = len(shown[0].maps)
-    pictures.draw_mistakes(samples, captions, draw, inches, path, together)
+    captions = [f"{one.name}: {one.answer}" for one in shown]
+    inches = medium(data.medium).SAMPLE_INCHES or _TEXT_INCHES
+    pictures.draw_mistakes(shown, captions, draw, inches, path)
 
 
 def draw_explanations(
@@ -87,36 +86,29 @@ def write_page(
     """Write a page with items, their maps and their strongest pieces.
 
     Args:
-        shown: the items, each with a map.
+        shown: the items.
         data: of the snapshot.
         path: of the page.
         about: the line below the title.
     """
     table = _table(shown, data)
     for row, one in zip(table["rows"], shown, strict=True):
-        row["maps"] = {}
-        for method, values in one.maps.items():
-            _draw_map(one.item, values, data, path)
-            picture = base64.b64encode(path.read_bytes()).decode()
-            row["maps"][method] = f"data:image/png;base64,{picture}"
+        _draw_map(one, data, path)
+        picture = base64.b64encode(path.read_bytes()).decode()
+        row["map"] = f"data:image/png;base64,{picture}"
     page = render("explained.html", title=TITLE, about=about, listed=table)
     path.write_text(page, encoding="utf-8")
 
 
-def _draw_map(
-    item: npt.NDArray[Any],
-    values: npt.NDArray[Any],
-    data: DataDescription,
-    path: Path,
-) -> None:
+def _draw_map(one: ShownItem, data: DataDescription, path: Path) -> None:
     """Draw one map without a ground, for pages that may be light or dark."""
     from PIL import Image
 
-    module = medium(data.medium)
-    figure = pictures.new_figure(*(module.SAMPLE_INCHES or _TEXT_INCHES), None)
+    inches = medium(data.medium).SAMPLE_INCHES or _TEXT_INCHES
+    figure = pictures.new_figure(*inches, None)
     figure.patch.set_facecolor("none")
     axes = figure.add_axes((0.0, 0.0, 0.97, 0.97))
-    module.draw_map(axes, item, values, data)
+    one.draw(axes, data)
     axes.tick_params(colors=_ON_ANY)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(_ON_ANY)

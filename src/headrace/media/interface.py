@@ -234,10 +234,6 @@ class Medium(ABC):
         """The pieces of one item of ``shape``."""
         raise NotImplementedError
 
-    def absent(self, item: Payload, data: DataDescription) -> Payload:
-        """The item with everything removed, ``shape``."""
-        return np.zeros_like(item)
-
     def draw_map(
         self, axes: Any, item: Payload, values: Payload, data: DataDescription
     ) -> None:
@@ -246,9 +242,8 @@ class Medium(ABC):
         Args:
             axes: of matplotlib.
             item: of ``shape``.
-            values: ``(rows, columns)``: of the pieces, or of the places of an image.
-                What speaks for the answer is positive, and drawn red; what speaks
-                against it is negative, and drawn blue.
+            values: of the pieces, ``(rows, columns)``. What speaks for the answer is
+                positive, and drawn red; what speaks against it is negative, and blue.
             data: of the snapshot.
         """
         raise NotImplementedError

@@ -89,8 +89,7 @@ class EvaluationSpec(SpecTable):
     depth: Literal["auto", "quick", "full"] = option(
         "auto",
         "quick: no robustness ladder but for a gate; full: also what takes long: "
-        "membership inference, the check of explanations, and all test rows on the "
-        "ladder",
+        "membership inference, and all test rows on the ladder",
     )
 
 

@@ -2,8 +2,7 @@
 
 Occlusion needs answers only, so that the engine that answers explains as well. Its many
 questions go through the queue of the version in small parts, between which others have
-their turn. Where occlusion has not passed its sanity check and integrated gradients
-have, these explain.
+their turn.
 """
 
 from __future__ import annotations
@@ -11,16 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from headrace.errors import DependencyError, HeadraceError
-from headrace.explanations import Item, why_not
-from headrace.explanations.items import Method, occluded
-from headrace.explanations.parts import Explanation, strongest
-from headrace.explanations.places import Map
+from headrace.explanations import Item, occlude, why_not
+from headrace.explanations.answers import Explanation
 from headrace.models.engines.batching import ROWS_AT_ONCE
 from headrace.records import Record
 from headrace.serving.beside import read_beside
@@ -28,17 +24,17 @@ from headrace.serving.plain_answers import not_finite
 from headrace.serving.replies import HttpError, Reply, json_reply, unavailable
 
 if TYPE_CHECKING:
+    from headrace.explanations.occlusion import Floats
     from headrace.media.forms import Payload
     from headrace.serving.app import Request
     from headrace.serving.served import Served
     from headrace.tasks.forms import Outputs
 
-METHODS: tuple[Method, ...] = ("occlusion", "gradients")  # the first that passed
 MOST_WAITING = 16  # requests to a version, whose answers come first
 
 
 class Place(Record):
-    """A place of a map; it has no name where it is smaller than a piece."""
+    """A place of a map, which is that of a piece."""
 
     name: str
     value: float | None
@@ -77,8 +73,6 @@ async def explain_answer(request: Request, served: Served) -> Reply:
             f"{served.waiting} requests wait for {served}; answers are explained when "
             "fewer do. Try again in a second."
         )
-    if served.is_unchecked:  # a check may have been made since
-        await asyncio.to_thread(served.read_sanity)
     with served.in_use():  # from the first answer to the last
         return await _explained(request, served)
 
@@ -95,17 +89,16 @@ async def _explained(request: Request, served: Served) -> Reply:
         answer = json.loads(f"{{{served.write(outputs[0])}}}")
     except FloatingPointError:
         raise not_finite(served) from None
-    explained, method = served.task.explained, _method(served)
+    explained = served.task.explained
     of_map: dict[str, Any] = {}
-    if method:
+    if served.sanity.status == "passed":
         chosen = int(explained.chosen(outputs)[0])
-        item, map_ = await _in_turn(served, stored[0], chosen, method)
+        item, values = await _in_turn(served, stored[0], chosen)
         names = explained.names(data)
         of_map = {
             "of": names[chosen] if names else "",
-            "completeness_error": map_.error if np.isfinite(map_.error) else None,
-            "parts": strongest(map_, item.pieces, most=None),
-            "map": _rows(map_, item),
+            "parts": item.parts(values),
+            "map": _rows(item, values),
         }
     value = ExplainedItem(
         model=served.model,
@@ -113,7 +106,6 @@ async def _explained(request: Request, served: Served) -> Reply:
         request_id=request.id,
         answer=answer,
         words=explained.words(outputs[0], data),
-        method=method,
         unit=explained.UNIT,
         sanity=served.sanity,
         **of_map,
@@ -121,37 +113,20 @@ async def _explained(request: Request, served: Served) -> Reply:
     return json_reply(value.model_dump(), headers=[served.version_header])
 
 
-def _method(served: Served) -> Method | Literal[""]:
-    """The method to use; empty if none may be."""
-    passed = (m for m in METHODS if served.sanity[m].status == "passed")
-    return next(passed, "")
-
-
-async def _in_turn(
-    served: Served, stored: Payload, chosen: int, method: Method
-) -> tuple[Item, Map]:
-    """An item and its map; one at a time is made, in a thread."""
+async def _in_turn(served: Served, stored: Payload, chosen: int) -> tuple[Item, Floats]:
+    """An item and what its pieces do; one at a time is explained, in a thread."""
     loop = asyncio.get_running_loop()
 
-    def explain() -> tuple[Item, Map]:
+    def explain() -> tuple[Item, Floats]:
         item = Item.of(stored, chosen, served.description)
-        if method == "occlusion":
-            return item, _occluded(served, item, loop)
-        values, error = served.gradients(stored)
-        return item, Map(np.nan_to_num(values), ~np.isnan(values), error)
+        return item, _occluded(served, item, loop)
 
     async with served.explaining:
-        try:
-            return await asyncio.to_thread(explain)
-        except DependencyError as error:
-            again = f"{error.message} Try again in a few seconds."
-            raise unavailable(again, 5) from None
-        except HeadraceError as error:
-            raise unavailable(f"{error.message} {error.action}", 5) from None
+        return await asyncio.to_thread(explain)
 
 
-def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Map:
-    """The map by occlusion; called in a thread, while the loop answers."""
+def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Floats:
+    """What the pieces do; called in a thread, while the loop answers."""
 
     def answer(raw: Payload) -> Outputs:
         starts = range(0, len(raw), ROWS_AT_ONCE)
@@ -161,21 +136,16 @@ def _occluded(served: Served, item: Item, loop: asyncio.AbstractEventLoop) -> Ma
         )
         return np.concatenate([one.result() for one in asked])
 
-    return occluded(answer, [item], served.description)[0]
+    return occlude(answer, [item], served.description)[0]
 
 
-def _rows(map_: Map, item: Item) -> list[list[Place]]:
+def _rows(item: Item, values: Floats) -> list[list[Place]]:
     """The rows of a map: the piece in each place, and its value where there is one."""
-    height, width = map_.values.shape
-    is_of_pieces = map_.values.shape == item.pieces.shape
-    names, values = item.pieces.names, map_.values.tolist()
-    return [
-        [
-            Place(
-                name=names[row * width + column] if is_of_pieces else "",
-                value=values[row][column] if map_.present[row, column] else None,
-            )
-            for column in range(width)
-        ]
-        for row in range(height)
+    height, width = item.pieces.shape
+    both = zip(values.tolist(), item.pieces.present.tolist(), strict=True)
+    shown = [value if present else None for value, present in both]
+    places = [
+        Place(name=name, value=value)
+        for name, value in zip(item.pieces.names, shown, strict=True)
     ]
+    return [places[row * width : (row + 1) * width] for row in range(height)]

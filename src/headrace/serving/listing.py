@@ -39,7 +39,7 @@ class Listed(Record):
 
     Attributes:
         asks: what is asked of a model that takes no items.
-        explains: whether maps of its answers are shown.
+        explains: whether its answers are explained.
         unexplained: why they are not, where they could be.
         options, sample_rate_hz: of its items; see `headrace.records.Form`.
         longest_input: see `headrace.serving.plain.PlainReader`.
@@ -66,7 +66,8 @@ class Listed(Record):
     def of(cls, slot: Slot, served: Served) -> Self:
         """A model, by the version that answers where none is named."""
         data, learned = served.description, served.task
-        can_explain = not why_not(data)
+        can_explain, sanity = not why_not(data), served.sanity
+        is_shown = sanity.status == "passed"
         return cls(
             name=served.model,
             version=served.version,
@@ -78,8 +79,8 @@ class Listed(Record):
             asks="prompt" if learned.writes else "message" if learned.speaks else "",
             sample_rate_hz=data.sample_rate_hz,
             options=data.options,
-            explains=can_explain and not served.unexplained,
-            unexplained=served.unexplained if can_explain else "",
+            explains=can_explain and is_shown,
+            unexplained="" if is_shown or not can_explain else sanity.reason,
             longest_input=served.reader.longest,
             versions=[ListedVersion.of(v) for _, v in sorted(slot.versions.items())],
             **data.target,

@@ -16,12 +16,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.explanations.verdict import sanity_of, unchecked
+from headrace.explanations.verdict import verdict_of, version_verdict
 from headrace.media import medium
 from headrace.media.chunks import ITEM_BYTES
 from headrace.models.engines import EngineProcess, open_engine
 from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
-from headrace.serving.gradients import GradientsProcess
 from headrace.serving.plain import PlainReader
 from headrace.serving.replies import unavailable
 from headrace.serving.tensors import Tensors
@@ -59,9 +58,8 @@ class Served:
         waiting: requests that wait for an answer from outside of the event loop.
         start: how the JSON of each answer begins.
         texts: writes texts; None where the task writes none.
-        sanity: whether its answers may be explained, by method; at first, not.
+        sanity: whether its answers may be explained; at first, not.
         explaining: held by the one request whose answer is explained.
-        gradients: of the Keras model, in a process that starts when it is needed.
     """
 
     def __init__(
@@ -80,9 +78,8 @@ class Served:
         self.version_header = (b"x-model-version", str(self.version).encode())
         names = {"model": self.model, "version": self.version}
         self.start = json.dumps(names, separators=(",", ":"))[:-1]
-        self.sanity = unchecked("maps were not checked: the ledger was not asked")
+        self.sanity = verdict_of({})
         self.explaining = asyncio.Semaphore(1)
-        self.gradients = GradientsProcess(row, settings)
         self.inline_rows = 0
         self.waiting = 0
         self._answering = 0  # of those that wait, so many are with the engine
@@ -104,24 +101,12 @@ class Served:
         of_texts = self.texts.failure if self.texts is not None else ""
         return str(getattr(self.engine, "failure", "")) or of_texts
 
-    @property
-    def unexplained(self) -> str:
-        """Why no map is shown; empty if there are some."""
-        if any(one.status == "passed" for one in self.sanity.values()):
-            return ""
-        return "; ".join(dict.fromkeys(one.reason for one in self.sanity.values()))
-
-    @property
-    def is_unchecked(self) -> bool:
-        """Whether no check of its explanations is known; one may be made any time."""
-        return all(one.status == "unchecked" for one in self.sanity.values())
-
     def read_sanity(self) -> None:
         """Read from the ledger whether its answers may be explained."""
         with contextlib.suppress(HeadraceError):  # the ledger may be away
             if ledger_exists(self._settings.database_url):  # else it would be made
                 ledger = Home(self._settings).ledger
-                self.sanity = sanity_of(self.model, self.version, ledger)
+                self.sanity = version_verdict(self.model, self.version, ledger)
 
     def answer_now(self, items: Payload) -> Outputs | None:
         """The outputs, if they take so little time that nobody need wait; else None.
@@ -199,7 +184,6 @@ class Served:
         self._queue.close()
         if self.texts is not None:
             self.texts.close()
-        self.gradients.close()
         self.engine.close()
         return_memory()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from headrace.records import DataDescription
 
@@ -39,9 +39,6 @@ class Explained(Protocol):
             outputs: of a model, ``(n, ...)``.
             chosen: answers, ``(n,)``.
         """
-
-    def tensor(self, outputs: Any, chosen: Any) -> Any:
-        """The same of tensors, in `keras.ops`, float32 ``(n,)``."""
 
     def at_random(
         self,

@@ -1,19 +1,18 @@
-"""Explains the answer of a version to one item."""
+"""Explains the answer of a version to one item, or to some on a page."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,10 +27,10 @@ from headrace.errors import (
     UsageError,
     did_you_mean,
 )
-from headrace.explanations import METHODS, Explainer, Item, Verdict, why_not
-from headrace.explanations.parts import Explanation, strongest
+from headrace.explanations import Item, Verdict, occlude, why_not
+from headrace.explanations.answers import Explanation
 from headrace.explanations.showing import ShownItem, draw_maps, write_page
-from headrace.explanations.verdict import is_due, sanity_of
+from headrace.explanations.verdict import version_verdict
 from headrace.media import medium
 from headrace.media.digests import digests
 from headrace.media.forms import Payload
@@ -47,7 +46,6 @@ from headrace.use.rows import decoded_rows, reading_of
 if TYPE_CHECKING:
     from headrace.settings import Settings
 
-Choice = Literal["", "gradients", "occlusion"]
 _SHOWN = 20
 _PAGE, _MOST_ITEMS = ".html", 50
 
@@ -61,7 +59,7 @@ class ItemExplained(Explanation):
     Attributes:
         item: sha256 of the decoded item, as `headrace score` writes it.
         name: of the item in its source; empty for an item of the test split and a text.
-        output: the picture or the page; empty where none was asked for.
+        output: the picture or the page; empty where none was written.
     """
 
     item: str
@@ -70,39 +68,33 @@ class ItemExplained(Explanation):
     seconds: float
 
 
-def explain(  # noqa: PLR0913
+def explain(
     name: str,
     item: str,
     settings: Settings,
     *,
-    is_text: bool = False,
     output: Path | None = None,
-    method: Choice = "",
     of: str = "",
-    unchecked: bool = False,
-    check: Callable[[str, Settings], object] | None = None,
 ) -> list[ItemExplained]:
     """Explain the answer of a version to an item, or to several on a page.
+
+    Nothing is explained, and nothing written, unless the version has passed its check:
+    then there are answers alone.
 
     Args:
         name: ``MODEL``, which is its champion; ``MODEL@champion``; ``MODEL/VERSION``.
         item: a file; the digest of an item of the version's test split, or its first 8
-            digits or more; or the text itself. For a page also a folder or another
-            source, of which the first 50 items are explained, some of each sub-folder.
+            digits or more; or, of a model of texts, the text itself. For a page also a
+            folder or another source, of which the first 50 items are explained, some
+            of each sub-folder.
         settings: where the model is.
-        is_text: whether ``item`` is the text itself.
         output: a .png file for the map over the item, or an .html file for a page.
-        method: of `METHODS`; empty: the first that passed its check.
         of: the class or tag that is explained; empty: what the model answers.
-        unchecked: whether a method may be used that was not checked. One that failed
-            never is.
-        check: checks the explanations of ``MODEL/VERSION``; it is called unless that
-            was done, or ``unchecked`` is given. None: nothing is checked.
 
     Raises:
         Refusal: the answers of the version are not explained.
-        UsageError: the output is no such file in a folder, the item is no text, or the
-            version has no such class or tag.
+        UsageError: the output is no such file in a folder, or the version has no such
+            class or tag.
         NotFoundError: there is no such version or item.
         SourceError, InputError: the item cannot be used.
         IntegrityError: the model's file, or the snapshot, is gone or changed.
@@ -115,30 +107,21 @@ def explain(  # noqa: PLR0913
         raise Refusal(f"{name}: not explained: {reason}.")
     answer = _place(of, name, data) if of else None
     most = _MOST_ITEMS if output is not None and output.suffix.lower() == _PAGE else 1
-    items, names = _read_items(item, loaded, name, settings, is_text=is_text, most=most)
-    check = None if unchecked else check
-    sanity = _sanity(model_of(name), loaded.version, settings, check)
-    if output is not None:
-        _refuse_undrawn(name, output, sanity, method, unchecked=unchecked)
-    explainer = Explainer(loaded.model, data)
-    chosen = _choose(explainer, sanity, method, unchecked=unchecked)
-    common: dict[str, Any] = {"model": model_of(name), "version": loaded.version}
-    common |= {"method": chosen, "sanity": sanity}
-    common["output"] = str(output or "") if chosen else ""
+    items, names = _read_items(item, loaded, name, settings, most)
+    sanity = version_verdict(model_of(name), loaded.version, Home(settings).ledger)
+    written = str(output or "") if sanity.status == "passed" else ""
     explained, shown = list[ItemExplained](), list[ShownItem]()
     for place, own in enumerate(names):
         began = time.perf_counter() if place else started
         stored = items[place : place + 1]
-        of_item, drawn = _explained(stored, own, answer, loaded, explainer, chosen)
-        if chosen and sanity[chosen].status != "passed":
-            drawn = [one.doubted() for one in drawn]
+        fields, drawn = _explained(stored, own, answer, loaded, sanity)
+        fields |= {"model": model_of(name), "output": written}
         shown += drawn
         seconds = round(time.perf_counter() - began, 2)
-        explained.append(ItemExplained(**common, **of_item, seconds=seconds))
+        explained.append(ItemExplained(**fields, seconds=seconds))
     if output is not None and shown:
-        about = f"{common['model']} version {loaded.version}, explained by "
-        verdict = f"sanity check {sanity[chosen].status}: {sanity[chosen].reason}"
-        _draw(shown, data, output, f"{about}{METHODS[chosen]}; {verdict}")
+        about = f"{model_of(name)} version {loaded.version}. {sanity.sentence}"
+        _draw(shown, data, output, about)
     return explained
 
 
@@ -147,75 +130,32 @@ def _explained(
     name: str,
     answer: int | None,
     loaded: LoadedModel,
-    explainer: Explainer,
-    method: Choice,
+    sanity: Verdict,
 ) -> tuple[dict[str, Any], list[ShownItem]]:
     """The fields of an explanation that are of its item, and what is drawn of it."""
     data = loaded.description
     module, learned = medium(data.medium), task(data.task)
     outputs = answers(loaded.model, module.raw(stored))
-    fields, shown = dict[str, Any](), list[ShownItem]()
     words = learned.explained.words(outputs[0], data)
-    if method:
-        if answer is None:
-            answer = int(learned.explained.chosen(outputs)[0])
-        names = learned.explained.names(data)
-        fields["of"] = names[answer] if names else ""
-        one = Item.of(stored[0], answer, data)
-        map_ = explainer.maps([one], method)[0]
-        fields["parts"] = parts = strongest(map_, one.pieces, most=None)
-        if method == "gradients":
-            fields["completeness_error"] = map_.error
-        maps = {METHODS[method]: map_.values}
-        shown.append(ShownItem(name or "answer", words, stored[0], maps, parts))
     write = learned.answers.json_writer(data)
-    fields |= {"words": words, "unit": learned.explained.UNIT, "name": name}
-    fields["item"] = bytes(digests(stored, module)).hex()
-    fields["answer"] = json.loads("{" + write(outputs[0]) + "}")
-    return fields, shown
-
-
-def _sanity(
-    model: str,
-    version: int | None,
-    settings: Settings,
-    check: Callable[[str, Settings], object] | None,
-) -> dict[str, Verdict]:
-    """The verdict on each method, after a check where that was not made."""
-    ledger = Home(settings).ledger
-    if check is not None and is_due(model, version, ledger):
-        log.info(
-            "%s version %d: checking its explanations first, once, which takes two "
-            "trainings; --unchecked leaves it out",
-            *(model, version),
-        )
-        with contextlib.suppress(Refusal):  # which is recorded, and is the reason
-            check(f"{model}/{version}", settings)
-    return sanity_of(model, version, ledger)
-
-
-def _refuse_undrawn(
-    name: str,
-    output: Path,
-    sanity: Mapping[str, Verdict],
-    method: Choice,
-    *,
-    unchecked: bool,
-) -> None:
-    """Refuse a map or a page for which no method may be used, before any answer."""
-    verdicts = [sanity[choice] for choice in ([method] if method else METHODS)]
-    if any(_may_be_used(verdict, unchecked=unchecked) for verdict in verdicts):
-        return
-    reasons = "; ".join(dict.fromkeys(verdict.reason for verdict in verdicts))
-    can_be = any(verdict.status == "unchecked" for verdict in verdicts)
-    raise Refusal(
-        f"--output: {output} cannot be drawn of {name}: {reasons}.",
-        "With --unchecked it is drawn all the same." if can_be else "Leave it out.",
-    )
-
-
-def _may_be_used(verdict: Verdict, *, unchecked: bool) -> bool:
-    return verdict.status == "passed" or (unchecked and verdict.status == "unchecked")
+    fields: dict[str, Any] = {
+        "version": loaded.version,
+        "answer": json.loads("{" + write(outputs[0]) + "}"),
+        "words": words,
+        "unit": learned.explained.UNIT,
+        "sanity": sanity,
+        "name": name,
+        "item": bytes(digests(stored, module)).hex(),
+    }
+    if sanity.status != "passed":
+        return fields, []
+    if answer is None:
+        answer = int(learned.explained.chosen(outputs)[0])
+    one = Item.of(stored[0], answer, data)
+    (values,) = occlude(partial(answers, loaded.model), [one], data)
+    names = learned.explained.names(data)
+    fields |= {"of": names[answer] if names else "", "parts": one.parts(values)}
+    return fields, [ShownItem.of(name or "answer", words, one, values)]
 
 
 def _place(of: str, name: str, data: DataDescription) -> int:
@@ -265,53 +205,22 @@ def _draw(
                 temporary.write_bytes(drawn.read_bytes())
 
 
-def _choose(
-    explainer: Explainer,
-    sanity: Mapping[str, Verdict],
-    method: Choice,
-    *,
-    unchecked: bool,
-) -> Choice:
-    """The method to use; empty if none may be."""
-    if method and method not in explainer.methods:
-        raise UsageError(
-            f"--method {method}: the model cannot be explained by it: "
-            f"{explainer.no_gradients}.",
-            "Leave it out.",
-        )
-    for choice in [method] if method else explainer.methods:
-        if _may_be_used(sanity[choice], unchecked=unchecked):
-            return choice
-    return ""
-
-
 def _read_items(
-    item: str,
-    loaded: LoadedModel,
-    name: str,
-    settings: Settings,
-    *,
-    is_text: bool,
-    most: int,
+    item: str, loaded: LoadedModel, name: str, settings: Settings, most: int
 ) -> tuple[Payload, list[str]]:
     """The item, or the first ``most`` of a source, ``(n, *shape)``; and their names."""
     data = loaded.description
     module = medium(data.medium)
-    if is_text:
-        if not module.IS_TEXT:
-            raise UsageError(
-                f"--text: the items of {name} are of the medium {data.medium}.",
-                "Give a file.",
-            )
-        return module.as_stored(module.check_input([item], data), data), [""]
-    if _DIGEST.fullmatch(item) and not Path(item).exists():
-        return _of_test_split(item, loaded, name, settings), [""]
     wanted = (
         f"Give a file with one item of the medium {data.medium}, or the sha256 of an "
         "item of the test split."
     )
+    if Path(item).exists() or "://" in item:
+        return _first_items(item, loaded, settings, wanted, most)
+    if _DIGEST.fullmatch(item):
+        return _of_test_split(item, loaded, name, settings), [""]
     if module.IS_TEXT:
-        wanted += " With --text, ITEM is the text itself."
+        return module.as_stored(module.check_input([item], data), data), [""]
     return _first_items(item, loaded, settings, wanted, most)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headrace.explanations.parts import Part
+from headrace.explanations.occlusion import Part
 from headrace.explanations.showing import ShownItem, write_page
 from headrace.records import DataDescription
 
@@ -23,7 +23,7 @@ ITEMS = [
 @pytest.mark.parametrize(("data", "item", "values"), ITEMS)
 def test_a_map_has_no_white_ground(tmp_path, data, item, values):
     parts = [Part(name="rows 1 to 2", value=0.5), Part(name="row 3", value=-0.25)]
-    one = ShownItem("a<b>.png", "cat (98%)", item, {"occlusion": values}, parts)
+    one = ShownItem("a<b>.png", "cat (98%)", item, values, parts)
     write_page([one, one], data, tmp_path / "map.png", "by occlusion")
 
     page = (tmp_path / "map.png").read_text()

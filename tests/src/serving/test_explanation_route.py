@@ -16,15 +16,11 @@ from tests.src.serving.conftest import (
 )
 
 from headrace.explanations import Verdict
-from headrace.explanations.checked import MapCheck, record_check
 from headrace.serving import explanation_route
 from headrace.settings import Settings
-from headrace.state.ledger import Ledger
+from headrace.state.ledger import Evidence, Ledger
 
-PASSED = {
-    method: Verdict(status="passed", reason="it was measured")
-    for method in ("gradients", "occlusion")
-}
+PASSED = Verdict(status="passed", reason="it was measured")
 LARGE = {"medium": "image", "shape": [32, 32, 1], **CLASSES}
 NOISE = np.random.default_rng(0).integers(0, 256, 1024, np.uint8).tobytes()
 
@@ -70,7 +66,6 @@ def test_the_patch_that_decides_is_the_strongest():
     pixels[0, 0] = pixels[20, 20] = 255
     given = explain(served, pixels.tobytes(), "application/octet-stream").json
     assert given["answer"]["label"] == "cat"
-    assert given["method"] == "occlusion"
     first, second = given["parts"]
     assert first["name"].startswith("rows 1 to ")
     assert first["value"] > 1
@@ -95,39 +90,45 @@ def test_it_asks_in_small_parts():
 
 
 @pytest.mark.parametrize("status", ["failed", "unchecked"])
-def test_a_method_that_has_not_passed_is_not_used(status):
+def test_what_has_not_passed_is_not_shown(status):
     served = looking(IMAGE)
-    failed = Verdict(status=status, reason="it depends on the seed")
-    served.sanity = dict.fromkeys(PASSED, failed)
+    served.sanity = Verdict(status=status, reason="it does not decide")
     given = explain(served, bytes(16), "application/octet-stream").json
-    assert (given["method"], given["parts"], given["map"]) == ("", [], [])
-    assert given["sanity"]["occlusion"]["reason"] == "it depends on the seed"
+    assert (given["of"], given["parts"], given["map"]) == ("", [], [])
+    assert given["sanity"]["reason"] == "it does not decide"
     assert given["answer"]["label"]
 
 
 def test_what_was_not_checked_is_the_default():
     given = explain(serving(IMAGE), bytes(16), "application/octet-stream").json
-    assert given["sanity"]["occlusion"]["status"] == "unchecked"
+    assert given["sanity"]["status"] == "unchecked"
 
 
-def test_a_check_that_was_made_since_is_known_at_the_next_question(tmp_path):
-    served, body = looking(IMAGE), (bytes(16), "application/octet-stream")
+def test_the_evidence_of_the_version_says_whether_it_is_explained(tmp_path):
+    served = looking(IMAGE)
     served._settings = Settings(database_url=f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger = Ledger(served._settings.database_url)
     ledger.add_version(a_row("toy", 1, IMAGE))
     served.read_sanity()
-    reason = explain(served, *body).json["sanity"]["occlusion"]["reason"]
-    assert "`headrace explain toy/1` does it" in reason
-    found = dict.fromkeys(["occlusion_random_weights", "occlusion_random_labels"], 0.0)
-    check = MapCheck(
+    assert served.sanity.status == "unchecked"
+    (listed,) = Site(served).ask("GET", "/models").json["models"]
+    assert "not checked" in listed["unexplained"]
+    metrics = dict.fromkeys(["occlusion_random_weights", "occlusion_p_value"], 0.0)
+    metrics |= {"occlusion_top_fifth": 2.0, "occlusion_random_fifth": 1.0}
+    evidence = Evidence(
         model="toy",
         version=1,
-        metrics={**found, "occlusion_other_seed": 0.9},
+        metrics=metrics | {"occlusion_random_weights_low": -0.1},
+        champion_version=None,
         snapshot_digest="s",
-        model_digest="m",
+        passed=True,
+        gates=(),
+        champion_sequence=0,
+        run_id="r",
     )
-    record_check(ledger, check)
-    assert explain(served, *body).json["method"] == "occlusion"
+    ledger.add_evidence(evidence)
+    served.read_sanity()
+    assert served.sanity.status == "passed"
     (listed,) = Site(served).ask("GET", "/models").json["models"]
     assert listed["explains"] is True
 
@@ -135,9 +136,9 @@ def test_a_check_that_was_made_since_is_known_at_the_next_question(tmp_path):
 def test_numbers_are_explained_too():
     served = serving(NUMBER)
     served.sanity = PASSED
-    body = bytes([9]) * 16
+    body = bytes(range(16))
     given = explain(served, body, "application/octet-stream").json
-    assert given["method"] == "occlusion"
+    assert given["parts"]
     assert all(part["value"] == 0 for part in given["parts"])
 
 

@@ -15,7 +15,6 @@ from tests.waiting import until
 from headrace.errors import DependencyError, UsageError
 from headrace.models import engines
 from headrace.models.engines import stored
-from headrace.serving.gradients import MODULE
 from headrace.serving.metrics import Metrics
 from headrace.serving.server import listen
 from headrace.serving.shadow import check_same_requests
@@ -24,6 +23,7 @@ from headrace.serving.starting import (
     open_alone,
     process_metrics,
 )
+from headrace.serving.texts import MODULE
 from headrace.state.frames import FramedProcess
 from headrace.state.ledger import Ledger
 
@@ -43,15 +43,15 @@ def test_a_challenger_is_opened_by_its_own_process(built, monkeypatch):
 def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
     metrics, processes = Metrics(), list[FramedProcess]()
 
-    def gradients_beside():
+    def texts_beside():
         beside = description_of([], "http://here", None)["processes"]
         names = [one["name"] for one in beside]  # with those of other tests
-        return names.count("gradients_process")
+        return names.count("texts_process")
 
     metrics.sources.append(process_metrics)
     for name in ("one", "two"):
         processes.append(FramedProcess(MODULE, name))
-        until(lambda: gradients_beside() == len(processes), "no name of its own")
+        until(lambda: texts_beside() == len(processes), "no name of its own")
 
     def smallest():
         return min(psutil.Process(one.pid).memory_info().rss for one in processes)
@@ -59,12 +59,12 @@ def test_the_memory_of_processes_beside_the_server_is_told(tmp_path, cold):
     until(lambda: smallest() >= 2**24, "Python has not started")
     lines = metrics.text().decode().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
-    beside = values.pop('headrace_resident_bytes{process="gradients_process"}')
+    beside = values.pop('headrace_resident_bytes{process="texts_process"}')
     assert float(beside) > 2 * 2**24
     assert float(values.pop("headrace_resident_bytes")) > 2**20
     for one in processes:
         one.close()
-    assert gradients_beside() == 0
+    assert texts_beside() == 0
 
 
 def test_the_shadow_is_named():

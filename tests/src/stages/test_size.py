@@ -3,7 +3,6 @@
 import math
 
 import pytest
-
 from headrace.stages.size import SMALL, size_of
 
 

@@ -33,7 +33,7 @@ def test_a_page_has_some_items_of_each_sub_folder(
             place.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((8, 8), number, np.uint8)).save(place)
     data, output = str(tmp_path / "data"), tmp_path / "x.html"
-    explained = explain("blobs", data, _trained.settings, output=output, unchecked=True)
+    explained = explain("blobs", data, _trained.settings, output=output)
     names = ["bild/0.png", "foto/0.png", "scan/0.png", "bild/1.png", "foto/1.png"]
     assert [one.name for one in explained] == names
     said = "has more than 5 items; the first of each sub-folder are explained"

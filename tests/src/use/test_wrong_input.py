@@ -31,10 +31,6 @@ def _explain_a_folder(settings, folder):
     explain("blobs", str(folder), settings)
 
 
-def _explain_a_text(settings, folder):
-    explain("blobs", "", settings, is_text=True)
-
-
 def _explain_a_class_it_has_not(settings, folder):
     explain("blobs", str(folder), settings, of="nope")
 
@@ -42,11 +38,6 @@ def _explain_a_class_it_has_not(settings, folder):
 def _explain_into_a_folder(settings, folder):
     (folder / "map.png").mkdir()
     explain("blobs", "0" * 8, settings, output=folder / "map.png")
-
-
-def _draw_what_was_not_checked(settings, folder):
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
-    explain("blobs", str(folder / "a.png"), settings, output=folder / "map.png")
 
 
 def _generate(settings, folder):
@@ -63,10 +54,8 @@ def _promote_without_a_reason(settings, folder):
         (_score_nothing, "none"),
         (_monitor_nothing, "none"),
         (_explain_a_folder, "more than one item"),
-        (_explain_a_text, "--text: the items of blobs are of the medium image"),
         (_explain_a_class_it_has_not, "--of: blobs has no answer 'nope'"),
         (_explain_into_a_folder, "cannot be written: it is a folder"),
-        (_draw_what_was_not_checked, "cannot be drawn of blobs: maps were not checked"),
         (_generate, "writes no texts"),
         (_promote_without_a_reason, "needs a reason"),
     ],

@@ -10,7 +10,6 @@ from typing import Any
 from headrace.display.pages import render
 from headrace.evidence.bundling.archive import as_json
 from headrace.evidence.reproduction import recorded
-from headrace.explanations.checked import find_check
 from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
 from headrace.models.logged.golden import Golden
@@ -92,12 +91,11 @@ def _golden(version: Version, home: Home) -> dict[str, bytes]:
 def _evidence(version: Version, ledger: Ledger) -> dict[str, Any]:
     """The rows of the ledger that are about a version."""
     model, number = version.model, version.version
-    history, check = ledger.history(model), find_check(ledger, model, number)
+    history = ledger.history(model)
     rows: dict[str, Iterable[Record]] = {
         "evidence": ledger.evidence_of(model, number),
         "history": [h for h in history if number in (h.from_version, h.to_version)],
         "approvals": [a for a in ledger.approvals(model) if a.version == number],
-        "map_checks": [check] if check else [],
     }
     shown = {name: [one.model_dump(mode="json") for one in rows[name]] for name in rows}
     return {"version": version.model_dump(mode="json"), **shown}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.media.audio.pieces import band_edges, pieces
+from headrace.media.audio.pieces import band_edges, time_edges
 from headrace.media.audio.samples import Samples, to_floats
 from headrace.records import DataDescription
 
@@ -42,11 +42,9 @@ def draw_map(
 ) -> None:
     """Draw a spectrogram, and a map ``(times, bands)`` over it."""
     draw_sample(axes, item, data)
-    edges = pieces(item, data).edges
-    seconds = (edges[0] if edges else np.linspace(0, 1, 2)) * len(item)
     limit = float(np.abs(values).max()) or 1.0
     mesh = axes.pcolormesh(
-        seconds / data.sample_rate_hz,
+        time_edges(item) / data.sample_rate_hz,
         band_edges(data.sample_rate_hz),
         values.T,
         cmap="bwr",

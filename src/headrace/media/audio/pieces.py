@@ -11,8 +11,10 @@ import numpy.typing as npt
 from headrace.media.arrow import lengths
 from headrace.media.audio.features import HIGHEST_HZ, LOWEST_HZ, mel
 from headrace.media.audio.samples import Samples, to_floats, to_samples
-from headrace.media.pieces import Edges, Pieces
+from headrace.media.pieces import Pieces, Removal
 from headrace.records import DataDescription
+
+Edges = npt.NDArray[np.float64]
 
 TIMES, BANDS = 8, 6
 _FADE_SECONDS = 0.01  # between two times, so that no click is made
@@ -26,17 +28,19 @@ def pieces(item: Samples, data: DataDescription) -> Pieces:
     The parts add up to the sound. Bands are equally wide in mel. A removed part is
     silent; one that is 80 dB below the loudest is not present.
     """
-    count = max(1, int(lengths(item[np.newaxis])[0]))
-    rate, sound = data.sample_rate_hz, to_floats(item)
-    times = np.linspace(0, count, min(TIMES, max(1, count // _LEAST_SAMPLES)) + 1)
+    rate, sound, times = data.sample_rate_hz, to_floats(item), time_edges(item)
     hertz = band_edges(rate)
     windows = _windows(times, item.shape[0], round(_FADE_SECONDS * rate))
     bands = _bands(sound, hertz, rate)
     power = np.array([[np.square(w * b).sum() for b in bands] for w in windows])
 
-    def without(numbers: Sequence[int]) -> Samples:
-        rows, columns = np.divmod(np.asarray(numbers, np.intp), len(bands))
-        return to_samples(sound - windows[rows] * bands[columns])
+    def without(removals: Sequence[Removal]) -> Samples:
+        rows = np.repeat(sound[np.newaxis], len(removals), axis=0)
+        for place, removal in enumerate(removals):
+            for number in removal:
+                time, band = divmod(number, len(bands))
+                rows[place] -= windows[time] * bands[band]
+        return to_samples(rows)
 
     return Pieces(
         names=[
@@ -47,8 +51,13 @@ def pieces(item: Samples, data: DataDescription) -> Pieces:
         shape=(len(windows), len(bands)),
         present=(power > _SILENCE * max(power.max(), 1e-12)).ravel(),
         without=without,
-        edges=(times / item.shape[0], np.linspace(0, 1, len(hertz))),
     )
+
+
+def time_edges(item: Samples) -> Edges:
+    """The bounds of the spans of time in samples, ``(times + 1,)``."""
+    count = max(1, int(lengths(item[np.newaxis])[0]))
+    return np.linspace(0, count, min(TIMES, max(1, count // _LEAST_SAMPLES)) + 1)
 
 
 def band_edges(rate: int) -> Edges:

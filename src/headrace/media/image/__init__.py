@@ -17,7 +17,7 @@ from headrace.media.image.conversion import decode_object
 from headrace.media.image.files import decode_files, sizes
 from headrace.media.image.form import form_of
 from headrace.media.image.near import alike, fingerprints
-from headrace.media.image.pieces import absent, draw_map, pieces
+from headrace.media.image.pieces import draw_map, pieces
 from headrace.media.image.pixels import Pixels, check_input, decode_array, fit
 from headrace.media.image.suggesting import suggest
 from headrace.media.interface import Medium
@@ -124,7 +124,6 @@ class Image(Medium):
     alike = staticmethod(alike)
     check_input = staticmethod(check_input)
     pieces = staticmethod(pieces)
-    absent = staticmethod(absent)
     draw_map = staticmethod(draw_map)
 
     def as_stored(self, items: npt.NDArray[Any], data: DataDescription) -> Pixels:

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.image.pixels import Pixels
-from headrace.media.pieces import Pieces
+from headrace.media.pieces import Pieces, Removal
 from headrace.records import DataDescription
 
 SIDE = 7  # patches in a row and in a column, at most
 _STRONGEST = 0.85  # opacity of the strongest value of a map
 
 
-def absent(item: Pixels, data: DataDescription) -> Pixels:
-    """An image of one colour: the median of the border, which is the background."""
+def _background(item: Pixels) -> Pixels:
+    """An image of one colour: the median of the border."""
     edge = np.concatenate([item[0], item[-1], item[:, 0], item[:, -1]])
     return np.broadcast_to(np.median(edge, axis=0).astype(np.uint8), item.shape)
 
@@ -36,13 +36,14 @@ def pieces(item: Pixels, data: DataDescription) -> Pieces:
         for down in itertools.pairwise(rows)
         for across in itertools.pairwise(columns)
     ]
-    background = absent(item, data)
+    background = _background(item)
     differs = (item != background).any(axis=2)
 
-    def without(numbers: Sequence[int]) -> Pixels:
-        images = np.repeat(item[np.newaxis], len(numbers), axis=0)
-        for image, number in zip(images, numbers, strict=True):
-            image[places[number]] = background[places[number]]
+    def without(removals: Sequence[Removal]) -> Pixels:
+        images = np.repeat(item[np.newaxis], len(removals), axis=0)
+        for image, removal in zip(images, removals, strict=True):
+            for number in removal:
+                image[places[number]] = background[places[number]]
         return images
 
     return Pieces(
@@ -66,7 +67,7 @@ def _bounds(size: int) -> list[int]:
 def draw_map(
     axes: Any, item: Pixels, values: npt.NDArray[Any], data: DataDescription
 ) -> None:
-    """Draw an image in pale grey, and a map of any resolution over it."""
+    """Draw an image in pale grey, and the map of its patches over it."""
     height, width = item.shape[:2]
     grey = item.mean(axis=2)
     axes.axis("off")

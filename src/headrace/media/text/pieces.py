@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.display.signs import visible
-from headrace.media.pieces import Pieces
+from headrace.media.pieces import Pieces, Removal
 from headrace.media.text.texts import Texts, as_column, from_column
 from headrace.records import DataDescription
 
@@ -38,23 +38,15 @@ def pieces(item: Texts, data: DataDescription) -> Pieces:
     text = as_column(item[np.newaxis]).to_pylist()[0]
     spans = spans_of(text)
 
-    def without(numbers: Sequence[int]) -> Texts:
-        cut = [_cut(text, spans[number]) for number in numbers]
+    def without(removals: Sequence[Removal]) -> Texts:
+        cut = [_cut(text, [spans[number] for number in own]) for own in removals]
         return from_column(pa.array(cut, pa.string()), item.shape)
-
-    def replaced(character: str) -> npt.NDArray[Any]:
-        texts = [
-            text[:start] + character * (end - start) + text[end:]
-            for start, end in spans
-        ]
-        return np.array(texts, object)
 
     return Pieces(
         names=[text[start:end] for start, end in spans],
         shape=(1, len(spans)),
         present=np.ones(len(spans), bool),
         without=without,
-        replaced=replaced,
     )
 
 
@@ -75,11 +67,13 @@ def spans_of(text: str) -> list[Span]:
     return [(whole[p[0]][0], whole[p[-1]][1]) for p in parts if len(p)]
 
 
-def _cut(text: str, span: Span) -> str:
-    before, after = text[: span[0]], text[span[1] :]
-    if not before or before[-1].isspace():
-        after = after.lstrip()
-    return (before + after).strip()
+def _cut(text: str, spans: Sequence[Span]) -> str:
+    for start, end in sorted(spans, reverse=True):
+        before, after = text[:start], text[end:]
+        if not before or before[-1].isspace():
+            after = after.lstrip()
+        text = before + after
+    return text.strip()
 
 
 def draw_map(

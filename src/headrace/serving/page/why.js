@@ -2,7 +2,6 @@
 
 import { explain } from "./asking.js";
 
-const METHODS = { occlusion: "by occlusion", gradients: "by integrated gradients" };
 const LISTED = 3; // of the strongest parts for the answer, and of those against it
 const LONGEST = 224; // pixels of a map
 const [FOR, AGAINST] = ["196, 50, 40", "40, 100, 200"];
@@ -56,9 +55,8 @@ export class Why {
   }
 
   #show(given, model) {
-    if (!given.method) {
-      const reasons = new Set(Object.values(given.sanity).map((one) => one.reason));
-      this.note.textContent = `Not explained: ${[...reasons].join("; ")}.`;
+    if (given.sanity.status !== "passed") {
+      this.note.textContent = `Not explained: ${given.sanity.reason}.`;
       return;
     }
     const most = Math.max(...given.parts.map((part) => Math.abs(part.value)), 1e-9);
@@ -66,7 +64,7 @@ export class Why {
       const share = Math.abs(value ?? 0) / most;
       return share < FAINTEST ? "transparent" : `rgba(${value > 0 ? FOR : AGAINST}, ${(0.75 * share).toFixed(3)})`;
     };
-    this.note.textContent = `Red parts speak for “${given.words}”, blue parts against it (${METHODS[given.method]}).`;
+    this.note.textContent = `Red parts speak for “${given.words}”, blue parts against it.`;
     const drawn = model.medium === "text" ? words(given.map[0], colour) : grid(given.map, colour, model);
     this.shown.replaceChildren(drawn, list(given.parts));
   }

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError
-from headrace.explanations import why_not
 from headrace.gates.kinds import judge_gate, serving_gate
 from headrace.gates.rows import JudgedRows
 from headrace.models.logged.loading import open_model
@@ -38,11 +37,7 @@ from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, weak
 from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.comparison import Opponent, compare
-from headrace.stages.evaluation.explained import (
-    are_wanted,
-    explain,
-    explain_if_possible,
-)
+from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import climb
@@ -101,7 +96,7 @@ def evaluate(  # noqa: PLR0913
         answers = ask(context, records.test, opponent.models, most, judge)
         evaluated = EvaluatedModel(context, answers, place / "pictures")
         parts = Parts(beside or OtherProcess())
-        rows = _look(evaluated, records, home, parts)
+        rows = _look(evaluated, records, parts)
         served = check.results()[0]
         parts.add(Look(_of_serving(served, training)))
         if served.difference is not None and served.difference <= SERVING_TOLERANCE:
@@ -131,43 +126,6 @@ def evaluate(  # noqa: PLR0913
     )
 
 
-def check_maps(
-    spec: PipelineSpec,
-    snapshot: SnapshotRecord,
-    contract: ContractRecord,
-    training: TrainingRecord,
-    home: Home,
-    folder: Path,
-) -> Metrics:
-    """Check the explanations of a model after its evaluation; they go to its run.
-
-    Args:
-        spec, snapshot, contract, training, folder: as `evaluate` had them.
-
-    Raises:
-        Refusal, UsageError, IntegrityError, DependencyError: as `explain` does.
-    """
-    records = Trained(snapshot, contract, training, folder)
-    with (
-        tempfile.TemporaryDirectory(prefix="headrace-") as made,
-        _logged(home.tracking, training) as (file, _),
-    ):
-        place = Path(made)
-        (place / "pictures").mkdir()
-        model = open_model(file, training.model_uri, training.description).model
-        context = _context(spec, records, model, home.store, place)
-        judge = task(spec.task).judge.prepared(context)
-        answers = ask(context, records.test, {}, spec.evaluation.mistakes, judge)
-        evaluated = EvaluatedModel(context, answers, place / "pictures")
-        found = explain(evaluated, records, home)
-        for draw in found.drawings:
-            draw()
-        metrics, uri = dict(found.metrics), training.model_uri
-        home.tracking.log_metrics(training.run_id, metrics, model_uri=uri)
-        home.tracking.log_files(training.run_id, place)
-    return metrics
-
-
 def _context(
     spec: PipelineSpec, records: Trained, model: Any, store: Store, place: Path
 ) -> Context:
@@ -188,7 +146,6 @@ def _context(
 def _look(
     evaluated: EvaluatedModel,
     records: Trained,
-    home: Home,
     parts: Parts,
 ) -> JudgedRows:
     """Look at the answers from all sides; returns the rows as gates compare them."""
@@ -205,8 +162,7 @@ def _look(
     parts.add(weak.look_for(evaluated))
     if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
         parts.add(climb(evaluated))
-    if are_wanted(spec) and not why_not(context.data):
-        parts.add(explain_if_possible(evaluated, records, home))
+    parts.add(explain(evaluated))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
     if spec.training.keeps_best_epoch:
         parts.add(Look(findings=too_few_of_val(val_rows)))

@@ -24,7 +24,7 @@ from headrace.pipeline import PipelineSpec
 from headrace.pipeline.training import CHECKPOINT_FIELDS
 from headrace.records import Metrics, PrivacyRecord
 from headrace.stages.fitting.augmentation import Augmenter
-from headrace.stages.fitting.checkpoints import Arrays, Checkpoints
+from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, inputs_of, some_targets
 from headrace.stages.fitting.execution import (
     Execution,
@@ -254,14 +254,6 @@ class Fit:
     def train(self) -> Shards:
         """The rows that it is fitted to, as the network takes them."""
         return self._setup.inputs.train
-
-    def values(self) -> Arrays:
-        """The present values of all variables; see `Loop.restart`."""
-        return self._loop.values()
-
-    def restart(self, values: Arrays, train: Shards) -> None:
-        """Begin again at given values, to fit the same network to other rows."""
-        self._loop.restart(values, train)
 
 
 def _all_that_matters(

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +35,6 @@ from headrace.stages.fitting.setup import Setup
 from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
 from headrace.state.interrupts import Deferral, deferred
-from headrace.tasks.forms import Shards
 
 if TYPE_CHECKING:
     pass
@@ -167,20 +165,6 @@ class Loop:
     def values(self) -> Arrays:
         """The present values of all variables: network, optimizer, random states."""
         return [np.asarray(variable) for variable in self._variables]
-
-    def restart(self, values: Arrays, train: Shards) -> None:
-        """Begin again at given values, to fit the same network to other rows.
-
-        Args:
-            values: of all variables, as `values` gave them before the fit.
-            train: of the form of the rows before.
-        """
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
-        inputs = replace(self._setup.inputs, train=train)
-        self._setup = replace(self._setup, inputs=inputs)
-        self._windows = Windows(inputs, self._setup.execution, self._spec.seed)
-        self.progress, self._best = Position(), []
 
     def _run_window(
         self, window: ShardWindow, items: Any, targets: Any, lengths: Any

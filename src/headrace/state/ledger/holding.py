@@ -135,11 +135,6 @@ def heartbeat(
     return hold(settings, name, flow_run_id)
 
 
-def checking_maps(model: str, version: int) -> str:
-    """The name of the lease with which the explanations of a version are checked."""
-    return f"{FLOW_RUN}explain-{version}/{model}"
-
-
 def pipeline_of(lease: Lease) -> str:
     """The pipeline whose files a run with this lease uses; empty if none."""
     if lease.name.startswith(FLOW_RUN):

@@ -234,15 +234,6 @@ class LogOdds(Explained):
         odds = np.maximum(own, _LEAST) / np.maximum(others, _LEAST)
         return np.asarray(np.log(odds), np.float64)
 
-    def tensor(self, outputs: Any, chosen: Any) -> Any:
-        """The log-odds of the chosen classes."""
-        from keras import ops
-
-        is_chosen = ops.one_hot(chosen, outputs.shape[-1], dtype=outputs.dtype)
-        own = ops.sum(outputs * is_chosen, axis=1)
-        others = ops.sum(outputs * (1 - is_chosen), axis=1)
-        return ops.log(ops.maximum(own, _LEAST)) - ops.log(ops.maximum(others, _LEAST))
-
     def at_random(
         self,
         chosen: npt.NDArray[np.int32],

@@ -160,9 +160,6 @@ class TheNumber(Explained):
     ) -> npt.NDArray[np.float64]:
         return np.array(outputs[:, 0], np.float64)
 
-    def tensor(self, outputs: Any, chosen: Any) -> Any:
-        return outputs[:, 0]
-
     def words(self, output: Outputs, data: DataDescription) -> str:
         return f"{float(output[0]):.4g}"
 

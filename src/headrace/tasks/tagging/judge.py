@@ -218,14 +218,6 @@ class LogOddsOfATag(Explained):
         own = own.clip(_LEAST, 1 - _LEAST)
         return np.asarray(np.log(own / (1 - own)), np.float64)
 
-    def tensor(self, outputs: Any, chosen: Any) -> Any:
-        """The log-odds of the chosen tags."""
-        from keras import ops
-
-        is_chosen = ops.one_hot(chosen, outputs.shape[-1], dtype=outputs.dtype)
-        own = ops.clip(ops.sum(outputs * is_chosen, axis=1), _LEAST, 1 - _LEAST)
-        return ops.log(own) - ops.log(1 - own)
-
     def at_random(
         self,
         chosen: npt.NDArray[np.int32],

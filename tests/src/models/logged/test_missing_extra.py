@@ -56,7 +56,7 @@ def test_commands_name_the_extra(coded, project, hide):
     hide()
     for command in (
         ("score", "coded/1", str(table), str(project / "answers.csv")),
-        ("explain", "coded/1", str(item), "--unchecked"),
+        ("explain", "coded/1", str(item)),
         ("serve", "coded/1", "--port", "0"),
     ):
         told = home.headrace(*command, "--json")

@@ -1,0 +1,201 @@
+"""The check of explanations, which trains nothing.
+
+A method that draws much the same whatever a model has learned says nothing about the
+model (J. Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018). So values
+are compared with those of the same network with random weights. And the strongest
+pieces must decide more than others: without them the number must fall by more than
+without as many pieces at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.explanations.occlusion import Floats, Item, batches, numbers_of
+from headrace.explanations.verdict import (
+    DELETED,
+    DELETED_AT_RANDOM,
+    P_VALUE,
+    RANDOM_WEIGHTS,
+)
+from headrace.media import medium
+from headrace.media.forms import Payload
+from headrace.media.pieces import Removal
+from headrace.models.logged.loading import answers
+from headrace.records import DataDescription, Metrics
+from headrace.tasks import task
+
+SHUFFLES, RANDOM_PARTS, PART = 5, 5, 0.2
+MOST_ITEMS, FEWEST_ITEMS = 24, 8
+MOST_PIECES = 400  # of these items together
+FEWEST_PIECES = 4  # of an item, whose values can be ranked
+# Of the correlation of each shuffle, by which the mean of all has an interval of 90 %:
+# the 95th percentile of Student's t with 4 degrees of freedom.
+_T = 2.132
+_SEED = 2_018
+Weights = Sequence[npt.NDArray[Any]]
+
+
+def checkable(items: Iterable[Item]) -> list[Item]:
+    """The first items that are checked; none where too few have enough pieces."""
+    fit: list[Item] = []
+    pieces = 0
+    for item in items:
+        own = int(item.pieces.present.sum())
+        if own < FEWEST_PIECES:
+            continue
+        pieces += own
+        if len(fit) >= FEWEST_ITEMS and pieces > MOST_PIECES:
+            break
+        fit.append(item)
+    return fit[:MOST_ITEMS] if len(fit) >= FEWEST_ITEMS else []
+
+
+def check(
+    network: Any,
+    first: Callable[[Payload], Payload],
+    items: Sequence[Item],
+    data: DataDescription,
+) -> tuple[Metrics, list[Floats]]:
+    """Measure whether explanations depend on the weights, and find what decides.
+
+    Random weights are the network's own in random order within each array, so that
+    their sizes are natural in any architecture. The classes of such a network mean
+    nothing, so that one at random is explained of each item.
+
+    Args:
+        network: a Keras model with the weights that were fitted; it has them again at
+            the end.
+        first: what gives its input for raw items; asked once for all weights.
+        items: from `checkable`.
+        data: of the model.
+
+    Returns:
+        the metrics that `verdict_of` reads, and the values of each item.
+    """
+    random = np.random.default_rng(_SEED)
+    removals = [item.removals() for item in items]
+    own, *others = _numbers(network, first, items, removals, data, random)
+    ends = np.cumsum([len(each) for each in removals])[:-1]
+    values = _changes(own, ends)
+    alike = np.array([_likeness(values, _changes(one, ends)) for one in others])
+    margin = _T * alike.std(ddof=1) / np.sqrt(len(alike))
+    metrics = {
+        RANDOM_WEIGHTS: alike.mean(),
+        f"{RANDOM_WEIGHTS}_low": alike.mean() - margin,
+        f"{RANDOM_WEIGHTS}_high": alike.mean() + margin,
+    }
+
+    def answer(raw: Payload) -> Any:
+        return answers(network, first(raw))
+
+    metrics |= _deleted(answer, items, values, data, random)
+    found = {name: float(v) for name, v in metrics.items() if np.isfinite(v)}
+    return found, [i.values(n) for i, n in zip(items, np.split(own, ends), strict=True)]
+
+
+def _numbers(
+    network: Any,
+    first: Callable[[Payload], Payload],
+    items: Sequence[Item],
+    removals: Sequence[Sequence[Removal]],
+    data: DataDescription,
+    random: np.random.Generator,
+) -> list[Floats]:
+    """The numbers of all removals, by the network's own weights and by random ones."""
+    explained, raw = task(data.task).explained, medium(data.medium).raw
+    chosen = np.array([item.chosen for item in items], np.int32)
+    weights = network.get_weights()
+    every = [(weights, chosen)]
+    for _ in range(SHUFFLES):
+        shuffled = [random.permutation(w.ravel()).reshape(w.shape) for w in weights]
+        every.append((shuffled, explained.at_random(chosen, data, random)))
+    numbers: list[list[Floats]] = [[] for _ in every]
+    for rows, stored in batches(items, removals):
+        given = first(raw(stored))
+        for own, (others, asked) in zip(numbers, every, strict=True):
+            with _other_weights(network, others):
+                own.append(explained.numbers(answers(network, given), asked[rows]))
+    return [np.concatenate(own) for own in numbers]
+
+
+@contextmanager
+def _other_weights(network: Any, weights: Weights) -> Iterator[None]:
+    """Give a network other weights in this block."""
+    own = network.get_weights()
+    try:
+        network.set_weights(weights)
+        yield
+    finally:
+        network.set_weights(own)
+
+
+def _changes(numbers: Floats, ends: npt.NDArray[np.intp]) -> list[Floats]:
+    """What each piece that is present does, of each item."""
+    return [own[0] - own[1:] for own in np.split(numbers, ends)]
+
+
+def _deleted(
+    answer: Callable[[Payload], Any],
+    items: Sequence[Item],
+    values: Sequence[Floats],
+    data: DataDescription,
+    random: np.random.Generator,
+) -> Metrics:
+    """How far the number falls without the strongest fifth of pieces, and others.
+
+    Args:
+        answer: the model.
+        items: that are checked.
+        values: of the pieces that are present.
+        data: of the model.
+        random: chooses the other pieces.
+    """
+    from scipy.stats import wilcoxon
+
+    removals: list[list[Removal]] = []
+    for item, own in zip(items, values, strict=True):
+        present = np.flatnonzero(item.pieces.present)
+        count = max(1, round(PART * len(present)))
+        top = present[np.argsort(-own, kind="stable")[:count]].tolist()
+        others = [
+            random.choice(present, count, replace=False).tolist()
+            for _ in range(RANDOM_PARTS)
+        ]
+        removals.append([(), top, *others])
+    numbers = np.array(numbers_of(answer, items, removals, data))
+    falls = numbers[:, :1] - numbers[:, 1:]
+    top, others = falls[:, 0], falls[:, 1:].mean(axis=1)
+    is_same = bool((top == others).all())
+    p_value = 1.0 if is_same else wilcoxon(top - others, alternative="greater").pvalue
+    return {
+        DELETED: top.mean(),
+        DELETED_AT_RANDOM: others.mean(),
+        P_VALUE: p_value,
+    }
+
+
+def _likeness(ours: Sequence[Floats], theirs: Sequence[Floats]) -> float:
+    """The mean rank correlation of the values of items."""
+    both = zip(ours, theirs, strict=True)
+    return float(np.mean([rank_correlation(one, other) for one, other in both]))
+
+
+def rank_correlation(one: Floats, other: Floats) -> float:
+    """Spearman's correlation of numbers ``(n,)``; 0 if one of them is constant."""
+    first, second = _ranks(one), _ranks(other)
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float(first @ second) / scale if scale else 0.0
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks around 0; equal values share their mean rank."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[places]
+    return np.asarray(ranks - ranks.mean())
