@@ -1,10 +1,10 @@
 """From images that Pillow has opened to pixels, and what else their files say.
 
-A snapshot has pixels only, so no metadata gets there. What says something about a
-person, EXIF and a position, is counted, since the files have it still.
+A snapshot has pixels only, so no metadata gets there. Positions are counted, since the
+files have them still.
 
-Sources: Exif 2.32, CIPA DC-008, tags 34665 (Exif IFD) and 34853 (GPS IFD); the XMP
-specification, part 2, for the names of the same properties in the namespace ``exif``.
+Sources: Exif 2.32, CIPA DC-008, tag 34853 (GPS IFD); the XMP specification, part 2, for
+the names of the same properties in the namespace ``exif``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from headrace.records import Form
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_EXIF_IFD, _GPS_IFD = 34665, 34853
+_GPS_IFD = 34853
 _POSITION = (1, 2, 3, 4)  # of the GPS IFD: latitude and longitude, each with its sign
 _XMP_NAMES = (b"GPSLatitude", b"GPSLongitude")
-EXIF = "EXIF metadata was dropped"
 
 
 def decode_object(item: Any, form: Form) -> pixels.Pixels | Problem:
@@ -132,14 +131,6 @@ def too_many(sides: Sides) -> Problem | None:
         return None
     size = f"{sides.width} x {sides.height} pixels"
     return Problem("too_large", f"{size}; at most {pixels.PIXEL_LIMIT:,} are taken")
-
-
-def has_exif(image: Image) -> bool:
-    """Whether a file has EXIF; the tags of a TIFF itself are none."""
-    exif = image.getexif()
-    if image.format == "TIFF":
-        return _EXIF_IFD in exif or _GPS_IFD in exif
-    return len(exif) > 0
 
 
 def has_position(image: Image) -> bool:

@@ -6,12 +6,12 @@ pixels, frames, the parts and the passes of a file, and the checksums of a PNG.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import struct
 import warnings
 import zlib
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,8 +20,6 @@ from headrace.display.signs import beginning
 from headrace.media.forms import Decoded, FileCounts, Problem, Sizes
 from headrace.media.image import pixels
 from headrace.media.image.conversion import (
-    EXIF,
-    has_exif,
     has_position,
     is_animated,
     is_plain,
@@ -75,9 +73,8 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     that cannot be decoded becomes a `Problem`, as does one whose header has another
     size than a declared shape that does not resize.
     """
-    marks: list[str] = []
     counts: list[FileCounts] = []
-    decode = functools.partial(_decode_file, form=form, marks=marks, counts=counts)
+    decode = functools.partial(_decode_file, form=form, counts=counts)
     # `warnings.catch_warnings` around each call is not for threads: what one of them
     # saves, another one has changed.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -86,7 +83,7 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     else:
         with ThreadPoolExecutor(max_workers=4) as pool:
             items = list(pool.map(decode, files))
-    return Decoded.of(items, Counter(marks), sum(counts, FileCounts()))
+    return Decoded.of(items, file_counts=sum(counts, FileCounts()))
 
 
 class _TooManyParts(Exception):  # it becomes a Problem, never an error
@@ -109,22 +106,16 @@ class _File(io.BytesIO):
 
 
 def _decode_file(
-    data: bytes, form: Form, marks: list[str], counts: list[FileCounts]
+    data: bytes, form: Form, counts: list[FileCounts]
 ) -> pixels.Pixels | Problem:
-    """Decode a file.
-
-    Args:
-        form: of all images.
-        marks: gets what is dropped of it.
-        counts: gets what is counted of it.
-    """
+    """Decode a file; ``counts`` gets what is counted of it."""
     from PIL import UnidentifiedImageError
     from PIL.Image import DecompressionBombError
 
     if not data:
         return Problem("decode", "the file is empty or not there")
     try:
-        return _decoded(data, form, marks, counts)
+        return _decoded(data, form, counts)
     except _TooManyParts:
         return Problem("too_large", "more parts than an image has beside its pixels")
     except UnidentifiedImageError:
@@ -136,7 +127,7 @@ def _decode_file(
 
 
 def _decoded(
-    data: bytes, form: Form, marks: list[str], counts: list[FileCounts]
+    data: bytes, form: Form, counts: list[FileCounts]
 ) -> pixels.Pixels | Problem:
     from PIL import Image
 
@@ -151,7 +142,7 @@ def _decoded(
         image.load()
         decoded = pixels_of(image, how)
         if not isinstance(decoded, Problem):
-            _note(image, full, how, marks, counts)
+            counts += _counted(image, full, how)
         return decoded
 
 
@@ -221,28 +212,19 @@ def _damage(data: bytes) -> Problem | None:
     return Problem("decode", f"damaged or cut short at byte {place:,}")
 
 
-def _note(
-    image: Image,
-    full: Sides,
-    how: Resizing | None,
-    marks: list[str],
-    counts: list[FileCounts],
-) -> None:
-    """Count what is dropped of an image and whether it is resized; see `_decode_file`.
+def _counted(image: Image, full: Sides, how: Resizing | None) -> list[FileCounts]:
+    """Whether an image is resized, and whether it has a position.
 
     Metadata that cannot be read is not counted.
     """
+    counts = []
     sides = full if is_plain(image) else upright(image, full)
     if how is not None and how.changes(sides):
         counts.append(FileCounts(1, int(how.enlarges(sides)), sides, sides))
-    if is_plain(image):
-        return
-    try:
-        exif, position = has_exif(image), has_position(image)
-    except _BROKEN:
-        return
-    marks += [EXIF] * exif
-    counts += [FileCounts(positions=1)] * position
+    with contextlib.suppress(*_BROKEN):
+        if not is_plain(image) and has_position(image):
+            counts.append(FileCounts(positions=1))
+    return counts
 
 
 class Header(NamedTuple):

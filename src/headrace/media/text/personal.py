@@ -50,20 +50,12 @@ _REGIONS = {
     *("11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46".split()),
     *("50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()),
 }
-# The first digits of issuers, from and to, with the lengths of their numbers.
-_ISSUERS = (
-    ("4", "4", (13, 16, 19)),
-    ("51", "55", (16,)),
-    ("2221", "2720", (16,)),
-    ("34", "34", (15,)),
-    ("37", "37", (15,)),
-    ("6011", "6011", (16, 19)),
-    ("644", "659", (16, 19)),
-    ("62", "62", (16, 17, 18, 19)),
-    ("3528", "3589", (16,)),
-    ("300", "305", (14,)),
-    ("36", "36", (14,)),
-    ("38", "39", (14,)),
+# The first digits and the lengths of the numbers of issuers.
+_ISSUERS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|3[47]\d{13}|62\d{14,17}"
+    r"|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"
+    r"|6(?:011|4[4-9]\d|5\d\d)\d{12}(?:\d{3})?"
+    r"|35(?:2[89]|[3-8]\d)\d{12}|3(?:0[0-5]|6\d|[89]\d)\d{11}"
 )
 
 
@@ -82,12 +74,7 @@ def is_id_number(number: str) -> bool:
 def is_card_number(number: str) -> bool:
     """Whether a number is a payment card's: issuer, length and Luhn checksum."""
     digits = [int(c) for c in number if c.isdecimal()]
-    text = "".join(map(str, digits))
-    has_issuer = any(
-        low <= text[: len(low)] <= high and len(text) in lengths
-        for low, high, lengths in _ISSUERS
-    )
-    if not has_issuer or len(set(digits)) == 1:
+    if not _ISSUERS.fullmatch("".join(map(str, digits))) or len(set(digits)) == 1:
         return False
     doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
