@@ -62,7 +62,8 @@ def new(  # noqa: PLR0913
         str | None, pipelines.column("Such as speaker: a group stays in one split.")
     ] = None,
     where: Annotated[
-        str | None, Option(help="Which rows: \"lang == 'en' and score > 2\".")
+        list[str] | None,
+        Option(metavar="COLUMN=VALUE", help="Which rows, such as lang=en; repeatable."),
     ] = None,
     encoding: Annotated[
         str | None, Option(help="Such as cp932; by default it is detected.")
@@ -90,7 +91,7 @@ def new(  # noqa: PLR0913
         item=text,
         label=label,
         group=group,
-        where=where,
+        where=_columns_and_values(where or []),
         encoding=encoding,
         header=header,
         separator=_with_line_ends(separator) or None,
@@ -129,6 +130,18 @@ def _unusable(inspection: Inspection) -> Iterator[str]:
             "a run sets them aside with these reasons, as long as they are at most "
             f"{most} of the rows (data.quarantine_limit)"
         )
+
+
+def _columns_and_values(given: Sequence[str]) -> dict[str, str] | None:
+    """The value of each column; the first ``=`` ends a column's name."""
+    for one in given:
+        if not one.partition("=")[0] or "=" not in one:
+            raise UsageError(
+                f"--where {one!r} is no column and its value.",
+                "Write COLUMN=VALUE, such as --where lang=en.",
+            )
+    parts = (one.partition("=") for one in given)
+    return {column: value for column, _, value in parts} or None
 
 
 def _with_line_ends(text: str | None) -> str:

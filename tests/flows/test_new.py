@@ -58,7 +58,7 @@ def write_tone(path, hertz, seed):
 def test_texts_of_a_table_become_a_champion_without_an_edit(
     home, table, prefect_server
 ):
-    said = ["--label", "kind", "--group", "author", "--where", "lang == 'en'"]
+    said = ["--label", "kind", "--group", "author", "--where", "lang=en"]
     answer = home.headrace(
         "new", "things", "--medium", "text", "--data", str(table), *said, "--json"
     )

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from tests.faults.storage import Place
 from tests.pipelines.test_dictation import FOLDER
@@ -58,9 +60,9 @@ def test_the_recordings_of_dictation_are_always_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("medium", "data", "options", "floor"),
     [
-        ("text", CLINC, ("--label=intent", "--where=intent != 'oos'"), 0.894),
-        ("text", SIB, ("--where=lang == 'zho_Hans'",), 0.74),
-        ("text", SIB, ("--where=lang == 'eng_Latn'",), 0.64),
+        ("text", CLINC, ("--label=intent",), 0.894),
+        ("text", SIB, ("--where=lang=zho_Hans",), 0.74),
+        ("text", SIB, ("--where=lang=eng_Latn",), 0.64),
         ("text", POEMS, ("--group=author",), 0.775),
         ("audio", FSDD, ("--group=speaker",), 0.97),
         ("image", "images/mnist", (), 0.990),
@@ -68,9 +70,13 @@ def test_the_recordings_of_dictation_are_always_the_same(tmp_path):
     ids=["clinc150", "sib200-zh", "sib200-en", "poems", "spoken-digits", "mnist"],
 )
 def test_a_drafted_pipeline_runs_as_it_stands(tmp_path, medium, data, options, floor):
-    headrace(
-        tmp_path, "new", "mine", f"--medium={medium}", f"--data={DATA / data}", *options
-    )
+    place = DATA / data
+    if data == CLINC:  # without the questions that have no intent
+        place = tmp_path / "intents.parquet"
+        table = pq.read_table(DATA / data)
+        pq.write_table(table.filter(pc.field("intent") != "oos"), place)
+    given = (f"--medium={medium}", f"--data={place}", *options)
+    headrace(tmp_path, "new", "mine", *given)
     reached(headrace(tmp_path, "run", "mine"), floor)
 
 

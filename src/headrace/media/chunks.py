@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -104,7 +104,8 @@ class Reading:
         learned: the column of a table that a model has learned from; where a table has
             it, it holds the items, unless ``item`` is another.
         group: a column of a table, or None.
-        where: chooses rows of a table, such as ``lang == 'en'``; None: all rows.
+        where: the value that a row of a table must have in each of some columns, such
+            as ``{"lang": "en"}``; None: all rows.
         encoding: of tables and texts; None: detected.
         learned_encoding: of the data that a model has learned from, which is tried on
             tables and texts that are not Unicode; empty if that was Unicode.
@@ -126,7 +127,7 @@ class Reading:
     label: str | None = None
     learned: str | None = None
     group: str | None = None
-    where: str | None = None
+    where: Mapping[str, str] | None = None
     encoding: str | None = None
     learned_encoding: str = ""
     header: int | None = None

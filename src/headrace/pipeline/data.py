@@ -56,7 +56,12 @@ class _Data(SpecTable):
         "of a group go to one",
     )
     test_groups: tuple[str, ...] = option((), "the groups that are the test split")
-    where: str | None = option(None, "the rows of a table to use, such as lang == 'en'")
+    where: dict[str, str] | None = option(
+        None,
+        "the rows of a table to use: the value, as text, that each of these columns "
+        'has, such as { lang = "en" }',
+        min_length=1,
+    )
     encoding: Annotated[str | None, AfterValidator(check_encoding)] = added(
         None,
         "of tables and .txt files, such as gb18030; by default detected",
@@ -93,6 +98,20 @@ class _Data(SpecTable):
     )
     quarantine_limit: float = share(0.05, "share of rows that may be quarantined")
     leak_limit: float = share(0.01, "share of test rows that may also be in train")
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _values_are_text(cls, where: Any) -> Any:
+        if not isinstance(where, dict):
+            return where
+        return {
+            name: str(value).lower()
+            if isinstance(value, bool)
+            else str(value)
+            if isinstance(value, int)
+            else value
+            for name, value in where.items()
+        }
 
     @field_validator("source")
     @classmethod

@@ -60,7 +60,7 @@ def test_a_run_of_the_file_as_it_is_overrides_nothing(folder):
             ["data.test_fraction 0.25 → 0.5"],
         ),
         ("evaluation.confidence=0.9", ["evaluation.confidence"], None),
-        ("data.where='x > 1'", ["data.where"], ["data.where none → x > 1"]),
+        ("data.where={x='1'}", ["data.where"], None),
         ("data.leak_limit=0.9", ["data.leak_limit"], None),
         (
             "gates=[{name='accuracy', threshold=0.5}]",

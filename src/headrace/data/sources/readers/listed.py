@@ -34,7 +34,6 @@ from headrace.data.sources.tables.listing import (
     plain_path,
 )
 from headrace.data.sources.tables.tabular import Table, each_once
-from headrace.data.sources.tables.where import parse_where
 from headrace.errors import HeadraceError, LimitError, SourceError
 from headrace.media.chunks import Chunk, Reading, Source, split_in_name
 from headrace.records import Finding
@@ -249,11 +248,10 @@ def _is_elsewhere(row: FileRow) -> bool:
 def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:
     """The rows of a table, and the first label that is a number and not an integer."""
     table, roles = listing.table, listing.roles
-    condition = parse_where(reading.where, table.kinds, table.where)
     default = split_in_name(listing.name) if reading.has_splits else None
     listed: list[FileRow] = []
     not_whole = ""
-    for rows in table.read(each_once([*roles.used, *sorted(condition.columns)])):
+    for rows in table.read(each_once([*roles.used, *(reading.where or ())])):
         cells = tables.texts_of(rows.batch.column(roles.item))
         places = rows.names(listing.name, len(listed))
         column, decimal_comma = roles.label, roles.decimal_comma
@@ -263,7 +261,7 @@ def _rows_of(listing: Listing, reading: Reading) -> tuple[list[FileRow], str]:
         if roles.group:
             groups = tables.texts_of(rows.batch.column(roles.group))
         splits = tables.splits_of(rows, roles.split, table.where, default)
-        is_taken = tables.select(rows, condition).tolist()
+        is_taken = tables.select(rows, reading.where).tolist()
         for row, cell in enumerate(cells):
             name = cell or places[row]
             path = listing.find(plain_path(cell)) if cell else None

@@ -264,7 +264,7 @@ def open_delimited(
     header = bool(reading.header)
     if reading.header is None:
         named = {reading.item, reading.label, reading.group, reading.learned}
-        words = set(re.findall(r"\w+", reading.where or ""))
+        words = set(reading.where or ())
         header = has_header(first, named, words)
     cells = first[0] if header else [""] * dialect.width
     names = [name.strip() or f"column_{place}" for place, name in enumerate(cells, 1)]

@@ -290,7 +290,7 @@ def has_header(
     Args:
         rows: all of one width.
         requested: names of columns that the pipeline names.
-        words: in its condition on rows, which may be names.
+        words: names of the columns of its condition on rows.
     """
     first, *others = rows
     if requested & set(filter(None, first)):

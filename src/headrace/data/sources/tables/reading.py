@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ from headrace.data.sources.tables.tabular import (
     each_once,
     is_binary,
     plain,
+    readable,
 )
-from headrace.data.sources.tables.where import Where, parse_where
 from headrace.errors import SourceError, SpecError
 from headrace.media.chunks import (
     CHUNK_BYTES,
@@ -83,17 +83,16 @@ def read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
 
     Raises:
         SourceError: a label or a split is invalid.
-        SpecError: the condition is invalid, or true for no row.
+        SpecError: the condition is true for no row.
     """
     total = taken = 0
     reading = source.reading
     for part in parts:
         table = part.table
-        condition = parse_where(reading.where, table.kinds, table.where)
-        columns = each_once([*part.roles.used, *sorted(condition.columns)])
+        columns = each_once([*part.roles.used, *(reading.where or ())])
         first = 0
         for rows in part.read(columns):
-            is_taken = select(rows, condition)
+            is_taken = select(rows, reading.where)
             if is_taken.any():
                 yield from _chunks(rows, is_taken, first, part)
             taken += int(is_taken.sum())
@@ -103,9 +102,16 @@ def read_parts(parts: Sequence[TablePart], source: Source) -> Iterator[Chunk]:
     check_taken(reading, total, taken, parts[0].table.where)
 
 
-def select(rows: TableRows, condition: Where) -> Flags:
-    """Which rows the condition takes, ``(n,)``; it takes all unreadable ones."""
-    is_taken = condition.mask(rows.batch)
+def select(rows: TableRows, where: Mapping[str, str] | None) -> Flags:
+    """Which rows have the values of some columns, ``(n,)``, and all unreadable ones.
+
+    Values are compared as text; a missing one is empty.
+    """
+    is_taken = np.ones(len(rows.batch), bool)
+    for name, value in (where or {}).items():
+        cells = readable(plain(rows.batch.column(name))).cast(pa.large_string())
+        is_equal = pc.equal(pc.fill_null(cells, ""), value)
+        is_taken &= is_equal.to_numpy(zero_copy_only=False).astype(bool)
     is_taken[list(rows.bad)] = True
     return is_taken
 
@@ -118,7 +124,7 @@ def check_taken(reading: Reading, rows: int, taken: int, where: str) -> None:
     """
     if reading.where is not None and rows and not taken:
         raise SpecError(
-            f"data.where = {reading.where!r} fits none of the {rows:,} rows of "
+            f"data.where = {dict(reading.where)!r} fits none of the {rows:,} rows of "
             f"{where}.",
             "Check its values against the data.",
         )

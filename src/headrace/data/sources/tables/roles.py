@@ -159,6 +159,13 @@ def check_columns(table: Table, reading: Reading) -> None:
                 f"it has {describe_columns({name: kinds[name]})}.",
                 "Name a column of text or numbers.",
             )
+    for name in reading.where or ():
+        if name not in kinds or not is_flat(kinds[name]):
+            raise SpecError(
+                f"data.where names {name!r}, which is no column of text or numbers of "
+                f"{where}; it has {describe_columns(kinds)}.",
+                "Name one of its columns.",
+            )
     if reading.item is not None and reading.item == reading.label:
         item = "text" if medium(reading.medium).IS_TEXT else "file"
         raise SpecError(

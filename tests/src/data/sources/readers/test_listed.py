@@ -128,10 +128,14 @@ def test_a_name_leads_to_no_file_outside(make, sounds):
 
 def test_groups_and_conditions(make, sounds):
     path = make.tree({**CLIPS, "m.csv": LISTED.encode()})
-    _, (chunk,) = sounds(path, group="speaker", where="seconds > 1 and label == 'a'")
-    assert (chunk.names, chunk.groups) == (["clips/2.wav", "clips/4.wav"], ["z", "y"])
+    _, (chunk,) = sounds(path, group="speaker", where={"label": "a"})
+    assert chunk.names == ["clips/0.wav", "clips/2.wav", "clips/4.wav"]
+    assert chunk.groups == ["x", "z", "y"]
+    where = {"label": "a", "seconds": "2"}
+    _, (chunk,) = sounds(path, group="speaker", where=where)
+    assert chunk.names == ["clips/2.wav"]
     with pytest.raises(SpecError, match=r"fits none of the 6 rows"):
-        sounds(path, where="seconds > 9")
+        sounds(path, where={"seconds": "9"})
     with pytest.raises(
         SpecError, match=r"data.group = 'nix' is not a column of .*m.csv"
     ):
