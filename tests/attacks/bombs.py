@@ -1,6 +1,5 @@
 """Files that are small and decode to far more than a machine has."""
 
-import bz2
 import io
 import zipfile
 
@@ -98,13 +97,6 @@ def sounds(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(buffer.getvalue())
     return folder / "data"
-
-
-def packed(folder):
-    """A hundred megabytes of CSV in a few bytes."""
-    path = folder / "data.csv.bz2"
-    path.write_bytes(bz2.compress(b"text,label\n" + b"hello you,a\n" * 2**23, 1))
-    return path
 
 
 def members(folder):

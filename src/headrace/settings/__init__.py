@@ -181,8 +181,8 @@ class Settings(BaseModel):
     )
     max_ratio: int = option(
         100,
-        "ratio of unpacked to packed bytes, beyond 16 MiB: texts and arrays reach 3 "
-        "to 10, a decompression bomb 1,000",
+        "ratio of unpacked to packed bytes of a Parquet file, beyond 16 MiB: texts "
+        "reach 3 to 10, a decompression bomb 1,000",
         gt=1,
     )
     max_processes: int = option(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
@@ -20,116 +18,98 @@ from headrace.data.sources.places.files import File
 from headrace.errors import SourceError
 from headrace.media.chunks import Chunk, SourceSplit, rows_at_once
 
-_READ_AT_ONCE = 2**20
+# What is in Fortran order is read whole.
+_FORTRAN_BYTES = 2**29
 # The shape of an array, its type, and whether it is in Fortran order.
 Header = tuple[tuple[int, ...], np.dtype[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array in a file.
+    """An array in a file, of which a few rows are in memory.
 
     Attributes:
+        file: holds its header and its values.
+        start: the bytes of the header.
         shape: ``(n, ...)``.
         dtype: of its values.
-        blocks: reads it from its beginning, in blocks of a number of rows.
+        fortran: whether its first index changes fastest.
     """
 
+    file: File
+    start: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    blocks: Callable[[int], Iterator[npt.NDArray[Any]]]
+    fortran: bool
 
     @property
     def row_bytes(self) -> int:
         """The bytes of one row."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
+    def blocks(self, rows: int) -> Iterator[npt.NDArray[Any]]:
+        """The array from its beginning, so many rows at a time.
 
-def open_array(
-    file: File, read_header: Callable[[IO[bytes], str], Header], is_packed: bool = False
-) -> Array:
-    """The array in a file; its size is checked before any allocation.
+        Raises:
+            SourceError: there are fewer or more bytes than its header says.
+        """
+        count = self.shape[0]
+        step = count if self.fortran else rows
+        with self.file.open() as stream:
+            stream.read(self.start)
+            for first in range(0, count, step):
+                size = min(step, count - first) * self.row_bytes
+                data = stream.read(size)
+                if len(data) < size:
+                    raise self._wrong_size(first * self.row_bytes + len(data))
+                if not self.fortran:
+                    block = np.frombuffer(data, self.dtype)
+                    yield block.reshape(-1, *self.shape[1:])
+            if stream.read(1):
+                raise self._wrong_size(count * self.row_bytes + 1)
+        if self.fortran:
+            whole = np.frombuffer(data, self.dtype).reshape(*reversed(self.shape)).T
+            yield from (whole[place : place + rows] for place in range(0, count, rows))
+
+    def _wrong_size(self, actual: int) -> SourceError:
+        expected = self.shape[0] * self.row_bytes
+        size, problem = f"{actual:,}", "missing"
+        if actual > expected:
+            size, problem = f"at least {actual:,}", "left over"
+        return SourceError(
+            f"{self.file.where} says shape {self.shape} of {self.dtype}, which is "
+            f"{expected:,} bytes, but {size} follow: {abs(actual - expected):,} bytes "
+            f"{problem}.",
+            "It is damaged or was cut short: download or make it again.",
+        )
+
+
+def open_array(file: File, read_header: Callable[[IO[bytes], str], Header]) -> Array:
+    """The array in a file, of which the header alone is read.
 
     Args:
         read_header: reads up to the first value; it gets the file's place for messages.
-        is_packed: whether `file` gives other bytes than its size says.
 
     Raises:
-        SourceError: its header is impossible, or its size differs from it.
+        SourceError: its header is impossible, or it would have to be read whole and is
+            large.
     """
     with file.open() as stream:
-        header = read_header(stream, file.where)
-        start = stream.tell()
-    shape, dtype, fortran = header
+        shape, dtype, fortran = read_header(stream, file.where)
+        array = Array(file, stream.tell(), shape, dtype, fortran)
     if min(shape, default=0) < 0:
         raise SourceError(
             f"{file.where} says shape {shape}, which has a negative size.",
             "It is damaged, or no program has made it: make it again.",
         )
-    if math.prod(shape) * dtype.itemsize != file.size - start and not is_packed:
-        raise _wrong_size(file, header, file.size - start)
-
-    def blocks(rows: int) -> Iterator[npt.NDArray[Any]]:
-        read_blocks = _fortran_blocks if fortran else _blocks
-        with file.open() as stream:
-            stream.read(start)
-            yield from read_blocks(stream, file, header, rows)
-
-    return Array(shape, dtype, blocks)
-
-
-def _blocks(
-    stream: IO[bytes], file: File, header: Header, rows: int
-) -> Iterator[npt.NDArray[Any]]:
-    """The rows that a stream holds in C order, and nothing after them."""
-    shape, dtype, _ = header
-    width = math.prod(shape[1:]) * dtype.itemsize
-    for first in range(0, shape[0], rows):
-        block = np.empty(min(rows, shape[0] - first) * width, np.uint8)
-        count = _fill(stream, block.data)
-        if count < len(block):
-            raise _wrong_size(file, header, first * width + count)
-        yield block.view(dtype).reshape(-1, *shape[1:])
-    if stream.read(1):
-        raise _wrong_size(file, header, shape[0] * width + 1)
-
-
-def _fortran_blocks(
-    stream: IO[bytes], file: File, header: Header, rows: int
-) -> Iterator[npt.NDArray[Any]]:
-    """The rows that a stream holds in Fortran order, via a temporary file."""
-    shape, dtype, _ = header
-    with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(stream, copy, _READ_AT_ONCE)
-        for first in range(0, shape[0], rows):
-            count = min(rows, shape[0] - first)
-            block = np.empty((math.prod(shape[1:]), count), dtype)
-            for place, column in enumerate(block):
-                copy.seek((place * shape[0] + first) * dtype.itemsize)
-                _fill(copy, column.view(np.uint8).data)
-            yield block.reshape(*reversed(shape[1:]), count).T
-
-
-def _fill(stream: IO[bytes], buffer: memoryview) -> int:
-    # In small parts, since decompressors keep input that they have not used.
-    done = 0
-    while part := stream.read(min(_READ_AT_ONCE, len(buffer) - done)):
-        buffer[done : done + len(part)] = part
-        done += len(part)
-    return done
-
-
-def _wrong_size(file: File, header: Header, actual: int) -> SourceError:
-    shape, dtype, _ = header
-    expected = math.prod(shape) * dtype.itemsize
-    size, problem = f"{actual:,}", "missing"
-    if actual > expected:
-        size, problem = f"at least {actual:,}", "left over"
-    return SourceError(
-        f"{file.where} says shape {shape} of {dtype}, which is {expected:,} bytes, but "
-        f"{size} follow: {abs(actual - expected):,} bytes {problem}.",
-        "It is damaged or was cut short: download or make it again.",
-    )
+    size = math.prod(shape) * dtype.itemsize
+    if fortran and size > _FORTRAN_BYTES:
+        raise SourceError(
+            f"{file.where} has {size:,} bytes in Fortran order; {_FORTRAN_BYTES:,} are "
+            "read at most.",
+            "Save numpy.ascontiguousarray of it, which is read in parts.",
+        )
+    return array
 
 
 def array_chunks(
@@ -158,8 +138,7 @@ def array_chunks(
         if array.row_bytes > item_bytes:
             raise SourceError(
                 f"{where}: {name} has shape {array.shape} of {array.dtype}: "
-                f"{array.row_bytes:,} bytes a row; the limit is "
-                f"{item_bytes:,}.",
+                f"{array.row_bytes:,} bytes a row; the limit is {item_bytes:,}.",
                 "Make the items smaller, store them as uint8, or state "
                 "data.max_item_bytes in the pipeline's file.",
             )
@@ -171,13 +150,9 @@ def array_chunks(
             float(block.max(where=np.isfinite(block), initial=0))
             for block in items.blocks(rows)
         )
-    blocks = zip(
-        items.blocks(rows),
-        labels.blocks(rows) if labels else itertools.repeat(None),
-        strict=labels is not None,
-    )
+    label_blocks = labels.blocks(rows) if labels else itertools.repeat(None)
     first = 0
-    for block, values in blocks:
+    for block, values in zip(items.blocks(rows), label_blocks, strict=bool(labels)):
         texts, not_whole = ArrayLabels([""] * len(block))
         if values is not None:
             texts, not_whole = labels_as_text(values, f"{where}: {names[1]}", first)
@@ -189,24 +164,22 @@ def array_chunks(
 def _check_pair(
     items: Array, labels: Array | None, names: tuple[str, str], where: str
 ) -> None:
-    item_name, label_name = names
-    count = items.shape[0] if items.shape else 0
+    count, action = (*items.shape, 0)[0], "Give data with rows."
     if len(items.shape) < 2:
         problem = f"has shape {items.shape}, which is not one of items: these look "
         problem += "like labels"
-        action = f"{item_name} must hold the items and {label_name} their labels."
+        action = f"{names[0]} must hold the items and {names[1]} their labels."
     elif 0 in items.shape[1:]:
         problem = f"has shape {items.shape}: its items hold nothing"
-        action = "Save the items anew."
     elif labels is not None and labels.shape[:1] != (count,):
-        label_count = labels.shape[0] if labels.shape else 1
-        problem = f"has {count:,} items, but {label_name} has {label_count:,} labels"
+        label_count = (*labels.shape, 1)[0]
+        problem = f"has {count:,} items, but {names[1]} has {label_count:,} labels"
         action = "Each item needs one label, in the same order."
     elif count == 0:
-        problem, action = "holds no items", "Give data with rows."
+        problem = "holds no items"
     else:
         return
-    raise SourceError(f"{where}: {item_name} {problem}.", action)
+    raise SourceError(f"{where}: {names[0]} {problem}.", action)
 
 
 class ArrayLabels(NamedTuple):
@@ -239,49 +212,39 @@ def labels_as_text(
         array = array[:, 0]
     if array.ndim == 2:
         array = _from_one_hot(array, where, first)
-    if array.ndim != 1:
-        raise SourceError(
-            f"{where} has shape {_shape(array)}, which is not one of labels "
-            "(it looks like items).",
-            "Expected one label a row: (n,), or one-hot (n, classes).",
-        )
-    kind = array.dtype.kind
+    kind, whole = array.dtype.kind, "Expected whole numbers or text."
+    if array.ndim != 1 or kind not in "fSUbiu":
+        problem = f"holds {array.dtype} values, which are not labels"
+        if array.ndim != 1:
+            problem = f"has rows of shape {array.shape[1:]}, which is not one of "
+            problem += "labels (it looks like items)"
+            whole = "Expected one label a row: (n,), or one-hot (n, classes)."
+        raise SourceError(f"{where} {problem}.", whole)
     if kind == "f":
         return _from_floats(array, cell or (lambda row: f"{where}[{first + row}]"))
-    if kind == "S":
-        rows = enumerate(array.tolist(), first)
-        return ArrayLabels([_decoded(text, where, row) for row, text in rows])
-    if kind == "U":
-        return ArrayLabels(_checked(array, where, first))
-    if kind not in "biu":
-        raise SourceError(
-            f"{where} holds {array.dtype} values, which are not labels.",
-            "Expected whole numbers or text.",
-        )
+    if kind in "SU":
+        return ArrayLabels(_from_texts(array, where, first))
     return ArrayLabels(list(map(str, map(int, array.tolist()))))
 
 
-def _checked(array: npt.NDArray[Any], where: str, first: int) -> list[str]:
+def _from_texts(array: npt.NDArray[Any], where: str, first: int) -> list[str]:
     try:
-        labels: list[str] = array.tolist()
-        "".join(labels).encode()
+        values = array.tolist()
+        if array.dtype.kind == "S":
+            return [value.decode() for value in values]
+        "".join(values).encode()
     except (ValueError, SystemError):  # SystemError: code points over the last one
         raise SourceError(
             f"{where} holds text, from row {first} on, that is not Unicode.",
             "Write the labels as UTF-8 text.",
         ) from None
-    return labels
+    return list(values)
 
 
 def _from_one_hot(array: npt.NDArray[Any], where: str, first: int) -> npt.NDArray[Any]:
-    if array.dtype.kind not in "biuf":
-        raise SourceError(
-            f"{where} has shape {_shape(array)} of {array.dtype}: not one-hot.",
-            "Expected one label a row: (n,), or one-hot (n, classes).",
-        )
     ones = array == 1
     good = (ones.sum(axis=1) == 1) & ((array == 0).sum(axis=1) == array.shape[1] - 1)
-    if not good.all():
+    if array.dtype.kind not in "biuf" or not good.all():
         row = int(good.argmin())
         values = ", ".join(map(str, array[row, :12].tolist()))
         more = ", ..." if array.shape[1] > 12 else ""
@@ -311,17 +274,3 @@ def _from_floats(array: npt.NDArray[Any], cell: Callable[[int], str]) -> ArrayLa
         for value, odd in zip(array.tolist(), is_odd.tolist(), strict=True)
     ]
     return ArrayLabels(texts, f"{cell(row)} is {array[row]!s}")
-
-
-def _shape(array: npt.NDArray[Any]) -> str:
-    return f"(n, {', '.join(map(str, array.shape[1:]))})" if array.ndim else "()"
-
-
-def _decoded(text: bytes, where: str, row: int) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise SourceError(
-            f"{where}[{row}] is {text!r}, which is not UTF-8.",
-            "Write the labels as UTF-8 text.",
-        ) from None

@@ -47,10 +47,12 @@ class Make:
         return self.file(name, buffer.getvalue())
 
     def npy(self, header, data, name="x.npy"):
-        """An npz whose one member says `header` and holds `data`."""
-        buffer = io.BytesIO()
+        """An npz whose one member says `header` and holds `data`, beside two labels."""
+        buffer, labels = io.BytesIO(), io.BytesIO()
+        np.save(labels, np.array([0, 1]))
         np.lib.format.write_array_header_1_0(buffer, header)
-        return self.zip({name: buffer.getvalue() + data, "y.npy": b""}, "data.npz")
+        members = {name: buffer.getvalue() + data, "y.npy": labels.getvalue()}
+        return self.zip(members, "data.npz")
 
     def idx(self, name, array, *, data=None):
         """An IDX file of bytes; gzip where its name says so."""

@@ -17,7 +17,6 @@ from typing import IO, Any
 from headrace.data.sources.places.files import (
     File,
     check_limits,
-    check_ratio,
     translate_errors,
 )
 from headrace.data.sources.places.packed import bounded, unpacked_head
@@ -32,8 +31,6 @@ from headrace.settings import Settings
 
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
-_ZIP_END = 22
-_ZIP_COMMENT = 2**16 - 1
 _TAR_BLOCK = 512
 _READ_AT_ONCE = 2**20
 _METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard"}
@@ -68,7 +65,6 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
             f"{file.size:,} bytes is missing or damaged: {error}.",
             "It was probably cut short: download or make it again.",
         ) from None
-    _check_zip_end(file)
     # is_dir() of Python 3.11 fails without a name.
     if not all(info.filename for info in archive.infolist()):
         raise SourceError(
@@ -77,28 +73,12 @@ def zip_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
     members = [info for info in archive.infolist() if not info.is_dir()]
     total = sum(info.file_size for info in members)
     check_limits(where, len(members), total, settings)
-    check_ratio(where, total, file.size, settings)
     tree = _members(where, archive.open, "file_size")
     for info in members:
         name = _zip_name(info, where)
-        _check_zip_member(info, f"{where}: {name}", settings)
+        _check_zip_member(info, f"{where}: {name}")
         _add(tree, name, info, where)
     return FileTree(where, tree)
-
-
-def _check_zip_end(file: File) -> None:
-    # zipfile ignores bytes after the end, and so may read one of two joined archives.
-    with file.open() as stream:
-        stream.seek(max(0, file.size - _ZIP_END - _ZIP_COMMENT))
-        tail = stream.read()
-    end = tail.rfind(b"PK\x05\x06")
-    comment = int.from_bytes(tail[end + _ZIP_END - 2 : end + _ZIP_END], "little")
-    if left_over := len(tail) - end - _ZIP_END - comment:
-        what = f"{left_over:,} bytes follow" if left_over > 0 else "it was cut short at"
-        raise SourceError(
-            f"{file.where} is a zip archive, but {what} its end.",
-            "Download or make it again.",
-        )
 
 
 def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
@@ -115,7 +95,7 @@ def _zip_name(info: zipfile.ZipInfo, where: str) -> str:
     return relative_name(name, where)
 
 
-def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> None:
+def _check_zip_member(info: zipfile.ZipInfo, where: str) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     problem = ""
     if info.create_system == 3 and kind not in (0, stat.S_IFREG):
@@ -130,7 +110,6 @@ def _check_zip_member(info: zipfile.ZipInfo, where: str, settings: Settings) -> 
         action = "Make the archive again as zip -r does, or as a tar."
     if problem:
         raise SourceError(f"{where} is {problem}.", action)
-    check_ratio(where, info.file_size, info.compress_size, settings)
 
 
 def _members(where: str, open_member: Callable[[Any], Any], size: str) -> FolderFiles:
@@ -188,16 +167,10 @@ def tar_tree(file: File, settings: Settings, files: contextlib.ExitStack) -> Fil
 
 
 def _check_tar_member(info: tarfile.TarInfo, where: str) -> None:
-    kinds = {
-        tarfile.SYMTYPE: "a symbolic link",
-        tarfile.LNKTYPE: "a hard link",
-        tarfile.CHRTYPE: "a device",
-        tarfile.BLKTYPE: "a device",
-        tarfile.FIFOTYPE: "a pipe",
-        tarfile.GNUTYPE_SPARSE: "a sparse file",
-    }
-    if info.type in kinds or info.issparse() or not info.isreg():
-        what = kinds.get(info.type, f"a member of type {info.type!r}")
+    if info.issparse() or not info.isreg():
+        what = "a symbolic link" if info.issym() else "a hard link"
+        if not (info.issym() or info.islnk()):
+            what = f"a special file (type {info.type!r})"
         raise SourceError(f"{where} is {what}.", "Archive regular files only.")
 
 

@@ -28,8 +28,6 @@ from headrace.settings import Settings
 from headrace.state import hub
 
 FREE_BYTES = 16 * 2**20
-XZ_BYTES = 256 * 2**20  # xz -9 needs 65 MiB
-_XZ_LIMIT = "Memory usage limit"
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -107,11 +105,7 @@ def failed(where: str, error: BaseException | None) -> DependencyError:
 
 def _damaged(where: str, error: Exception) -> SourceError:
     problem = f"is damaged or cut short: {first_line(error)}"
-    action = "Download or make it again."
-    if isinstance(error, lzma.LZMAError) and _XZ_LIMIT in str(error):
-        problem = f"takes over {XZ_BYTES:,} bytes of memory to unpack, for its "
-        problem, action = f"{problem}dictionary", "Pack it again, with xz -9 or less."
-    return SourceError(f"{where} {problem}.", action)
+    return SourceError(f"{where} {problem}.", "Download or make it again.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from headrace.data.sources.arrays import Array, Header, array_chunks, open_array
-from headrace.data.sources.places.files import File, check_ratio
+from headrace.data.sources.places.files import File
 from headrace.data.sources.places.packed import unpacked, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.display.signs import beginning
@@ -66,8 +65,13 @@ def _members(tree: FileTree) -> dict[str, File]:
     Raises:
         SourceError: they lie in several folders.
     """
-    names = [name for name in tree.files if _NAME.search(name.rpartition("/")[2])]
-    files = {n: tree.files[n] for n in names if _may_be_idx(n, tree.files[n])}
+    named = [name for name in tree.files if _NAME.search(name.rpartition("/")[2])]
+    files = {
+        name: tree.files[name]
+        for name in named
+        if re.search(r"idx\d|ubyte", name, re.IGNORECASE)
+        or _is_idx(unpacked_head(tree.files[name]))
+    }
     folders = sorted({name.rpartition("/")[0] for name in files})
     if len(folders) > 1:
         raise SourceError(
@@ -76,15 +80,6 @@ def _members(tree: FileTree) -> dict[str, File]:
             "Give one of these folders.",
         )
     return files
-
-
-def _may_be_idx(name: str, file: File) -> bool:
-    if re.search(r"idx\d|ubyte", name, re.IGNORECASE):
-        return True
-    try:
-        return _is_idx(unpacked_head(file))
-    except SourceError:
-        return False
 
 
 def _read_pairs(
@@ -133,11 +128,7 @@ def _pairs_of(
 
 def _open(file: File, settings: Settings, expected: str = "") -> Array:
     """The array of a file, which must hold what is expected: images or labels."""
-    plain = unpacked(file, settings)
-    array = open_array(plain, _header, is_packed=plain is not file)
-    if plain is not file:
-        size = math.prod(array.shape) * array.dtype.itemsize
-        check_ratio(file.where, size, file.size, settings)
+    array = open_array(unpacked(file, settings), _header)
     what = "images" if len(array.shape) > 1 else "labels"
     if expected not in ("", what):
         raise SourceError(

@@ -113,14 +113,13 @@ def read_header(stream: IO[bytes], where: str) -> Header:
     """
     try:
         version = npy_format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = npy_format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"NPY version {version}, 1.0 or 2.0 expected")
+        read_rest = {
+            (1, 0): npy_format.read_array_header_1_0,
+            (2, 0): npy_format.read_array_header_2_0,
+        }
+        shape, fortran, dtype = read_rest[version](stream)
     except (
-        *(ValueError, SyntaxError, TypeError, tokenize.TokenError),
+        *(ValueError, SyntaxError, TypeError, KeyError, tokenize.TokenError),
         *(RecursionError, MemoryError),  # a header that is nested too deeply
     ) as error:
         raise SourceError(

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from headrace.errors import SourceError
+from headrace.errors import LimitError, SourceError
 
 TAR_MODES = ["w", "w:gz", "w:bz2", "w:xz"]
 
@@ -144,9 +144,9 @@ def test_special_members_refuse_a_zip(make, read, mode, seen):
     [
         (tarfile.SYMTYPE, "a symbolic link"),
         (tarfile.LNKTYPE, "a hard link"),
-        (tarfile.CHRTYPE, "a device"),
-        (tarfile.BLKTYPE, "a device"),
-        (tarfile.FIFOTYPE, "a pipe"),
+        (tarfile.CHRTYPE, "a special file"),
+        (tarfile.BLKTYPE, "a special file"),
+        (tarfile.FIFOTYPE, "a special file"),
     ],
 )
 def test_special_members_refuse_a_tar(make, read, kind, seen):
@@ -171,16 +171,19 @@ def test_a_repeated_member_refuses_an_archive(make, read):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(make, read):
-    bomb = {"0/1.png": bytes(17 * 2**20)}
+    bomb = {f"0/{n}.png": bytes(2**20) for n in range(17)}
     for path in (make.zip(bomb), make.tar(bomb, "w:gz"), make.tar(bomb, "w:bz2")):
-        with pytest.raises(SourceError, match=r"over 100 times its size"):
-            read(path)
+        with pytest.raises(LimitError, match=r"unpacks to .*the limit is 16,777,216"):
+            read(path, max_bytes=2**24)
+        with pytest.raises(SourceError, match=r"0/0.png has 1,048,576 bytes; one item"):
+            read(path, max_file_bytes=2**19)
 
 
-def test_many_members_that_share_their_bytes_are_a_bomb(make, read):
-    members = {f"0/{n}.png": bytes(2**20) for n in range(17)}
-    with pytest.raises(SourceError, match=r"data.zip unpacks .* over 100 times"):
-        read(make.zip(members))
+def test_a_name_of_gigabytes_is_not_read(make, read):
+    info = tarfile.TarInfo("0/1.png")
+    info.pax_headers = {"comment": "x" * 2**22}
+    with pytest.raises(LimitError, match=r"asks for over 2,097,152 bytes in one piece"):
+        read(make.tar({info: b""}, "w:gz"), max_file_bytes=2**20)
 
 
 def test_the_limits_of_the_settings_are_kept(make, read):
@@ -203,24 +206,6 @@ def test_a_zip_cut_short_anywhere_is_refused(make, read):
     for count in range(4, len(whole), len(whole) // 12):
         with pytest.raises(SourceError, match=r"cut.zip begins as a zip .* cut short"):
             read(make.file("cut.zip", whole[:count]))
-
-
-def test_bytes_after_a_zip_are_refused(make, read):
-    whole = make.zip(make.members()).read_bytes()
-    for more in (b"x", b"\n" * 999, whole[:50]):
-        with pytest.raises(
-            SourceError, match=rf"long.zip .* but {len(more)} bytes follow its end"
-        ):
-            read(make.file("long.zip", whole + more))
-
-
-def test_a_zip_may_have_a_comment(make, read):
-    path = make.zip(make.members())
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.comment = b"made by PK\x05 hand"
-    assert len(read(path)[1][0].labels) == 6
-    with pytest.raises(SourceError, match=r"cut short at its end"):
-        read(make.file("cut.zip", path.read_bytes()[:-3]))
 
 
 def test_a_changed_byte_fails_the_checksum_of_a_zip(make, read):

@@ -193,8 +193,10 @@ def test_a_header_that_claims_terabytes_allocates_nothing(make, read):
     folder = make.mnist(suffix=".gz")
     header = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**10, 2**10)
     make.file(f"{IMAGES}.gz", gzip.compress(header + bytes(99)))
-    with pytest.raises(SourceError, match=r"over 100 times its size"):
+    with pytest.raises(SourceError, match=r"2,147,483,648 items, but .* 4 labels"):
         read(folder)
+    with pytest.raises(SourceError, match=r"2,251,799,813,685,248 bytes, but 99 follo"):
+        read(folder / f"{IMAGES.rpartition('/')[2]}.gz", labelled=False)
 
 
 def test_a_gzip_cut_short_anywhere_is_refused(make, read):

@@ -275,8 +275,8 @@ def test_a_first_row_that_names_a_file_is_no_header(make, sounds):
 def test_a_packed_table_over_a_limit_is_refused_with_the_others(make, sounds):
     wide = "file,label,about\n" + f"clips/5.wav,a,{'x' * 2**20}\n" * 17
     tables = {"a.csv": LISTED.encode(), "b.csv.gz": gzip.compress(wide.encode())}
-    with pytest.raises(LimitError, match=r"b\.csv\.gz.* HEADRACE_MAX_RATIO"):
-        sounds(make.tree({**CLIPS, **tables}))
+    with pytest.raises(LimitError, match=r"b\.csv\.gz.* HEADRACE_MAX_BYTES"):
+        sounds(make.tree({**CLIPS, **tables}), max_bytes=2**24)
 
 
 def test_a_table_whose_rows_are_not_read_is_told(make, sounds):

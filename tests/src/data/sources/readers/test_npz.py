@@ -71,15 +71,20 @@ def test_parts_of_floats_know_the_greatest_value_of_all(make, read, monkeypatch)
 def test_no_more_than_a_part_is_held(make, settings, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 2**20)
     values = np.random.default_rng(0).integers(0, 256, (20_000, 28, 28), np.uint8)
-    for order in (np.ascontiguousarray, np.asfortranarray):
-        path = make.npz(x=order(values), y=np.zeros(20_000, int))
-        with open_source(str(path), settings) as source:
-            tracemalloc.start()
-            rows = sum(len(chunk.items) for chunk in source.chunks)
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        assert rows == 20_000
-        assert peak < 6 * 2**20
+    path = make.npz(x=values, y=np.zeros(20_000, int))
+    with open_source(str(path), settings) as source:
+        tracemalloc.start()
+        rows = sum(len(chunk.items) for chunk in source.chunks)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert rows == 20_000
+    assert peak < 6 * 2**20
+
+
+def test_a_large_array_in_fortran_order_is_refused_unread(make, read):
+    header = {"descr": "|u1", "fortran_order": True, "shape": (2**20, 28, 28)}
+    with pytest.raises(SourceError, match=r"822,083,584 bytes in Fortran order"):
+        read(make.npy(header, b""), labelled=False)
 
 
 def test_the_suffix_does_not_matter(make, read):
@@ -135,7 +140,9 @@ def test_a_lone_array_says_what_else_is_needed(make, read, tmp_path):
 
 def test_a_header_that_claims_terabytes_allocates_nothing(make, read):
     header = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 28, 28)}
-    with pytest.raises(SourceError, match=r"784,000,000,000,000 bytes, but 9 follow"):
+    with pytest.raises(
+        SourceError, match=r"x has 1,000,000,000,000 items, but y has 2"
+    ):
         read(make.npy(header, b"x" * 9))
 
 
@@ -192,7 +199,7 @@ def test_labels_where_the_items_should_be(make, read):
 def test_items_where_the_labels_should_be(make, read):
     path = make.npz(x=make.images, y=make.images)
     with pytest.raises(
-        SourceError, match=r"y has shape \(n, 4, 3\).* looks like items"
+        SourceError, match=r"y has rows of shape \(4, 3\).* looks like items"
     ):
         read(path)
 
