@@ -241,11 +241,11 @@ def _numbers(
     except TypeError:
         raise HttpError(400, f"data is {shortened(data)}; {wanted}.") from None
     except (OverflowError, ValueError):
-        limits = np.iinfo(dtype)
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        numbers = (one for one in values if isinstance(one, int))
+        wrong = next(one for one in numbers if not low <= one <= high)
         raise HttpError(
-            400,
-            f"data has a number out of range; {datatype} is {limits.min}.."
-            f"{limits.max}.",
+            400, f"data has {wrong}; {datatype} is {low}..{high}."
         ) from None
 
 
