@@ -63,7 +63,7 @@ def test_tags_are_learned_scored_served_and_explained(ran):
     text = (home.project / "pipelines" / "pairs" / "pipeline.toml").read_text()
     data = tomllib.loads(text)["data"]
     assert (data["classes"], data["label"]) == (TAGS, "tags")
-    assert made.json["tags"] == TAGS and 0 < made.json["constant"]["f1"] < 0.8
+    assert made.json["classes"] == TAGS
     run = answer.json
     assert run["status"] == "promoted", run["reason"] or answer.err
     metrics = run["metrics"]
