@@ -12,8 +12,8 @@ from headrace.errors import SpecError
 from headrace.imports.extensions import task_default
 from headrace.pipeline.files import load_spec, read_tables
 from headrace.pipeline.folders import pipeline_names
-from headrace.serving.announced import servings
 from headrace.settings import Settings
+from headrace.state.announced import servings
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.facts import Refused, refusal_of
 from headrace.state.ledger.holding import pipeline_of

@@ -11,10 +11,10 @@ import pytest
 from tests.homes import Home
 from tests.integration.test_serve import PATH, PIXELS, RAW, Serving, until
 
-from headrace.serving.requests.parts import Asked, read_requests
 from headrace.settings import Settings
 from headrace.state.home import Home as OpenHome
 from headrace.state.ledger import Ledger
+from headrace.state.requests import Asked, read_requests
 
 pytestmark = pytest.mark.integration
 

@@ -23,9 +23,9 @@ import pytest
 from PIL import Image
 from tests.blobs import blobs
 
-from headrace.serving.requests.parts import Asked, read_requests
 from headrace.settings import Settings
 from headrace.state.home import Home
+from headrace.state.requests import Asked, read_requests
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from headrace.serving.announced import announced
 from headrace.settings import Settings
+from headrace.state.announced import announced
 from headrace.state.ledger.holding import heartbeat, hold
 from headrace.state.ledger.leases import Lease, Leases
 from headrace_ops.listing import listed

@@ -15,11 +15,17 @@ from headrace.media.forms import Payload
 from headrace.monitoring.batches import Batch, Texts
 from headrace.monitoring.late_labels import LateLabels, request_key
 from headrace.records import DataDescription
-from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA
-from headrace.serving.requests.parts import Asked, hours_backwards, read_requests
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Version
+from headrace.state.requests import (
+    COLUMN,
+    INPUT,
+    SCHEMA,
+    Asked,
+    hours_backwards,
+    read_requests,
+)
 from headrace.tasks import task
 from headrace.tasks.forms import Outputs
 

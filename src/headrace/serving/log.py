@@ -18,9 +18,9 @@ from prometheus_client import Metric
 
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered, Waiting
+from headrace.serving.log_rows import rows_of
 from headrace.serving.metrics import exposed
-from headrace.serving.requests.columns import rows_of
-from headrace.serving.requests.parts import expire, new_key, write_part
+from headrace.state.requests import expire, new_key, write_part
 from headrace.state.store import Store
 
 PART_SECONDS, PART_ROWS, PART_BYTES = 30.0, 4096, 16 * 2**20

@@ -14,7 +14,6 @@ import pyarrow as pa
 from headrace.errors import UsageError
 from headrace.imports import hidden
 from headrace.models.engines import EngineProcess, build_engine
-from headrace.serving.announced import announced
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors, read_token
@@ -28,6 +27,7 @@ from headrace.serving.server import Tls, listen, run
 from headrace.serving.shadow import Shadow, find_shadow
 from headrace.serving.slots import Slot, WantedVersion
 from headrace.serving.watching import Watcher
+from headrace.state.announced import announced
 from headrace.state.home import Home
 from headrace.state.hosts import is_loopback, local_host, names_of, split_list
 

@@ -20,11 +20,10 @@ from headrace.media.comparable import item_columns
 from headrace.models.logged.loading import load_version
 from headrace.monitoring.profiles import HeldOut, make_profile
 from headrace.records import DataDescription
-from headrace.serving.requests.columns import COLUMN, INPUT, SCHEMA
-from headrace.serving.requests.parts import new_key, write_part
 from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
+from headrace.state.requests import COLUMN, INPUT, SCHEMA, new_key, write_part
 from headrace.state.tracking import Tracking
 
 SEED = 77

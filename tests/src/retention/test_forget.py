@@ -32,11 +32,11 @@ from headrace.models.logged.soundness.copies import golden_key
 from headrace.planning import Plan
 from headrace.records import MANIFEST
 from headrace.retention import forgetting
-from headrace.serving.requests.columns import SCHEMA
 from headrace.stages.evaluation.items import judged_items, keep_items
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home
 from headrace.state.ledger.holding import hold
+from headrace.state.requests import SCHEMA
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
 from headrace.state.tracking.disposal import Disposal

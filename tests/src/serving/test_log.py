@@ -16,7 +16,7 @@ from tests.src.serving.asked import IMAGES, NOON_US, SOUNDS, TEXTS, an_answer
 from headrace.errors import DependencyError
 from headrace.serving import log as module
 from headrace.serving.log import RequestLog
-from headrace.serving.requests.parts import Asked, parts_with, read_requests
+from headrace.state.requests import Asked, parts_with, read_requests
 from headrace.state.store import Store
 
 START_US = time.time_ns() // 1000  # rows of long ago are deleted

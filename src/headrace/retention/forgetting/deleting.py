@@ -22,9 +22,9 @@ from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.retention.forgetting.snapshots import delete_snapshots
 from headrace.retention.roots import results_of, snapshot_of
-from headrace.serving.requests.parts import parts_with
 from headrace.state.folders import FOLDERS, card_key
 from headrace.state.home import Home
+from headrace.state.requests import parts_with
 from headrace.state.store import Store
 from headrace.state.tracking.disposal import Disposal
 

@@ -1,4 +1,9 @@
-"""The parts of the request log in the store: written, read and deleted."""
+"""The log of what servers were asked: its columns, its parts in the store, reading.
+
+The parts are Parquet files ``requests/<model>/<YYYY-MM-DD>/<HH>/<unique>.parquet``, by
+UTC. Each is written whole or not at all, under a name of its own, and never changed.
+So any number of servers write, read and delete parts without a lock.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +24,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.errors import IntegrityError
-from headrace.serving.requests.columns import SCHEMA
 from headrace.state.store import Store
 
 FOLDER = "requests"
+COLUMN = "column_"  # prefix of the medium's columns
+INPUT = "input"
+# The columns that every part has; `COLUMN` ones and perhaps `INPUT` follow.
+SCHEMA = pa.schema(
+    {
+        "request_id": pa.string(),
+        "row": pa.int32(),
+        "time": pa.timestamp("us", "UTC"),
+        "model": pa.string(),
+        "version": pa.int32(),
+        "role": pa.string(),
+        "item": pa.string(),
+        "answer": pa.string(),
+        "outputs": pa.list_(pa.float32()),
+        "latency_ms": pa.float64(),
+        "engine": pa.string(),
+    }
+)
 _SUFFIX = ".parquet"
 _PARTS_AT_ONCE = 8  # of 16 MiB each, at most
 # Outputs and statistics do not compress as dictionaries.

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from headrace.serving.requests.columns import SCHEMA
-from headrace.serving.requests.parts import Asked, new_key, read_requests, write_part
+from headrace.state.requests import SCHEMA, Asked, new_key, read_requests, write_part
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

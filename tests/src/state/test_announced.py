@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from headrace.serving.announced import FOLDER, announced, servings
+from headrace.state.announced import FOLDER, announced, servings
 from headrace.state.processes import this_process
 
 URL = "http://127.0.0.1:8080"
@@ -23,7 +23,7 @@ def test_who_serves_is_known_while_it_does(tmp_path):
 
 def test_who_was_killed_serves_no_more(tmp_path):
     code = "import os, signal, sys; from pathlib import Path\n"
-    code += "from headrace.serving.announced import announced\n"
+    code += "from headrace.state.announced import announced\n"
     code += f"with announced(Path(sys.argv[1]), {URL!r}, ['digits']):\n"
     code += "    os.kill(os.getpid(), signal.SIGKILL)\n"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

@@ -1,4 +1,4 @@
-"""The columns of the request log, and its rows from what was asked and answered."""
+"""The rows of the request log, from what was asked and answered."""
 
 from __future__ import annotations
 
@@ -17,29 +17,12 @@ from headrace.media.digests import digests
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered
+from headrace.state.requests import COLUMN, INPUT, SCHEMA
 from headrace.tasks import asked, asks_items, task
 from headrace.tasks.forms import Outputs
 
-COLUMN = "column_"  # prefix of the medium's columns
-INPUT = "input"
 MOST_OUTPUTS = 1024  # values of an answer that are logged; more are left out
 _DIGEST_BYTES = 32
-# The columns that every part has; `COLUMN` ones and perhaps `INPUT` follow.
-SCHEMA = pa.schema(
-    {
-        "request_id": pa.string(),
-        "row": pa.int32(),
-        "time": pa.timestamp("us", "UTC"),
-        "model": pa.string(),
-        "version": pa.int32(),
-        "role": pa.string(),
-        "item": pa.string(),
-        "answer": pa.string(),
-        "outputs": pa.list_(pa.float32()),
-        "latency_ms": pa.float64(),
-        "engine": pa.string(),
-    }
-)
 
 
 def rows_of(requests: Sequence[Answered], *, with_inputs: bool) -> pa.Table:

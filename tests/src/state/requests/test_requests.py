@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.src.serving.requests.some import NOON, ids_of, log_rows, write
+from tests.src.state.requests.some import NOON, ids_of, log_rows, write
 
 from headrace.errors import IntegrityError
-from headrace.serving.requests import parts
-from headrace.serving.requests.columns import SCHEMA
-from headrace.serving.requests.parts import (
+from headrace.state import requests as parts
+from headrace.state.requests import (
+    SCHEMA,
     Asked,
     days,
     expire,
