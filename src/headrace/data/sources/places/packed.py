@@ -6,8 +6,10 @@ import bz2
 import gzip
 import io
 import lzma
+from _compression import DecompressReader
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import IO, Any, cast
 
 from headrace.data.sources.places.files import File, check_limits
@@ -15,10 +17,20 @@ from headrace.errors import LimitError
 from headrace.settings import Settings
 
 _SLACK = 2**20
+
+
+def _strict(decompressor: Any, raw: Any) -> io.BufferedReader:
+    """Streams one after the other; other bytes between or after them are an error.
+
+    `bz2` and `lzma` would leave out all that follows such bytes.
+    """
+    return io.BufferedReader(DecompressReader(raw, decompressor))
+
+
 _OPENERS: dict[bytes, Callable[[Any], Any]] = {
     b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"BZh": partial(_strict, bz2.BZ2Decompressor),
+    b"\xfd7zXZ\x00": partial(_strict, lzma.LZMADecompressor),
 }
 
 

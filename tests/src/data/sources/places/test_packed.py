@@ -36,6 +36,7 @@ def test_places_of_an_xz_file_are_found_again():
     ("data", "reason"),
     [
         (_xz(TEXT)[:-9], "is damaged or cut short: Compressed file ended before"),
+        (_xz(TEXT) + bytes(8) + _xz(b"more"), "is damaged or cut short: Input format"),
         (_xz(TEXT)[:20] + bytes(20) + _xz(TEXT)[40:], "is damaged or cut short"),
     ],
 )
