@@ -124,6 +124,7 @@ class JudgedRows:
         robustness: some rows on a ladder; None where the medium or the task has
             none.
         membership: of the attack; or why it was not measured.
+        texts: that the model wrote, in tasks whose models write; for gates of packages.
     """
 
     score: str
@@ -134,3 +135,4 @@ class JudgedRows:
     weak_slices: Sequence[WeakSlice] | None = None
     robustness: Robustness | None = None
     membership: Membership | str = NOT_ASKED
+    texts: Sequence[str] = ()

@@ -7,6 +7,7 @@ answers are explained, `EXPLAINED`, whose protocol is in ``explained`` here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +133,11 @@ class Judge(Protocol):
     JUDGED: type[Judged]
     IS_ALONE: bool = True
     THINGS: str = "rows"
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """What the judged model wrote, in tasks whose models write."""
+        return ()
 
     def check_gate(self, gate: GateSpec) -> None:
         """Check the arguments of a gate that names no kind; none are known.

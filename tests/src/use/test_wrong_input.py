@@ -21,7 +21,7 @@ def _score_nothing(settings, folder):
 
 def _monitor_nothing(settings, folder):
     data = WindowData(str(folder / "none"))
-    watch_window(MonitorOptions("blobs", data, dry_run=True), settings)
+    watch_window(MonitorOptions("blobs", data), settings)
 
 
 def _explain_a_folder(settings, folder):

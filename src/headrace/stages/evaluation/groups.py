@@ -35,6 +35,7 @@ def judged_rows(evaluated: EvaluatedModel) -> JudgedRows:
         weights=None if judged.weights is None else judged.weights[once],
         groups=[groups[place] for place in np.flatnonzero(once)],
         rate=evaluated.judge.judged(outputs, targets, judged.data).rate,
+        texts=evaluated.judge.texts,
     )
 
 

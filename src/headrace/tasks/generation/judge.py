@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,6 +109,11 @@ class Surprise(Judge):
     THINGS = "documents"
 
     evidence: TextEvidence | None = None
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """What the judged model wrote; nothing before `prepared`."""
+        return self.evidence.generated if self.evidence else ()
 
     def check_gate(self, gate: GateSpec) -> None:
         """Check an order.

@@ -96,6 +96,7 @@ def test_a_judge_fits_the_baseline_and_reads_texts(tmp_path):
     spec = a_spec(baseline, canaries=5)
     context = a_context(tmp_path, spec, model)
     judge = JUDGE.prepared(context)
+    assert (len(judge.texts), JUDGE.texts) == (evidence.TEXTS, ())
     texts = ["hello test", "a world is this", "this world"]
     outputs = np.asarray(model(padded([codes_of(text) for text in texts])))
     metrics, _ = judge.judged(outputs, np.zeros(3), DATA).metrics(EvaluationSpec())

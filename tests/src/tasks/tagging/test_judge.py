@@ -64,7 +64,6 @@ def test_the_surest_tag_is_explained(data):
     chosen = EXPLAINED.chosen(OUTPUTS)
     assert [EXPLAINED.names(data)[n] for n in chosen] == ["a", "b", "b", "c"]
     numbers = EXPLAINED.numbers(OUTPUTS, chosen)
-    assert numbers == pytest.approx(np.asarray(EXPLAINED.tensor(OUTPUTS, chosen)))
     assert numbers[0] == pytest.approx(np.log(9), rel=1e-5)
     assert EXPLAINED.words(OUTPUTS[2], data) == "a (80.0%), b (90.0%)"
     assert EXPLAINED.words(OUTPUTS[1], data) == "no tag"
