@@ -25,12 +25,12 @@ from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.references import (
+    ReferenceRecipe,
     losses_of,
     losses_of_references,
 )
 from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.parts import Look
-from headrace.stages.references import ReferenceRecipe
 from headrace.state.home import Home
 from headrace.tasks.forms import Context
 from headrace.tasks.intervals import z_of

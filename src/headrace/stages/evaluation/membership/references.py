@@ -1,11 +1,16 @@
 """The losses of the attacked rows, by a model and by reference models.
 
-Each reference model is fitted to a half of the rows. Their losses are kept, so that
-another version of the same recipe needs none.
+Each reference model is fitted to a half of the rows. Their losses are kept in the store
+by the recipe and the snapshot, so that another version of the same recipe needs none.
+Nothing of the models is logged or registered.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +18,67 @@ import numpy.typing as npt
 
 from headrace.data.snapshots.splits import read_split
 from headrace.display.progress import Progress
-from headrace.pipeline import TrainingSpec
-from headrace.records import DataDescription
+from headrace.pipeline import PipelineSpec, TrainingSpec
+from headrace.pipeline.training import CHECKPOINT_FIELDS
+from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.data import TrainingData
 from headrace.stages.fitting.features import FrozenAnswers
-from headrace.stages.references import ReferenceRecipe, Weights, kept_or_made
+from headrace.stages.ingredients import closure, training_roots
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.tasks import asked, task
 
+FOLDER = "references"
 _AT_ONCE = 1024
 Losses = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRecipe:
+    """All that a training depends on.
+
+    Attributes:
+        spec: of the pipeline; ``model.arguments`` and ``training`` are used.
+        builder: the name of the builder.
+        folder: of the pipeline, which may have a builder of its own.
+        snapshot, contract: the data, without its quarantined rows.
+        home: has the backbones.
+    """
+
+    spec: PipelineSpec
+    builder: str
+    folder: Path
+    snapshot: SnapshotRecord
+    contract: ContractRecord
+    home: Home | None = None
+
+    def keys(self) -> list[str]:
+        """Where the store has the losses of each model.
+
+        A key has the sha256 of the data, the recipe, the code and the model's number.
+        """
+        facts = {
+            "arguments": self.spec.model.facts["arguments"],
+            "training": self.spec.training.model_dump(exclude=CHECKPOINT_FIELDS),
+            "builder": self.builder,
+            "snapshot": self.snapshot.digest,
+            "form": self.snapshot.description.model_dump_json(),
+            "quarantine": Path(self.contract.quarantine_uri).name,
+            "code": closure.code_state(
+                [*training_roots(self.spec, self.builder), __name__],
+                sorted(self.folder.glob("*.py")),
+            ),
+        }
+        texts = [
+            json.dumps({**facts, "half": number}, sort_keys=True, default=str)
+            for number in range(REFERENCES)
+        ]
+        return [
+            f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()}.npz"
+            for text in texts
+        ]
 
 
 def losses_of(
@@ -72,18 +125,15 @@ def losses_of_references(
         IntegrityError: the snapshot is damaged.
         DependencyError: the store or the ledger failed.
     """
-    names = [f"half {number} of the rows" for number in range(REFERENCES)]
     columns: list[Losses] = []
-
-    def make(name: str) -> Weights:
-        return [_fitted(recipe, rows, names.index(name))]
-
     with Progress("reference model", REFERENCES, is_listed=True) as progress:
-        for _, (losses,), is_stored in kept_or_made(
-            recipe.keys(names, __name__), make, store
-        ):
+        for number, key in enumerate(recipe.keys()):
+            kept = store.read_arrays(key)
+            losses = kept[0] if kept else _fitted(recipe, rows, number)
+            if not kept:  # each at once, so that a run that was killed goes on there
+                store.write_arrays(key, [losses])
             columns.append(losses)
-            progress.update(len(columns), "kept" if is_stored else "trained")
+            progress.update(len(columns), "kept" if kept else "trained")
     return np.stack(columns, axis=1)
 
 

@@ -16,13 +16,13 @@ from headrace.pipeline import load_spec
 from headrace.stages.evaluation import evaluate
 from headrace.stages.evaluation.membership import figures_of
 from headrace.stages.evaluation.membership.references import (
+    ReferenceRecipe,
     _fitted,
     losses_of_references,
 )
 from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.stages.evaluation.parts import Look
 from headrace.stages.ingestion import ingest
-from headrace.stages.references import ReferenceRecipe
 from headrace.stages.training import train
 from headrace.state.home import Home
 from headrace.state.store import Store
