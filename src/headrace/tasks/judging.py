@@ -22,10 +22,15 @@ def is_answered(outputs: Outputs) -> npt.NDArray[np.bool_]:
     return np.asarray(finite.all(axis=tuple(range(1, outputs.ndim))), bool)
 
 
+def with_ends(name: str, value: float, ends: tuple[float, float]) -> Metrics:
+    """A metric by its name, and the ends of its interval."""
+    return {name: value, f"{name}_low": ends[0], f"{name}_high": ends[1]}
+
+
 def share_of(name: str, right: Scores, confidence: float) -> Metrics:
     """The share of right answers ``(n,)`` by a name, with its Wilson interval."""
-    low, high = wilson_interval(int(right.sum()), len(right), confidence)
-    return {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
+    ends = wilson_interval(int(right.sum()), len(right), confidence)
+    return with_ends(name, float(right.mean()), ends)
 
 
 def rate_of(name: str, given: Flags, true: Flags) -> Rated | None:

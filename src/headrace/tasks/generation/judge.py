@@ -23,7 +23,7 @@ from headrace.tasks.intervals import (
     deviation_of_ratio,
     interval_of_ratio,
 )
-from headrace.tasks.judging import ranges_of
+from headrace.tasks.judging import ranges_of, with_ends
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context
@@ -59,12 +59,11 @@ class JudgedDocuments(Judged):
         """
         nats, count = self.scores, self.weights
         own, total = "test_nats_per_character", float(count.sum())
-        low, high = interval_of_ratio(nats, count, evaluation.confidence)
         mean = float(nats.sum()) / total
         metrics = {
-            own: mean,
-            f"{own}_low": low,
-            f"{own}_high": high,
+            **with_ends(
+                own, mean, interval_of_ratio(nats, count, evaluation.confidence)
+            ),
             "test_bits_per_character": mean / math.log(2),
             "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
         }
@@ -76,13 +75,11 @@ class JudgedDocuments(Judged):
         # The end of a document counts as a byte, as it counts as a character.
         metrics["test_bits_per_byte"] = bits / float(facts.sizes.sum() + len(nats))
         gain = nats - facts.baseline
-        low, high = bootstrap_of_ratio(gain, count, evaluation.confidence)
+        ends = bootstrap_of_ratio(gain, count, evaluation.confidence)
         metrics |= {
             "baseline_nats_per_character": float(facts.baseline.sum()) / total,
             "baseline_order": float(facts.order),
-            "baseline_difference": float(gain.sum()) / total,
-            "baseline_difference_low": low,
-            "baseline_difference_high": high,
+            **with_ends("baseline_difference", float(gain.sum()) / total, ends),
         }
         return {**metrics, **facts.metrics}, slices
 
@@ -138,12 +135,10 @@ class Surprise(Judge):
     ) -> Metrics:
         """Nats per character with their interval, and the deviation of a document."""
         ones = np.ones(len(scores)) if weights is None else weights
-        low, high = interval_of_ratio(scores, ones, confidence)
+        ends = interval_of_ratio(scores, ones, confidence)
         deviation = deviation_of_ratio(scores, ones) * math.sqrt(len(scores))
         return {
-            "nats_per_character": float(scores.sum() / ones.sum()),
-            "nats_per_character_low": low,
-            "nats_per_character_high": high,
+            **with_ends("nats_per_character", float(scores.sum() / ones.sum()), ends),
             "nats_per_character_deviation": deviation,
         }
 

@@ -18,7 +18,7 @@ from headrace.tasks import Explained, Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
 from headrace.tasks.intervals import interval_of_mean
 from headrace.tasks.judge import Judged
-from headrace.tasks.judging import ranges_of
+from headrace.tasks.judging import ranges_of, with_ends
 
 RANGES = 5  # of the targets, with equal numbers of rows
 _POINTS = 5000  # more make a picture slow and no clearer
@@ -51,22 +51,18 @@ class JudgedNumbers(Judged):
         errors, size = self.errors, self.scores
         truth = self.targets.astype(np.float64)
         constant = float(np.abs(truth - np.median(truth)).mean()) or math.nan
-        low, high = interval_of_mean(size, evaluation.confidence)
-        bias_low, bias_high = interval_of_mean(errors, evaluation.confidence)
+        ends = interval_of_mean(size, evaluation.confidence)
+        of_bias = interval_of_mean(errors, evaluation.confidence)
         bias = float(errors.mean())
         return {
             "test_median_absolute_error": float(np.median(size)),
-            "test_mean_absolute_error": float(size.mean()),
-            "test_mean_absolute_error_low": low,
-            "test_mean_absolute_error_high": high,
+            **with_ends("test_mean_absolute_error", float(size.mean()), ends),
             "test_root_mean_squared_error": math.sqrt(float((errors**2).mean())),
-            "test_bias": bias,
-            "test_bias_low": bias_low,
-            "test_bias_high": bias_high,
+            **with_ends("test_bias", bias, of_bias),
             "test_bias_size": abs(bias),
-            "test_bias_size_high": max(abs(bias_low), abs(bias_high)),
+            "test_bias_size_high": max(map(abs, of_bias)),
             "test_relative_error": float(size.mean()) / constant,
-            "test_relative_error_high": high / constant,
+            "test_relative_error_high": ends[1] / constant,
             "test_relative_bias": abs(bias) / constant,
             "non_finite_values": float((~np.isfinite(self.outputs)).sum()),
         }, _ranges(errors, truth)
@@ -85,11 +81,9 @@ class AbsoluteError(Judge):
         self, scores: Scores, confidence: float, weights: Scores | None = None
     ) -> Metrics:
         """The mean absolute error with its interval, and the standard deviation."""
-        low, high = interval_of_mean(scores, confidence)
+        ends = interval_of_mean(scores, confidence)
         return {
-            "absolute_error": float(scores.mean()),
-            "absolute_error_low": low,
-            "absolute_error_high": high,
+            **with_ends("absolute_error", float(scores.mean()), ends),
             "absolute_error_deviation": float(scores.std()),
         }
 

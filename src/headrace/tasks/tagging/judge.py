@@ -25,7 +25,7 @@ from headrace.tasks.calibration import bins_of, calibration_error, draw_calibrat
 from headrace.tasks.forms import Outputs, Rated, Scores, Targets, some
 from headrace.tasks.intervals import bootstrap_of_ratio, wilson_bounds, z_of
 from headrace.tasks.judge import Judged
-from headrace.tasks.judging import is_answered, rate_of
+from headrace.tasks.judging import is_answered, rate_of, with_ends
 
 _LEAST = 1e-7
 _DRAWN = 40
@@ -112,9 +112,9 @@ class JudgedTags(Judged):
         bins = self.calibration(evaluation.calibration_bins)
         whole = self.judge.summary(self.scores, sure, self.weights)
         return {
-            "test_micro_f1": whole["f1"],
-            "test_micro_f1_low": whole["f1_low"],
-            "test_micro_f1_high": whole["f1_high"],
+            **with_ends(
+                "test_micro_f1", whole["f1"], (whole["f1_low"], whole["f1_high"])
+            ),
             "test_macro_f1": float(f1.mean()),
             "test_tag_f1_min": float(f1.min()),
             "test_tag_f1_low_min": float(low.min()),
@@ -179,10 +179,9 @@ class TagsRight(Judge):
         """The micro F1 with its interval, by the bootstrap over rows."""
         sizes = np.ones(len(scores)) if weights is None else weights
         f1 = float(scores.sum() / (sizes.sum() or np.nan))
-        low, high = bootstrap_of_ratio(scores, sizes, confidence, by_counts=True)
+        ends = bootstrap_of_ratio(scores, sizes, confidence, by_counts=True)
         rest = (scores - f1 * sizes) / (float(sizes.mean()) or 1.0)
-        deviation = float(rest.std())
-        return {"f1": f1, "f1_low": low, "f1_high": high, "f1_deviation": deviation}
+        return {**with_ends("f1", f1, ends), "f1_deviation": float(rest.std())}
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """The true and the answered tags."""

@@ -25,7 +25,7 @@ from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Outputs, Scores
 from headrace.tasks.intervals import bootstrap_of_ratio
 from headrace.tasks.judge import Certainty
-from headrace.tasks.judging import ranges_of
+from headrace.tasks.judging import ranges_of, with_ends
 from headrace.tasks.transcription import decoding, pictures
 from headrace.tasks.transcription.data import sequences, words_of
 
@@ -101,16 +101,16 @@ class JudgedTranscripts(Judged):
         edits, words, sure = self.scores, self.weights, evaluation.confidence
         characters = np.array([len(text) for text in self.true], np.float64)
         by_character = self._edits(self.true, self.answers)
-        low, high = interval(edits, words, sure)
-        low_character, high_character = interval(by_character, characters, sure)
+        ends = interval(edits, words, sure)
+        of_characters = interval(by_character, characters, sure)
         right = float((edits == 0).mean())
         return {
-            "test_word_error_rate": rate(edits, words),
-            "test_word_error_rate_low": low,
-            "test_word_error_rate_high": high,
-            "test_character_error_rate": rate(by_character, characters),
-            "test_character_error_rate_low": low_character,
-            "test_character_error_rate_high": high_character,
+            **with_ends("test_word_error_rate", rate(edits, words), ends),
+            **with_ends(
+                "test_character_error_rate",
+                rate(by_character, characters),
+                of_characters,
+            ),
             "test_right_transcripts": right,
             "test_confidence_error": abs(float(self.confidence.mean()) - right),
             "test_words": float(words.sum()),
@@ -139,12 +139,10 @@ class EditsPerWord(Judge):
         """
         words = np.ones(len(scores)) if weights is None else weights
         value = rate(scores, words)
-        low, high = interval(scores, words, confidence)
+        ends = interval(scores, words, confidence)
         mean = float(words.mean()) or 1.0
         return {
-            "word_error_rate": value,
-            "word_error_rate_low": low,
-            "word_error_rate_high": high,
+            **with_ends("word_error_rate", value, ends),
             "word_error_rate_deviation": float((scores - value * words).std()) / mean,
         }
 
