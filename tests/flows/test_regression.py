@@ -45,7 +45,7 @@ def ran(home, prefect_server):
     data = ("--data", "places.parquet", "--json")
     made = home.headrace("new", "places", *options, *data)
     assert made.exit_code == 0, made.err
-    assert made.json["constant"]["error"] == pytest.approx(2, abs=0.4)
+    assert made.json["gates"]["error"] == pytest.approx(2, abs=0.6)
     answer = home.headrace("run", "places", *FEW, "--json")
     assert answer.exit_code in (0, 1), answer.err
     return answer.json
