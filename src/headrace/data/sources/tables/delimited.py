@@ -170,7 +170,7 @@ class DelimitedTable:
                 several.add(first, last)
                 continue
             count = last - first + 1
-            faults.add(first, problem, count)
+            faults.add_bad(first, problem, count)
             bad += range(len(numbers), len(numbers) + count)
             all_cells += [None] * (self._dialect.width * count)
             numbers += range(first, last + 1)

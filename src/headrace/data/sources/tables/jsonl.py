@@ -101,7 +101,7 @@ class JsonTable:
                 flat = {k: v for k, v in cells if not isinstance(v, (dict, list))}
             survey.add(flat, row.size)
             check_width(self.where, len(kinds))
-        self.findings: list[Finding] = survey.check(self.where, _ACTION)
+        self.findings: list[Finding] = survey.findings(self.where, _ACTION)
         self._sample: list[dict[str, Any]] = survey.sample
         check_names(kinds, self.where)
         self.kinds = {name: _kind(types) for name, types in kinds.items()}

@@ -112,7 +112,7 @@ class RowFaults:
     bad: int = 0
     first: tuple[int, str] | None = None
 
-    def add(self, line: int, problem: str, count: int = 1) -> None:
+    def add_bad(self, line: int, problem: str, count: int = 1) -> None:
         """Count unreadable rows."""
         self.first = self.first or (line, problem)
         self.bad += count
@@ -140,31 +140,17 @@ class RowFaults:
 
 
 @dataclass(slots=True)
-class TableSurvey:
-    """The result of one pass over a table of text.
+class TableSurvey(RowFaults):
+    """The rows that could not be read, and a sample of the others.
 
     Attributes:
-        rows: number of rows, unreadable ones included.
-        bad: number of unreadable rows.
-        first_bad: the first unreadable row, if there is one: its line and its problem.
-        blank: number of blank lines above its last row, which are no rows.
         sample: rows from all over the table.
     """
 
-    rows: int = 0
-    bad: int = 0
-    blank: int = 0
-    first_bad: tuple[int, str] | None = None
     sample: list[Any] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
     _size: int = 0
     _stride: int = 1
-
-    def add_bad(self, line: int, problem: str, count: int = 1) -> None:
-        """Count unreadable rows."""
-        self.first_bad = self.first_bad or (line, problem)
-        self.bad += count
-        self.rows += count
 
     @property
     def samples_next(self) -> bool:
@@ -184,21 +170,6 @@ class TableSurvey:
                 self._size = sum(self._sizes)
                 self._stride *= 2
         self.rows += 1
-
-    def check(self, where: str, action: str) -> list[Finding]:
-        """A finding for unreadable rows, if there are any.
-
-        Raises:
-            SourceError: they are over 1 % of all; `action` says what to do then.
-        """
-        if self.first_bad is None:
-            return []
-        line, problem = self.first_bad
-        message = f"{where}: {self.bad:,} of {self.rows:,} rows cannot be read, such "
-        message += f"as line {line:,}: {problem}."
-        if self.bad > MAX_BAD * self.rows:
-            raise SourceError(message, action)
-        return [Finding(check=UNREAD, count=self.bad, message=message)]
 
 
 def batches(
