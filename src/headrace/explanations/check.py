@@ -9,8 +9,7 @@ without as many pieces at random.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,6 @@ FEWEST_PIECES = 4  # of an item, whose values can be ranked
 # the 95th percentile of Student's t with 4 degrees of freedom.
 _T = 2.132
 _SEED = 2_018
-Weights = Sequence[npt.NDArray[Any]]
 
 
 def checkable(items: Iterable[Item]) -> list[Item]:
@@ -116,23 +114,15 @@ def _numbers(
         shuffled = [random.permutation(w.ravel()).reshape(w.shape) for w in weights]
         every.append((shuffled, explained.at_random(chosen, data, random)))
     numbers: list[list[Floats]] = [[] for _ in every]
-    for rows, stored in batches(items, removals):
-        given = first(raw(stored))
-        for own, (others, asked) in zip(numbers, every, strict=True):
-            with _other_weights(network, others):
-                own.append(explained.numbers(answers(network, given), asked[rows]))
-    return [np.concatenate(own) for own in numbers]
-
-
-@contextmanager
-def _other_weights(network: Any, weights: Weights) -> Iterator[None]:
-    """Give a network other weights in this block."""
-    own = network.get_weights()
     try:
-        network.set_weights(weights)
-        yield
+        for rows, stored in batches(items, removals):
+            given = first(raw(stored))
+            for own, (others, asked) in zip(numbers, every, strict=True):
+                network.set_weights(others)
+                own.append(explained.numbers(answers(network, given), asked[rows]))
     finally:
-        network.set_weights(own)
+        network.set_weights(weights)
+    return [np.concatenate(own) for own in numbers]
 
 
 def _changes(numbers: Floats, ends: npt.NDArray[np.intp]) -> list[Floats]:
