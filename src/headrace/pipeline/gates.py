@@ -19,14 +19,24 @@ COMMON_GATES: dict[str, dict[str, Any]] = {
     "latency": {"metric": "latency_ms", "direction": "max", "threshold": 200.0},
     "champion": {"metric": "champion", "direction": "max", "threshold": 0.05},
 }
+# Others that know their metric; a pipeline whose file names no gates has none of them.
+ASKED_GATES: dict[str, dict[str, Any]] = {
+    "weak_slice": {"metric": "weak_slice_loss", "direction": "max"},
+    # Above the packaged digits, whose upper bound was 0.611.
+    "membership": {
+        "metric": "membership_auc_high",
+        "direction": "max",
+        "threshold": 0.62,
+    },
+}
 
 
 class GateSpec(SpecTable):
     """``[[gates]]``: a metric, and the bound that it must keep for a promotion.
 
     A known gate has a metric and a direction of its own; any other gate names them. A
-    ``kind``, such as ``ratio``, judges in place of the bound; a gate with the name of
-    a kind has that kind, unless it has a metric.
+    ``kind``, such as ``fairness``, judges in place of the bound; a gate with the name
+    of a kind has that kind, unless it has a metric.
     """
 
     name: str = Field(
@@ -53,7 +63,7 @@ class GateSpec(SpecTable):
     )
     kind: str = option(
         "",
-        "what judges the model, such as ratio or a kind from a package; empty: the "
+        "what judges the model, such as fairness or a kind from a package; empty: the "
         "threshold",
     )
     arguments: dict[str, Any] = Field(
@@ -68,7 +78,7 @@ class GateSpec(SpecTable):
         if not isinstance(values, dict):
             return values
         name = str(values.get("name"))
-        usual = COMMON_GATES.get(name, {})
+        usual = {**COMMON_GATES, **ASKED_GATES}.get(name, {})
         if not values.get("metric") and name in modules("gates"):
             usual = {"kind": name}
         return {"metric": values.get("name", ""), "direction": "min", **usual, **values}
@@ -89,7 +99,9 @@ class GateSpec(SpecTable):
     @model_validator(mode="after")
     def _has_a_threshold(self) -> GateSpec:
         if self.threshold is None and not self.kind:
-            near = did_you_mean(self.name, [*COMMON_GATES, *modules("gates")], "")
+            near = did_you_mean(
+                self.name, [*COMMON_GATES, *ASKED_GATES, *modules("gates")], ""
+            )
             raise ValueError(
                 f"the gate {self.name!r} needs a threshold. {near}".rstrip()
             )

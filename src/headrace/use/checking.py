@@ -79,7 +79,13 @@ def check_gates(spec: PipelineSpec) -> None:
         if gate.kind:
             from headrace.gates.kinds import check_gate  # loads SciPy
 
-            check_gate(gate, spec)
+            check_gate(gate)
+        elif gate.metric.startswith("membership_") and spec.evaluation.depth != "full":
+            raise SpecError(
+                f'The gate {gate.name!r} needs evaluation.depth = "full"; it is '
+                f'"{spec.evaluation.depth}", which measures no membership inference.',
+                'Write depth = "full" in [evaluation], or leave the gate out.',
+            )
         elif gate.arguments and gate.name != "champion":
             task(spec.task).judge.check_gate(gate)
 

@@ -7,8 +7,7 @@ from headrace.errors import SpecError
 from headrace.gates import fairness as module
 from headrace.gates.fairness import compare_groups, rows_of_groups
 from headrace.gates.intervals import Groups
-from headrace.gates.kinds import check_gate, judge_gate
-from headrace.gates.rows import JudgedRows
+from headrace.gates.kinds import JudgedRows, check_gate, judge_gate
 from headrace.pipeline import GateSpec
 from headrace.tasks.forms import Rated
 

@@ -1,14 +1,12 @@
 """A kind of gate is checked before training, and its faults are its package's."""
 
-import math
 import re
 
 import numpy as np
 import pytest
 
 from headrace.errors import SpecError, UsageError
-from headrace.gates.kinds import check_gate, judge_gate
-from headrace.gates.rows import JudgedRows, WeakSlice
+from headrace.gates.kinds import JudgedRows, check_gate, judge_gate
 from headrace.pipeline import GateSpec
 from headrace.records import GateResult
 
@@ -75,89 +73,11 @@ def test_a_kind_that_fails_names_its_package_and_line(extend, judge, problem):
     assert raised.value.exit_code == 2
 
 
-def test_a_ratio_is_held_against_its_bound():
-    gate = gate_of("ratio", metric="low", threshold=0.9, arguments={"to": "all"})
-    check_gate(gate)
-    assert judge_gate(gate, {"low": 0.9, "all": 1.0}).passed
-    assert not judge_gate(gate, {"low": 0.8, "all": 1.0}).passed
-    assert not judge_gate(gate, {"low": math.nan, "all": 1.0}).passed
-    assert judge_gate(gate, {"low": 1.0}).reason == "there is no metric all"
-
-
-def test_a_ratio_to_an_infinite_metric_does_not_pass():
-    gate = gate_of(
-        "ratio", metric="low", threshold=0.9, direction="max", arguments={"to": "all"}
-    )
-    assert judge_gate(gate, {"low": 0.5, "all": 1.0}).passed
-    assert not judge_gate(gate, {"low": 0.5, "all": math.inf}).passed
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"arguments": {"to": "all"}}, {"threshold": 1}, {"arguments": {"too": "all"}}],
-)
-def test_a_ratio_without_a_bound_or_another_metric_is_refused(values):
-    message = r"'even' of the kind ratio needs a threshold and the argument to"
-    with pytest.raises(SpecError, match=message):
-        check_gate(gate_of("ratio", **values))
-
-
 def test_what_a_kind_compared_is_shown_without_a_sign_where_it_does_not_say():
     gate = GateResult(name="spread", passed=True, value=0.08, threshold=0.1)
     assert (gate.compared, gate.figures) == ("", "0.08, threshold 0.1")
     assert gate.model_copy(update={"compared": "0.08 <= 0.1"}).figures == "0.08 <= 0.1"
     assert gate.model_copy(update={"value": None}).figures == ""
-
-
-def weak(name, loss):
-    return WeakSlice(name, 1200, 0.9 - loss, 0.9, loss, 0.001, np.ones(2, bool))
-
-
-@pytest.mark.parametrize(
-    ("slices", "passed", "reason"),
-    [
-        ([], True, "no slice is weak"),
-        (
-            [weak("mean > 9", 0.05), weak("words <= 3", 0.25)],
-            False,
-            "accuracy is 0.6500 on the 1,200 test rows with words <= 3, and 0.9000 on "
-            "all others (p = 0.001)",
-        ),
-        (
-            [weak("mean > 9", 0.05), weak("words <= 3", math.nan)],
-            False,
-            "accuracy is nan on the 1,200 test rows with words <= 3, and 0.9000 on "
-            "all others (p = 0.001)",
-        ),
-        (
-            [weak("words <= 3", -math.inf), weak("mean > 9", 0.05)],
-            False,
-            "accuracy is inf on the 1,200 test rows with words <= 3, and 0.9000 on "
-            "all others (p = 0.001)",
-        ),
-        (
-            None,
-            False,
-            "weak slices were not looked for: val or test has too few rows, or scores "
-            "that are not finite",
-        ),
-    ],
-)
-def test_the_weakest_slice_is_held_against_its_bound(slices, passed, reason):
-    gate = GateSpec.model_validate({"name": "weak_slice", "threshold": 0.1})
-    check_gate(gate)
-    rows = JudgedRows("accuracy", np.ones(2, bool), None, [], weak_slices=slices)
-    result = judge_gate(gate, {}, rows)
-    assert (result.passed, result.reason) == (passed, reason)
-
-
-@pytest.mark.parametrize(
-    "values", [{}, {"threshold": -1}, {"threshold": 1, "arguments": {"top": 1}}]
-)
-def test_a_gate_on_weak_slices_needs_a_threshold_alone(values):
-    gate = GateSpec.model_validate({"name": "weak_slice", **values})
-    with pytest.raises(SpecError, match="needs a threshold of 0 or more and takes no"):
-        check_gate(gate)
 
 
 def test_a_kind_may_judge_the_rows(extend):

@@ -83,7 +83,7 @@ def test_an_error_of_headrace_and_one_of_what_ships_stay_what_they_are(extend):
     extend("gates", "spread", "KIND = 1\n")
     with pytest.raises(SourceError), extensions.blamed("gates", "spread"):
         raise SourceError("damaged")
-    with pytest.raises(ZeroDivisionError), extensions.blamed("gates", "ratio"):
+    with pytest.raises(ZeroDivisionError), extensions.blamed("gates", "fairness"):
         raise ZeroDivisionError
 
 

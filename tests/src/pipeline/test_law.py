@@ -148,8 +148,8 @@ def test_two_files_differ_by_gate_and_field(folder):
 
 
 def test_a_gate_without_a_threshold_is_told_by_its_kind(folder):
-    gate = '[{name="fair", kind="ratio", metric="low", arguments={to="all"}}]'
-    assert "gates.fair none → low by ratio" in changed(folder, f"gates={gate}")
+    gate = '[{name="fair", kind="fairness", metric="low", arguments={gap=0.1}}]'
+    assert "gates.fair none → low by fairness" in changed(folder, f"gates={gate}")
 
 
 def test_without_a_file_there_is_no_law(folder, tmp_path):

@@ -12,32 +12,6 @@ def spec_of(gate, **tables):
     return PipelineSpec.model_validate({**fields, "gates": [gate]})
 
 
-def robust(rung, **tables):
-    arguments = {"rung": rung, "drop": 0.05}
-    return spec_of({"name": "robustness", "arguments": arguments}, **tables)
-
-
-@pytest.mark.parametrize("rung", ["noise 25", "blur 0.7", "blur 2.4"])
-def test_a_rung_of_the_ladder_is_taken(rung):
-    check_gates(robust(rung))  # the levels of blur grow with the images
-
-
-@pytest.mark.parametrize(
-    ("rung", "medium", "known"),
-    [
-        ("noise 26", "image", "noise 25, noise 50"),
-        ("noises 25", "image", "noise LEVEL"),
-        ("noise", "image", "noise LEVEL"),
-        ("noise 25", "audio", "noise 20, noise 10"),
-        ("noise 25", "text", "typos LEVEL"),
-    ],
-)
-def test_another_rung_is_refused(rung, medium, known):
-    with pytest.raises(SpecError, match=f"rung '{rung}', which the ladder") as caught:
-        check_gates(robust(rung, medium=medium))
-    assert known in caught.value.action
-
-
 @pytest.mark.parametrize("depth", ["quick", "auto"])
 def test_a_gate_on_membership_needs_that_it_is_measured(depth):
     gate = {"name": "membership"}

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, cast
 
 from headrace.display.signs import as_score
-from headrace.errors import SpecError
-from headrace.gates.rows import JudgedRows
+from headrace.errors import did_you_mean
 from headrace.imports import extensions
-from headrace.pipeline import GateSpec, PipelineSpec
+from headrace.pipeline import GateSpec
 from headrace.records import GateResult
-
-THRESHOLD = 0.1  # of what a model may lose, that is suggested
+from headrace.tasks.forms import Rated, Scores
 
 
 def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
@@ -27,7 +26,8 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
     value, threshold = metrics.get(gate.metric), gate.threshold
     result = partial(GateResult, name=gate.name, threshold=threshold)
     if value is None or threshold is None or math.isnan(value):
-        lack = f"there is no metric {gate.metric}"
+        near = did_you_mean(gate.metric, metrics, "", cutoff=0.8)
+        lack = f"there is no metric {gate.metric}. {near}".rstrip(". ")
         reason = lack if value is None else f"{gate.metric} is not a number"
         return result(passed=False, reason=reason)
     is_least = gate.direction == "min"
@@ -42,38 +42,6 @@ def absolute_gate(gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
         reason="" if enough and is_finite else reason,
         compared=f"{shown} {sign} {threshold:g}",
     )
-
-
-def held(gate: GateSpec, value: float, most: float, reason: str) -> GateResult:
-    """Hold a value of a gate's own against the most that it may be."""
-    is_finite = math.isfinite(value)
-    return GateResult(
-        name=gate.name,
-        passed=is_finite and value <= most,
-        value=value if is_finite else None,
-        threshold=most,
-        reason=reason,
-        compared=f"{value:.4g} <= {most:.4g}" if is_finite else "",
-    )
-
-
-def check_threshold(gate: GateSpec, what: str = "") -> None:
-    """Refuse a gate without a threshold, or with arguments.
-
-    Args:
-        gate: of a kind that takes a threshold alone.
-        what: it is, in words.
-
-    Raises:
-        SpecError: its fields are others.
-    """
-    if gate.threshold is None or gate.threshold < 0 or gate.arguments:
-        raise SpecError(
-            f"The gate {gate.name!r} of the kind {gate.kind} needs a threshold of 0 or "
-            f"more{what} and takes no arguments; it has threshold = {gate.threshold} "
-            f"and the arguments {gate.arguments}.",
-            f"Write for example threshold = {THRESHOLD}.",
-        )
 
 
 def serving_gate(difference: float | None, tolerance: float, error: str) -> GateResult:
@@ -94,9 +62,8 @@ def serving_gate(difference: float | None, tolerance: float, error: str) -> Gate
 class GateKind(Protocol):
     """What a module here gives, as its ``KIND``.
 
-    It may have two more methods, called before anything is trained, which raise a
-    `SpecError`: ``check(gate)`` where the fields of a gate do not fit, and
-    ``check_pipeline(gate, spec)`` where the rest of the pipeline does not.
+    It may have a method ``check(gate)``, called before anything is trained, which
+    raises a `SpecError` where the fields of a gate do not fit.
     """
 
     def judge(self, gate: GateSpec, metrics: Mapping[str, float]) -> GateResult:
@@ -110,10 +77,32 @@ class GateKind(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """The test rows as a gate compares them; an item counts once in its group.
+
+    Attributes:
+        score: the name of the task's score, such as ``accuracy``.
+        scores: of each row, ``(n,)``: bool where it is right or wrong.
+        weights: the denominators of the scores, ``(n,)``; None where all are 1.
+        groups: of each row, ``(n,)``; empty where it has none.
+        rate: another rate of the task by its name, of these rows; see
+            `headrace.tasks.Judge.rate`.
+        texts: that the model wrote, in tasks whose models write; for gates of packages.
+    """
+
+    score: str
+    scores: Scores
+    weights: Scores | None
+    groups: Sequence[str]
+    rate: Callable[[str], Rated | None] = lambda _: None
+    texts: Sequence[str] = ()
+
+
 class RowsKind(Protocol):
     """A kind that judges the scores of test rows, in place of metrics.
 
-    Like a `GateKind`, it may have the methods ``check`` and ``check_pipeline``.
+    Like a `GateKind`, it may have the method ``check``.
     """
 
     def judge_rows(self, gate: GateSpec, rows: JudgedRows) -> GateResult:
@@ -135,12 +124,11 @@ def find_kind(name: str) -> GateKind | RowsKind:
     return kind
 
 
-def check_gate(gate: GateSpec, spec: PipelineSpec | None = None) -> None:
+def check_gate(gate: GateSpec) -> None:
     """Import the kind that a gate names, and have it check the gate's fields.
 
     Args:
         gate: names its kind.
-        spec: of the pipeline, to check against, too.
 
     Raises:
         SpecError: the kind refuses them.
@@ -151,8 +139,6 @@ def check_gate(gate: GateSpec, spec: PipelineSpec | None = None) -> None:
         judge = getattr(kind, "judge_rows", None) or cast(GateKind, kind).judge
         inspect.signature(judge).bind(gate, {})
         getattr(kind, "check", lambda _: None)(gate)
-        if spec is not None:
-            getattr(kind, "check_pipeline", lambda *_: None)(gate, spec)
 
 
 def judge_gate(

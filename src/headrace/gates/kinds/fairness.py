@@ -18,9 +18,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from headrace.errors import SpecError
 from headrace.gates.fairness import FEWEST, Fairness, Verdict, compare_groups
-from headrace.gates.kinds import RowsKind
+from headrace.gates.kinds import JudgedRows, RowsKind
 from headrace.gates.paired_numbers import are_finite
-from headrace.gates.rows import JudgedRows
 from headrace.pipeline import GateSpec
 from headrace.pipeline.fields import unquoted
 from headrace.records import GateResult, Record

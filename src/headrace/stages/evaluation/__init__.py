@@ -8,14 +8,12 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError
-from headrace.gates.kinds import judge_gate, serving_gate
-from headrace.gates.rows import JudgedRows
+from headrace.gates.kinds import JudgedRows, judge_gate, serving_gate
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import (
     CheckRequest,
@@ -40,7 +38,7 @@ from headrace.stages.evaluation.comparison import Opponent, compare
 from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
-from headrace.stages.evaluation.robustness import climb
+from headrace.stages.evaluation.robustness import OF_LADDER, climb
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking
@@ -105,7 +103,7 @@ def evaluate(  # noqa: PLR0913
         parts.add(Look(figures))
         attacked = attack(context, snapshot, contract, home, records.folder)
         parts.add(figures_of(attacked))
-        values, rows = parts.values(), replace(rows, **parts.rows)
+        values = parts.values()
         gates = [
             verdicts.get(g.name) or judge_gate(g, values, rows) for g in spec.gates
         ]
@@ -160,7 +158,7 @@ def _look(
         parts.add(groups.look_at(evaluated, rows, records.train.groups()))
         parts.add(Look({VAL_APART: 1.0} if records.val_is_apart else {}))
     parts.add(weak.look_for(evaluated))
-    if how.depth != "quick" or any(g.kind == "robustness" for g in spec.gates):
+    if how.depth != "quick" or any(g.metric.startswith(OF_LADDER) for g in spec.gates):
         parts.add(climb(evaluated))
     parts.add(explain(evaluated))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))

@@ -117,14 +117,12 @@ class Look(NamedTuple):
         slices: figures of some of its rows, by name.
         findings: warnings.
         drawings: what draws the pictures; each is called without arguments.
-        rows: what gates compare, by the fields of `JudgedRows`.
     """
 
     metrics: Mapping[str, float] = NOTHING
     slices: Mapping[str, Metrics] = NOTHING
     findings: Sequence[Finding] = ()
     drawings: Sequence[Callable[[], None]] = ()
-    rows: Mapping[str, Any] = NOTHING
 
 
 class Parts:
@@ -134,7 +132,7 @@ class Parts:
         beside: draws them.
 
     Attributes:
-        metrics, slices, findings, rows: of all parts.
+        metrics, slices, findings: of all parts.
     """
 
     def __init__(self, beside: OtherProcess) -> None:
@@ -142,7 +140,6 @@ class Parts:
         self.metrics: Metrics = {}
         self.slices: dict[str, Metrics] = {}
         self.findings: list[Finding] = []
-        self.rows: dict[str, Any] = {}
         self._drawn: list[Callable[[], None]] = []
 
     def add(self, part: Look) -> None:
@@ -150,7 +147,6 @@ class Parts:
         self.metrics |= part.metrics
         self.slices |= part.slices
         self.findings += part.findings
-        self.rows |= part.rows
         self._drawn += map(self._beside.begin, part.drawings)
 
     def values(self) -> Metrics:

@@ -5,9 +5,10 @@ The same rows are shifted for each rung, by the same seed in each evaluation.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import numpy.typing as npt
 from headrace.data.snapshots.rows import rows_at
 from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.display.progress import Progress
-from headrace.gates.rows import Robustness, RungRows
+from headrace.gates.intervals import linear_parts
+from headrace.gates.paired import Paired
+from headrace.gates.paired_numbers import are_finite, mean_bound
 from headrace.media import Ladder, ladder
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
@@ -26,14 +29,39 @@ from headrace.records import DataDescription, Metrics
 from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.slices import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
-from headrace.tasks.forms import Context, Outputs, per_weight
+from headrace.tasks.forms import Context, Outputs, Scores, per_weight
 
+OF_LADDER = "rung=", "robustness_"  # the beginnings of the names of its metrics
 SEED = 0
 # A second or two for a small network; ``depth = "full"`` takes all rows.
 MOST_ROWS, LEAST_ROWS, MOST_BYTES = 500, 50, 2**21
 _BLOCK_BYTES = 2**26  # of items that are shifted together
 _GAP = 1.0  # between families in the picture, in rungs
 _LETTERS = 165  # of a line below the picture
+
+
+@dataclass(frozen=True, slots=True)
+class RungRows:
+    """The answers to test items after one shift of the medium's robustness ladder.
+
+    Attributes:
+        family, level: such as noise and 25.
+        scores: of each row, ``(k,)``.
+        weights: their denominators, ``(k,)``; None where all are 1.
+        confidence: the mean score that the model promises; None where the task knows
+            none.
+    """
+
+    family: str
+    level: float
+    scores: Scores
+    weights: Scores | None
+    confidence: float | None
+
+    @property
+    def name(self) -> str:
+        """Such as ``noise 25``."""
+        return f"{self.family} {self.level:g}"
 
 
 def climb(evaluated: EvaluatedModel) -> Look:
@@ -50,12 +78,17 @@ def climb(evaluated: EvaluatedModel) -> Look:
         return Look()
     once = np.flatnonzero(evaluated.once)
     rows = once if spec.depth == "full" else once[: most_rows(data)]
-    robustness = _robustness(evaluated, steps, rows)
-    rungs = robustness.rungs
+    clean, rungs = _answered(evaluated, steps, rows)
     if not rungs:
-        return Look(rows={"robustness": robustness})
+        return Look()
     summary = partial(_summary, evaluated.judge, score, spec.confidence)
-    numbers = [summary(rung) for rung in rungs]
+    higher, level = task(data.task).higher_is_better, 1 - spec.confidence
+    drop = partial(drop_bound, clean=clean, level=level, higher_is_better=higher)
+    unchanged = summary(clean)[score]
+    numbers = [
+        summary(rung) | ({"drop_high": bound} if math.isfinite(bound) else {})
+        for rung, bound in zip(rungs, map(drop, rungs), strict=True)
+    ]
     families: dict[str, list[float]] = {}
     for rung, own in zip(rungs, numbers, strict=True):
         families.setdefault(rung.family, []).append(own[score])
@@ -66,9 +99,8 @@ def climb(evaluated: EvaluatedModel) -> Look:
     }
     slices = {f"rung={r.name}": n for r, n in zip(rungs, numbers, strict=True)}
     path = evaluated.folder / "robustness.png"
-    clean = summary(robustness.clean)[score]
-    draw = partial(draw_ladder, rungs, numbers, clean, score, steps.UNITS, path)
-    return Look(metrics, slices, drawings=[draw], rows={"robustness": robustness})
+    draw = partial(draw_ladder, rungs, numbers, unchanged, score, steps.UNITS, path)
+    return Look(metrics, slices, drawings=[draw])
 
 
 def most_rows(data: DataDescription) -> int:
@@ -76,9 +108,48 @@ def most_rows(data: DataDescription) -> int:
     return rows_within(data, MOST_BYTES, LEAST_ROWS, MOST_ROWS)
 
 
-def _robustness(
+def drop_bound(
+    rung: RungRows, clean: RungRows, level: float, *, higher_is_better: bool
+) -> float:
+    """The largest loss on a rung, against the same rows, that is not excluded.
+
+    For right and wrong the bound of `headrace.gates.paired.Paired`; for numbers and
+    ratios Student's t of the paired differences.
+
+    Args:
+        rung, clean: the same rows, in one order.
+        level: one-sided chance of an error.
+        higher_is_better: of the scores.
+
+    Returns:
+        NaN with fewer than two rows, with scores that are not finite, or with weights
+        that are no sizes, in either of the two: a clean score beyond all others is no
+        gain on the rung.
+    """
+    if not (_are_sound(rung) and _are_sound(clean)):
+        return math.nan
+    if rung.scores.dtype == bool and rung.weights is None:
+        every = np.ones(len(rung.scores), bool)
+        return -Paired.of(rung.scores, clean.scores, every).lower_bound(level)
+    sign = 1 if higher_is_better else -1
+    after, before = (linear_parts(r.scores, r.weights) for r in (rung, clean))
+    return -mean_bound(sign * (after - before), level)
+
+
+def _are_sound(side: RungRows) -> bool:
+    """Whether scores are finite, and weights are sizes: finite, none below 0."""
+    if len(side.scores) < 2 or not are_finite(side.scores).all():
+        return False
+    sizes = side.weights
+    return sizes is None or bool(
+        (are_finite(sizes) & (sizes >= 0)).all() and sizes.any()
+    )
+
+
+def _answered(
     evaluated: EvaluatedModel, steps: Ladder, rows: npt.NDArray[np.intp]
-) -> Robustness:
+) -> tuple[RungRows, list[RungRows]]:
+    """The answers to some test rows as they are, and on each rung that changes one."""
     context, judge, data = evaluated.context, evaluated.judge, evaluated.context.data
     judged, rungs = evaluated.answers.judged, steps.rungs(data)
     promised = _confidence(judge, judged.outputs[rows])
@@ -99,7 +170,7 @@ def _robustness(
                 done += len(items)
                 progress.update(done, rung[0])
     joined = [_joined(parts[rung]) for rung in rungs if changes[rung]]
-    return Robustness(clean, joined, task(data.task).higher_is_better)
+    return clean, joined
 
 
 def _joined(parts: Sequence[RungRows]) -> RungRows:

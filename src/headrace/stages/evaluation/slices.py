@@ -22,8 +22,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from headrace.display.signs import as_score
 from headrace.gates.intervals import Groups, linear_parts, welch
-from headrace.gates.rows import WeakSlice
 from headrace.media import medium
 from headrace.media.comparable import comparable
 from headrace.media.forms import Columns, Flags, Payload
@@ -83,6 +83,41 @@ class SliceRows:
         columns = {name: values[chosen] for name, values in self.columns.items()}
         weights = None if self.weights is None else self.weights[chosen]
         return SliceRows(columns, self.scores[chosen], weights)
+
+
+@dataclass(frozen=True, slots=True)
+class WeakSlice:
+    """Rows on which a model is worse than on the rest, found on val, shown on test.
+
+    Attributes:
+        name: its conditions, such as ``mean > 97.2 and group = theo``.
+        rows: of test, in the slice.
+        score: of these rows.
+        rest: the score of all other rows of test.
+        loss: how much worse the slice is than the rest, in the unit of the score.
+        p_value: one-sided, after Holm's correction.
+        members: which rows of test these are, bool ``(n,)``.
+    """
+
+    name: str
+    rows: int
+    score: float
+    rest: float
+    loss: float
+    p_value: float
+    members: Flags
+
+    def in_words(self, score: str) -> str:
+        """Its score and that of the rest.
+
+        Args:
+            score: the name of the score.
+        """
+        return (
+            f"{score.replace('_', ' ')} is {as_score(self.score)} on the {self.rows:,} "
+            f"test rows with {self.name}, and {as_score(self.rest)} on all others (p = "
+            f"{self.p_value:.2g})"
+        )
 
 
 def most_rows(data: DataDescription) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.gates.paired_numbers import are_finite
-from headrace.gates.rows import WeakSlice
 from headrace.records import Finding
 from headrace.stages.evaluation import report
 from headrace.stages.evaluation.answers import AnsweredSplit, ask, items_at
@@ -18,6 +17,7 @@ from headrace.stages.evaluation.parts import EvaluatedModel, Look
 from headrace.stages.evaluation.slices import (
     FEWEST,
     SliceRows,
+    WeakSlice,
     confirm,
     find_slices,
     most_rows,
@@ -72,15 +72,14 @@ def _rows(answers: AnsweredSplit, rows: npt.NDArray[np.intp]) -> SliceRows:
 
 def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Look:
     """Metrics, slices by name and a warning of the confirmed weak slices."""
-    rows = {"weak_slices": weak}
     if weak is None:
-        return Look(rows=rows)
+        return Look()
     metrics = {
         "weak_slices": float(len(weak)),
-        "weak_slice_loss": max((one.loss for one in weak), default=0.0),
+        "weak_slice_loss": float(np.max([one.loss for one in weak], initial=0.0)),
     }
     if not weak:
-        return Look(metrics, rows=rows)
+        return Look(metrics)
     slices = {
         f"weak_slice={one.name}": {
             "rows": float(one.rows),
@@ -97,7 +96,7 @@ def figures_of(weak: Sequence[WeakSlice] | None, score: str) -> Look:
     finding = Finding(
         check="weak_slice", split="test", count=weak[0].rows, message=message
     )
-    return Look(metrics, slices, [finding], rows=rows)
+    return Look(metrics, slices, [finding])
 
 
 def _drawn(part: Look, weak: Sequence[WeakSlice], evaluated: EvaluatedModel) -> Look:

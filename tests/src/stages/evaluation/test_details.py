@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.gates.kinds import judge_gate
-from headrace.gates.rows import JudgedRows, WeakSlice
+from headrace.gates.kinds import JudgedRows, judge_gate
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
 from headrace.stages.beside import OtherProcess
@@ -21,6 +19,7 @@ from headrace.stages.evaluation.answers import ask
 from headrace.stages.evaluation.groups import draw_groups
 from headrace.stages.evaluation.items import items_once
 from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts
+from headrace.stages.evaluation.slices import WeakSlice
 from headrace.stages.evaluation.weak import figures_of, look_for
 from headrace.state.store import Store
 from headrace.tasks import task
@@ -98,7 +97,7 @@ def look(snapshot, store, folder):
     parts, rows = Parts(undrawn), groups.judged_rows(evaluated)
     parts.add(groups.look_at(evaluated, rows, train.groups()))
     parts.add(look_for(evaluated))
-    return Details(parts, replace(rows, **parts.rows), undrawn.drawings)
+    return Details(parts, rows, undrawn.drawings)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +145,7 @@ def test_gates_judge_the_rows_and_the_slices(weak):
     assert "class=light/recall is 1 for ann" in judge_gate(gate, {}, weak.rows).reason
     for threshold, passed in ((0.1, False), (0.6, True)):
         gate = GateSpec.model_validate({"name": "weak_slice", "threshold": threshold})
-        assert judge_gate(gate, {}, weak.rows).passed is passed
+        assert judge_gate(gate, weak.part.values()).passed is passed
 
 
 def test_groups_and_bad_answers_are_drawn(weak, folder, is_picture):
@@ -180,7 +179,7 @@ def test_too_few_rows_are_not_looked_at(write_snapshot, tmp_path):
     details = look(snapshot_of(write_snapshot, store, 60, 0), store, tmp_path)
     assert not [name for name in details.part.slices if name.startswith("pair=")]
     assert "group_difference" not in details.part.metrics
-    assert details.rows.weak_slices is None
+    assert "weak_slice_loss" not in details.part.metrics
 
 
 def test_an_item_counts_once_in_its_group():
@@ -191,8 +190,17 @@ def test_an_item_counts_once_in_its_group():
 
 def test_no_slices_that_were_looked_for_are_metrics():
     metrics = {"weak_slices": 0.0, "weak_slice_loss": 0.0}
-    assert figures_of([], "accuracy") == Look(metrics, rows={"weak_slices": []})
-    assert figures_of(None, "accuracy") == Look(rows={"weak_slices": None})
+    assert figures_of([], "accuracy") == Look(metrics)
+    assert figures_of(None, "accuracy") == Look()
+
+
+def test_a_loss_that_is_no_number_never_passes():
+    losses = (0.05, np.nan)
+    weak = [WeakSlice("x", 30, 0.7, 0.9, n, 0.01, np.ones(1, bool)) for n in losses]
+    gate = GateSpec.model_validate({"name": "weak_slice", "threshold": 0.1})
+    for order in (weak, weak[::-1]):
+        metrics = dict(figures_of(order, "accuracy").metrics)
+        assert not judge_gate(gate, metrics).passed
 
 
 @pytest.mark.parametrize(

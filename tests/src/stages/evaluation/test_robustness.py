@@ -7,15 +7,20 @@ import pytest
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import judge_gate
-from headrace.gates.rows import JudgedRows
 from headrace.media import ladder
 from headrace.models.logged.loading import answers as answers_of
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
+from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.parts import EvaluatedModel, Look
-from headrace.stages.evaluation.robustness import climb, most_rows
+from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts
+from headrace.stages.evaluation.robustness import (
+    RungRows,
+    climb,
+    drop_bound,
+    most_rows,
+)
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context
@@ -24,7 +29,7 @@ DATA = DataDescription(
     medium="image", shape=(8, 8, 1), target={"classes": ["dark", "light"]}
 )
 JUDGE = task("classification").judge
-ROWS = 700
+ROWS, LEVEL = 700, 0.05
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +142,78 @@ def test_full_depth_takes_all_rows_and_any_block_gives_the_same(
         assert parts.slices[name] == pytest.approx(numbers)
 
 
-def test_the_gate_judges_the_rows(usual):
-    rows = JudgedRows("accuracy", np.ones(9, bool), None, [], **usual.rows)
+def test_gates_name_a_rung_and_its_bounds(usual):
+    parts = Parts(OtherProcess())
+    parts.add(usual._replace(drawings=()))
     for rung, passed in (("noise 5", True), ("brightness 0.4", False)):
-        arguments = {"rung": rung, "drop": 0.05}
-        gate = GateSpec.model_validate({"name": "robustness", "arguments": arguments})
-        assert judge_gate(gate, {}, rows).passed is passed
+        for bound, direction, threshold in (
+            ("drop_high", "max", 0.05),
+            ("accuracy_low", "min", 0.9),
+        ):
+            metric = f"rung={rung}/{bound}"
+            fields = {"direction": direction, "threshold": threshold}
+            gate = GateSpec.model_validate({"name": "x", "metric": metric, **fields})
+            assert judge_gate(gate, parts.values()).passed is passed
+    gate = gate.model_copy(update={"metric": "rung=noise 6/drop_high"})
+    result = judge_gate(gate, parts.values())
+    assert (result.passed, result.value) == (False, None)
+    assert result.reason.startswith("there is no metric rung=noise 6/drop_high. Did")
+
+
+def rung(scores, weights=None):
+    return RungRows("noise", 25, np.asarray(scores), weights, None)
+
+
+def test_a_drop_has_the_bound_of_pairs():
+    """No more than 6.16 % are lost: 2 of 100, by Clopper and Pearson."""
+    after, before = rung(np.arange(100) < 97), rung(np.arange(100) < 99)
+    bound = drop_bound(after, before, LEVEL, higher_is_better=True)
+    assert bound == pytest.approx(0.0616, abs=1e-4)
+
+
+def test_a_drop_of_errors_is_that_of_their_differences():
+    errors = np.linspace(0.5, 1.5, 101)
+    bound = drop_bound(rung(errors), rung(errors - 0.2), LEVEL, higher_is_better=False)
+    assert bound == pytest.approx(0.2)
+
+
+def test_scores_that_are_not_finite_have_no_bound():
+    for huge in (1e39, np.nan):
+        errors = np.full(60, 0.1)
+        errors[0] = huge
+        sides = rung(errors), rung(np.full(60, 0.1))
+        assert np.isnan(drop_bound(*sides, LEVEL, higher_is_better=False))
+        assert np.isnan(drop_bound(*sides[::-1], LEVEL, higher_is_better=False))
+    single = rung(np.array([0.1]))
+    assert np.isnan(drop_bound(single, single, LEVEL, higher_is_better=False))
+
+
+@pytest.mark.parametrize("size", [1e39, -1e39, 1e308, -1e308, np.nan, np.inf, -1.0])
+def test_weights_that_are_no_sizes_have_no_bound(size):
+    errors, weights = np.full(60, 0.9), np.ones(60)
+    other = weights.copy()
+    other[0] = size
+    plain, nothing = rung(errors, weights), rung(errors, np.zeros(60))
+    assert drop_bound(plain, plain, LEVEL, higher_is_better=False) == 0
+    for sides in ((rung(errors, other), plain), (nothing, nothing)):
+        assert np.isnan(drop_bound(*sides, LEVEL, higher_is_better=False))
+
+
+@pytest.mark.parametrize("rows", [100, 500])
+@pytest.mark.parametrize(("drop", "gained"), [(0.02, 0.03), (0.05, 0.0), (0.1, 0.03)])
+def test_a_model_that_loses_as_much_as_the_limit_passes_in_about_5_percent(
+    rows, drop, gained
+):
+    random, draws = np.random.default_rng(0), 2000
+    shares = [drop + gained, gained, 1 - drop - 2 * gained]
+    passed = 0
+    for lost, won, _ in random.multinomial(rows, shares, draws).tolist():
+        before, after = np.ones(rows, bool), np.ones(rows, bool)
+        after[:lost] = False
+        before[lost : lost + won] = False
+        bound = drop_bound(rung(after), rung(before), LEVEL, higher_is_better=True)
+        passed += bound <= drop
+    assert passed / draws <= LEVEL + 3 * (LEVEL * (1 - LEVEL) / draws) ** 0.5
 
 
 def test_the_ladder_is_a_picture(usual, place, is_picture):

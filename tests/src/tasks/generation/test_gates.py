@@ -8,7 +8,7 @@ from tests.repo.docs_blocks import ROOT, blocks_of
 from tests.src.tasks.generation.test_judge import a_spec
 
 from headrace.errors import SpecError
-from headrace.gates.rows import JudgedRows
+from headrace.gates.kinds import JudgedRows
 from headrace.tasks.generation import gates
 from headrace.use.checking import check_gates
 

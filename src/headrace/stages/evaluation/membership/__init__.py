@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import Refusal, SpecError
-from headrace.gates.rows import NOT_ASKED, Membership
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.references import (
@@ -38,7 +38,28 @@ from headrace.tasks.intervals import z_of
 Numbers = npt.NDArray[np.float64]
 
 FALSE_ALARMS = 0.01
+NOT_ASKED = 'set depth = "full" in [evaluation]'
 log = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How well it is told which rows a model learned from.
+
+    Attributes:
+        auc, low, high: the area under the ROC curve, 0.5 for guessing, and its
+            interval.
+        hits: the share of learned rows that are told with 1 % of false alarms; None
+            with fewer than 100 other rows.
+        members, others: the numbers of rows.
+    """
+
+    auc: float
+    low: float
+    high: float
+    hits: float | None
+    members: int
+    others: int
 
 
 def attack(
@@ -90,14 +111,13 @@ def attack(
 
 def figures_of(membership: Membership | str) -> Look:
     """The metrics of an attack, or a warning where it was asked for and failed."""
-    rows = {"membership": membership}
     if isinstance(membership, str):
         if membership == NOT_ASKED:
             return Look()
         log.warning("evaluate: membership inference was not measured: %s", membership)
         message = f"membership inference was not measured: {membership}"
         findings = [Finding(check="membership", message=message)]
-        return Look(findings=findings, rows=rows)
+        return Look(findings=findings)
     metrics = {
         "membership_auc": membership.auc,
         "membership_auc_low": membership.low,
@@ -105,7 +125,7 @@ def figures_of(membership: Membership | str) -> Look:
     }
     if membership.hits is not None:
         metrics["membership_tpr_at_1pct"] = membership.hits
-    return Look(metrics, rows=rows)
+    return Look(metrics)
 
 
 def auc_interval(
