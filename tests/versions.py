@@ -7,7 +7,7 @@ import numpy as np
 from headrace import models
 from headrace.imports.backend import load_backend
 from headrace.media import medium
-from headrace.models.logged.loading import golden_bytes
+from headrace.models.logged.golden import golden_bytes
 from headrace.records import DataDescription
 from headrace.state.ledger import Ledger, Version
 from headrace.state.tracking import GOLDEN_FILE, MODEL_FILE, artifacts

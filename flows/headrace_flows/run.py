@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.errors import DependencyError, HeadraceError, Refusal
-from headrace.models.logged.soundness.checks import at_stake, find_mismatches
+from headrace.models.logged.checks import at_stake, find_mismatches
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.law import title_of
 from headrace.planning import Plan, StageKey

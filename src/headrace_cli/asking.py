@@ -74,7 +74,7 @@ def explain(
 
 
 def _show_check(model: str) -> None:
-    from headrace.explanations.verdict import version_verdict
+    from headrace.explanations.check import version_verdict
     from headrace.state.home import Home
 
     home = Home.existing(prepared(), f"model {model!r}")

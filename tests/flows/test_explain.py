@@ -10,7 +10,7 @@ from tests.homes import Home
 from tests.src.serving.conftest import Site
 
 from headrace.data.snapshots.splits import SplitRows
-from headrace.explanations import Verdict, verdict
+from headrace.explanations import Verdict, check
 from headrace.serving.served import open_served
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
@@ -152,7 +152,7 @@ def test_what_has_failed_is_not_shown_and_nothing_written(
     explained, picture, tmp_path, monkeypatch
 ):
     failed = Verdict(status="failed", reason="the strongest pieces do not decide")
-    monkeypatch.setattr(verdict, "verdict_of", lambda metrics: failed)
+    monkeypatch.setattr(check, "verdict_of", lambda metrics: failed)
     output = tmp_path / "map.png"
     given = ("explain", "blobs", str(picture), "--output", str(output), "--json")
     answer = explained[0].headrace(*given)

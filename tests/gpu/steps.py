@@ -22,9 +22,8 @@ import numpy as np
 from headrace import models
 from headrace.pipeline import TrainingSpec
 from headrace.records import DataDescription
-from headrace.stages.fitting.precision import FLOAT32, MIXED
+from headrace.stages.fitting.precision import FLOAT32, MIXED, products_in
 from headrace.stages.fitting.recipe import make_optimizer
-from headrace.stages.fitting.tracing import products_in
 from headrace.tasks import task
 
 DIGITS = DataDescription(medium="image", shape=(28, 28, 1), classes=tuple("0123456789"))

@@ -21,7 +21,7 @@ import tritonclient.http as triton
 from tests.homes import Home
 from tests.waiting import until
 
-from headrace.models.engines.files import golden_bytes
+from headrace.models.engines.stored import golden_bytes
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger
 

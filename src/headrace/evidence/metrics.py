@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.display.signs import as_score
-from headrace.explanations.verdict import SENTENCES
+from headrace.explanations.check import SENTENCES
 from headrace.pipeline import PipelineSpec
 from headrace.records import VAL_APART, EvaluationRecord, Metrics
 from headrace.tasks import Task, task

@@ -19,7 +19,7 @@ from headrace.evidence.verification.walk import (
     data_mismatch,
     other_mismatches,
 )
-from headrace.models.logged.soundness import checks, copies
+from headrace.models.logged import checks, copies
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, restore_aliases

@@ -14,7 +14,7 @@ from headrace.errors import HeadraceError
 from headrace.evidence.metrics import group_sentences, interval_lines, metric_rows
 from headrace.evidence.pictured import pictured
 from headrace.explanations import why_not
-from headrace.explanations.verdict import verdict_of
+from headrace.explanations.check import verdict_of
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of
 from headrace.pipeline.readme import read_readme, split_readme

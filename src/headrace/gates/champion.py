@@ -2,7 +2,7 @@
 
 Pure functions of each row's score, which is either right or wrong, or a number. The
 ledger and the store decide which rows are new and how many attempts came before; see
-`evaluation.items`.
+`evaluation.comparison`.
 
 A challenger is promoted if it is
 

@@ -23,7 +23,7 @@ from headrace.monitoring.profiles import HeldOut, Profile, make_profile
 from headrace.records import SnapshotRecord
 from headrace.settings import Settings
 from headrace.stages import ingredients
-from headrace.stages.evaluation.items import learned_from
+from headrace.stages.evaluation.comparison import learned_from
 from headrace.state.folders import in_store
 from headrace.state.home import Home
 from headrace.state.ledger import Version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headrace.models.logged.soundness.checks import file_mismatches
+from headrace.models.logged.checks import file_mismatches
 from headrace.planning.plan import Plan
 from headrace.records import EvaluationRecord
 from headrace.stages.promotion import (

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from headrace.models.logged.soundness.checks import file_mismatches
+from headrace.models.logged.checks import file_mismatches
 from headrace.pipeline import PipelineSpec, law
 from headrace.records import (
     MANIFEST,

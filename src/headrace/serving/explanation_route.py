@@ -16,8 +16,8 @@ import numpy as np
 from pydantic import Field
 
 from headrace.explanations import Item, occlude, why_not
-from headrace.explanations.answers import Explanation
-from headrace.models.engines.batching import ROWS_AT_ONCE
+from headrace.explanations.check import Explanation
+from headrace.models.engines.hosted import ROWS_AT_ONCE
 from headrace.records import Record
 from headrace.serving.beside import read_beside
 from headrace.serving.plain_answers import not_finite

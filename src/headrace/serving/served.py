@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import DependencyError, HeadraceError
-from headrace.explanations.verdict import verdict_of, version_verdict
+from headrace.explanations.check import verdict_of, version_verdict
 from headrace.media import medium
 from headrace.media.chunks import ITEM_BYTES
 from headrace.models.engines import EngineProcess, open_engine
-from headrace.models.engines.batching import ROWS_AT_ONCE, Batching
+from headrace.models.engines.hosted import ROWS_AT_ONCE, Batching
 from headrace.serving.plain import PlainReader
 from headrace.serving.replies import unavailable
 from headrace.serving.tensors import Tensors

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 
 from headrace.errors import HeadraceError
-from headrace.models.engines.files import model_file
+from headrace.models.engines.stored import model_file
 from headrace.models.logged.loading import open_model
 from headrace.settings import Settings
 from headrace.state.children import leave_signals

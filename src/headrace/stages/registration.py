@@ -11,8 +11,8 @@ from pathlib import Path
 
 from headrace.display.signs import as_score
 from headrace.models import builder_name
-from headrace.models.logged.soundness.checks import file_mismatches
-from headrace.models.logged.soundness.copies import keep_copy, restore
+from headrace.models.logged.checks import file_mismatches
+from headrace.models.logged.copies import keep_copy, restore
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import fields_of, fields_of_file
 from headrace.pipeline.law import (

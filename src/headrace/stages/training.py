@@ -19,7 +19,7 @@ from headrace.display.progress import Progress
 from headrace.errors import SpecError
 from headrace.imports.backend import load_backend
 from headrace.media import medium
-from headrace.models.logged.loading import golden_bytes
+from headrace.models.logged.golden import golden_bytes
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import FILE_NAME, fields_of, fields_of_file
 from headrace.pipeline.law import name_by_changes, title_of

@@ -162,7 +162,7 @@ def check_privacy(spec: PipelineSpec, folder: Path) -> str:
     """
     if spec.training.privacy is None:
         return ""
-    from headrace.stages.fitting.privacy.accounting import check_installed
+    from headrace.stages.fitting.privacy.plan import check_installed
     from headrace.stages.fitting.privacy.refusals import check_data, check_network
 
     check_installed()

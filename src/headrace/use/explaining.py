@@ -28,9 +28,8 @@ from headrace.errors import (
     did_you_mean,
 )
 from headrace.explanations import Item, Verdict, occlude, why_not
-from headrace.explanations.answers import Explanation
+from headrace.explanations.check import Explanation, version_verdict
 from headrace.explanations.showing import ShownItem, draw_maps, write_page
-from headrace.explanations.verdict import version_verdict
 from headrace.media import medium
 from headrace.media.digests import digests
 from headrace.media.forms import Payload

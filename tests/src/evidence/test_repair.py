@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import NotFoundError
 from headrace.evidence.repair import repair, repair_all
-from headrace.models.logged.soundness.checks import at_stake
+from headrace.models.logged.checks import at_stake
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 

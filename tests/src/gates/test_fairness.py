@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from headrace.errors import SpecError
-from headrace.gates import fairness as module
-from headrace.gates.fairness import compare_groups, rows_of_groups
 from headrace.gates.intervals import Groups
 from headrace.gates.kinds import JudgedRows, check_gate, judge_gate
+from headrace.gates.kinds import fairness as module
+from headrace.gates.kinds.fairness import compare_groups, rows_of_groups
 from headrace.pipeline import GateSpec
 from headrace.tasks.forms import Rated
 

@@ -24,15 +24,15 @@ from headrace.data.corrections import (
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
 from headrace.errors import IntegrityError
-from headrace.models.engines.files import golden_bytes
+from headrace.models.engines.stored import golden_bytes
+from headrace.models.logged.checks import require_sound
+from headrace.models.logged.copies import golden_key
 from headrace.models.logged.golden import Golden
 from headrace.models.logged.loading import load_champion
-from headrace.models.logged.soundness.checks import require_sound
-from headrace.models.logged.soundness.copies import golden_key
 from headrace.planning import Plan
 from headrace.records import MANIFEST
 from headrace.retention import forgetting
-from headrace.stages.evaluation.items import judged_items, keep_items
+from headrace.stages.evaluation.comparison import judged_items, keep_items
 from headrace.stages.ingestion import ingest
 from headrace.state.home import Home
 from headrace.state.ledger.holding import hold

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from headrace.models.engines.batching import Batching
+from headrace.models.engines.hosted import Batching
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors

@@ -22,7 +22,7 @@ from headrace.evidence.bundling.archive import (
 from headrace.evidence.bundling.contents import write_contents
 from headrace.records import Record
 from headrace.settings import Settings
-from headrace.stages.promotion.signed import is_wanted
+from headrace.stages.promotion.conditions import is_wanted
 from headrace.state.backbones import of_version
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home

@@ -10,10 +10,10 @@ from typing import Any
 from headrace.display.pages import render
 from headrace.evidence.bundling.archive import as_json
 from headrace.evidence.reproduction import recorded
-from headrace.models.engines.files import golden_bytes
 from headrace.models.engines.forms import TOLERANCE
+from headrace.models.engines.stored import golden_bytes
+from headrace.models.logged.copies import copied_files, fetch_copy
 from headrace.models.logged.golden import Golden
-from headrace.models.logged.soundness.copies import copied_files, fetch_copy
 from headrace.records import Record
 from headrace.state.folders import card_key
 from headrace.state.home import Home

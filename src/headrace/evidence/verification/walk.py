@@ -10,8 +10,8 @@ from headrace.data.snapshots.checking import check_snapshot
 from headrace.data.snapshots.reading import find_snapshot
 from headrace.display.progress import counted
 from headrace.errors import IntegrityError
-from headrace.models.logged.soundness.checks import file_mismatches
-from headrace.models.logged.soundness.copies import copied_files, copy_key
+from headrace.models.logged.checks import file_mismatches
+from headrace.models.logged.copies import copied_files, copy_key
 from headrace.records import MANIFEST
 from headrace.settings import Settings
 from headrace.stages.promotion.registry import registry_mismatches, unknown_to_ledger

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace.errors import DependencyError, IntegrityError
-from headrace.models.engines.files import golden_bytes, mend, model_file
 from headrace.models.engines.forms import TOLERANCE, Engine
+from headrace.models.engines.stored import golden_bytes, mend, model_file
 from headrace.models.logged.golden import Golden
 from headrace.settings import Settings
 from headrace.state.frames import Answer, Header, answer_frames, packed, unpacked

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headrace.errors import HeadraceError
-from headrace.models.engines import formats
+from headrace.models.engines import forms
 from headrace.models.engines.exporting import MODULE as EXPORTING
 from headrace.models.engines.exporting import Order, content
 from headrace.models.engines.stored import (
@@ -59,8 +59,8 @@ def build_engine(version: Version, settings: Settings) -> StoredEngine | None:
     check_present(settings.home)  # else a ledger would be made in it
     if (stored := read_stored(version, settings)) is not None:
         return stored
-    if formats.missing(formats.SERVES):
-        log.info("%s is served by Keras: %s for more", version, formats.EXTRA)
+    if forms.missing(forms.SERVES):
+        log.info("%s is served by Keras: %s for more", version, forms.EXTRA)
         return None
     record = read_record(version, settings)
     if record is not None and record.engine == "keras" and record.is_current:
@@ -70,7 +70,7 @@ def build_engine(version: Version, settings: Settings) -> StoredEngine | None:
 
 
 def _build(version: Version, settings: Settings) -> StoredEngine | None:
-    name = formats.SERVES
+    name = forms.SERVES
     log.info("%s: its engine is built, which takes some seconds", version)
     with attempt(version, settings, name) as (tried, folder):
         record = EngineRecord(model_digest=version.model_digest, attempt=tried)
@@ -112,7 +112,7 @@ def attempt(
         )
         result = _export(order)
         check_present(settings.home)  # it took seconds
-        versions = formats.libraries(name)
+        versions = forms.libraries(name)
         yield result.model_copy(update={"libraries": versions}), folder
 
 

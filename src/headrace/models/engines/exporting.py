@@ -11,11 +11,16 @@ import numpy as np
 
 from headrace.errors import HeadraceError
 from headrace.media.forms import Payload
-from headrace.models.engines import formats
-from headrace.models.engines.files import golden_bytes, model_file
+from headrace.models.engines import forms
 from headrace.models.engines.forms import TOLERANCE, Engine
 from headrace.models.engines.pieces import WordPieces
-from headrace.models.engines.stored import GOLDEN, BuildAttempt, Tensor
+from headrace.models.engines.stored import (
+    GOLDEN,
+    BuildAttempt,
+    Tensor,
+    golden_bytes,
+    model_file,
+)
 from headrace.models.logged.golden import Answering, Golden, Measured
 from headrace.records import Record
 from headrace.settings import Settings
@@ -62,13 +67,13 @@ def export(order: Order) -> BuildAttempt:
     golden_file = golden_bytes(version, settings)
     golden = Golden.read(golden_file)
     (order.folder.parent / GOLDEN).write_bytes(golden_file)
-    module = formats.format_of(name)
+    module = forms.format_of(name)
     try:
         with disk_errors(str(settings.home)):  # no verdict on the version
             model = _open(order, golden)
             given = model.inputs[0]
             any_length = None in given.shape[1:] and not _is_of_ids(order)
-            if name == formats.SERVES and any_length:
+            if name == forms.SERVES and any_length:
                 return BuildAttempt(engine=name, reason=_ANY_LENGTH)
             module.export(model, order.folder)
         taken = Tensor(name=given.name, dtype=given.dtype, shape=given.shape[1:])
@@ -100,13 +105,13 @@ def export(order: Order) -> BuildAttempt:
 
 
 def _is_of_ids(order: Order) -> bool:
-    return (order.folder / formats.PIECES).exists()
+    return (order.folder / forms.PIECES).exists()
 
 
 def _replay(order: Order, golden: Golden) -> Measured:
     """The answers of what was written beside the golden ones."""
     data, shape = order.version.description, golden.outputs.shape[1:]
-    engine = formats.open_files(order.format, content(order.folder), shape)
+    engine = forms.open_files(order.format, content(order.folder), shape)
     measured = golden.measure(engine, data)
     if not _is_of_ids(order):
         return measured
@@ -136,7 +141,7 @@ def _open(order: Order, golden: Golden) -> Any:
     parts = halves(model)
     pieces = _word_pieces(parts.first, given) if parts else None
     if parts and pieces:
-        file = order.folder / formats.PIECES
+        file = order.folder / forms.PIECES
         file.write_text(json.dumps(pieces, ensure_ascii=False, indent=1), "utf-8")
         ids = keras.Input((None,), dtype="int32", name="ids")
         model, given = keras.Model(ids, parts.second(ids)), WordPieces(**pieces)(given)

@@ -2,7 +2,8 @@
 
 A record says which engine was admitted, or why none was. It counts with the digest that
 the ledger has of it, and the engine's files with those that the record has. Opening one
-imports neither TensorFlow nor MLflow.
+imports neither TensorFlow nor MLflow, and a version's own files are looked up without
+MLflow where they are on this machine.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from headrace.models.engines import formats
+from headrace.errors import IntegrityError
+from headrace.models.engines import forms
 from headrace.models.engines.forms import TOLERANCE, Engine
+from headrace.models.logged.copies import zeros_key
 from headrace.models.logged.golden import Golden
 from headrace.records import Record
 from headrace.settings import Settings
@@ -23,7 +27,6 @@ from headrace.state.ledger.records import Version
 
 GOLDEN = "golden.npz"
 _RECORD = "record.json"
-
 log = logging.getLogger("headrace")
 
 
@@ -82,7 +85,7 @@ class EngineRecord(Record):
     @property
     def is_current(self) -> bool:
         """Whether another build can find nothing else with the present libraries."""
-        known = formats.libraries(formats.SERVES)
+        known = forms.libraries(forms.SERVES)
         return not self.attempt.reason or self.attempt.libraries == known
 
 
@@ -113,7 +116,7 @@ def read_record(version: Version, settings: Settings) -> EngineRecord | None:
 def read_stored(version: Version, settings: Settings) -> StoredEngine | None:
     """The admitted engine of a version; None if a file is absent, or was changed."""
     record = read_record(version, settings)
-    if record is None or record.engine != formats.SERVES:
+    if record is None or record.engine != forms.SERVES:
         return None
     store, files = Home(settings).store, {}
     for name, digest in record.files.items():
@@ -153,13 +156,13 @@ def open_stored(version: Version, settings: Settings) -> Engine | None:
 def open_and_check(version: Version, stored: StoredEngine) -> Engine | None:
     """Open an engine from its files and compare golden answers; see `open_stored`."""
     name = stored.record.engine
-    if not formats.can_run(name):
-        log.info("%s: %s is not installed: %s", version, name, formats.EXTRA)
+    if not forms.can_run(name):
+        log.info("%s: %s is not installed: %s", version, name, forms.EXTRA)
         return None
     data = version.description
     try:
         golden = stored.golden
-        engine = formats.open_files(name, stored.files, golden.outputs.shape[1:])
+        engine = forms.open_files(name, stored.files, golden.outputs.shape[1:])
         difference = golden.difference(engine, data)
     except Exception as error:  # the runtimes' own are of all kinds
         if isinstance(error.__cause__, KeyboardInterrupt):  # amid an import of theirs
@@ -176,3 +179,42 @@ def open_and_check(version: Version, stored: StoredEngine) -> Engine | None:
         )
         return None
     return engine
+
+
+@contextlib.contextmanager
+def model_file(version: Version, settings: Settings) -> Iterator[Path]:
+    """The Keras file of a version, checked by digest.
+
+    Raises:
+        IntegrityError: it is gone, perhaps for good, or not the file that was
+            registered; and where the block raises one, the same with the version and
+            how to repair it.
+    """
+    try:
+        with Home(settings).tracking.version_file(version) as path:
+            yield path
+    except IntegrityError as error:
+        Home(settings).ledger.facts.require_files(version, IntegrityError)
+        raise IntegrityError(f"{version}: {error.message}", mend(version)) from error
+
+
+def mend(version: Version) -> str:
+    """What to do about a version whose files are damaged."""
+    return f"Run `headrace verify {version.model}/{version.version} --repair`."
+
+
+def golden_bytes(version: Version, settings: Settings) -> bytes:
+    """The golden file of a version, checked if its digest is known.
+
+    Raises:
+        IntegrityError: it is gone or changed.
+    """
+    home = Home(settings)
+    try:
+        return home.tracking.version_golden(version)
+    except IntegrityError:
+        in_place = home.store.find(zeros_key(version))
+        if in_place is not None and home.ledger.facts.is_deleted(version):
+            return in_place
+        home.ledger.facts.require_files(version, IntegrityError)
+        raise

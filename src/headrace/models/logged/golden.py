@@ -6,7 +6,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,3 +75,18 @@ class Golden(NamedTuple):
             answering(items[row : row + 1])
             seconds.append(time.perf_counter() - started)
         return Measured(difference, statistics.median(seconds) * 1000)
+
+
+def golden_bytes(model: Any, items: Payload, description: DataDescription) -> bytes:
+    """An npz of golden inputs, in stored form, and the trained model's outputs.
+
+    Args:
+        model: from raw questions to answers.
+        items: questions in stored form, ``(n, ...)``.
+        description: of the data.
+    """
+    buffer = io.BytesIO()
+    raw = asked(description).raw(items)
+    outputs = np.asarray(model(raw, training=False), dtype=np.float32)
+    np.savez(buffer, items=items, outputs=outputs)
+    return buffer.getvalue()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import math
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -336,18 +335,3 @@ def version_file(tracking: Tracking, version: Any) -> Iterator[Path]:
             error.message,
             f"Run `headrace verify {version.model}/{version.version} --repair`.",
         ) from error
-
-
-def golden_bytes(model: Any, items: Payload, description: DataDescription) -> bytes:
-    """An npz of golden inputs, in stored form, and the trained model's outputs.
-
-    Args:
-        model: from raw questions to answers.
-        items: questions in stored form, ``(n, ...)``.
-        description: of the data.
-    """
-    buffer = io.BytesIO()
-    raw = asked(description).raw(items)
-    outputs = np.asarray(model(raw, training=False), dtype=np.float32)
-    np.savez(buffer, items=items, outputs=outputs)
-    return buffer.getvalue()

@@ -16,9 +16,9 @@ from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_hex
 from headrace.media.digests import digests
-from headrace.models.logged.golden import Golden
-from headrace.models.logged.loading import golden_bytes, load_version
-from headrace.models.logged.soundness.copies import golden_key, zeros_key
+from headrace.models.logged.copies import golden_key, zeros_key
+from headrace.models.logged.golden import Golden, golden_bytes
+from headrace.models.logged.loading import load_version
 from headrace.state.home import Home
 from headrace.state.ledger import Version
 from headrace.state.ledger.facts import version_key

@@ -14,13 +14,13 @@ from typing import Any
 
 from headrace.errors import IntegrityError
 from headrace.gates.kinds import JudgedRows, judge_gate, serving_gate
+from headrace.models.logged.checks import mark_verified
 from headrace.models.logged.loading import open_model
 from headrace.models.logged.serving_check import (
     CheckRequest,
     ServingCheck,
     ServingReport,
 )
-from headrace.models.logged.soundness.checks import mark_verified
 from headrace.pipeline import PipelineSpec
 from headrace.records import (
     SERVING_TOLERANCE,

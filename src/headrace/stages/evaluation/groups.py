@@ -11,9 +11,9 @@ import numpy as np
 
 from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.display.signs import as_score
-from headrace.gates.fairness import compare_groups
 from headrace.gates.intervals import Groups
 from headrace.gates.kinds import JudgedRows
+from headrace.gates.kinds.fairness import compare_groups
 from headrace.media.forms import Flags
 from headrace.records import Finding, Metrics
 from headrace.stages.evaluation.answers import AnsweredSplit

@@ -21,7 +21,7 @@ from headrace.records import (
 )
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation.answers import AnsweredSplit
-from headrace.stages.evaluation.items import items_once
+from headrace.stages.evaluation.comparison import items_once
 from headrace.tasks import Judge, task
 from headrace.tasks.forms import Context
 

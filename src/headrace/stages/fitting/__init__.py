@@ -34,7 +34,11 @@ from headrace.stages.fitting.execution import (
 )
 from headrace.stages.fitting.features import weights_digest
 from headrace.stages.fitting.loop import Loop, OnEpoch
-from headrace.stages.fitting.precision import choose_precision
+from headrace.stages.fitting.precision import (
+    choose_precision,
+    products_in,
+    whole_batches,
+)
 from headrace.stages.fitting.privacy import plan_privacy
 from headrace.stages.fitting.privacy.loop import PrivateLoop
 from headrace.stages.fitting.privacy.refusals import (
@@ -43,7 +47,6 @@ from headrace.stages.fitting.privacy.refusals import (
     check_size,
 )
 from headrace.stages.fitting.setup import Setup
-from headrace.stages.fitting.tracing import products_in, whole_batches
 from headrace.state import backbones
 from headrace.tasks import task
 from headrace.tasks.forms import Shards

@@ -26,8 +26,7 @@ from headrace.models.logged.loading import outputs
 from headrace.pipeline import TrainingSpec
 from headrace.records import ContractRecord, DataDescription, SnapshotRecord
 from headrace.stages.fitting import execution
-from headrace.stages.fitting.features import Features
-from headrace.stages.fitting.frozen import Cut, frozen_prefix
+from headrace.stages.fitting.features import Cut, Features, frozen_prefix
 from headrace.stages.fitting.shards import Examples, Planted, Prepared, prepared
 from headrace.state.home import Home
 from headrace.tasks import asked, task

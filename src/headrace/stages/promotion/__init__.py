@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from headrace.errors import PromotionError
-from headrace.models.logged.soundness.checks import find_mismatches
+from headrace.models.logged.checks import find_mismatches
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.law import Change, recorded_changes
 from headrace.records import (
@@ -18,9 +18,8 @@ from headrace.records import (
     PromotionRecord,
     RegistrationRecord,
 )
-from headrace.stages.promotion import licensed
+from headrace.stages.promotion.conditions import find_flaw, sign_if_wanted
 from headrace.stages.promotion.registry import project_aliases, publish_head
-from headrace.stages.promotion.signed import sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Champion, Evidence, Ledger, Version
 
@@ -211,7 +210,7 @@ def _refuse_unlicensed(
     version: Version, allowed: Sequence[str], home: Home
 ) -> PromotionRecord | None:
     """A refusal if a version's backbone has none of the licences that are allowed."""
-    flaw = licensed.find_flaw(version, allowed, home)
+    flaw = find_flaw(version, allowed, home)
     return _refused(f"promotion.licence: {flaw}") if flaw else None
 
 

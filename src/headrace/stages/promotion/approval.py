@@ -11,7 +11,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from headrace.errors import NotFoundError, PromotionError, UsageError
-from headrace.models.logged.soundness.checks import require_sound
+from headrace.models.logged.checks import require_sound
 from headrace.pipeline import PipelineSpec
 from headrace.records import EvaluationRecord, RegistrationRecord
 from headrace.stages.promotion import (
@@ -23,8 +23,7 @@ from headrace.stages.promotion import (
     standing,
     verdict,
 )
-from headrace.stages.promotion.licensed import require_licensed
-from headrace.stages.promotion.signed import sign_if_wanted
+from headrace.stages.promotion.conditions import require_licensed, sign_if_wanted
 from headrace.state.home import Home
 from headrace.state.ledger import Approval, Entry, Ledger
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headrace.errors import PromotionError
-from headrace.models.logged.soundness.checks import require_sound
+from headrace.models.logged.checks import require_sound
 from headrace.stages.promotion import is_approved, keep_decision
-from headrace.stages.promotion.licensed import require_licensed
-from headrace.stages.promotion.signed import require_signed, sign_if_wanted
+from headrace.stages.promotion.conditions import (
+    require_licensed,
+    require_signed,
+    sign_if_wanted,
+)
 from headrace.state.home import Home
 from headrace.state.ledger import (
     Champion,

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.errors import Refusal, UsageError
-from headrace.models.engines import TOLERANCE, formats, pieces
+from headrace.models.engines import TOLERANCE, forms, pieces
 from headrace.models.engines.building import attempt
 from headrace.models.engines.exporting import content
 from headrace.models.engines.stored import (
@@ -89,10 +89,10 @@ def export(name: str, format_name: str, output: Path, settings: Settings) -> Exp
     version = _find(name, settings)
     output = output.absolute()
     _check_output(output)
-    if lacking := formats.missing(format_name):
+    if lacking := forms.missing(format_name):
         raise UsageError(
             f"An export to {format_name} needs {' and '.join(lacking)}.",
-            f"Install what is missing: {formats.EXTRA}",
+            f"Install what is missing: {forms.EXTRA}",
         )
     admitted = _admitted(version, format_name, settings)
     files, digests = exported_files(version, admitted)
@@ -117,7 +117,7 @@ def exported_files(
     """
     description = version.description
     kind = admitted.result.input.dtype if admitted.result.input else "float32"
-    makes_ids = admitted.files.get(formats.PIECES)
+    makes_ids = admitted.files.get(forms.PIECES)
     golden = replayable(admitted.golden, description, kind, makes_ids)
     files = dict(admitted.files) | {GOLDEN: golden}
     digests = {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}

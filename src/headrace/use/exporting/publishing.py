@@ -13,7 +13,7 @@ from pathlib import Path
 from headrace.display.pages import render
 from headrace.errors import Refusal, UsageError
 from headrace.records import Record
-from headrace.stages.promotion import licensed, signed
+from headrace.stages.promotion.conditions import find_flaw, require_signed
 from headrace.state import hub
 from headrace.state.home import Home
 from headrace.state.ledger import Version
@@ -69,13 +69,13 @@ def require_pushable(name: str, uri: str, home: Home) -> Version:
     version = home.ledger.find(name)
     evidence = home.ledger.standing_evidence(version.model, version.version)
     law = evidence.law.get("committed", {}).get("promotion", {}) if evidence else {}
-    if flaw := licensed.find_flaw(version, law.get("licence", ()), home):
+    if flaw := find_flaw(version, law.get("licence", ()), home):
         raise Refusal(
             f"{version} is not pushed: {flaw}.",
             "Train with another backbone; or, if you know its licence, say so with "
             "`headrace backbone add NAME SOURCE --licence SPDX`.",
         )
-    signed.require_signed(version, home)
+    require_signed(version, home)
     return version
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headrace.errors import DependencyError
-from headrace.models.engines.batching import Batching
+from headrace.models.engines.hosted import Batching
 
 
 class Slow:

@@ -12,8 +12,8 @@ from tests.src.models.backbones.conftest import small_bert
 
 from headrace.errors import UsageError
 from headrace.models.engines import EngineProcess, build_engine
+from headrace.models.logged.checks import logged_model
 from headrace.models.logged.serving_check import CheckRequest, ServingCheck
-from headrace.models.logged.soundness.checks import logged_model
 from headrace.state.ledger import Ledger
 from headrace.state.tracking import MODEL_FILE
 

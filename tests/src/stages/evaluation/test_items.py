@@ -9,7 +9,7 @@ from headrace.data.snapshots.reading import DIGEST, find_snapshot
 from headrace.data.snapshots.splits import SplitRows
 from headrace.records import DataDescription
 from headrace.stages.attempts import Attempt
-from headrace.stages.evaluation.items import keep_items, learned_from, look_back
+from headrace.stages.evaluation.comparison import keep_items, learned_from, look_back
 from headrace.state.store import Store
 
 GRAY = DataDescription(medium="image", shape=(2, 2, 1), classes=("0", "1"))

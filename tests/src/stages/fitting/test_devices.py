@@ -149,7 +149,7 @@ def test_a_device_that_is_out_of_memory_says_what_to_lower(tmp_path):
 def test_a_fit_that_fails_leaves_the_network_as_it_was():
     import keras
 
-    from headrace.stages.fitting.tracing import whole_batches
+    from headrace.stages.fitting.precision import whole_batches
 
     layer = keras.layers.BatchNormalization()
     network = keras.Sequential([keras.Input((2,)), layer])

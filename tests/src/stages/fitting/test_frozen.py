@@ -12,7 +12,7 @@ from tests.src.stages.fitting.test_checkpoints import (
 )
 
 from headrace.stages.fitting.checkpoints import unpack
-from headrace.stages.fitting.frozen import frozen_prefix
+from headrace.stages.fitting.features import frozen_prefix
 
 ITEMS = np.random.default_rng(0).random((5, 8), np.float32)
 

@@ -13,8 +13,8 @@ from headrace.stages.fitting.precision import (
     FLOAT32,
     MIXED,
     choose_precision,
+    products_in,
 )
-from headrace.stages.fitting.tracing import products_in
 from headrace.tasks import task
 
 CLASSES = ("dark", "middle", "bright")

@@ -25,11 +25,12 @@ from headrace.errors import Refusal, SpecError
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
 from headrace.stages.evaluation.membership.references import (
+    LEAST_ROWS,
+    AttackedRows,
     ReferenceRecipe,
     losses_of,
     losses_of_references,
 )
-from headrace.stages.evaluation.membership.rows import LEAST_ROWS, AttackedRows
 from headrace.stages.evaluation.parts import Look
 from headrace.state.home import Home
 from headrace.tasks.forms import Context

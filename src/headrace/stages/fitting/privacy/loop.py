@@ -7,8 +7,7 @@ from typing import Any
 
 from headrace.records import Metrics
 from headrace.stages.fitting.loop import Loop
-from headrace.stages.fitting.privacy.plan import Privacy
-from headrace.stages.fitting.privacy.sampling import Sampler
+from headrace.stages.fitting.privacy.plan import Privacy, Sampler
 from headrace.stages.fitting.privacy.steps import Step, compile_steps
 from headrace.stages.fitting.windows import ShardWindow
 

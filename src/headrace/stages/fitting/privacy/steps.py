@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from headrace.stages.fitting.privacy import ghost, rowwise
-from headrace.stages.fitting.privacy.plan import Privacy
-from headrace.stages.fitting.privacy.sampling import PADDING
+from headrace.stages.fitting.privacy.plan import PADDING, Privacy
 from headrace.stages.fitting.recipe import Objective
 from headrace.stages.fitting.setup import Setup
 

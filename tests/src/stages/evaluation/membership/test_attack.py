@@ -19,11 +19,11 @@ from headrace.stages.evaluation.membership import (
     figures_of,
 )
 from headrace.stages.evaluation.membership.references import (
+    AttackedRows,
     ReferenceRecipe,
     _fitted,
     losses_of_references,
 )
-from headrace.stages.evaluation.membership.rows import AttackedRows
 from headrace.stages.evaluation.parts import Look
 from headrace.stages.ingestion import ingest
 from headrace.stages.training import train

@@ -5,8 +5,8 @@ import pytest
 
 from headrace.data.snapshots.splits import SplitRows
 from headrace.records import DataDescription
-from headrace.stages.evaluation.membership import rows as module
-from headrace.stages.evaluation.membership.rows import REFERENCES, AttackedRows
+from headrace.stages.evaluation.membership import references as module
+from headrace.stages.evaluation.membership.references import REFERENCES, AttackedRows
 from headrace.state.store import Store
 
 DATA = DataDescription(

@@ -5,7 +5,7 @@ import pytest
 from dp_accounting.pld import PLDAccountant
 
 from headrace.errors import UsageError
-from headrace.stages.fitting.privacy.accounting import epsilon_of, noise_for
+from headrace.stages.fitting.privacy.plan import epsilon_of, noise_for
 
 pytestmark = pytest.mark.system
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.stages.fitting.privacy.sampling import (
+from headrace.stages.fitting.privacy.plan import (
     PADDING,
     Sampler,
     derive_key,

@@ -1,7 +1,11 @@
-"""Versions with a signature: ``[promotion] signed = true``.
+"""What the law asks of a promotion beside gates: a signature, and certain licences.
 
-A promotion signs the files of the logged model; a rollback to the version, and whoever
-gets it, checks the signature with the public key.
+With ``[promotion] signed = true``, a promotion signs the files of the logged model; a
+rollback to the version, and whoever gets it, checks the signature with the public key.
+
+``licence = ["Apache-2.0", "MIT"]`` names the licences that a backbone may have. What
+the store says of the backbone now counts, so that a licence can be given after the
+training.
 """
 
 from __future__ import annotations
@@ -9,13 +13,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from headrace.errors import IntegrityError
-from headrace.models.logged.soundness.copies import LOGGED, fetch_copy
+from headrace.errors import IntegrityError, PromotionError
+from headrace.models.logged.copies import LOGGED, fetch_copy
+from headrace.state import backbones
 from headrace.state.home import Home
-from headrace.state.ledger import Ledger, Version
+from headrace.state.ledger import Evidence, Ledger, Version
 from headrace.state.signing import check_signature, sign_folder
 
 log = logging.getLogger("headrace")
@@ -80,3 +85,33 @@ def _files(version: Version, home: Home) -> Iterator[Path]:
 def _signature_key(version: Version) -> str:
     """The key in the store of the signature of a version's files."""
     return f"signatures/{version.model_digest}.sig"
+
+
+def find_flaw(version: Version, allowed: Collection[str], home: Home) -> str:
+    """Why a version's backbone is not allowed, in one sentence; empty if it is.
+
+    Args:
+        version: its row in the ledger.
+        allowed: the licences; without any, each is.
+        home: with the store.
+    """
+    backbone = backbones.of_version(version, home) if allowed else None
+    if backbone is None or backbone.licence in allowed:
+        return ""
+    licence = backbone.licence
+    states = f"has the licence {licence}" if licence else "states no licence"
+    return (
+        f"the backbone {backbone.name} {states}, and promotion.licence allows "
+        f"{', '.join(sorted(allowed))}"
+    )
+
+
+def require_licensed(version: Version, evidence: Evidence, home: Home) -> None:
+    """Raise PromotionError if the law allows other licences than a backbone has."""
+    law = evidence.law.get("committed", {}).get("promotion", {})
+    if flaw := find_flaw(version, law.get("licence", ()), home):
+        raise PromotionError(
+            f"Version {version.version} of {version.model} cannot be promoted: {flaw}.",
+            "Train with another backbone; or, if you know its licence, say so with "
+            "`headrace backbone add NAME SOURCE --licence SPDX`.",
+        )

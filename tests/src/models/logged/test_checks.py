@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import IntegrityError
-from headrace.models.logged.soundness.checks import (
+from headrace.models.logged.checks import (
     GOLDEN,
     MODEL,
     answer_mismatches,
@@ -29,7 +29,7 @@ CHECK = """
 import sys
 from headrace.state.home import Home
 from headrace.settings import Settings
-from headrace.models.logged.soundness.checks import find_mismatches
+from headrace.models.logged.checks import find_mismatches
 home = Home(Settings())
 version = home.ledger.champion("blobs").version
 assert find_mismatches([version], home) == []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import IntegrityError, NotFoundError
-from headrace.models.logged.soundness.checks import logged_model
+from headrace.models.logged.checks import logged_model
 from headrace.records import LoggedModel
 from headrace.state.home import Home
 from headrace.state.ledger import Version

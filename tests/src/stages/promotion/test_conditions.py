@@ -8,7 +8,11 @@ from tests.src.state.ledger.conftest import some_evidence
 
 from headrace.errors import IntegrityError, UsageError
 from headrace.settings import Settings
-from headrace.stages.promotion.signed import is_wanted, require_signed, sign_if_wanted
+from headrace.stages.promotion.conditions import (
+    is_wanted,
+    require_signed,
+    sign_if_wanted,
+)
 from headrace.state.home import Home
 from headrace.state.ledger import Ledger, Version
 from headrace.state.store import Store
