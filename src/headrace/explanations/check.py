@@ -227,8 +227,9 @@ def verdict_of(metrics: Mapping[str, float | None]) -> Verdict:
     if alike is None or low is None:
         return Verdict(
             status="unchecked",
-            reason="explanations were not checked: too few test items have four pieces "
-            "or more, or the model is not made of pre-processing and network",
+            reason="explanations were not checked: the evaluation was quick, too few "
+            "test items have four pieces or more, or the model is not made of "
+            "pre-processing and network",
         )
     if top is None or others is None or p_value is None:
         return Verdict(status="failed", reason="explanations are not finite")

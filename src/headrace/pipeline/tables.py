@@ -88,8 +88,9 @@ class EvaluationSpec(SpecTable):
     mistakes: int = option(25, "the most confident ones that are shown", ge=0, le=400)
     depth: Literal["auto", "quick", "full"] = option(
         "auto",
-        "quick: no robustness ladder but for a gate; full: also what takes long: "
-        "membership inference, and all test rows on the ladder",
+        "quick: no robustness ladder and no check of explanations but for a gate; "
+        "full: also what takes long: membership inference, and all test rows on the "
+        "ladder",
     )
 
 

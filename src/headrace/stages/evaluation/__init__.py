@@ -33,11 +33,10 @@ from headrace.records import (
 )
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, weak
-from headrace.stages.evaluation.answers import ask
+from headrace.stages.evaluation.answers import EvaluatedModel, Look, Parts, Trained, ask
 from headrace.stages.evaluation.comparison import Opponent, compare
 from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
-from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts, Trained
 from headrace.stages.evaluation.robustness import OF_LADDER, climb
 from headrace.state.home import Home
 from headrace.state.store import Store
@@ -158,9 +157,10 @@ def _look(
         parts.add(groups.look_at(evaluated, rows, records.train.groups()))
         parts.add(Look({VAL_APART: 1.0} if records.val_is_apart else {}))
     parts.add(weak.look_for(evaluated))
-    if how.depth != "quick" or any(g.metric.startswith(OF_LADDER) for g in spec.gates):
-        parts.add(climb(evaluated))
-    parts.add(explain(evaluated))
+    for look, names in ((climb, OF_LADDER), (explain, ("occlusion_",))):
+        is_asked = any(gate.metric.startswith(names) for gate in spec.gates)
+        if how.depth != "quick" or is_asked:
+            parts.add(look(evaluated))
     parts.add(Look(findings=judge.few_rows(spec, answers.judged.targets, val_rows)))
     if spec.training.keeps_best_epoch:
         parts.add(Look(findings=too_few_of_val(val_rows)))

@@ -244,17 +244,6 @@ def learned_from(snapshot: SnapshotRecord, items: Items) -> Flags:
     return learned
 
 
-def items_once(items: Items, groups: list[str]) -> Flags:
-    """Which rows are the first of their item in their group, bool ``(n,)``."""
-    index: dict[str, int] = {}
-    codes = [index.setdefault(group, len(index)) for group in groups]
-    both = np.empty(len(items), [("item", items.dtype), ("group", np.int64)])
-    both["item"], both["group"] = items, codes
-    once = np.zeros(len(items), bool)
-    once[np.unique(both, return_index=True)[1]] = True
-    return once
-
-
 def compared_rows(items: Items, learned: Flags) -> Flags:
     """One row of each item that no model learned from, bool ``(n,)``.
 

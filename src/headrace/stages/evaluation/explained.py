@@ -12,8 +12,7 @@ from headrace.explanations.showing import ShownItem, draw_explanations
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
 from headrace.models.logged.halves import parts_of
-from headrace.stages.evaluation.answers import items_at
-from headrace.stages.evaluation.parts import EvaluatedModel, Look
+from headrace.stages.evaluation.answers import EvaluatedModel, Look, items_at
 from headrace.stages.evaluation.report import in_one_line
 from headrace.stages.fitting.data import cut_of
 from headrace.tasks import task

@@ -16,8 +16,7 @@ from headrace.gates.kinds import JudgedRows
 from headrace.gates.kinds.fairness import compare_groups
 from headrace.media.forms import Flags
 from headrace.records import Finding, Metrics
-from headrace.stages.evaluation.answers import AnsweredSplit
-from headrace.stages.evaluation.parts import EvaluatedModel, Look
+from headrace.stages.evaluation.answers import AnsweredSplit, EvaluatedModel, Look
 
 SEEN, UNSEEN = "groups=seen", "groups=unseen"
 _SHOWN, _PAIRS, _DRAWN = 50, 20, 50

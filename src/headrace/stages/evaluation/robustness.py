@@ -26,7 +26,7 @@ from headrace.media import Ladder, ladder
 from headrace.media.forms import Payload
 from headrace.models.logged import loading
 from headrace.records import DataDescription, Metrics
-from headrace.stages.evaluation.parts import EvaluatedModel, Look
+from headrace.stages.evaluation.answers import EvaluatedModel, Look
 from headrace.stages.evaluation.slices import rows_within
 from headrace.tasks import Judge, asked, asks_items, task
 from headrace.tasks.forms import Context, Outputs, Scores, per_weight

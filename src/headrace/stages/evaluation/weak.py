@@ -12,8 +12,13 @@ import numpy.typing as npt
 from headrace.gates.paired_numbers import are_finite
 from headrace.records import Finding
 from headrace.stages.evaluation import report
-from headrace.stages.evaluation.answers import AnsweredSplit, ask, items_at
-from headrace.stages.evaluation.parts import EvaluatedModel, Look
+from headrace.stages.evaluation.answers import (
+    AnsweredSplit,
+    EvaluatedModel,
+    Look,
+    ask,
+    items_at,
+)
 from headrace.stages.evaluation.slices import (
     FEWEST,
     SliceRows,

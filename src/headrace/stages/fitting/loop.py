@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +35,6 @@ from headrace.stages.fitting.setup import Setup
 from headrace.stages.fitting.steps import compile_steps
 from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
 from headrace.state.interrupts import Deferral, deferred
-
-if TYPE_CHECKING:
-    pass
 
 OnEpoch = Callable[[int, Metrics], None]
 log = logging.getLogger("headrace")

@@ -15,10 +15,14 @@ from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups
-from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.comparison import items_once
+from headrace.stages.evaluation.answers import (
+    EvaluatedModel,
+    Look,
+    Parts,
+    ask,
+    items_once,
+)
 from headrace.stages.evaluation.groups import draw_groups
-from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts
 from headrace.stages.evaluation.slices import WeakSlice
 from headrace.stages.evaluation.weak import figures_of, look_for
 from headrace.state.store import Store

@@ -15,7 +15,7 @@ Trained = Any
 
 ALIKE = (
     'gates=[{ name = "alike", metric = "occlusion_random_weights", '
-    'direction = "at_most", threshold = 0.5 }]'
+    'direction = "max", threshold = 0.5 }]'
 )
 
 
@@ -25,9 +25,11 @@ def again(trained, *overrides):
     return evaluate(spec, *records, None, trained.home)
 
 
-@pytest.mark.parametrize("depth", ["auto", "quick"])
-def test_every_evaluation_checks_them_and_fits_nothing(trained, depth):
-    seen = again(trained, f"evaluation.depth={depth}")
+DEEPER = "evaluation.depth=auto"
+
+
+def test_an_evaluation_checks_them_and_fits_nothing(trained):
+    seen = again(trained, DEEPER)
     assert verdict_of(seen.metrics).status == "passed"
     assert trained.home.store.names("references") == []
     run = trained.good.run_id
@@ -36,16 +38,21 @@ def test_every_evaluation_checks_them_and_fits_nothing(trained, depth):
     assert logged["occlusion_p_value"] == seen.metrics["occlusion_p_value"]
 
 
+def test_a_quick_evaluation_checks_them_for_a_gate_alone(trained):
+    assert verdict_of(again(trained).metrics).status == "unchecked"
+    assert verdict_of(again(trained, ALIKE).metrics).status == "passed"
+
+
 def test_nothing_is_drawn_of_what_has_failed(trained, monkeypatch):
     monkeypatch.setattr(explained, "draw_explanations", pytest.fail)
     failed = {"occlusion_random_weights": 0.9, "occlusion_random_weights_low": 0.8}
     monkeypatch.setattr(
         explained, "check", lambda _n, _f, items, _d: (failed, [np.zeros(1)])
     )
-    seen = again(trained)
+    seen = again(trained, DEEPER)
     assert seen.metrics.items() >= failed.items()
 
 
 def test_a_model_of_another_form_is_not_checked(trained, monkeypatch):
     monkeypatch.setattr(explained, "parts_of", lambda model: None)
-    assert verdict_of(again(trained).metrics).status == "unchecked"
+    assert verdict_of(again(trained, DEEPER).metrics).status == "unchecked"

@@ -13,8 +13,7 @@ from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
 from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import robustness
-from headrace.stages.evaluation.answers import ask
-from headrace.stages.evaluation.parts import EvaluatedModel, Look, Parts
+from headrace.stages.evaluation.answers import EvaluatedModel, Look, Parts, ask
 from headrace.stages.evaluation.robustness import (
     RungRows,
     climb,

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from headrace.errors import Refusal, SpecError
 from headrace.models import builder_name
 from headrace.records import ContractRecord, Finding, SnapshotRecord
+from headrace.stages.evaluation.answers import Look
 from headrace.stages.evaluation.membership.references import (
     LEAST_ROWS,
     AttackedRows,
@@ -31,7 +32,6 @@ from headrace.stages.evaluation.membership.references import (
     losses_of,
     losses_of_references,
 )
-from headrace.stages.evaluation.parts import Look
 from headrace.state.home import Home
 from headrace.tasks.forms import Context
 from headrace.tasks.intervals import z_of

@@ -13,6 +13,7 @@ from headrace.imports.backend import compiled
 from headrace.models.logged import loading
 from headrace.pipeline import load_spec
 from headrace.stages.evaluation import evaluate
+from headrace.stages.evaluation.answers import Look
 from headrace.stages.evaluation.membership import (
     NOT_ASKED,
     Membership,
@@ -24,7 +25,6 @@ from headrace.stages.evaluation.membership.references import (
     _fitted,
     losses_of_references,
 )
-from headrace.stages.evaluation.parts import Look
 from headrace.stages.ingestion import ingest
 from headrace.stages.training import train
 from headrace.state.home import Home

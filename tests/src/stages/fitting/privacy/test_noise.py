@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headrace.stages.fitting.privacy.steps import gaussian
+from headrace.stages.fitting.privacy.loop import gaussian
 
 
 @pytest.fixture(scope="module")
