@@ -46,7 +46,7 @@ from headrace.stages.fitting.privacy.refusals import (
     check_network,
     check_size,
 )
-from headrace.stages.fitting.setup import Setup
+from headrace.stages.fitting.steps import Setup
 from headrace.state import backbones
 from headrace.tasks import task
 from headrace.tasks.forms import Shards

@@ -31,8 +31,7 @@ from headrace.stages.fitting.recipe import (
     scale_rates,
     variables_of,
 )
-from headrace.stages.fitting.setup import Setup
-from headrace.stages.fitting.steps import compile_steps
+from headrace.stages.fitting.steps import Setup, compile_steps
 from headrace.stages.fitting.windows import ShardWindow, Windows, steps_of_window
 from headrace.state.interrupts import Deferral, deferred
 

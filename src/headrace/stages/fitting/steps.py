@@ -1,4 +1,4 @@
-"""Compiled training steps.
+"""The parts of a fit, and its compiled training steps.
 
 Keras's own step is a tenth slower, as it stores its metrics in variables. Where several
 devices share a batch, each computes a part of it. The parts are weighted by their rows,
@@ -11,17 +11,77 @@ CPU, a step takes 0.85 of the time of one that is a program of its own, with equ
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.stages.fitting.augmentation import Mixed, losses_of
-from headrace.stages.fitting.execution import compiles
+from headrace.models.logged.loading import answers
+from headrace.pipeline import TrainingSpec
+from headrace.stages.fitting.augmentation import Augmenter, Mixed, losses_of
+from headrace.stages.fitting.data import Inputs
+from headrace.stages.fitting.execution import Execution, compiles
+from headrace.tasks import Task
+from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
+    from headrace.stages.fitting.privacy import Privacy
     from headrace.stages.fitting.recipe import Objective
-    from headrace.stages.fitting.setup import Setup
 
 # Of a batch, its targets and its share of the rows: the loss, and the sum of scores.
 Step = Callable[[Any, Any, float], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The parts of a fit.
+
+    Attributes:
+        model: pre-processing and network, for the validation split.
+        network: the fitted one; where its beginning is frozen, the rest.
+        inputs: of the network.
+        spec: the recipe.
+        execution: how steps are computed.
+        strategy: of the devices; the networks were built in its scope.
+        task: what is learned.
+        folder: of the pipeline.
+        privacy: the plan of a private fit.
+        augmentation: of the items, if the recipe asks for one.
+    """
+
+    model: Any
+    network: Any
+    inputs: Inputs
+    spec: TrainingSpec
+    execution: Execution
+    strategy: Any
+    task: Task
+    folder: Path
+    privacy: Privacy | None = None
+    augmentation: Augmenter | None = None
+
+    @property
+    def variables(self) -> list[Any]:
+        """Those of the model, and of the network's parts that are not in it.
+
+        Without what is frozen, which a checkpoint need not have.
+        """
+        cut = self.inputs.cut
+        frozen = set(map(id, cut.prefix.variables if cut else ()))
+        own = [v for v in self.model.variables if id(v) not in frozen]
+        ids = set(map(id, own))
+        return own + [v for v in self.network.variables if id(v) not in ids]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What must be equal for a fit to resume."""
+        privacy = self.privacy.facts if self.privacy else {}
+        return {**asdict(self.execution), **privacy}
+
+    def validation(self) -> Outputs:
+        """The model's answers to the validation split, ``(rows, ...)``."""
+        inputs = self.inputs
+        is_prepared = inputs.preprocessing is None and not inputs.asks_model
+        return answers(self.network if is_prepared else self.model, inputs.val.items)
 
 
 def compile_steps(setup: Setup, optimizer: Any, objective: Objective) -> Any:

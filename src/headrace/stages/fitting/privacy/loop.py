@@ -16,7 +16,7 @@ from headrace.stages.fitting.loop import Loop
 from headrace.stages.fitting.privacy import ghost, rowwise
 from headrace.stages.fitting.privacy.plan import PADDING, Privacy, Sampler
 from headrace.stages.fitting.recipe import Objective
-from headrace.stages.fitting.setup import Setup
+from headrace.stages.fitting.steps import Setup
 from headrace.stages.fitting.windows import ShardWindow
 
 EPSILON = "epsilon"  # the metric of an epoch
