@@ -1,4 +1,4 @@
-"""The lines of a file of text, and files of one text each, in their encoding."""
+"""The lines of a file of text, files of one text each, and documents within texts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import contextlib
 import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from headrace.data.sources.encodings.detection import Encoding, find_encoding
 from headrace.data.sources.places.files import File, in_memory
+from headrace.display.signs import number_of
 from headrace.errors import SourceError
-from headrace.media.chunks import Source
-from headrace.media.text.files import is_nearly_utf_8
+from headrace.media.chunks import Chunk, Source, rows_at_once
+from headrace.media.text.files import as_utf_8, is_nearly_utf_8
 
 LINE_LIMIT = 2**24
 _BLOCK = 2**20
@@ -200,3 +202,62 @@ def _recoded(text: bytes, codec: str) -> bytes:
     except UnicodeDecodeError:  # such as half a character of UTF-16
         return text  # its decoder says what is wrong with it
     return decoded.encode("utf-8", "surrogateescape")
+
+
+def parted(chunks: Iterator[Chunk], separator: str, source: Source) -> Iterator[Chunk]:
+    """The documents of each text, named by their place: ``plays.txt document 18``.
+
+    Documents without a visible character are left out.
+
+    Args:
+        chunks: of whole texts in UTF-8.
+        separator: the text between two documents.
+        source: gets a note after the last chunk.
+
+    Raises:
+        SourceError: no text has the separator.
+    """
+    mark, texts, documents = _with_line_feeds(separator.encode()), 0, 0
+    is_found = False
+    for chunk in chunks:
+        texts += len(chunk.items)
+        for place in range(len(chunk.items)):
+            one = chunk.take([place])
+            pieces = _with_line_feeds(as_utf_8(one.items[0])).split(mark)
+            is_found = is_found or len(pieces) > 1
+            parts = _documents(one, pieces)
+            documents += len(parts.items)
+            step = rows_at_once(len(one.items[0]) / max(len(parts.items), 1))
+            for start in range(0, len(parts.items), step):
+                yield parts.take(range(start, min(start + step, len(parts.items))))
+    if not is_found:
+        raise SourceError(
+            f"No text of {source.uri} has the separator {separator!r}.",
+            "Mend data.separator, or leave it out.",
+        )
+    source.notes.append(
+        f"{number_of(texts, 'texts')} parted at {separator!r} into "
+        f"{number_of(documents, 'documents')}."
+    )
+
+
+def _with_line_feeds(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _documents(one: Chunk, pieces: list[bytes]) -> Chunk:
+    """The documents of a chunk of one text, from its pieces between the separators."""
+    parts = [
+        (number, part)
+        for number, part in enumerate(pieces)
+        if part.strip(b" \t\n\x0b\x0c")
+    ]
+    count = len(parts)
+    return replace(
+        one,
+        items=[part for _, part in parts],
+        labels=one.labels * count,
+        names=[f"{one.names[0]} document {number + 1}" for number, _ in parts],
+        groups=one.groups * count,
+        unread=range(count) if one.unread else (),
+    )

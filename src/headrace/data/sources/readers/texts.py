@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from headrace.data.sources.encodings.lines import encoding_to_keep
+from headrace.data.sources.encodings.lines import encoding_to_keep, parted
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import (
     SUFFIXES,
@@ -42,8 +42,6 @@ def read(
     else:
         chunks = _read_tree(data, source, settings)
     if separator := source.reading.separator:
-        from headrace.data.sources.encodings.parted import parted
-
         chunks = parted(chunks, separator, source)
     return chunks
 
