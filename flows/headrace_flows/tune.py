@@ -13,7 +13,7 @@ from pydantic import Field
 from headrace.pipeline import PipelineSpec
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
-from headrace.use.tuning.search import search
+from headrace.use.tuning import search
 from headrace.use.tuning.space import parse_search
 from headrace.use.tuning.study import WAVE
 from headrace_flows import stages
@@ -48,9 +48,9 @@ def tune(  # noqa: PLR0913, Prefect's page shows them as a form
         wave: the trials in a wave; what one tries depends on the waves before its own.
     """
     tuning = current.get(None) or Tuning(
-        new_run(pipeline, folder), parse_search(ranges)[1], metric, trials
+        *(new_run(pipeline, folder), parse_search(ranges)[1], metric, trials),
+        *(workers, wave),
     )
-    tuning.workers, tuning.wave = workers, wave
     run = tuning.run
     run.flow_run_id = str(flow_run.get_id())
     try:
@@ -74,8 +74,8 @@ def run_trials(
 ) -> None:
     """The remaining trials."""
     study, tags = tuning.open_study(snapshot, contract), stages.run_tags(tuning.run)
-    plan, trials, place = tuning.run.plan, tuning.trials, tuning.place
-    search(plan, study, trials, snapshot, contract, tags, place)
+    data, place = (snapshot, contract), tuning.place
+    search(tuning.run.plan, study, tuning.trials, data, tags, place)
 
 
 def tune_here(tuning: Tuning, ui_url: str) -> State[Any]:

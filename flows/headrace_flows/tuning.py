@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.display.signs import number_of
-from headrace.planning import Plan
 from headrace.records import ContractRecord, SnapshotRecord
-from headrace.stages.ingredients.closure import code_state
 from headrace.stages.pieces import Place, opened
 from headrace.tasks import task
-from headrace.use.tuning.search import pinned_for, refuse_search
+from headrace.use.backbones.pinning import pinned
+from headrace.use.tuning import check_search, open_study
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import WAVE, Study, metric_of
 from headrace_flows.run import Run
@@ -31,14 +30,14 @@ class Tuning:
         place: where trials run at once; None where they do not, or outside `opened`.
         best: the run of the train flow with the best values.
         outcome: the final state of that run in Prefect.
-        workers: how many trials run at once; 0: here, one after the other.
-        wave: how many trials do not know of each other.
 
     Args:
         run: what all trials have in common, and the data.
         space: what is searched.
         metric: the name of the metric that is optimized.
         trials: the number of trials in all.
+        workers: how many trials run at once; 0: here, one after the other.
+        wave: how many trials do not know of each other.
 
     Raises:
         SpecError: the pipeline refuses a value at an edge of the space.
@@ -46,46 +45,29 @@ class Tuning:
                 there is another family to choose from.
     """
 
-    workers = 0
-    wave = WAVE
     study: Study | None = None
     place: Place | None = None
     best: Run | None = None
     outcome: Any = None
 
-    def __init__(self, run: Run, space: Space, metric: str, trials: int) -> None:
-        self.run = run
-        self.space = space
+    def __init__(
+        self,
+        run: Run,
+        space: Space,
+        metric: str,
+        trials: int,
+        workers: int = 0,
+        wave: int = WAVE,
+    ) -> None:
+        self.run, self.space, self.trials = run, space, trials
+        self.workers, self.wave = workers, wave
         self.metric = metric_of(metric, task(run.spec.task))
-        self.trials = trials
-        self._edges = space.check(run.spec, run.plan.folder)
-        for spec in (run.spec, *self._edges):
-            refuse_search(spec)
+        check_search(space, run.spec, run.plan.folder)
 
     def open_study(self, snapshot: SnapshotRecord, contract: ContractRecord) -> Study:
         """The study of this space on this data, new or begun before."""
-        plan, spec = self.run.plan, self.run.spec
-        ingredients = code_state(["headrace.use.tuning.trial"])
-        backbones = {}
-        for edge in self._edges:
-            at_edge = pinned_for(edge, plan)
-            key = Plan(at_edge, plan.folder, plan.home).train(snapshot, contract)
-            ingredients |= key.ingredients
-            if digest := at_edge.model.backbone:
-                backbones[f"backbone {at_edge.model.arguments['preset']}"] = digest
-        varied = tuple(f"spec {field}." for field in self.space.keys)
-        shared = {
-            k: v for k, v in ingredients.items() if not f"{k}.".startswith(varied)
-        }
-        self.study = Study(
-            {**shared, **(backbones if len(backbones) > 1 else {})},
-            self.space,
-            self.metric,
-            spec.training.seed,
-            self.space.own_point(spec),
-            plan.settings,
-            self.wave,
-        )
+        data = snapshot, contract
+        self.study = open_study(self.run.plan, self.space, self.metric, data, self.wave)
         return self.study
 
     @contextlib.contextmanager
@@ -116,7 +98,7 @@ class Tuning:
         if study is None or best is None:
             raise RuntimeError("no trial was completed")
         spec = self.space.apply(self.run.spec, study.point(best["number"]))
-        self.best = Run(pinned_for(spec, plan), plan.folder, plan.settings)
+        self.best = Run(pinned(spec, plan.home), plan.folder, plan.settings)
         return self.best
 
     def find_finished(self) -> tuple[Summary, int] | None:
@@ -147,7 +129,7 @@ class Tuning:
             "reason": summary.reason,
             "study": study.name if study else None,
             "metric": self.metric.name,
-            "direction": "minimize" if self.metric.lower else "maximize",
+            "direction": self.metric.direction,
             "best": best and {k: best[k] for k in ("number", "value", "overrides")},
             "trials": study.table() if study else [],
             "run": summary.model_dump(mode="json"),

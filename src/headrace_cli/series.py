@@ -64,8 +64,8 @@ def tune(  # noqa: PLR0913
     settings = Settings()
     plain, space = parse_search(overrides or ())
     spec, folder = open_pipeline(pipeline, settings, plain, data)
-    tuning = Tuning(run_of_file(spec, folder, settings), space, metric, trials)
-    tuning.workers, tuning.wave = workers or 0, wave
+    run = run_of_file(spec, folder, settings)
+    tuning = Tuning(run, space, metric, trials, workers or 0, wave)
     prepared(settings)
     summary, exit_code = tuning.find_finished() or _run_flow(tuning, settings)
     value = tuning.answer(summary)
@@ -99,10 +99,9 @@ def _show_trials(value: dict[str, Any]) -> None:
         return
     states = Counter(trial["state"] for trial in trials)
     counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-    fitting = sum(trial["fit_seconds"] for trial in trials)
+    seconds = sum(trial["seconds"] for trial in trials)
     show_text(
-        f"\n[bold]{number_of(len(trials), 'trials')}[/]: {counts}; "
-        f"{fitting:.1f} s of fitting",
+        f"\n[bold]{number_of(len(trials), 'trials')}[/]: {counts}; {seconds:.1f} s",
         markup=True,
     )
     completed = [trial for trial in trials if trial["state"] == "completed"]
@@ -110,7 +109,7 @@ def _show_trials(value: dict[str, Any]) -> None:
     rows = [
         (
             *(trial["number"], as_score(trial["value"]), *trial["overrides"].values()),
-            *(trial["epochs"], f"{trial['fit_seconds']:.1f}"),
+            *(trial["epochs"], f"{trial['seconds']:.1f}"),
         )
         for trial in completed[:TRIALS_SHOWN]
     ]

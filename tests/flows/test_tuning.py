@@ -36,9 +36,7 @@ def test_a_process_with_other_code_runs_no_trial(trained):
 def tuning(trained):
     """A search of two trials that asks for a thousand at once."""
     run = Run(trained.spec, trained.folder, trained.settings)
-    tuning = Tuning(run, parse_search([RATE])[1], "val_loss", 2)
-    tuning.workers, tuning.wave = 1000, 100_000
-    return tuning
+    return Tuning(run, parse_search([RATE])[1], "val_loss", 2, 1000, 100_000)
 
 
 def test_there_are_no_more_processes_than_trials_and_processors(

@@ -12,7 +12,8 @@ from headrace.pipeline.files import override
 from headrace.planning import Plan
 from headrace.planning.candidates import candidates_of, check_choice, choice_of
 from headrace.records import ChoiceRecord
-from headrace.use.tuning.search import refuse_search
+from headrace.use.tuning import check_search
+from headrace.use.tuning.space import parse_search
 
 ROWS = {"train": 180, "val": 18}
 
@@ -149,8 +150,9 @@ def test_a_private_training_is_not_spent_twice(trained):
 
 
 def test_a_search_is_for_one_family(trained):
+    space = parse_search(["training.learning_rate=log(0.01,1)"])[1]
     with pytest.raises(UsageError, match="a search is for one family"):
-        refuse_search(with_another(trained))
+        check_search(space, with_another(trained), trained.folder)
 
 
 def test_without_validation_rows_or_on_several_machines_nothing_is_chosen(

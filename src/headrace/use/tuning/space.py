@@ -5,22 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, cast
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from headrace.errors import SpecError, UsageError, did_you_mean
 from headrace.models import builder_name, check_arguments, find_builder
 from headrace.pipeline import PipelineSpec
 from headrace.pipeline.files import override, parse_override
+from headrace.pipeline.toml import as_toml
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
-Kind = Literal["log", "uniform", "int", "choice"]
 Value = float | int | str
 Point = dict[str, Value]
+Range = CategoricalDistribution | FloatDistribution | IntDistribution
 
 EXAMPLES = {
     "log": "log(1e-4,1)",
@@ -28,11 +34,7 @@ EXAMPLES = {
     "int": "int(16,512)",
     "choice": "choice(sgd,adam)",
 }
-_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*?)(\)?)\s*", re.DOTALL)
-# Commas within brackets, braces and quotes separate nothing.
-_OPTION = re.compile(
-    r"""(?:\[(?:[^\[\]]|\[[^\]]*\])*\]|\{[^}]*\}|"[^"]*"|'[^']*'|[^,])+"""
-)
+_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\((.*)\)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,76 +43,52 @@ class Dimension:
 
     Attributes:
         key: the field, such as ``training.learning_rate``.
-        kind: ``log`` and ``uniform`` are floats, ``int`` has both bounds.
-        options: the bounds, or the values of a ``choice`` as TOML or plain text.
+        text: the range as it was written, such as ``log(1e-4,1)``.
+        range: the same for Optuna; a choice is among values as TOML or plain text.
     """
 
     key: str
-    kind: Kind
-    options: tuple[str, ...]
+    text: str
+    range: Range
 
     def __str__(self) -> str:
-        return f"{self.key}={self.kind}({','.join(self.options)})"
+        return f"{self.key}={self.text}"
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """The lowest and the highest value; not for a ``choice``."""
-        return float(self.options[0]), float(self.options[1])
-
-    @property
-    def values(self) -> Sequence[Value]:
+    def values(self) -> Sequence[Any]:
         """All values of a finite range; none for a range of floats."""
-        if self.kind == "choice":
-            return self.options
-        low, high = self.bounds
-        return range(int(low), int(high) + 1) if self.kind == "int" else ()
+        if isinstance(self.range, CategoricalDistribution):
+            return self.range.choices
+        if isinstance(self.range, FloatDistribution):
+            return ()
+        return range(self.range.low, self.range.high + 1)
 
-    def probes(self) -> Sequence[Value]:
+    def probes(self) -> Sequence[Any]:
         """The values to try on the spec before any work: all, or the extreme ones."""
-        if self.kind == "choice":
-            return self.options
-        low, high = self.bounds
-        if self.kind == "int":
-            return int(low), int(high)
+        if isinstance(self.range, CategoricalDistribution):
+            return self.range.choices
+        low, high = self.range.low, self.range.high
+        if isinstance(low, int):
+            return low, high
         return low, high, low + (high - low) / math.e  # a field of integers refuses it
-
-    def at(self, share: float) -> Value:
-        """The value at a relative place in the range, from 0 to 1."""
-        if self.values:
-            return self.values[int(share * len(self.values))]
-        low, high = self.bounds
-        is_log = self.kind == "log"
-        return float(
-            low * (high / low) ** share if is_log else low + share * (high - low)
-        )
-
-    def distribution(self) -> BaseDistribution:
-        """The range as Optuna's distribution."""
-        from optuna import distributions
-
-        if self.kind == "choice":
-            return distributions.CategoricalDistribution(self.options)
-        low, high = self.bounds
-        if self.kind == "int":
-            return distributions.IntDistribution(int(low), int(high))
-        return distributions.FloatDistribution(low, high, log=self.kind == "log")
 
     def holds(self, value: Any) -> Value | None:
         """A value of the spec as a value of this range; None if it is outside."""
-        if self.kind == "choice":
-            return next((o for o in self.options if _read(o) == value), None)
-        low, high = self.bounds
-        if not _is_number(value, self.kind) or not low <= value <= high:
+        if isinstance(self.range, CategoricalDistribution):
+            return next((o for o in self.values if _read(o) == value), None)
+        number = type(self.range.low)
+        if type(value) not in {int, number}:
             return None
-        return int(value) if self.kind == "int" else float(value)
+        return number(value) if self.range.low <= value <= self.range.high else None
 
-    def rounded(self, value: Value) -> Value:
+    def rounded(self, value: Any) -> Value:
         """A value for people to read: a thousandth of its range is enough."""
-        if not isinstance(value, float):
-            return value
-        low, high = self.bounds
-        width = value * math.log(high / low) if self.kind == "log" else high - low
-        return min(max(round(value, 3 - math.floor(math.log10(width))), low), high)
+        if isinstance(self.range, FloatDistribution):
+            low, high = self.range.low, self.range.high
+            width = value * math.log(high / low) if self.range.log else high - low
+            value = round(value, 3 - math.floor(math.log10(width)))
+            value = min(max(value, low), high)
+        return cast(Value, value)
 
 
 def parse_dimension(text: str) -> Dimension | None:
@@ -121,37 +99,43 @@ def parse_dimension(text: str) -> Dimension | None:
     """
     keys, value = parse_override(text)
     call = _CALL.fullmatch(value) if isinstance(value, str) else None
-    is_quoted = text.partition("=")[2].strip()[:1] in {'"', "'"}
-    if call is None or is_quoted or not (call[3] or call[1] in EXAMPLES):
+    if call is None or text.partition("=")[2].strip()[0] in {'"', "'"}:
         return None
-    kind, options = call[1], tuple(map(str.strip, _OPTION.findall(call[2])))
+    kind, options = call[1], call[2].strip()
     if kind not in EXAMPLES:
         ranges = f"Ranges: {', '.join(EXAMPLES.values())}. Put text in quotes."
         action = did_you_mean(kind.lower(), EXAMPLES, ranges)
         raise SpecError(f"--set {text}: there is no range {kind!r}.", action)
-    fault = _fault(kind, options) if call[3] else "the range lacks its closing bracket"
-    if fault:
-        example = f"Write for example {EXAMPLES[kind]}."
-        raise SpecError(f"--set {text}: {fault}.", example)
-    return Dimension(".".join(keys), cast(Kind, kind), options)
+    try:
+        found = _choice(options) if kind == "choice" else _between(kind, options)
+    except ValueError:
+        takes = "numbers, the lower one first" + ", above 0" * (kind == "log")
+        takes = {"choice": "different values or more"}.get(kind, takes)
+        raise SpecError(
+            f"--set {text}: {kind} takes two {takes}.",
+            f"Write for example {EXAMPLES[kind]}.",
+        ) from None
+    return Dimension(".".join(keys), f"{kind}({options})", found)
 
 
-def _fault(kind: str, options: Sequence[str]) -> str:
-    """What is wrong with a range's options; empty if nothing is."""
-    if kind == "choice":
-        is_choice = len(set(options)) == len(options) > 1
-        return "" if is_choice else "a choice needs two values or more, all different"
-    bounds = [number for o in options if _is_number(number := _read(o), kind)]
-    least = 0.0 if kind == "log" else -math.inf
-    if len(options) == len(bounds) == 2 and least < bounds[0] < bounds[1] < math.inf:
-        return ""
-    numbers = "integers" if kind == "int" else "numbers"
-    above = " and above 0" * (kind == "log")
-    return f"{kind} takes two {numbers}, the lower one first{above}"
+def _choice(options: str) -> CategoricalDistribution:
+    """A choice among values of TOML, or plain texts between commas."""
+    try:
+        values = [*map(as_toml, tomllib.loads(f"values = [{options}]")["values"])]
+    except (ValueError, TypeError, RecursionError):
+        values = [o.strip() for o in options.split(",") if o.strip()]
+    if len(set(values)) < max(2, len(values)):
+        raise ValueError
+    return CategoricalDistribution(values)
 
 
-def _is_number(value: Any, kind: str) -> bool:
-    return type(value) is int or (type(value) is float and kind != "int")
+def _between(kind: str, options: str) -> FloatDistribution | IntDistribution:
+    low, high = map(int if kind == "int" else float, options.split(","))
+    if not -math.inf < low < high < math.inf:
+        raise ValueError
+    if kind == "int":
+        return IntDistribution(int(low), int(high))
+    return FloatDistribution(low, high, log=kind == "log")
 
 
 def _read(option: str) -> Any:
@@ -170,30 +154,23 @@ class Space:
         return [dimension.key for dimension in self.dimensions]
 
     @property
+    def ranges(self) -> dict[str, BaseDistribution]:
+        """The ranges for Optuna, by field."""
+        return {dimension.key: dimension.range for dimension in self.dimensions}
+
+    @property
     def size(self) -> float:
         """The number of points."""
         return math.prod(len(d.values) or math.inf for d in self.dimensions)
 
     def points(self) -> Iterator[Point]:
         """All points of a finite space; the last field varies fastest."""
-        for point in itertools.product(*(d.values for d in self.dimensions)):
-            yield dict(zip(self.keys, point, strict=True))
+        for values in itertools.product(*(d.values for d in self.dimensions)):
+            yield dict(zip(self.keys, values, strict=True))
 
     def rounded(self, point: Mapping[str, Value]) -> Point:
-        """A point with its values rounded for people to read."""
+        """A point for people to read; a spec is the same for equal points."""
         return {d.key: d.rounded(point[d.key]) for d in self.dimensions}
-
-    def spread(self, seed: int, number: int) -> Point:
-        """A point of a low-discrepancy sequence, which fills the space evenly."""
-        from scipy.stats.qmc import Halton
-
-        shares = Halton(len(self.keys), rng=seed).fast_forward(number).random()[0]
-        at = {d.key: d.at(s) for d, s in zip(self.dimensions, shares, strict=True)}
-        return self.rounded(at)
-
-    def settings(self, point: Mapping[str, Value]) -> list[str]:
-        """A point as ``key=value`` texts, as ``--set`` takes them."""
-        return [f"{key}={point[key]}" for key in self.keys]
 
     def overrides(self, point: Mapping[str, Value]) -> dict[str, Any]:
         """A point as fields of the spec and their values."""
@@ -205,7 +182,7 @@ class Space:
         Raises:
             SpecError: the spec refuses it.
         """
-        settings = self.settings(point)
+        settings = [f"{key}={value}" for key, value in point.items()]
         if any("preset" in key.split(".") for key in point):
             settings.append("model.backbone=")
         return override(spec, tuple(settings))
@@ -230,13 +207,18 @@ class Space:
             SpecError: the spec or the builder refuses a value, with the nearest name;
                 or a training does not depend on a field.
         """
-        edges = [(d, value) for d in self.dimensions for value in d.probes()]
-        for dimension, value in edges:
-            try:
-                override(spec, (f"{dimension.key}={value}",))
-            except SpecError as error:
-                message = f"--set {dimension}: {error.message.partition(': ')[2]}"
-                raise SpecError(message, error.action) from None
+        first = {d.key: d.probes()[0] for d in self.dimensions}
+        specs = []
+        for dimension in self.dimensions:
+            for value in dimension.probes():
+                try:
+                    changed = self.apply(spec, {**first, dimension.key: value})
+                except SpecError as error:
+                    message = f"--set: {error.message.partition(': ')[2]}"
+                    raise SpecError(message, error.action) from None
+                name, arguments = builder_name(changed), changed.model.arguments
+                check_arguments(name, find_builder(name, folder), arguments)
+                specs.append(changed)
             if dimension.key.partition(".")[0] not in {"model", "training"}:
                 raise SpecError(
                     f"--set {dimension}: {dimension.key} cannot be searched; all "
@@ -244,11 +226,6 @@ class Space:
                     "Search fields of model and training, and give the others one "
                     "value.",
                 )
-        first = {d.key: d.probes()[0] for d in self.dimensions}
-        specs = [self.apply(spec, {**first, d.key: value}) for d, value in edges]
-        for changed in specs:
-            name, arguments = builder_name(changed), changed.model.arguments
-            check_arguments(name, find_builder(name, folder), arguments)
         return specs
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -40,6 +41,11 @@ class Metric(NamedTuple):
     name: str
     lower: bool
 
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """As Optuna names it."""
+        return "minimize" if self.lower else "maximize"
+
 
 def metric_of(name: str, learned: Task) -> Metric:
     """A metric that a search can optimize.
@@ -64,7 +70,6 @@ class Outcome(Record):
         value: the metric at the epoch with the best weights; for a pruned trial, among
             the epochs that it ran.
         curve: the metric by epoch.
-        seconds: the whole trial; ``fit_seconds``: building, tracing and fitting.
     """
 
     state: Literal["completed", "pruned", "failed"]
@@ -72,7 +77,6 @@ class Outcome(Record):
     value: float | None
     curve: tuple[float, ...]
     seconds: float
-    fit_seconds: float
     run_id: str
 
 
@@ -80,7 +84,7 @@ class Study:
     """A search that may have begun in another process.
 
     Args:
-        ingredients: all that a trial's result depends on, by name.
+        depends_on: digests of all that its outcome depends on, but for the others here.
         space: what is searched.
         metric: what is optimized.
         seed: of the points.
@@ -97,7 +101,7 @@ class Study:
 
     def __init__(  # noqa: PLR0913, a trial depends on all of it
         self,
-        ingredients: dict[str, str],
+        depends_on: Sequence[str],
         space: Space,
         metric: Metric,
         seed: int,
@@ -109,15 +113,14 @@ class Study:
 
         self.space, self.metric, self.wave = space, metric, wave
         self._seed, self._own = seed, own
-        facts = [sorted(ingredients.items()), *map(str, space.dimensions)]
-        text = str([*facts, metric.name, seed, own, wave])
+        text = str([depends_on, [*map(str, space.dimensions)], metric, seed, own, wave])
         self.name = hashlib.sha256(text.encode()).hexdigest()
         self._storage = storage(settings)
         with _translated():
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=self.name,
-                direction="minimize" if metric.lower else "maximize",
+                direction=metric.direction,
                 load_if_exists=True,
             )
 
@@ -139,7 +142,15 @@ class Study:
 
     def table(self) -> list[dict[str, Any]]:
         """The trials that have ended, as plain values, by number, which is from 1."""
-        return [_row(trial, self.space) for trial in self._trials if _has_ended(trial)]
+        rows = []
+        for trial in self._trials:
+            if trial.state.is_finished():
+                outcome = dict(trial.user_attrs["outcome"])
+                outcome["epochs"] = len(outcome.pop("curve"))
+                overrides = self.space.overrides(trial.params)
+                number = trial.number + 1
+                rows.append({"number": number, **outcome, "overrides": overrides})
+        return rows
 
     def best(self) -> dict[str, Any] | None:
         """The completed trial with the best value, the first of equals."""
@@ -165,16 +176,14 @@ class Study:
 
         They are those of the first wave that is not complete.
         """
-        trials = self._trials
         for first in range(0, wanted, self.wave):
-            end = int(min(first + self.wave, self.space.size))
-            if len(trials) < end:
-                for number in range(len(trials), end):
-                    self._choose(number)
-                trials = self._trials
-            wave = trials[first : min(end, wanted)]
-            if left := {t.number + 1: t.params for t in wave if not _has_ended(t)}:
-                return left
+            end = self.wanted(first + self.wave)
+            for number in range(len(self._trials), end):
+                self._add(number)
+            wave = self._trials[first : min(end, wanted)]
+            left = [trial for trial in wave if not trial.state.is_finished()]
+            if left:
+                return {trial.number + 1: trial.params for trial in left}
         return {}
 
     def bounds(self, number: int, epochs: int) -> dict[int, float]:
@@ -188,12 +197,12 @@ class Study:
         done = [t for t in self._trials[:first] if t.state.name == "COMPLETE"]
         if len(done) < STARTUP_TRIALS:
             return {}
-        curves = [trial.intermediate_values for trial in done]
-        at = {
-            e: [c[e] for c in curves if e in c] for e in range(STARTUP_EPOCHS, epochs)
-        }
+        curves = [trial.user_attrs["outcome"]["curve"][: epochs - 1] for trial in done]
+        columns = enumerate(itertools.zip_longest(*curves), start=1)
         return {
-            epoch: statistics.median(values) for epoch, values in at.items() if values
+            epoch: statistics.median(value for value in values if value is not None)
+            for epoch, values in columns
+            if epoch >= STARTUP_EPOCHS
         }
 
     def record(self, number: int, outcome: Outcome) -> None:
@@ -201,57 +210,50 @@ class Study:
         from optuna.trial import TrialState
 
         storage, is_completed = self._storage, outcome.state == "completed"
-        state = TrialState.COMPLETE if is_completed else TrialState.PRUNED
         # Optuna ignores trials in its state FAIL, and would suggest similar values
         # again. One that is pruned without a value is the worst of all.
-        curve = outcome.curve if outcome.state != "failed" else ()
+        state = TrialState.COMPLETE if is_completed else TrialState.PRUNED
         values = [outcome.value] if is_completed and outcome.value is not None else None
+        facts = outcome.model_dump(mode="json")
         with _translated():
             study = storage.get_study_id_from_name(self.name)
             own = storage.get_trial_id_from_study_id_trial_number(study, number - 1)
-            for epoch, value in enumerate(curve, start=1):
-                storage.set_trial_intermediate_value(own, epoch, value)
-            facts = outcome.model_dump(mode="json", exclude={"curve"})
-            facts["epochs"] = len(outcome.curve)
             storage.set_trial_user_attr(own, "outcome", facts)
             storage.set_trial_state_values(own, state, values)
 
-    def _choose(self, number: int) -> None:
+    def _add(self, number: int) -> None:
         """Add a trial at a point that none has."""
         from optuna.trial import TrialState, create_trial
 
-        tried = [trial.params for trial in self._trials]
-        point = next(p for p in self._candidates(number) if p not in tried)
-        ranges = {d.key: d.distribution() for d in self.space.dimensions}
+        trials = self._trials
+        tried = [trial.params for trial in trials]
+        candidates = self._candidates(number, trials)
         trial = create_trial(
-            state=TrialState.RUNNING, params=point, distributions=ranges
+            state=TrialState.RUNNING,
+            params=next(point for point in candidates if point not in tried),
+            distributions=self.space.ranges,
         )
         with _translated():
             self._study.add_trial(trial)
 
-    def _candidates(self, number: int) -> Iterator[Point]:
+    def _candidates(self, number: int, trials: list[FrozenTrial]) -> Iterator[Point]:
         """What a trial may try, the best first."""
         import optuna
-        from optuna.samplers import TPESampler
 
         if number == 0 and self._own is not None:
             yield self._own
-        if number < STARTUP_TRIALS:
-            yield self.space.spread(self._seed, number)
+        seed = hashlib.sha256(f"{self._seed} {number}".encode()).digest()[:4]
+        sampler = optuna.samplers.TPESampler(
+            n_startup_trials=STARTUP_TRIALS,
+            seed=int.from_bytes(seed),
+            constant_liar=True,  # it keeps away from what is tried in the same wave
+        )
+        # It draws the fields together for a trial that is asked for.
+        study = optuna.create_study(direction=self.metric.direction, sampler=sampler)
+        study.add_trials(trials)
         point = Point()
-        for draw in range(DRAWS):
-            text = f"{self._seed} {number} {draw}".encode()
-            seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
-            # The liar keeps away from what is tried in the same wave.
-            sampler = TPESampler(n_startup_trials=1, seed=seed, constant_liar=True)
-            # It draws the fields together for a trial that is asked for.
-            study = optuna.create_study(
-                direction="minimize" if self.metric.lower else "maximize",
-                sampler=sampler,
-            )
-            study.add_trials(self._trials)
-            ranges = {d.key: d.distribution() for d in self.space.dimensions}
-            point = study.ask(ranges).params
+        for _ in range(DRAWS):
+            point = study.ask(self.space.ranges).params
             yield self.space.rounded(point)
         yield point
         yield from self.space.points()
@@ -282,16 +284,3 @@ def _translated() -> Iterator[None]:
             "Make room, or start the database of HEADRACE_DATABASE_URL, and run the "
             "same command again.",
         ) from error
-
-
-def _has_ended(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished()
-
-
-def _row(trial: FrozenTrial, space: Space) -> dict[str, Any]:
-    overrides = space.overrides(trial.params)
-    return {
-        "number": trial.number + 1,
-        **trial.user_attrs["outcome"],
-        "overrides": overrides,
-    }

@@ -8,7 +8,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 from headrace.errors import IntegrityError, Refusal, SpecError, UsageError
@@ -24,7 +23,6 @@ from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.ingredients import machine
 from headrace.state.home import Home
 from headrace.state.packing import unpack_folder
-from headrace.state.tracking import Tracking
 from headrace.use.tuning.study import Metric, Outcome
 
 
@@ -58,6 +56,13 @@ class TrialTask(Record):
         """The pipeline whose files it uses."""
         return self.spec.name
 
+    def is_outdone(self, curve: list[float]) -> bool:
+        """Whether others were better at the last epoch of its curve."""
+        bound = self.bounds.get(len(curve))
+        if bound is None:
+            return False
+        return min(curve) > bound if self.metric.lower else max(curve) < bound
+
 
 class _Pruned(Exception):
     """The trial is stopped: others were better at its epoch."""
@@ -77,110 +82,77 @@ def run_trial(task: TrialTask, settings: Settings) -> Outcome:
         IntegrityError: the snapshot is damaged.
         DependencyError: MLflow or the disk failed.
     """
-    home, started = Home(settings), time.perf_counter()
+    home, started, spec = Home(settings), time.perf_counter(), task.spec
     folder = unpack_folder(task.folder, home.store, settings.folders)
-    key = Plan(task.spec, folder, home).train(task.snapshot, task.contract)
+    key = Plan(spec, folder, home).train(task.snapshot, task.contract)
     if key.fingerprint != task.key:
         raise UsageError(
             f"A worker cannot take part in the search {task.study[:8]}: its code or "
             "its libraries are others.",
             "Install the same Headrace and libraries on all machines.",
         )
-    data = trial_data(task.snapshot, task.contract, settings)
-    tags = {"headrace.trial": str(task.number), "headrace.pipeline": task.pipeline}
-    params = task.spec.model_dump(
+    snapshot, contract = task.snapshot, task.contract
+    data = _data(snapshot.model_dump_json(), contract.model_dump_json(), settings)
+    params = spec.model_dump(
         mode="json", include={"model", "training"}, exclude_none=True
     )
-    name, run = f"trial-{task.number}", _Trial(task, home.tracking)
-    tracked = home.tracking.child_run(task.parent, name, params, tags)
-    with run.reasons(), _without_new_gradients(), tracked as run.run_id:
-        run.fit(folder, data, checkpoints(task, home))
-    return run.outcome(round(time.perf_counter() - started, 3))
+    tags = {"headrace.trial": str(task.number), "headrace.pipeline": task.pipeline}
+    epochs: list[Metrics] = []
+    reason, value, name = "", None, task.metric.name
 
+    state: Literal["completed", "pruned", "failed"] = "failed"
+    tracked = home.tracking.child_run(task.parent, f"trial-{task.number}", params, tags)
+    with _reasons() as reasons, _without_new_gradients(), tracked as run_id:
 
-class _Trial:
-    """A trial while it runs; ``run_id`` is set before it is fitted."""
+        def on_epoch(number: int, metrics: Metrics) -> None:
+            if not math.isfinite(metrics[name]):
+                raise Refusal(f"Training diverged: {name} is {metrics[name]}.")
+            epochs.append(metrics)
+            home.tracking.log_metrics(run_id, metrics, number)
+            if task.is_outdone([epoch[name] for epoch in epochs]):
+                raise _Pruned
 
-    def __init__(self, task: TrialTask, tracking: Tracking) -> None:
-        self._task, self._tracking = task, tracking
-        self._epochs: list[Metrics] = []
-        self._state: Literal["completed", "pruned", "failed"] = "failed"
-        self._reason = self.run_id = ""
-        self._fit_seconds = 0.0
-
-    def fit(self, folder: Path, data: TrainingData, saved: Checkpoints) -> None:
-        """Fit to the end, or until the trial is stopped."""
-        started, spec = time.perf_counter(), self._task.spec
+        saved = checkpoints(task, home)
         fit = Fit(spec, folder, builder_name(spec), data, saved)
         try:
-            fit.run(self._on_epoch)
-            self._state = "completed"
+            fit.run(on_epoch)
+            state = "completed"
         except _Pruned:
-            self._state, self._reason = "pruned", f"after epoch {len(self._epochs)}"
+            state, reason = "pruned", f"after epoch {len(epochs)}"
         finally:
-            self._fit_seconds += time.perf_counter() - started
-            tags = {"headrace.trial.state": self._state}
-            self._tracking.log_tags(self.run_id, tags)
-            if self._value is not None:
-                self._tracking.log_metrics(self.run_id, {"value": self._value})
-
-    def _on_epoch(self, number: int, metrics: Metrics) -> None:
-        started, task = time.perf_counter(), self._task
-        name, is_lower = task.metric
-        if not math.isfinite(metrics[name]):
-            raise Refusal(f"Training diverged: {name} is {metrics[name]}.")
-        self._epochs.append(metrics)
-        self._tracking.log_metrics(self.run_id, metrics, number)
-        self._fit_seconds -= time.perf_counter() - started  # logging is not fitting
-        bound, curve = task.bounds.get(number), [epoch[name] for epoch in self._epochs]
-        if bound is None:
-            return
-        if (min(curve) > bound) if is_lower else (max(curve) < bound):
-            raise _Pruned
-
-    @property
-    def _value(self) -> float | None:
-        """The metric at the epoch whose weights a fit keeps: the lowest loss."""
-        if self._state == "failed":
-            return None
-        return min(self._epochs, key=lambda e: e["val_loss"])[self._task.metric.name]
-
-    @contextlib.contextmanager
-    def reasons(self) -> Iterator[None]:
-        """Note why a trial has failed; the search goes on."""
-        import tensorflow as tf
-
-        try:
-            yield
-        except IntegrityError:
-            raise
-        except (Refusal, SpecError) as error:
-            self._reason = str(error).partition("\n")[0]
-        except (MemoryError, tf.errors.ResourceExhaustedError):
-            self._reason = "out of memory"
-
-    def outcome(self, seconds: float) -> Outcome:
-        """How it has ended, after so many seconds."""
-        return Outcome(
-            state=self._state,
-            reason=self._reason,
-            value=self._value,
-            curve=tuple(epoch[self._task.metric.name] for epoch in self._epochs),
-            seconds=seconds,
-            fit_seconds=round(self._fit_seconds, 3),
-            run_id=self.run_id,
-        )
+            home.tracking.log_tags(run_id, {"headrace.trial.state": state})
+        # That of the weights that a fit keeps: the lowest loss.
+        value = min(epochs, key=lambda epoch: epoch["val_loss"])[name]
+        home.tracking.log_metrics(run_id, {"value": value})
+    return Outcome(
+        state=state,
+        reason=reason or "".join(reasons),
+        value=value,
+        curve=tuple(epoch[name] for epoch in epochs),
+        seconds=round(time.perf_counter() - started, 3),
+        run_id=run_id,
+    )
 
 
-def trial_data(
-    snapshot: SnapshotRecord, contract: ContractRecord, settings: Settings
-) -> TrainingData:
-    """The data of all trials; raises Refusal if there are no validation rows."""
-    return _opened(snapshot.model_dump_json(), contract.model_dump_json(), settings)
+@contextlib.contextmanager
+def _reasons() -> Iterator[list[str]]:
+    """Note why a trial has failed; the search goes on."""
+    import tensorflow as tf
+
+    reasons: list[str] = []
+    try:
+        yield reasons
+    except IntegrityError:
+        raise
+    except (Refusal, SpecError) as error:
+        reasons.append(str(error).partition("\n")[0])
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        reasons.append("out of memory")
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(snapshot: str, contract: str, settings: Settings) -> TrainingData:
+def _data(snapshot: str, contract: str, settings: Settings) -> TrainingData:
+    """The data of all trials; raises Refusal if there are no validation rows."""
     load_backend()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial traces anew
     data = open_data(

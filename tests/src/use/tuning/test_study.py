@@ -22,11 +22,11 @@ LOSS, ACCURACY = (
 )
 
 
-def a_study(settings, *texts, ingredients=(), **changes):
+def a_study(settings, *texts, depends_on=(), **changes):
     """A study in a home that does not know its data."""
     space = parse_search(texts or (RATE,))[1]
     given = {"metric": LOSS, "seed": 1, "own": None, **changes}
-    return Study(dict(ingredients), space, settings=settings, **given)
+    return Study(list(depends_on), space, settings=settings, **given)
 
 
 def an_outcome(value, **changes):
@@ -37,7 +37,6 @@ def an_outcome(value, **changes):
         "value": value,
         "curve": () if value is None else (2 * value, value),
         "seconds": 1.0,
-        "fit_seconds": 0.9,
         "run_id": "",
         **changes,
     }
@@ -81,16 +80,6 @@ def test_the_own_point_is_tried_first(settings):
     assert second != own
 
 
-def test_the_first_trials_are_spread_over_the_range(settings):
-    for seed in range(5):
-        study = a_study(settings, seed=seed)
-        rates = [float(p["training.learning_rate"]) for p in points_of(study, 5)]
-        exponents = sorted(math.log10(rate) for rate in rates)
-        gaps = [b - a for a, b in itertools.pairwise([-4, *exponents, 0])]
-        assert max(gaps) < 2
-        assert min(gaps[1:-1]) > 0.3
-
-
 def test_the_same_seed_suggests_the_same_also_after_a_cut(settings, forget):
     texts = (RATE, OPTIMIZER, "training.batch_size=int(16,512)")
     whole = points_of(a_study(settings, *texts), 14)
@@ -125,7 +114,7 @@ def test_a_process_that_is_killed_at_any_step_changes_nothing(
 ):
     whole = points_of(a_study(settings, RATE, OPTIMIZER), 10)
     forget()
-    storage, allowed = module.storage, itertools.cycle(range(1, 7))
+    storage, allowed = module.storage, itertools.cycle(range(1, 4))
 
     class Killed(BaseException):
         pass
@@ -143,8 +132,8 @@ def test_a_process_that_is_killed_at_any_step_changes_nothing(
             return call
 
         for name in (
-            *("create_new_trial", "set_trial_intermediate_value"),
-            *("set_trial_user_attr", "set_trial_state_values"),
+            *("create_new_trial", "set_trial_user_attr"),
+            "set_trial_state_values",
         ):
             setattr(kept, name, limited(getattr(kept, name)))
         return kept
@@ -179,7 +168,7 @@ def test_what_a_trial_depends_on_names_the_study(settings):
         a_study(settings, seed=2).name,
         a_study(settings, metric=ACCURACY).name,
         a_study(settings, wave=2).name,
-        a_study(settings, ingredients={"spec a": "1"}).name,
+        a_study(settings, depends_on=["1"]).name,
     }
     assert len(others | {name}) == 6
 
@@ -218,17 +207,18 @@ def test_a_trial_is_bounded_by_the_median_of_earlier_waves(settings):
 
 def test_the_sampler_learns_from_a_failure(settings):
     low, high = 0, 0
-    study = a_study(settings, "training.learning_rate=uniform(0.1,10)")
-    while begun := study.begin(30):
-        for number, point in begun.items():
-            rate = point["training.learning_rate"]
-            assert isinstance(rate, float)
-            if rate > 2:
-                high += 1
-                study.record(number, an_outcome(None, state="failed"))
-            else:
-                low += 1
-                study.record(number, an_outcome(rate))
+    for seed in (1, 2, 3):
+        study = a_study(settings, "training.learning_rate=uniform(0.1,10)", seed=seed)
+        while begun := study.begin(30):
+            for number, point in begun.items():
+                rate = point["training.learning_rate"]
+                assert isinstance(rate, float)
+                if rate > 2:
+                    high += 1
+                    study.record(number, an_outcome(None, state="failed"))
+                else:
+                    low += 1
+                    study.record(number, an_outcome(rate))
     assert low > high
 
 

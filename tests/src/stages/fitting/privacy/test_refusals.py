@@ -11,7 +11,8 @@ from headrace.pipeline import PipelineSpec
 from headrace.stages.fitting.privacy import refusals
 from headrace.stages.fitting.privacy.refusals import check_data, check_network
 from headrace.use.checking import check_privacy
-from headrace.use.tuning.search import refuse_search
+from headrace.use.tuning import check_search
+from headrace.use.tuning.space import parse_search
 
 
 @pytest.mark.parametrize(
@@ -158,8 +159,9 @@ def test_a_check_builds_the_network():
 
 
 def test_a_search_is_refused():
+    space = parse_search(["training.learning_rate=log(0.01,1)"])[1]
     with pytest.raises(UsageError, match="each trial of a search would spend epsilon"):
-        refuse_search(private_spec())
+        check_search(space, private_spec(), Path("."))
 
 
 def test_a_missing_package_is_named(monkeypatch):
