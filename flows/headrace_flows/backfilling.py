@@ -12,31 +12,65 @@ import hashlib
 import itertools
 import json
 import logging
+import signal
+import subprocess
+import sys
 from calendar import monthrange
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace import errors
 from headrace.data.sources.identity import source_identity
 from headrace.display.signs import number_of
-from headrace.errors import HeadraceError, Refusal, UsageError
+from headrace.errors import (
+    ContractError,
+    DependencyError,
+    HeadraceError,
+    Refusal,
+    SourceError,
+    UsageError,
+)
 from headrace.pipeline import PipelineSpec
-from headrace.records import Record, SnapshotRecord
+from headrace.records import DEFAULT_TASK, Record, SnapshotRecord
 from headrace.settings import Settings
+from headrace.state.children import ending
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder
-from headrace_flows.dated_runs import BackfillTask, Runner
+from headrace.tasks import task as task_named
 from headrace_flows.deployments import packed
 
 if TYPE_CHECKING:
     from headrace.stages.pieces import Place
 
+_FIELDS = (
+    *("status", "reason", "version", "run_id", "flow_run_id", "weights_digest"),
+    *("seconds", "experiment", "overrides"),
+)
 DATE = "{date}"
 Step = Literal["day", "week", "month"]
 DONE_CODES = {0, 1}  # a refused run is done, too
 log = logging.getLogger("headrace")
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillTask:
+    """The run of one date.
+
+    Attributes:
+        arguments: the arguments of ``headrace run`` for it.
+        promotes: whether its version may become champion.
+    """
+
+    date: str
+    spec: PipelineSpec
+    folder: Path
+    arguments: tuple[str, ...]
+    promotes: bool = False
 
 
 def dates(first: date, last: date, step: Step) -> Iterator[date]:
@@ -108,21 +142,18 @@ class Backfill:
                 tasks.append(task)
         return tasks
 
-    def run(
-        self, tasks: Sequence[BackfillTask], runner: Runner, place: Place | None = None
-    ) -> None:
+    def run(self, tasks: Sequence[BackfillTask], place: Place | None = None) -> None:
         """Run tasks, the oldest first.
 
         Args:
             tasks: one for each date.
-            runner: runs them.
             place: where the trainings are done ahead; None: they are not.
 
         Raises:
             KeyboardInterrupt: on Ctrl-C; the running task is still to be done then.
         """
         for task in self._trained(tasks, place) if place else tasks:
-            self._run_one(task, runner)
+            self._run_one(task)
 
     def _trained(
         self, tasks: Sequence[BackfillTask], place: Place
@@ -146,19 +177,10 @@ class Backfill:
             begin()
             yield task
 
-    def _run_one(self, task: BackfillTask, runner: Runner) -> None:
-        outcome: dict[str, Any] = {"date": task.date}
-        try:
-            key = self._key(task)
-            outcome |= runner(task, key)
-            if outcome["exit_code"] in DONE_CODES:
-                self._store.write_json(_place(task, key), outcome)
-        except HeadraceError as error:  # the other dates go on
-            outcome |= {
-                "status": "refused" if isinstance(error, Refusal) else "error",
-                "reason": str(error),
-                "exit_code": error.exit_code,
-            }
+    def _run_one(self, task: BackfillTask) -> None:
+        key, outcome = self._key(task), {"date": task.date, **run_process(task)}
+        if outcome["exit_code"] in DONE_CODES:
+            self._store.write_json(_place(task, key), outcome)
         self.outcomes[task.date] = {**outcome, "skipped": False}
         self._report(self.outcomes[task.date])
 
@@ -171,6 +193,57 @@ class Backfill:
         folder = pack_folder(task.folder, self._store)
         text = json.dumps([spec, identity, folder, task.promotes])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_process(task: BackfillTask) -> dict[str, Any]:
+    """Run a date as a process, ``headrace run``, which frees its memory at its end.
+
+    It uses the Prefect server of this process.
+
+    Returns:
+        the main fields of its answer, and its exit code.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, once it has ended in order.
+    """
+    command = [sys.executable, "-m", "headrace_cli", "run", *task.arguments]
+    command += ["--json"] if task.promotes else ["--json", "--register-only"]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # it gets Ctrl-C once, from here
+    ) as process:
+        try:
+            out, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+    code = process.returncode
+    try:
+        summary = json.loads(out)
+    except ValueError:  # it had no time to answer
+        summary = {"status": "error", "reason": f"it {ending(code, out.encode())}"}
+    headline = task_named(summary.get("task", DEFAULT_TASK)).headline
+    return {
+        **{name: summary.get(name) for name in _FIELDS},
+        **_refused_for(summary),
+        headline: (summary.get("metrics") or {}).get(headline),
+        "exit_code": code if code >= 0 else DependencyError.exit_code,
+    }
+
+
+def _refused_for(summary: dict[str, Any]) -> dict[str, str]:
+    """A field that says what a run was refused for, its data or its gates."""
+    if summary["status"] != "refused":
+        return {}
+    if not summary.get("error"):
+        return {"refused_for": "gates"}
+    kind = getattr(errors, summary["error"]["kind"], Refusal)
+    is_data = issubclass(kind, (ContractError, SourceError))
+    return {"refused_for": "data"} if is_data else {}
 
 
 def _place(task: BackfillTask, key: str) -> str:

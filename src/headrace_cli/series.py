@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from contextlib import nullcontext
 from datetime import date, datetime
-from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,8 +21,7 @@ from headrace_cli.summary import show_summary
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
-    from headrace_flows.backfilling import Backfill
-    from headrace_flows.dated_runs import BackfillTask, Runner
+    from headrace_flows.backfilling import Backfill, BackfillTask
     from headrace_flows.summary import Summary
     from headrace_flows.tuning import Tuning
     from headrace_ops.run_server import RunServer
@@ -167,27 +165,12 @@ def backfill(  # noqa: PLR0913
                 Progress("run", len(left), is_listed=True) as progress,
             ):
                 server.wait()
-                work.run(left, _runner(tasks[0].spec.name, settings), place)
+                work.run(left, place)
         except KeyboardInterrupt:
             is_interrupted = True
     value, exit_code = _conclude(work, is_interrupted)
     value["seconds"] = round(time.perf_counter() - started, 3)
     answer(value, lambda: _show_backfill(value), exit_code)
-
-
-def _runner(pipeline: str, settings: Settings) -> Runner:
-    """Workers run the tasks if the pipeline is deployed, otherwise processes here."""
-    from prefect.client.orchestration import get_client
-
-    from headrace_flows.dated_runs import run_deployed, run_here
-    from headrace_flows.deploying import find_deployments
-    from headrace_flows.deployments import owner_tags
-    from headrace_ops.prefect_errors import translate_errors
-
-    with translate_errors(), get_client(sync_client=True) as client:
-        deployments = find_deployments(client, owner_tags(settings))
-    deployment = deployments.get(f"train/{pipeline}")
-    return partial(run_deployed, deployment.id, settings) if deployment else run_here
 
 
 def _task(
@@ -197,14 +180,10 @@ def _task(
     from headrace.pipeline.folders import open_pipeline
     from headrace.state.home import Home
     from headrace.use.backbones.pinning import pinned
-    from headrace_flows.backfilling import fill_in
-    from headrace_flows.dated_runs import BackfillTask
+    from headrace_flows.backfilling import BackfillTask, fill_in
 
     filled = fill_in(overrides, day)
     spec, folder = open_pipeline(pipeline, settings, filled)
-    if spec.deploy is not None:  # runs of the range must not refuse each other
-        filled.append("deploy.when_busy=wait")
-        spec, folder = open_pipeline(pipeline, settings, filled)
     arguments = [part for text in filled for part in ("--set", text)]
     spec = pinned(spec, Home(settings))
     return BackfillTask(day.isoformat(), spec, folder, (pipeline, *arguments), promotes)

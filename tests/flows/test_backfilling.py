@@ -9,14 +9,19 @@ from datetime import date
 import psutil
 import pytest
 
-from headrace.errors import DependencyError, UsageError
+from headrace.errors import UsageError
 from headrace.pipeline import load_spec
-from headrace.pipeline.deploy import FlowSpec
 from headrace.stages.pieces import opened
 from headrace.stages.processes import processors
-from headrace_cli.series import _conclude, _runner, _task
-from headrace_flows.backfilling import Backfill, dates, fill_in
-from headrace_flows.dated_runs import BackfillTask, run_deployed, run_here
+from headrace_cli.series import _conclude
+from headrace_flows import backfilling
+from headrace_flows.backfilling import (
+    Backfill,
+    BackfillTask,
+    dates,
+    fill_in,
+    run_process,
+)
 
 QUICK = ("--set", "training.epochs=1", "--set", "gates=[]")
 DAYS = ("--from", "2026-01-30", "--to", "2026-02-01")
@@ -94,14 +99,15 @@ def a_task(settings, project, day, *overrides):
     return BackfillTask(day, spec, folder, ("blobs",))
 
 
-def failing(task, _key):
+def failing(task):
     """Runs all dates but the first."""
     if task.date == "2026-01-30":
-        raise DependencyError("The Prefect server does not answer.", "Start it.")
+        return {"status": "error", "reason": "The disk is full.", "exit_code": 3}
     return {"status": "registered", "reason": "", "exit_code": 0}
 
 
-def test_a_request_that_fails_ends_its_own_date_only(settings, project):
+def test_a_run_that_fails_ends_its_own_date_only(settings, project, monkeypatch):
+    monkeypatch.setattr(backfilling, "run_process", failing)
     days = ("2026-01-30", "2026-01-31")
     tasks = [
         a_task(settings, project, day, f"training.seed={number}")
@@ -109,11 +115,11 @@ def test_a_request_that_fails_ends_its_own_date_only(settings, project):
     ]
     told = []
     work = Backfill(tasks, settings, told.append)
-    work.run(work.left(), failing)
+    work.run(work.left())
     answer, exit_code = _conclude(work, is_interrupted=False)
     assert (answer["status"], exit_code, len(told)) == ("error", 3, 2)
     assert answer["counts"] == {"error": 1, "registered": 1}
-    assert "does not answer. Start it." in answer["runs"][0]["reason"]
+    assert "disk is full" in answer["runs"][0]["reason"]
     assert [task.date for task in work.left()] == ["2026-01-30"]
 
 
@@ -125,51 +131,9 @@ def test_a_run_that_a_signal_has_ended_is_to_be_tried_again(
     python.write_text(kill)
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
-    outcome = run_here(a_task(settings, project, "2026-01-30"))
+    outcome = run_process(a_task(settings, project, "2026-01-30"))
     assert (outcome["status"], outcome["exit_code"]) == ("error", 3)
     assert outcome["reason"].startswith("it was killed by signal 9, perhaps by")
-
-
-def test_a_deployed_one_waits_for_its_turn_and_is_not_refused(
-    settings, project, tmp_path
-):
-    folder = tmp_path / "project" / "pipelines" / "blobs"
-    shutil.copytree(project / "pipelines" / "blobs", folder)
-    toml = folder / "pipeline.toml"
-    toml.write_text(toml.read_text() + '\n[deploy]\nwhen_busy = "refuse"\n')
-    here = settings.model_copy(update={"project": tmp_path / "project"})
-    said = ["description=day {date}"]
-    task = _task("blobs", date(2026, 1, 30), said, False, here)
-    assert task.spec.deploy is not None
-    assert task.spec.deploy.when_busy == "wait"
-    assert "deploy.when_busy=wait" in task.arguments
-
-
-@pytest.fixture
-def deployed(settings, prefect_server):
-    """Deploys a flow of ``spots`` that may have two runs at once."""
-    from prefect.client.orchestration import get_client
-
-    from headrace_flows.deploying import apply
-    from headrace_flows.deployments import WantedDeployment, owner_tags
-
-    tags = owner_tags(settings)
-
-    def deploy(flow, pool="cpu"):
-        table = FlowSpec(concurrency=2, pool=pool)
-        wanted = WantedDeployment(flow, "spots", "", table, tuple(tags))
-        with get_client(sync_client=True) as client:
-            apply(client, [wanted], tags, [])
-
-    yield deploy
-    with get_client(sync_client=True) as client:
-        apply(client, [], tags, None)
-
-
-def test_a_deployed_pipeline_is_run_by_its_workers(settings, deployed):
-    assert _runner("spots", settings) is run_here
-    deployed("train")
-    assert _runner("spots", settings).func is run_deployed
 
 
 def test_no_more_run_at_once_than_there_are_processors(settings):
