@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from headrace.display.signs import as_score
 from headrace.pipeline import load_spec
 from headrace.settings import Settings
 from headrace.state.tracking import Tracking
@@ -155,7 +156,7 @@ def test_people_see_the_best_trials_and_the_run(tuned):
     told = home.headrace(*SEARCH[:-1])
     assert "3 trials: 3 completed" in told.out
     assert "training.learning_rate" in told.out
-    assert f"{answer.json['best']['value']:.4f}" in told.out
+    assert as_score(answer.json["best"]["value"]) in told.out
     assert "test accuracy" in told.out
 
 
