@@ -254,4 +254,4 @@ def _assigned(module: str) -> dict[str, ast.expr | None]:
 
 def task_default(task: str, name: str) -> Any:
     """A constant of a task, such as ``SCORE``; None if it has no such constant."""
-    return constant(f"{modules('tasks')[task]}.defaults", name)
+    return constant(modules("tasks")[task], name)

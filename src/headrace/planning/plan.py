@@ -161,7 +161,7 @@ class Plan(Results):
             "validate",
             {"data": data, "contract": contract},
             {"snapshot": snapshot.digest},
-            self._roots("validation", "contract"),
+            self._roots("validation"),
         )
 
     def train(self, snapshot: SnapshotRecord, contract: ContractRecord) -> StageKey:

@@ -1,18 +1,18 @@
 """All that differs between tasks, one package each, looked up by name.
 
 A task is what is learned of an item; its medium is what the item is. A package here
-has five modules with the objects of a `Task`, which have what their protocols list. The
+has four modules with the objects of a `Task`, which have what their protocols list. The
 protocols are in the modules of the same names here:
 
-- ``data``: `LABELS` and, where a model is not asked about a row's item, `QUESTIONS`
-- ``contract``: `CONTRACT`, for which ``data`` has the protocol
+- ``data``: `LABELS`, `CONTRACT` and, where a model is not asked about a row's item,
+  `QUESTIONS`
 - ``learn``: `HEAD`
 - ``judge``: `JUDGE` and, where answers are explained, `EXPLAINED`
 - ``words``: `ANSWERS` and `SURVEY`; ``speech`` has `SPEECH`, where models say messages
 
 The stages call these objects, and never compare names. What a stage depends on is a
-module, so what no stage needs is apart from what they need. ``defaults`` has constants,
-which are read without an import.
+module, so what no stage needs is apart from what they need. The package itself has
+constants, which are read without an import.
 
 A snapshot stores targets as text in a column ``label``, which is empty where a row has
 none. In memory they are arrays ``(n, ...)``. Every test item has one score. The
@@ -54,7 +54,7 @@ __all__ += ["Questions", "Speech", "Surveyor"]
 _MODULES = {
     "labels": "data",
     "questions": "data",
-    "contract": "contract",
+    "contract": "data",
     "head": "learn",
     "judge": "judge",
     "explained": "judge",
@@ -146,7 +146,7 @@ def task_modules(name: str, *own: str) -> list[str]:
         own: of this stage, beside those that all stages depend on.
     """
     package = extensions.modules("tasks")[name]
-    return [f"{package}.{module}" for module in ("defaults", "data", *own)]
+    return [package, *(f"{package}.{module}" for module in ("data", *own))]
 
 
 @cache

@@ -1,9 +1,7 @@
 """What a task says of the data that it learns from: labels, questions and contract.
 
-Protocols with defaults. ``data.py`` of a task has `LABELS` and, where a model is not
-asked about the item of a row, `QUESTIONS`; ``contract.py`` has `CONTRACT`. That is a
-module of its own, so that its words are no part of what ingestion and training depend
-on.
+Protocols with defaults. ``data.py`` of a task has `LABELS`, `CONTRACT` and, where a
+model is not asked about the item of a row, `QUESTIONS`.
 """
 
 from __future__ import annotations
@@ -154,6 +152,7 @@ class Contract(Protocol):
 
     Attributes:
         COLUMNS: the names of `columns`.
+        THING: what a row is, in words.
         PASSAGES: the parts, such as lines, that items may have in common: a test row
             half of which is in train is set aside. None: shared parts are natural.
         ONE_LABEL: whether equal items with different labels contradict each other, and
@@ -161,6 +160,7 @@ class Contract(Protocol):
     """
 
     COLUMNS: Sequence[str] = ()
+    THING: str = "item"
     PASSAGES: Callable[[Payload], Passages] | None = None
     ONE_LABEL: bool = True
 
@@ -187,7 +187,12 @@ class Contract(Protocol):
         return ""
 
     def lacking(self, counts: Counts, data: DataDescription) -> list[str]:
-        """What a data set with these counts lacks, in words."""
+        """What a data set with these counts lacks, in words; by default any row."""
+        return [
+            f"{split} holds no {self.THING}"
+            for split in ("train", "test")
+            if not counts[split, ""]
+        ]
 
     def warning(
         self, check: str, counts: Counts, data: DataDescription

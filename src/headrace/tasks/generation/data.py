@@ -1,4 +1,4 @@
-"""A document has no label: it is its own target."""
+"""A document has no label: it is its own target; what the contract expects of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from headrace.errors import InputError
 from headrace.media import medium
 from headrace.media.chunks import Chunk, Source
 from headrace.media.forms import Payload
+from headrace.media.text.near import passages
 from headrace.records import DataDescription
-from headrace.tasks import Labels, Questions
+from headrace.tasks import Contract, Labels, Questions
 from headrace.tasks.forms import Targets
 from headrace.tasks.generation.documents import (
     codes_of,
@@ -92,5 +93,11 @@ def _texts(rows: Payload) -> list[str]:
         ) from None
 
 
+class WholeDocuments(Contract):
+    PASSAGES = staticmethod(passages)
+    THING = "document"
+
+
 LABELS = NoLabels()
 QUESTIONS = Documents()
+CONTRACT = WholeDocuments()

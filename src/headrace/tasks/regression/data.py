@@ -1,4 +1,4 @@
-"""Labels as numbers."""
+"""Labels as numbers, and what the contract expects of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import contextlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.media.chunks import Chunk, Source
+from headrace.media.forms import Expectation
 from headrace.records import DataDescription
-from headrace.tasks import Labels
-from headrace.tasks.forms import Targets
+from headrace.tasks import Contract, Labels
+from headrace.tasks.forms import Column, Counts, Targets
 
 _MOST = float(np.finfo(np.float32).max)
 
@@ -74,4 +76,36 @@ class Numbers(Labels):
         return numbers(labels.to_pylist()).astype(self.DTYPE)
 
 
+class FiniteNumbers(Contract):
+    COLUMNS: Sequence[str] = ("target",)
+    ONE_LABEL = False  # equal items are measured again
+    THING = "item with a number"
+
+    def expectations(self, data: DataDescription) -> list[Expectation]:
+        """Each target is a number, and they are not all the same."""
+        not_null = "expect_column_values_to_not_be_null"
+        distinct = "expect_column_unique_value_count_to_be_between"
+        at_least_two = {"column": "target", "min_value": 2}
+        reason = "its label is no finite number"
+        return [
+            Expectation("label", not_null, {"column": "target"}, reason),
+            Expectation("targets", distinct, at_least_two, split="train"),
+        ]
+
+    def columns(
+        self, split: Column, label: Column, counts: Counts, data: DataDescription
+    ) -> dict[str, Any]:
+        """``target``: the number, float64."""
+        return {"target": numbers(label.tolist())}
+
+    def problem(
+        self, check: str, split: str, counts: Counts, data: DataDescription
+    ) -> str:
+        """A split whose targets are all equal."""
+        if check != "targets":
+            return ""
+        return f"{split} has no two different numbers: there is nothing to learn"
+
+
 LABELS = Numbers()
+CONTRACT = FiniteNumbers()

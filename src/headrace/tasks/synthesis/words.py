@@ -17,8 +17,8 @@ from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
-from headrace.tasks.synthesis.contract import FEW_TAKES
-from headrace.tasks.synthesis.defaults import DEFAULT_GATES
+from headrace.tasks.synthesis import DEFAULT_GATES
+from headrace.tasks.synthesis.data import FEW_TAKES
 from headrace.tasks.synthesis.distances import lengths
 from headrace.tasks.synthesis.players import as_wav
 from headrace.tasks.words import Survey, ranked

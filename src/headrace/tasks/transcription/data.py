@@ -1,4 +1,4 @@
-"""Labels as transcripts: sequences of words, or of characters.
+"""Labels as transcripts: sequences of words, or of characters; their contract.
 
 Where there are few different words, a model gives words, which it learns faster. Else
 it gives characters, and can write words that it never saw.
@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.media.chunks import Chunk, Source
+from headrace.media.forms import Expectation, never, within
 from headrace.media.text.characters import SCRIPTS, characters_of
 from headrace.pipeline import DataSpec
 from headrace.records import DataDescription
-from headrace.tasks import Labels
-from headrace.tasks.forms import Targets
+from headrace.tasks import Contract, Labels
+from headrace.tasks.forms import Column, Counts, Targets
 
 MOST_WORDS = 60  # in a vocabulary of words
 PADDING = -1
@@ -152,4 +153,62 @@ def _parted(row: Sequence[int], space: int) -> list[tuple[int, ...]]:
     return [tuple(part) for is_space, part in groups if not is_space]
 
 
+class UsableTranscripts(Contract):
+    COLUMNS: Sequence[str] = ("transcript_words", "transcript_length", "foreign_script")
+    THING = "item with a transcript"
+
+    def expectations(self, data: DataDescription) -> list[Expectation]:
+        """Each transcript has words, in a usual script, and they are not all equal.
+
+        A sound that fills the whole shape was cut, and its transcript was not.
+        """
+        distinct = "expect_column_unique_value_count_to_be_between"
+        at_least_two = {"column": "label", "min_value": 2}
+        usual = " or ".join(data.scripts)
+        empty, foreign = "its transcript is empty", f"its transcript is not in {usual}"
+        return [
+            within("label", "transcript_words", empty, min_value=1),
+            never("foreign_script", foreign, warns=False),
+            Expectation("transcripts", distinct, at_least_two, split="train"),
+            *_uncut(data),
+        ]
+
+    def columns(
+        self, split: Column, label: Column, counts: Counts, data: DataDescription
+    ) -> dict[str, Any]:
+        """Of each transcript: words, characters, whether its script is a rare one.
+
+        Returns:
+            ``transcript_words`` and ``transcript_length``, int64; ``foreign_script``,
+            bool.
+        """
+        texts = [plain(text or "") for text in label.tolist()]
+        usual = {"", *data.scripts}
+        foreign = [script not in usual for script in scripts_of(texts)]
+        return {
+            "transcript_words": np.array([len(t.split()) for t in texts], np.int64),
+            "transcript_length": np.array([len(t) for t in texts], np.int64),
+            "foreign_script": np.array(foreign, bool),
+        }
+
+    def problem(
+        self, check: str, split: str, counts: Counts, data: DataDescription
+    ) -> str:
+        """A split whose transcripts are all equal."""
+        if check != "transcripts":
+            return ""
+        return f"{split} has no two different transcripts: there is nothing to learn"
+
+
+def _uncut(data: DataDescription) -> list[Expectation]:
+    if not data.sample_rate_hz:
+        return []
+    samples, rate = data.shape[0], data.sample_rate_hz
+    reason = f"it was cut to data.seconds = {samples / rate:g}, and its transcript was "
+    reason += "not: raise that, or cut it at a pause"
+    most = (samples - 0.5) / rate
+    return [within("cut_short", "seconds", reason, max_value=most)]
+
+
 LABELS = Transcripts()
+CONTRACT = UsableTranscripts()

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from tests.src.tasks.transcription.conftest import described
 
-from headrace.tasks.transcription.contract import CONTRACT
+from headrace.tasks.transcription.data import CONTRACT
 
 
 def test_empty_transcripts_and_other_scripts_are_told_apart():

@@ -5,7 +5,7 @@ import pytest
 from tests.src.tasks.transcription.conftest import encoded, spelled
 
 from headrace.pipeline import EvaluationSpec
-from headrace.tasks.transcription.defaults import PICTURES
+from headrace.tasks.transcription import PICTURES
 from headrace.tasks.transcription.judge import JUDGE, interval, rate
 
 SAID = ["one two", "one", "two one two", "two"]
