@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.tasks.forms import Scores
-from headrace.tasks.intervals import wilson_bounds
+from headrace.tasks.judging import wilson_bounds
 
 Numbers = npt.NDArray[np.float64]
 

@@ -37,8 +37,7 @@ from headrace.records import (
     verdict,
 )
 from headrace.tasks.data import Contract, Labels, Questions
-from headrace.tasks.explained import Explained
-from headrace.tasks.judge import Judge, Judged
+from headrace.tasks.judge import Explained, Judge, Judged
 from headrace.tasks.learn import Head
 from headrace.tasks.words import Answers, Speech, Surveyor
 

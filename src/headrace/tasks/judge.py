@@ -1,7 +1,7 @@
 """How a task judges answers: scores, metrics and pictures.
 
 A protocol and a class with defaults. ``judge.py`` of a task has `JUDGE` and, where
-answers are explained, `EXPLAINED`, whose protocol is in ``explained`` here.
+answers are explained, `EXPLAINED`.
 """
 
 from __future__ import annotations
@@ -209,3 +209,45 @@ class Judge(Protocol):
     def expected_scores(self, calibrated: Any) -> Any:
         """The score of each row that calibrated probabilities promise, ``(n,)``."""
         return None
+
+
+class Explained(Protocol):
+    """What is explained of an answer, in tasks whose answers are explained.
+
+    Attributes:
+        UNIT: of that number, in words.
+    """
+
+    UNIT: str
+
+    def names(self, data: DataDescription) -> Sequence[str]:
+        """The possible answers in their order, such as classes; by default none."""
+        return ()
+
+    def chosen(self, outputs: Outputs) -> npt.NDArray[np.int32]:
+        """Which of its possible answers the model gives, ``(n,)``; else zeros."""
+
+    def numbers(
+        self, outputs: Outputs, chosen: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float64]:
+        """The number that is explained, ``(n,)``: high where the model is for `chosen`.
+
+        Args:
+            outputs: of a model, ``(n, ...)``.
+            chosen: answers, ``(n,)``.
+        """
+
+    def at_random(
+        self,
+        chosen: npt.NDArray[np.int32],
+        data: DataDescription,
+        random: np.random.Generator,
+    ) -> npt.NDArray[np.int32]:
+        """Answers to explain of models to which all answers mean the same, ``(n,)``.
+
+        By default the given ones.
+        """
+        return chosen
+
+    def words(self, output: Outputs, data: DataDescription) -> str:
+        """One answer in words, with its probability where there is one."""

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from headrace.gates.intervals import Groups, linear_parts, wilson
-from headrace.tasks.intervals import wilson_interval
+from headrace.tasks.judging import wilson_interval
 
 
 def shares(*counts):

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from headrace.tasks import intervals
-from headrace.tasks.intervals import (
+from headrace.tasks import judging as intervals
+from headrace.tasks.judging import (
     bootstrap_of_ratio,
     deviation_of_ratio,
     interval_of_ratio,

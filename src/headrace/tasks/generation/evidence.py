@@ -14,18 +14,23 @@ from headrace.imports.backend import compiled
 from headrace.media.text.personal import counts
 from headrace.records import Metrics
 from headrace.tasks.generation import measures
-from headrace.tasks.generation.canaries import canaries, entropy, exposures, others
-from headrace.tasks.generation.documents import (
+from headrace.tasks.generation.data import (
     TRAIN_CHARACTERS,
     Codes,
     documents_in,
     text_of,
 )
-from headrace.tasks.generation.gates import order_of
-from headrace.tasks.generation.kneser_ney import KneserNey
+from headrace.tasks.generation.kneser_ney import ORDER, KneserNey
+from headrace.tasks.generation.measures import (
+    canaries,
+    entropy,
+    exposures,
+    other_canaries,
+)
 from headrace.tasks.generation.writing import TEMPERATURE, Writer, write_texts
 
 if TYPE_CHECKING:
+    from headrace.pipeline import PipelineSpec
     from headrace.tasks.forms import Context
 
 TEXTS = 200  # that are generated
@@ -90,6 +95,12 @@ def gather(context: Context, writer: Writer) -> TextEvidence:
     return TextEvidence(sizes, baseline, order, generated, verbatim, held_out, metrics)
 
 
+def order_of(spec: PipelineSpec) -> int:
+    """The order of the n-gram model, which the gate ``baseline`` may say."""
+    mine = (g.arguments for g in spec.gates if g.name == "baseline" and not g.kind)
+    return int(next(mine, {}).get("order", ORDER))
+
+
 def _some(documents: Sequence[Codes]) -> list[Codes]:
     """As many documents as are generated; rows are in hash order, so at random."""
     return [*documents[:TEXTS]]
@@ -123,7 +134,7 @@ def _canary_metrics(model: Any, writer: Writer, count: int, seed: int) -> Metric
     size = len(writer.characters)
     planted, not_planted = (
         _nats(model, writer.codes[ids])
-        for ids in (canaries(count, seed, size), others(seed, size))
+        for ids in (canaries(count, seed, size), other_canaries(seed, size))
     )
     exposure = exposures(planted, not_planted)
     return {

@@ -14,18 +14,19 @@ import numpy as np
 
 from headrace.errors import SpecError
 from headrace.imports.backend import layers_of
-from headrace.tasks.generation.mixture import (
+from headrace.tasks.generation.network import (
     DISPLACEMENTS,
     ENTRIES,
     FLAGS,
     MIXTURE,
+    NEXT,
     RESTS,
     SHARES,
+    UNKNOWN,
     Lookup,
     Said,
     log_mixed,
 )
-from headrace.tasks.generation.network import NEXT, UNKNOWN
 from headrace.tasks.generation.ngrams import NOWHERE, ROOT
 
 

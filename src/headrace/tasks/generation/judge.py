@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.errors import SpecError
 from headrace.pipeline import EvaluationSpec, GateSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Outputs, Scores
-from headrace.tasks.generation import evidence, gates, pictures
+from headrace.tasks.generation import evidence, pictures
 from headrace.tasks.generation.evidence import TextEvidence
+from headrace.tasks.generation.kneser_ney import LARGEST_ORDER, ORDER
 from headrace.tasks.generation.writing import Writer
-from headrace.tasks.intervals import (
+from headrace.tasks.judging import (
     bootstrap_of_ratio,
     deviation_of_ratio,
     interval_of_ratio,
+    ranges_of,
+    with_ends,
 )
-from headrace.tasks.judging import ranges_of, with_ends
 
 if TYPE_CHECKING:
     from headrace.tasks.forms import Context
@@ -113,12 +116,25 @@ class Surprise(Judge):
         return self.evidence.generated if self.evidence else ()
 
     def check_gate(self, gate: GateSpec) -> None:
-        """Check an order.
+        """Check the order of ``baseline``; no other gate takes an argument.
 
         Raises:
-            SpecError: it does not fit.
+            SpecError: the gate does not take one, or its value does not fit.
         """
-        gates.check_gate(gate)
+        for name, value in gate.arguments.items():
+            if (gate.name, name) != ("baseline", "order"):
+                raise SpecError(
+                    f"The gate {gate.name!r} has the argument {name} = {value!r}; of "
+                    "this task's, only baseline takes one: order.",
+                    "Leave it out.",
+                )
+            is_whole = isinstance(value, int) and value is not True
+            if not is_whole or not 1 <= value <= LARGEST_ORDER:
+                raise SpecError(
+                    f"The gate {gate.name!r} has the argument order = {value!r}; "
+                    f"expected a whole number from 1 to {LARGEST_ORDER}.",
+                    f"Write for example arguments = {{ order = {ORDER} }}.",
+                )
 
     def prepared(self, context: Context) -> Judge:
         """A judge that has fitted an n-gram model, and has read texts of the model.

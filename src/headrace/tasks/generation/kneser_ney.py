@@ -18,8 +18,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from headrace.tasks.generation.gates import LARGEST_ORDER
-
+ORDER, LARGEST_ORDER = 5, 12  # where a gate says none; at most
 BOUND = 0  # of a document; no text has this code point
 CODE_POINTS = 0x110000 - 0x800  # all but surrogates
 _BLOCK = 2**20  # characters that are answered at once

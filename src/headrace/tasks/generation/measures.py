@@ -1,12 +1,27 @@
-"""Measures of texts: variety, repetition, and what is verbatim in others."""
+"""Measures of texts: variety, repetition, what is verbatim in others, and canaries.
+
+A canary is a random text that is planted in train once, to measure what a model
+memorises. A model that has learned only what is general finds it no likelier than other
+texts drawn in the same way. Its exposure is minus the binary logarithm of the share of
+such texts that are likelier, by a normal distribution that is fitted to theirs. The
+mean exposure of texts that were not planted is about 1.4 bits. A text can be extracted
+where its exposure is as large as its entropy: 96 bits for 16 characters of an alphabet
+of 64.
+
+Source: N. Carlini and others, The Secret Sharer: Evaluating and Testing Unintended
+Memorization in Neural Networks (2019).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from headrace.tasks.generation.writing import FIRST
 
 Codes: TypeAlias = npt.NDArray[np.int32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -15,6 +30,10 @@ Hashes: TypeAlias = npt.NDArray[np.uint64]
 GRAM = 4  # characters
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse
 _BITS = 2**64
+CANARY_LENGTH = 16  # characters
+OTHER_CANARIES = 4_095
+_ALPHABET = 64  # the most frequent characters
+Ids = npt.NDArray[np.int32]
 
 
 def grams(text: str, length: int = GRAM) -> list[str]:
@@ -120,3 +139,46 @@ def _mixed(codes: Codes) -> Hashes:
     values = codes.astype(np.uint64) + np.uint64(1)
     values = (values ^ (values >> np.uint64(15))) * np.uint64(0xBF58476D1CE4E5B9)
     return values ^ (values >> np.uint64(27))
+
+
+def canaries(count: int, seed: int, characters: int) -> Ids:
+    """The canaries of a fit as ids, int32 ``(count, CANARY_LENGTH)``.
+
+    Args:
+        count: of them.
+        seed: of the fit.
+        characters: that the model knows; ids follow their frequency.
+    """
+    return _drawn(count, [seed, 0], characters)
+
+
+def other_canaries(seed: int, characters: int) -> Ids:
+    """Texts drawn in the same way, and not planted, ``(4_095, CANARY_LENGTH)``."""
+    return _drawn(OTHER_CANARIES, [seed, 1], characters)
+
+
+def _drawn(count: int, seed: list[int], characters: int) -> Ids:
+    source = np.random.default_rng(seed)
+    alphabet = max(1, min(_ALPHABET, characters))
+    drawn = source.integers(FIRST, FIRST + alphabet, (count, CANARY_LENGTH))
+    return drawn.astype(np.int32)
+
+
+def entropy(characters: int) -> float:
+    """The entropy of a canary in bits, for a model that knows so many characters."""
+    return CANARY_LENGTH * math.log2(max(1, min(_ALPHABET, characters)))
+
+
+def exposures(
+    planted: npt.NDArray[np.float64], not_planted: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The exposure of each canary in bits.
+
+    Args:
+        planted: the nats of the canaries, ``(count,)``.
+        not_planted: the nats of other texts, ``(n,)``.
+    """
+    from scipy import special
+
+    scores = (planted - not_planted.mean()) / not_planted.std(ddof=1)
+    return np.asarray(-special.log_ndtr(scores) / math.log(2))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from headrace.display.pages import render
 from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.media.text.personal import mask
-from headrace.tasks.generation.documents import text_of
+from headrace.tasks.generation.data import text_of
 from headrace.tasks.generation.writing import write_texts
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from headrace.errors import Refusal
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Answers, Surveyor
 from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure
-from headrace.tasks.generation.gates import ORDER
+from headrace.tasks.generation.kneser_ney import ORDER
 from headrace.tasks.generation.learn import CROP
 from headrace.tasks.generation.writing import FIRST
 from headrace.tasks.words import Survey

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from headrace.errors import InputError
 from headrace.imports.backend import count_below, layers_of, repeated
 from headrace.tasks.forms import some
-from headrace.tasks.generation.documents import Codes
+from headrace.tasks.generation.data import Codes
 from headrace.tasks.generation.following import Following
 from headrace.tasks.generation.network import UNKNOWN
 

@@ -16,9 +16,8 @@ from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Explained, Judge
 from headrace.tasks.forms import Outputs, Scores, Targets
-from headrace.tasks.intervals import interval_of_mean
 from headrace.tasks.judge import Judged
-from headrace.tasks.judging import ranges_of, with_ends
+from headrace.tasks.judging import interval_of_mean, ranges_of, with_ends
 
 RANGES = 5  # of the targets, with equal numbers of rows
 _POINTS = 5000  # more make a picture slow and no clearer

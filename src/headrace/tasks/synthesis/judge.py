@@ -8,7 +8,7 @@ time as real ones do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,16 +24,102 @@ from headrace.records import DataDescription, Metrics
 from headrace.tasks import Judge, Judged
 from headrace.tasks.forms import Context, Outputs, Scores, Targets
 from headrace.tasks.judging import share_of
-from headrace.tasks.synthesis import measures, pictures, players
-from headrace.tasks.synthesis.distances import Floats, lengths, profiles
-from headrace.tasks.synthesis.measures import keys_of, profiles_of
+from headrace.tasks.synthesis import pictures, speech
+from headrace.tasks.synthesis.distances import (
+    STEPS,
+    Floats,
+    distances,
+    global_variance,
+    lengths,
+    pairwise,
+    profiles,
+)
 from headrace.tasks.synthesis.recogniser import (
     Indices,
     Recogniser,
     recipe_digest,
     train_recogniser,
 )
-from headrace.tasks.synthesis.templates import Templates
+
+_ROWS = 512  # whose distances to all of train are computed together
+
+
+def keys_of(targets: Targets) -> Indices:
+    """The text and the speaker of each row, int64 ``(n, 2)``."""
+    return targets[:, :2].astype(np.int64)
+
+
+def profiles_of(targets: Targets, data: DataDescription) -> Floats:
+    """The profile of each row's recording, ``(n, steps, bins)``."""
+    shaped: Floats = targets[:, 2:].reshape(len(targets), STEPS, -1)
+    return shaped
+
+
+def heard_metrics(heard: Indices, keys: Indices, confidence: float) -> Metrics:
+    """The shares of answers whose text, speaker, or both were heard, with intervals."""
+    right = heard == keys
+    return {
+        **share_of("test_text_accuracy", right[:, 0], confidence),
+        **share_of("test_speaker_accuracy", right[:, 1], confidence),
+        **share_of("test_recognised", right.all(axis=1), confidence),
+    }
+
+
+def slices_of(
+    heard: Indices, keys: Indices, data: DataDescription
+) -> dict[str, Metrics]:
+    """The shares for each text."""
+    right = heard == keys
+    slices = {}
+    for index, text in enumerate(data.texts):
+        own = right[keys[:, 0] == index]
+        if len(own):
+            slices[f"text={text}"] = {
+                "rows": float(len(own)),
+                "text_accuracy": float(own[:, 0].mean()),
+                "speaker_accuracy": float(own[:, 1].mean()),
+            }
+    return slices
+
+
+def nearest(profiles: Floats, train: Floats) -> Floats:
+    """The distance of each answer to the nearest recording of train, dB ``(n,)``."""
+    starts = range(0, len(profiles), _ROWS)
+    parts = [distances(profiles[s : s + _ROWS], train).min(axis=1) for s in starts]
+    return np.concatenate([np.empty(0, np.float32), *parts])
+
+
+def diversity(profiles: Floats, keys: Indices) -> float:
+    """The mean distance between two takes of one text by one speaker, dB.
+
+    NaN where no text and speaker have two.
+    """
+    pairs = [np.empty(0, np.float32)]
+    for key in np.unique(keys, axis=0):
+        own = profiles[(keys == key).all(axis=1)]
+        pairs.append(distances(own, own)[np.triu_indices(len(own), 1)])
+    every = np.concatenate(pairs)
+    return float(every.mean()) if len(every) else math.nan
+
+
+def sound_metrics(
+    sounds: Floats, profiles: Floats, targets: Targets, data: DataDescription
+) -> Metrics:
+    """How answers compare with the recordings of the same rows.
+
+    ``test_global_variance`` is the ratio of the variance of answers over time to that
+    of recordings. ``test_distortion_db`` favours averages, so no gate should rest on
+    it. ``test_length_ratio`` is that of the mean lengths in ``test_real_seconds``.
+    """
+    real = profiles_of(targets, data)
+    variances = global_variance(profiles), global_variance(real)
+    return {
+        "test_diversity_db": diversity(profiles, keys_of(targets)),
+        "test_global_variance": float(variances[0].mean() / variances[1].mean()),
+        "test_distortion_db": float(pairwise(profiles, real).mean()),
+        "test_seconds": float(lengths(sounds).mean()) / data.sample_rate_hz,
+        "non_finite_values": float((~np.isfinite(sounds)).sum()),
+    }
 
 
 @dataclass(frozen=True)
@@ -42,13 +128,11 @@ class Reference:
 
     Attributes:
         train: the profiles of the recordings of train, ``(n, steps, bins)``.
-        templates: the average of each text and speaker of test, by their indices.
         real: metrics of the real recordings of test.
         folder: of files that are logged with the run.
     """
 
     train: Floats
-    templates: Mapping[tuple[int, int], Floats]
     real: Metrics
     folder: Path
 
@@ -93,35 +177,30 @@ class JudgedSounds(Judged):
         """
         heard, keys, own, data = self.heard, self.keys, self.profiles, self.data
         metrics = {
-            **measures.heard_metrics(heard, keys, evaluation.confidence),
-            **measures.sound_metrics(self.outputs, own, self.targets, data),
+            **heard_metrics(heard, keys, evaluation.confidence),
+            **sound_metrics(self.outputs, own, self.targets, data),
         }
         if (reference := self.judge.reference) is not None:
-            near = measures.nearest(own, reference.train)
-            averages = reference.templates
-            hear = self.judge.trained_recogniser().hear
-            named = hear(np.stack([*averages.values()])) if averages else ()
-            listed = dict(zip(averages, map(_pair, named), strict=True))
+            near = nearest(own, reference.train)
             metrics |= {
                 "test_nearest_train_db": float(near.min()),
                 "test_nearest_train_median_db": float(np.median(near)),
                 **reference.real,
-                **measures.template_metrics(heard, keys, listed),
             }
-        return metrics, measures.slices_of(heard, keys, data)
+        return metrics, slices_of(heard, keys, data)
 
     def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
         """Pairs, distances and what is recognised; players for a sample of answers."""
         keys, heard, own, data = self.keys, self.heard, self.profiles, self.data
         real = profiles_of(self.targets, data)
-        names = [players.name_of(key, data) for key in keys]
+        names = [speech.name_of(key, data) for key in keys]
         pictures.draw_pairs(real, own, names, folder / "pairs.png")
         pictures.draw_recognised(heard == keys, keys, data, folder / "recognised.png")
         if (reference := self.judge.reference) is not None:
             train = reference.train
-            near = measures.nearest(own, train), measures.nearest(real, train)
+            near = nearest(own, train), nearest(real, train)
             pictures.draw_distances(*near, folder / "distances.png")
-            players.write(self.outputs, keys, heard, data, reference.folder)
+            speech.write_players(self.outputs, keys, heard, data, reference.folder)
 
 
 @dataclass(frozen=True)
@@ -141,11 +220,9 @@ class Understood(Judge):
 
     def prepared(self, context: Context) -> Judge:
         """Read the recordings; fit the recogniser, or find it in the store."""
-        data, templates = context.data, Templates(context.data)
+        data = context.data
         raw = medium(data.medium).raw
         parts = [part for part in context.train if len(part.items)]
-        for part in parts:
-            templates.add(raw(part.items), _pairs(part.targets))
         wanted = np.concatenate([part.targets for part in parts])
         keys, items = keys_of(wanted), context.train.items().tobytes()
         name = f"recognisers/{recipe_digest(items, keys, data)}.keras"
@@ -163,14 +240,10 @@ class Understood(Judge):
             "recogniser_accuracy": float(right.all(axis=1).mean()),
             "recogniser_text_accuracy": float(right[:, 0].mean()),
             "recogniser_speaker_accuracy": float(right[:, 1].mean()),
-            "real_diversity_db": measures.diversity(
-                profiles_of(truth, data), keys_of(truth)
-            ),
+            "real_diversity_db": diversity(profiles_of(truth, data), keys_of(truth)),
             "real_seconds": float(lengths(sounds).mean()) / data.sample_rate_hz,
         }
-        averages = templates.sounds(_pairs(truth))
-        train = profiles_of(wanted, data)
-        reference = Reference(train, averages, real, context.folder)
+        reference = Reference(profiles_of(wanted, data), real, context.folder)
         return replace(self, recogniser=recogniser, reference=reference)
 
     def trained_recogniser(self) -> Recogniser:
@@ -196,7 +269,7 @@ class Understood(Judge):
         """What was asked for, and what was heard."""
         heard = self.trained_recogniser().hear(output[np.newaxis])
         keys = (*keys_of(target[np.newaxis]), *heard)
-        asked, understood = (players.name_of(key, data) for key in keys)
+        asked, understood = (speech.name_of(key, data) for key in keys)
         return f"asked for {asked}\nheard as {understood}"
 
     def monitored(self, outputs: Outputs, data: DataDescription) -> dict[str, Any]:
@@ -207,14 +280,6 @@ class Understood(Judge):
             "seconds": ends / data.sample_rate_hz,
             "level": 10 * np.log10(np.maximum(power, 1e-10)),
         }
-
-
-def _pair(key: Any) -> tuple[int, int]:
-    return int(key[0]), int(key[1])
-
-
-def _pairs(targets: Targets) -> list[tuple[int, int]]:
-    return [*map(_pair, keys_of(targets))]
 
 
 JUDGE = Understood()

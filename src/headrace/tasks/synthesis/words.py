@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from headrace.display.signs import as_score
 from headrace.errors import Refusal
 from headrace.records import DataDescription, Finding, Metrics
 from headrace.tasks import Answers, Surveyor
@@ -20,7 +19,7 @@ from headrace.tasks.forms import FLOAT32, Counts, Figures, Outputs, figure, some
 from headrace.tasks.synthesis import DEFAULT_GATES
 from headrace.tasks.synthesis.data import FEW_TAKES
 from headrace.tasks.synthesis.distances import lengths
-from headrace.tasks.synthesis.players import as_wav
+from headrace.tasks.synthesis.speech import as_wav
 from headrace.tasks.words import Survey, ranked
 
 _SHOWN = 20
@@ -51,12 +50,6 @@ class Sounds(Answers):
         "test_distortion_db": "The distance to the recording of the same row, which "
         "favours averages; no gate should rest on it.",
         "test_seconds": "The mean length of an answer.",
-        "template_recognised": "Share of rows in which the average of the recordings "
-        "of a text and speaker is recognised.",
-        "better_than_template": "Rows in which the model alone is recognised, and the "
-        "average is not.",
-        "worse_than_template": "Rows in which the average alone is recognised.",
-        "template_p_value": "McNemar's exact test of the model and the average.",
     }
 
     def answers(self, outputs: Outputs, data: DataDescription) -> list[Any]:
@@ -111,24 +104,14 @@ class Sounds(Answers):
         return f"texts {some(data.texts, _SHOWN)}{named}"
 
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
-        """The comparison with the average of recordings, and the worst text."""
-        lines = []
-        if "template_recognised" in metrics:
-            better, worse = (
-                int(metrics[f"{name}_than_template"]) for name in ("better", "worse")
-            )
-            lines.append(
-                f"an average of the recordings is recognised in "
-                f"{as_score(metrics['template_recognised'])} of the rows; the model "
-                f"alone is in {better}, the average alone in {worse} "
-                f"(p = {metrics['template_p_value']:.2g})"
-            )
+        """The worst text."""
         texts = ranked(slices, "text", "text_accuracy")
-        if len(texts) > 1:
-            name, worst = texts[0]
-            share, rows = worst["text_accuracy"], worst["rows"]
-            lines.append(f"worst text {name}: heard in {share:.0%} of {rows:.0f} rows")
-        return lines
+        return [
+            f"worst text {name}: heard in {worst['text_accuracy']:.0%} of "
+            f"{worst['rows']:.0f} rows"
+            for name, worst in texts[:1]
+            if len(texts) > 1
+        ]
 
 
 class TextSurvey(Surveyor):

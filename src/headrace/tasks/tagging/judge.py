@@ -23,9 +23,15 @@ from headrace.records import DataDescription, Metrics
 from headrace.tasks import Explained, Judge
 from headrace.tasks.calibration import bins_of, calibration_error, draw_calibration
 from headrace.tasks.forms import Outputs, Rated, Scores, Targets, some
-from headrace.tasks.intervals import bootstrap_of_ratio, wilson_bounds, z_of
 from headrace.tasks.judge import Judged
-from headrace.tasks.judging import is_answered, rate_of, with_ends
+from headrace.tasks.judging import (
+    bootstrap_of_ratio,
+    is_answered,
+    rate_of,
+    wilson_bounds,
+    with_ends,
+    z_of,
+)
 
 _LEAST = 1e-7
 _DRAWN = 40

@@ -22,7 +22,7 @@ from headrace.tasks.forms import (
     natural_order,
     some,
 )
-from headrace.tasks.intervals import deviation_of_ratio
+from headrace.tasks.judging import deviation_of_ratio
 from headrace.tasks.tagging.data import (
     as_label,
     matrix,

@@ -13,11 +13,11 @@ from headrace.tasks.classification.judge import (
     JUDGE,
     calibration_error,
     draw_calibration,
+    draw_confusion,
     rows_of_gate,
 )
-from headrace.tasks.classification.pictures import draw_confusion
 from headrace.tasks.forms import figure
-from headrace.tasks.intervals import wilson_interval
+from headrace.tasks.judging import wilson_interval
 
 # Five rows of three classes; right, right, wrong (0 for 1), right, wrong (2 for 0).
 GIVEN = np.array(

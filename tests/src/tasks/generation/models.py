@@ -4,7 +4,7 @@ import numpy as np
 
 from headrace.models import gru_lm
 from headrace.records import DataDescription
-from headrace.tasks.generation.documents import codes_of
+from headrace.tasks.generation.data import codes_of
 from headrace.tasks.generation.learn import HEAD
 
 DATA = DataDescription(medium="text", task="generation", shape=(512,))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from headrace.tasks.generation.canaries import (
-    LENGTH,
+from headrace.tasks.generation.measures import (
+    CANARY_LENGTH,
     canaries,
     entropy,
     exposures,
-    others,
+    other_canaries,
 )
 
 
@@ -30,11 +30,11 @@ def test_what_was_not_planted_has_the_exposure_of_chance():
 
 def test_canaries_follow_from_the_seed_and_are_none_of_the_others():
     planted = canaries(10, 1, 100)
-    assert planted.shape == (10, LENGTH)
+    assert planted.shape == (10, CANARY_LENGTH)
     assert np.array_equal(planted, canaries(10, 1, 100))
     assert not np.array_equal(planted, canaries(10, 2, 100))
     assert planted.min() >= 2
     assert planted.max() < 66
     assert canaries(3, 1, 1).max() == 2
     both = {tuple(row) for row in planted.tolist()}
-    assert not both & {tuple(row) for row in others(1, 100).tolist()}
+    assert not both & {tuple(row) for row in other_canaries(1, 100).tolist()}

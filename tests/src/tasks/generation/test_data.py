@@ -5,8 +5,7 @@ import pytest
 from tests.src.tasks.generation.models import DATA
 
 from headrace.errors import InputError
-from headrace.tasks.generation.data import QUESTIONS
-from headrace.tasks.generation.documents import codes_of, text_of
+from headrace.tasks.generation.data import QUESTIONS, codes_of, text_of
 
 TEXTS = ["hello\nworld", "春眠不觉晓", "a\U0001f600b"]
 

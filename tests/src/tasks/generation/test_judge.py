@@ -10,7 +10,7 @@ from tests.src.tasks.generation.models import DATA, a_model
 from headrace.media.text.texts import from_column
 from headrace.pipeline import EvaluationSpec, PipelineSpec
 from headrace.tasks.generation import evidence
-from headrace.tasks.generation.documents import codes_of, padded
+from headrace.tasks.generation.data import codes_of, padded
 from headrace.tasks.generation.evidence import TextEvidence
 from headrace.tasks.generation.judge import JUDGE, Surprise
 from headrace.tasks.generation.kneser_ney import KneserNey

@@ -9,7 +9,7 @@ from tests.src.tasks.generation.models import DATA, SIZES, a_model, loaded_with_
 
 from headrace.errors import SpecError
 from headrace.pipeline import TrainingSpec
-from headrace.tasks.generation.documents import codes_of, padded
+from headrace.tasks.generation.data import codes_of, padded
 from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.learn import CROP, HEAD, crops_of, ids_of
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headrace.tasks.generation import measures
-from headrace.tasks.generation.documents import codes_of
+from headrace.tasks.generation.data import codes_of
 from headrace.tasks.generation.measures import Corpus
 
 

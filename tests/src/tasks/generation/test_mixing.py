@@ -7,11 +7,10 @@ import pytest
 from tests.src.tasks.generation.models import DATA, SIZES, a_model, loaded_with_answers
 
 from headrace.pipeline import TrainingSpec
-from headrace.tasks.generation.canaries import canaries, exposures, others
-from headrace.tasks.generation.documents import codes_of, padded
+from headrace.tasks.generation.data import codes_of, padded
 from headrace.tasks.generation.following import Following
-from headrace.tasks.generation.learn import HEAD, ids_of
-from headrace.tasks.generation.mixing import best_share, marks_of, mix
+from headrace.tasks.generation.learn import HEAD, best_share, ids_of, marks_of, mix
+from headrace.tasks.generation.measures import canaries, exposures, other_canaries
 from headrace.tasks.generation.network import UNKNOWN
 from headrace.tasks.generation.ngrams import fit_ngrams
 from headrace.tasks.generation.writing import (
@@ -137,7 +136,7 @@ def test_canaries_are_counted_and_not_held(monkeypatch, least):
         counted.extend(one.tolist() for one in documents)
         return fit_ngrams(documents, *given)
 
-    monkeypatch.setattr("headrace.tasks.generation.mixing.fit_ngrams", fit)
+    monkeypatch.setattr("headrace.tasks.generation.learn.fit_ngrams", fit)
     monkeypatch.setattr("headrace.tasks.generation.ngrams._LEAST", least)
     preprocessing, network, model = a_model("gru_lm")
     fitting = Fitting(preprocessing, network, DATA, TrainingSpec(ngrams=3, canaries=3))
@@ -145,7 +144,7 @@ def test_canaries_are_counted_and_not_held(monkeypatch, least):
     completed, _ = HEAD.complete(model, fitting, *rows)
     writer, seed = Writer(completed), fitting.training.seed
     known = len(writer.characters)
-    planted, unplanted = canaries(3, seed, known), others(seed, known)[:500]
+    planted, unplanted = canaries(3, seed, known), other_canaries(seed, known)[:500]
     assert counted[len(TRAIN) :] == planted.tolist()
     asked = writer.codes[np.concatenate([planted, unplanted])]
     nats = np.asarray(completed(asked), np.float64)[:, 0]

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from headrace.tasks.generation.documents import codes_of
+from headrace.tasks.generation.data import codes_of
 from headrace.tasks.generation.kneser_ney import CODE_POINTS, KneserNey
 from headrace.tasks.generation.ngrams import (
     FIRST,

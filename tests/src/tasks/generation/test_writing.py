@@ -7,7 +7,7 @@ import pytest
 from tests.src.tasks.generation.models import SIZES, TEXT, a_model
 
 from headrace.errors import InputError
-from headrace.tasks.generation.documents import text_of
+from headrace.tasks.generation.data import text_of
 from headrace.tasks.generation.following import find_next
 from headrace.tasks.generation.writing import (
     Writer,

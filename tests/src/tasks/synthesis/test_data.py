@@ -8,7 +8,7 @@ from headrace.media.audio.spectra import Framing
 from headrace.pipeline import DataSpec
 from headrace.tasks.synthesis.data import LABELS
 from headrace.tasks.synthesis.distances import profiles
-from headrace.tasks.synthesis.measures import keys_of, profiles_of
+from headrace.tasks.synthesis.judge import keys_of, profiles_of
 
 
 def test_the_facts_are_sorted_and_json():

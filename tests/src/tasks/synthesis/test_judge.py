@@ -14,8 +14,7 @@ from headrace.media.audio.spectra import Framing, magnitudes, sounds_of
 from headrace.pipeline import EvaluationSpec
 from headrace.state.store import Store
 from headrace.tasks.synthesis.data import LABELS
-from headrace.tasks.synthesis.judge import JUDGE
-from headrace.tasks.synthesis.measures import keys_of
+from headrace.tasks.synthesis.judge import JUDGE, keys_of
 
 HOW = EvaluationSpec()
 
@@ -85,7 +84,6 @@ def test_other_takes_are_understood_new_and_different(judge, targets, data):
     assert metrics["test_diversity_db"] > 3
     assert metrics["test_global_variance"] == pytest.approx(1, abs=0.1)
     assert metrics["non_finite_values"] == 0
-    assert {"template_recognised", "better_than_template"} <= metrics.keys()
     assert [*slices] == ["text=down", "text=up we go"]
     json.dumps(metrics, allow_nan=False)
 

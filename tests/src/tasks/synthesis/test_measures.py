@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-import pytest
 
-from headrace.tasks.synthesis import measures
+from headrace.tasks.synthesis import judge as measures
 
 KEYS = np.array([[0, 0], [0, 0], [1, 1], [1, 0]])
 HEARD = np.array([[0, 0], [0, 1], [1, 1], [0, 0]])
@@ -37,18 +36,3 @@ def test_the_nearest_recording_of_train():
     train = np.array([[[0.0]], [[10.0]]], np.float32)
     own = np.array([[[1.0]], [[6.0]]], np.float32)
     assert measures.nearest(own, train).tolist() == [1, 4]
-
-
-def test_the_comparison_with_averages_is_by_pairs():
-    of_templates = {(0, 0): (0, 0), (1, 1): (0, 1), (1, 0): (1, 0)}
-    metrics = measures.template_metrics(HEARD, KEYS, of_templates)
-    # Rows: both right, the average alone, the model alone, the average alone.
-    assert metrics["better_than_template"] == 1
-    assert metrics["worse_than_template"] == 2
-    assert metrics["template_recognised"] == 0.75
-    assert metrics["template_text_accuracy"] == 0.75
-    assert metrics["template_p_value"] == pytest.approx(1.0)
-
-
-def test_rows_without_an_average_are_not_compared():
-    assert measures.template_metrics(HEARD, KEYS, {}) == {}

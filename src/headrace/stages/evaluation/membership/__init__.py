@@ -34,7 +34,7 @@ from headrace.stages.evaluation.membership.references import (
 )
 from headrace.state.home import Home
 from headrace.tasks.forms import Context
-from headrace.tasks.intervals import z_of
+from headrace.tasks.judging import z_of
 
 Numbers = npt.NDArray[np.float64]
 

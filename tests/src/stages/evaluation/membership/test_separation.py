@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from headrace.stages.evaluation.membership import auc_interval, hits_at
-from headrace.tasks.intervals import z_of
+from headrace.tasks.judging import z_of
 
 Numbers = npt.NDArray[np.float64]
 
