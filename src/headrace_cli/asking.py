@@ -171,7 +171,7 @@ def _speak(
     loaded: LoadedModel, name: str, text: str, output: Path, fields: dict[str, Any]
 ) -> None:
     """Write the sound file of a text."""
-    from headrace.use.speaking import say
+    from headrace.use.generating import say
 
     speech = say(loaded, text, **fields)
     speech.save(output)

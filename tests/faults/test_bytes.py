@@ -13,8 +13,8 @@ import pytest
 from tests.signing import write_keys
 
 from headrace.evidence.bundling import bundle
+from headrace.evidence.bundling.archive import CARD, EVIDENCE, PACKAGES
 from headrace.evidence.bundling.checking import check_bundle
-from headrace.evidence.bundling.contents import CARD, EVIDENCE, PACKAGES
 from headrace.evidence.verification import verify
 from headrace.settings import Settings, variable
 

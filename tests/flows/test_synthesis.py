@@ -159,7 +159,7 @@ def test_the_champion_speaks_over_http(home, ran):
     from headrace import load
     from headrace.errors import InputError
     from headrace.models.logged.loading import answers
-    from headrace.serving.plain_answers import message_of, sound_reply
+    from headrace.serving.plain import message_of, sound_reply
     from headrace.serving.replies import HttpError
     from headrace.serving.served import Served
     from headrace.settings import Settings

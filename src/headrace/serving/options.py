@@ -14,7 +14,7 @@ class Options(NamedTuple):
     """What to serve, where, and what watches it.
 
     Attributes:
-        models: see `headrace.serving.slots.WantedVersion.parse`.
+        models: see `headrace.serving.listing.WantedVersion.parse`.
         host: others than this machine reach it with a token and TLS only.
         port: 0: any that is free.
         token_file: has the token that requests must send.

@@ -13,8 +13,7 @@ import numpy as np
 import orjson
 
 from headrace.errors import InputError
-from headrace.serving.plain import json_object, shortened
-from headrace.serving.plain_answers import not_finite
+from headrace.serving.plain import json_object, not_finite, shortened
 from headrace.serving.replies import (
     JSON,
     NO_SNIFF,

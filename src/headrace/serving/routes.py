@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import did_you_mean
-from headrace.serving import plain_answers, protocol
+from headrace.serving import plain, protocol
 from headrace.serving.answered import Answered, Observer
 from headrace.serving.app import Request, sane_id
 from headrace.serving.beside import read_beside
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from headrace.media.forms import Payload
     from headrace.serving.app import App, Handler
+    from headrace.serving.listing import Slot
     from headrace.serving.served import Served
-    from headrace.serving.slots import Slot
     from headrace.tasks.forms import Outputs
 
 VERSION = version("headrace")
@@ -145,17 +145,17 @@ class Models:
         whole = payload if len(payload) == 1 else payload.reshape(1, -1)  # of parts
         html = served.reader.as_html(whole[0]) if show else None
         output = served.task.answers.join(outputs)
-        body = plain_answers.answer_body(served, request.id, output, html)
+        body = plain.answer_body(served, request.id, output, html)
         self._answered(request, served, items, outputs)
         return Reply(200, [JSON, NO_SNIFF, served.version_header], body)
 
     async def _say(self, request: Request, served: Served) -> Reply:
         """Say a message."""
-        read = partial(plain_answers.message_of, served, request.body)
+        read = partial(plain.message_of, served, request.body)
         async with read_beside(served, request.body, read) as items:
             outputs = await _outputs(served, items)
         self._answered(request, served, items, outputs)
-        return plain_answers.sound_reply(served, outputs)
+        return plain.sound_reply(served, outputs)
 
     async def _infer(self, request: Request, served: Served) -> Reply:
         """Answer a request for inference."""

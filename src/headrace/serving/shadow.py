@@ -21,14 +21,14 @@ from headrace.errors import HeadraceError, UsageError
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered, Observer, Waiting
-from headrace.serving.backoff import Backoff
 from headrace.serving.metrics import Labels, exposed
 from headrace.serving.tensors import BATCH_LIMIT
+from headrace.serving.watching import Backoff
 from headrace.tasks import difference, task
 from headrace.tasks.forms import Outputs
 
 if TYPE_CHECKING:
-    from headrace.serving.slots import Slot
+    from headrace.serving.listing import Slot
     from headrace.state.ledger import Ledger, Version
 
 MOST_ROWS, MOST_BYTES = BATCH_LIMIT, 16 * 2**20  # in the queue

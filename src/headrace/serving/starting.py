@@ -17,7 +17,7 @@ from headrace.models.engines import EngineProcess, build_engine
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors, read_token
-from headrace.serving.listing import ListedVersion
+from headrace.serving.listing import ListedVersion, Slot, WantedVersion
 from headrace.serving.log import RequestLog
 from headrace.serving.metrics import Metrics, exposed
 from headrace.serving.pages import add_page
@@ -25,7 +25,6 @@ from headrace.serving.routes import Models
 from headrace.serving.served import Served, open_served, return_memory
 from headrace.serving.server import Tls, listen, run
 from headrace.serving.shadow import Shadow, find_shadow
-from headrace.serving.slots import Slot, WantedVersion
 from headrace.serving.watching import Watcher
 from headrace.state.announced import announced
 from headrace.state.home import Home

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.data.snapshots.reading import find_snapshot
-from headrace.data.snapshots.rows import rows_at
-from headrace.data.snapshots.splits import SplitRows
+from headrace.data.snapshots.splits import SplitRows, rows_at
 from headrace.data.sources.opening import open_source
 from headrace.errors import (
     NotFoundError,

@@ -9,8 +9,7 @@ import pytest
 
 from headrace.display.pages import render
 from headrace.evidence.metrics import interval_lines, metric_rows
-from headrace.evidence.pictured import Picture
-from headrace.evidence.reporting import describe
+from headrace.evidence.reporting import Picture, describe
 from headrace.records import (
     CandidateRecord,
     ChoiceRecord,

@@ -13,10 +13,10 @@ from headrace.models.engines.hosted import Batching
 from headrace.serving.app import App
 from headrace.serving.bodies import Bodies
 from headrace.serving.doors import Doors
+from headrace.serving.listing import Slot
 from headrace.serving.metrics import Metrics
 from headrace.serving.routes import Models
 from headrace.serving.served import Served
-from headrace.serving.slots import Slot
 from headrace.settings import Settings
 from headrace.state.ledger import Version
 

@@ -10,9 +10,9 @@ from tests.src.serving.conftest import IMAGE, Site, Toy, serving
 
 from headrace.errors import DependencyError, NotFoundError
 from headrace.models.engines.hosted import ROWS_AT_ONCE, Batching
+from headrace.serving.listing import WantedVersion
 from headrace.serving.replies import HttpError
 from headrace.serving.served import WAITING_LIMIT
-from headrace.serving.slots import WantedVersion
 
 
 class Slow(Toy):

@@ -10,7 +10,7 @@ from tests.src.serving.conftest import IMAGE, Site, Toy, a_row, serving
 
 from headrace.errors import IntegrityError
 from headrace.serving import watching
-from headrace.serving.slots import Slot
+from headrace.serving.listing import Slot
 from headrace.serving.watching import Watcher
 from headrace.state.ledger import Ledger
 

@@ -18,8 +18,8 @@ from headrace.evidence.bundling.archive import (
     as_json,
     files_in,
     write_archive,
+    write_contents,
 )
-from headrace.evidence.bundling.contents import write_contents
 from headrace.records import Record
 from headrace.settings import Settings
 from headrace.stages.promotion.conditions import is_wanted

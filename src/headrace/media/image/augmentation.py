@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.media.draws import uniform
-from headrace.media.image.resampling import resampled
+from headrace.media.image.resizing import resampled
 
 _AXES = {"vertical": (1,), "horizontal": (2,), "both": (1, 2)}
 

@@ -5,6 +5,7 @@ So a killed call is repeated by the next one, which finds the same rows.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections import Counter
@@ -16,16 +17,24 @@ from headrace.data.corrections import FOLDER as CORRECTIONS
 from headrace.data.corrections import drop_items
 from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
+from headrace.errors import IntegrityError
+from headrace.media import medium
 from headrace.media.arrow import as_hex
+from headrace.media.digests import digests
+from headrace.models.logged.copies import golden_key, zeros_key
+from headrace.models.logged.golden import Golden, golden_bytes
+from headrace.models.logged.loading import load_version
 from headrace.monitoring.history import History
-from headrace.retention.forgetting.goldens import delete_golden
 from headrace.retention.forgetting.outcome import all_versions
 from headrace.retention.forgetting.snapshots import delete_snapshots
 from headrace.retention.roots import results_of, snapshot_of
 from headrace.state.folders import FOLDERS, card_key
 from headrace.state.home import Home
+from headrace.state.ledger import Version
+from headrace.state.ledger.facts import version_key
 from headrace.state.requests import parts_with
 from headrace.state.store import Store
+from headrace.state.tracking import GOLDEN_FILE
 from headrace.state.tracking.disposal import Disposal
 
 # The artifacts of a training that show no item: what a repeat needs, and the law.
@@ -137,4 +146,38 @@ def _delete_pages(home: Home, digests: Collection[str], models: Collection[str])
         else:
             continue
         count += disposal.delete_artifacts_but(run, spared)
+    return count
+
+
+def delete_golden(version: Version, home: Home, forgotten: ForgottenItems) -> int:
+    """Delete a version's golden answers, if they show forgotten items.
+
+    Returns:
+        the number of forgotten items that they showed.
+
+    Raises:
+        DependencyError: MLflow, the store or the ledger failed.
+    """
+    store, copy, is_logged = home.store, golden_key(version), True
+    try:
+        data = home.tracking.version_golden(version)
+    except IntegrityError:  # it was collected, or lost
+        if not store.exists(copy):
+            return 0
+        data, is_logged = store.read(copy), False
+    golden, description = Golden.read(data), version.description
+    shas = digests(np.ascontiguousarray(golden.items), medium(description.medium))
+    count = int(forgotten.has_items(as_hex(shas).to_pylist()).sum())
+    if not count:
+        return 0
+    if not home.ledger.facts.is_deleted(version):
+        gone = {version_key(version): "golden answers"}
+        home.ledger.facts.record_deleted(gone, home.settings.user)
+    with contextlib.suppress(IntegrityError):  # the model's file was collected
+        model = load_version(home.tracking, version).model
+        data = golden_bytes(model, np.zeros_like(golden.items[:1]), description)
+        store.write(zeros_key(version), data)
+    store.delete(copy)
+    if is_logged:
+        Disposal(home.settings).delete_artifact(version.run_id, GOLDEN_FILE)
     return count

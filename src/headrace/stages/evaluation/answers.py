@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import rows_at
-from headrace.data.snapshots.splits import SplitRows
+from headrace.data.snapshots.splits import SplitRows, rows_at
 from headrace.gates.champion import Scored
 from headrace.media.forms import Columns, Flags
 from headrace.models.logged import loading

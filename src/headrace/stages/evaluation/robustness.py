@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.snapshots.rows import rows_at
+from headrace.data.snapshots.splits import rows_at
 from headrace.display.pictures import ACCENT, INK, new_figure, save
 from headrace.display.progress import Progress
 from headrace.gates.intervals import linear_parts

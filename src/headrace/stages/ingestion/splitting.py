@@ -19,12 +19,6 @@ from headrace.errors import SourceError
 from headrace.media.forms import Rejected
 from headrace.pipeline import DataSpec
 from headrace.records import Finding
-from headrace.stages.ingestion.grouping import (
-    VAL_PERCENT,
-    VAL_ROWS,
-    groups_of_test,
-    groups_of_val,
-)
 from headrace.stages.ingestion.keys import (
     SPLITS,
     TEST,
@@ -34,7 +28,13 @@ from headrace.stages.ingestion.keys import (
     Numbers,
     Split,
 )
-from headrace.stages.ingestion.strata import find_small_classes
+from headrace.stages.ingestion.strata import (
+    VAL_PERCENT,
+    VAL_ROWS,
+    find_small_classes,
+    groups_of_test,
+    groups_of_val,
+)
 from headrace.tasks import Task
 
 _HEAD, _TAIL = slice(0, 8), slice(-8, None)

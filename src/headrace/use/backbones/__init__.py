@@ -96,7 +96,7 @@ def _folder_of(source: str) -> Iterator[tuple[Path, str]]:
     """The folder of a source, downloaded where it is elsewhere, and its full name."""
     scheme, separator, _ = source.partition("://")
     if separator:
-        from headrace.use.backbones.fetching import fetch
+        from headrace.use.backbones.pinning import fetch
 
         with tempfile.TemporaryDirectory(prefix="headrace-") as place:
             yield fetch(source, scheme, Path(place))

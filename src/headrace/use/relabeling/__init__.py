@@ -22,8 +22,14 @@ from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.folders import in_store
 from headrace.state.home import Home
 from headrace.state.store import Store
-from headrace.use.relabeling.page import items_of, review_page
-from headrace.use.relabeling.review import Decided, as_csv, decide, values_of
+from headrace.use.relabeling.review import (
+    Decided,
+    as_csv,
+    decide,
+    items_of,
+    review_page,
+    values_of,
+)
 from headrace.use.relabeling.suspects import find_suspects
 
 R = TypeVar("R", bound=Record)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from tests.src.tasks.synthesis.conftest import data, takes
 
-from headrace.data.snapshots.rows import ShardRows
+from headrace.data.snapshots.splits import ShardRows
 from headrace.pipeline import PipelineSpec, TrainingSpec
 from headrace.stages.fitting import Fit
 from headrace.stages.fitting.checkpoints import Checkpoints

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.src.monitoring.conftest import chosen
 
-from headrace.stages.validation.splits import differences
+from headrace.stages.validation.dataset import differences
 
 TRAIN, TEST = np.arange(1500), np.arange(1500, 2000)
 

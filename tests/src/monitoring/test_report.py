@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.monitoring.pictures import draw_answers
+from headrace.monitoring.report import draw_answers
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.data.snapshots.rows import ShardRows, rows_at
+from headrace.data.snapshots.splits import ShardRows, rows_at
 
 SIZES = (3, 0, 4)
 

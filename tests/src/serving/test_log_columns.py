@@ -21,7 +21,7 @@ from headrace.media import medium
 from headrace.media.digests import digests
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
-from headrace.serving.log_rows import rows_of
+from headrace.serving.log import rows_of
 from headrace.state.requests import COLUMN, INPUT, SCHEMA
 
 KINDS = [IMAGES, TEXTS, SOUNDS]
