@@ -7,8 +7,8 @@ from headrace.pipeline import load_spec
 from headrace_flows.preload import check_early
 from headrace_flows.run import Run
 
-FAIR = 'gates=[{name="fair", kind="ratio"}]'
-MESSAGE = "The gate 'fair' of the kind ratio needs a threshold and the argument to"
+FAIR = 'gates=[{name="fair", kind="fairness", arguments={gap="wide"}}]'
+MESSAGE = "The gate 'fair' of the kind fairness has arguments.gap: "
 
 
 def test_a_run_refuses_a_gate_that_does_not_fit_its_kind(settings, project):
