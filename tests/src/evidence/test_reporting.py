@@ -98,7 +98,6 @@ def test_a_report_has_verdict_tables_pictures_changes_and_recipe(trained):
         "calibration",
         "curves",
         "mistakes",
-        "explanations",
     ]
     assert '<figure class="listed"><figcaption>Most confident mistakes' in page
     assert not re.search(r"src=\"(?!data:)|<link|url\(", page)
