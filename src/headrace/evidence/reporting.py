@@ -39,6 +39,14 @@ from headrace.tasks import Task, task
 from headrace.use.comparison import ModelComparison, compare
 
 log = logging.getLogger("headrace")
+FOLDER = "pictures"
+_CAPTIONS = {
+    "curves": "Loss and score by epoch; the model has the weights of the epoch marked.",
+    "groups": "The score of each group, with the interval of that group alone.",
+    "robustness": "Robustness: the score of test items after changes that happen in "
+    "use, with its interval, and the mean confidence.",
+}
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class RunSoFar(Protocol):
@@ -197,16 +205,6 @@ def _fields(spec: PipelineSpec) -> dict[str, Any]:
         if usual.get(key) != value and not key.startswith("deploy.")
     }
     return {"recipe": recipe, "chosen": chosen}
-
-
-FOLDER = "pictures"
-_CAPTIONS = {
-    "curves": "Loss and score by epoch; the model has the weights of the epoch marked.",
-    "groups": "The score of each group, with the interval of that group alone.",
-    "robustness": "Robustness: the score of test items after changes that happen in "
-    "use, with its interval, and the mean confidence.",
-}
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Picture(NamedTuple):

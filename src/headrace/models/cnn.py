@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.media import preprocessing
-from headrace.media.image.resizing import resampled
+from headrace.media.image.augmentation import resampled
 from headrace.records import DataDescription
 
 MEDIUM = "image"

@@ -36,6 +36,10 @@ _BINS = 24
 _MOST_BARS = 20
 _ACROSS = 3
 Values = npt.NDArray[Any]
+PAGE = "monitor.html"
+TAG = "headrace.monitor"
+VERSION_TAG = "headrace.monitor.version"
+STATUS_TAG = "monitor"
 
 
 def pictures_of(
@@ -188,12 +192,6 @@ def _reference_items(snapshot: SnapshotRecord | None) -> Payload | list[Any]:
     except IntegrityError:
         pass
     return []
-
-
-PAGE = "monitor.html"
-TAG = "headrace.monitor"
-VERSION_TAG = "headrace.monitor.version"
-STATUS_TAG = "monitor"
 
 
 def log_report(

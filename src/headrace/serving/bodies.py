@@ -1,13 +1,21 @@
-"""Bodies of requests: bounded in size, and in memory of all together."""
+"""Bodies of requests: bounded in size and in memory of all together, and their JSON."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
+import json
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import orjson
+
 from headrace.serving.replies import CLOSE, HttpError
+
+_SHOWN = 60  # characters of a value in a message
+MOST_LISTS = 2**18  # and objects in JSON, which take a microsecond and 64 bytes each
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -114,3 +122,51 @@ async def discard(receive: Receive) -> None:
                 if message["type"] != "http.request" or not message.get("more_body"):
                     return
                 size += len(message["body"])
+
+
+def json_object(body: bytes, most_values: float = math.inf) -> dict[str, Any]:
+    """The JSON object in a body; see `parse_json`."""
+    value = parse_json(body, most_values)
+    if not isinstance(value, dict):
+        raise HttpError(400, f"The body is {shortened(value)}; wanted is an object.")
+    return value
+
+
+def shortened(value: Any) -> str:
+    """How a value of a user begins, as JSON, in a message."""
+    if isinstance(value, str):
+        value = value[:_SHOWN]
+    text, parts = "", json.JSONEncoder(ensure_ascii=False).iterencode(value)
+    while len(text) <= _SHOWN and (part := next(parts, "")):
+        text += part[: _SHOWN + 1]
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def parse_json(body: bytes, most_values: float = math.inf) -> Any:
+    """The value in a body of UTF-8.
+
+    Args:
+        body: of a request.
+        most_values: commas, which are counted before any value is built.
+
+    Raises:
+        HttpError: 413 for more of them or for too many lists, 400 for what is not JSON,
+            such as NaN.
+    """
+    is_long = len(body) > min(MOST_LISTS, most_values)
+    if is_long and (
+        body.count(b"[") + body.count(b"{") > MOST_LISTS
+        or body.count(b",") > most_values
+    ):
+        raise HttpError(
+            413,
+            f"The JSON has more than {MOST_LISTS:,} lists and objects, or more values "
+            "than the items of one request. Send fewer items, their numbers in one "
+            "list or as binary data.",
+        )
+    try:
+        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
+    except orjson.JSONDecodeError as error:
+        shown = error.doc[error.pos : error.pos + 20]
+        place = f", at {shortened(shown)}" if shown else ""
+        raise HttpError(400, f"The body is not JSON: {error}{place}.") from None

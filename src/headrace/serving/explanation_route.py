@@ -20,8 +20,13 @@ from headrace.explanations.check import Explanation
 from headrace.models.engines.hosted import ROWS_AT_ONCE
 from headrace.records import Record
 from headrace.serving.beside import read_beside
-from headrace.serving.plain import not_finite
-from headrace.serving.replies import HttpError, Reply, json_reply, unavailable
+from headrace.serving.replies import (
+    HttpError,
+    Reply,
+    json_reply,
+    not_finite,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from headrace.explanations.occlusion import Floats

@@ -36,6 +36,15 @@ from headrace.tasks.forms import Outputs
 
 MOST_OUTPUTS = 1024  # values of an answer that are logged; more are left out
 _DIGEST_BYTES = 32
+PART_SECONDS, PART_ROWS, PART_BYTES = 30.0, 4096, 16 * 2**20
+MOST_ROWS, MOST_BYTES = 65_536, 64 * 2**20 - PART_BYTES  # in the queue, beside a part
+_ROW_BYTES = 512  # of a row without its item
+_TURN_SECONDS = 0.5
+_CHUNK_ROWS, _CHUNK_BYTES = 256, 2**18  # of which rows are made at once
+_EXPIRY_SECONDS = 3600.0
+_END_SECONDS = 15.0
+STATES = "written", "full", "fault"
+log = logging.getLogger("headrace")
 
 
 def rows_of(requests: Sequence[Answered], *, with_inputs: bool) -> pa.Table:
@@ -101,17 +110,6 @@ def _flat(outputs: Outputs) -> pa.Array:
         return pa.nulls(count, pa.list_(pa.float32()))
     ends = np.arange(count + 1, dtype=np.int32) * np.int32(width)
     return pa.ListArray.from_arrays(ends, np.ascontiguousarray(outputs).reshape(-1))
-
-
-PART_SECONDS, PART_ROWS, PART_BYTES = 30.0, 4096, 16 * 2**20
-MOST_ROWS, MOST_BYTES = 65_536, 64 * 2**20 - PART_BYTES  # in the queue, beside a part
-_ROW_BYTES = 512  # of a row without its item
-_TURN_SECONDS = 0.5
-_CHUNK_ROWS, _CHUNK_BYTES = 256, 2**18  # of which rows are made at once
-_EXPIRY_SECONDS = 3600.0
-_END_SECONDS = 15.0
-STATES = "written", "full", "fault"
-log = logging.getLogger("headrace")
 
 
 class RequestLog:

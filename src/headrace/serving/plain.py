@@ -5,19 +5,17 @@ Items are decoded as the training data was, by the code of their medium.
 
 from __future__ import annotations
 
-import codecs
-import json
 import math
 from collections.abc import Callable
 from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 
 from headrace.data.preparing import advice_on, decode_one, fit_one
 from headrace.media.forms import Problem
-from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded
+from headrace.serving.bodies import json_object, parse_json, shortened
+from headrace.serving.replies import NO_SNIFF, HttpError, Reply, encoded, not_finite
 from headrace.tasks import asked, asks_items, task
 
 if TYPE_CHECKING:
@@ -28,6 +26,11 @@ if TYPE_CHECKING:
     from headrace.tasks.forms import Outputs
 
 WAV = (b"content-type", b"audio/wav")
+Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
+RAW = "application/octet-stream"
+JSON_TYPE = "application/json"
+FORM = "multipart/form-data"
+_UNSAID = ("", "application/x-www-form-urlencoded")  # the latter by `curl --data`
 
 
 def answer_body(
@@ -48,11 +51,6 @@ def answer_body(
         raise not_finite(served) from None
     html = "" if shown is None else f',"input":{encoded(shown).decode()}'
     return f'{served.start},"request_id":"{request_id}",{answer}{html}}}'.encode()
-
-
-def not_finite(served: Served) -> HttpError:
-    """The refusal of an item to which the model has no finite answer."""
-    return HttpError(422, f"{served} has no finite answer to this item.")
 
 
 def message_of(served: Served, body: bytes) -> Payload:
@@ -83,15 +81,6 @@ def sound_reply(served: Served, outputs: Outputs) -> Reply:
     speech, data = served.task.speech, served.description
     file = speech.file(speech.joined(outputs, data), data)
     return Reply(200, [WAV, NO_SNIFF, served.version_header], file)
-
-
-Parts = Callable[["Payload", "DataDescription"], "Payload | Problem"]
-RAW = "application/octet-stream"
-JSON_TYPE = "application/json"
-FORM = "multipart/form-data"
-_UNSAID = ("", "application/x-www-form-urlencoded")  # the latter by `curl --data`
-_SHOWN = 60  # characters of a value in a message
-MOST_LISTS = 2**18  # and objects in JSON, which take a microsecond and 64 bytes each
 
 
 class PlainReader:
@@ -275,14 +264,6 @@ def file_of(media_type: str, body: bytes) -> bytes:
     return content
 
 
-def json_object(body: bytes, most_values: float = math.inf) -> dict[str, Any]:
-    """The JSON object in a body; see `parse_json`."""
-    value = parse_json(body, most_values)
-    if not isinstance(value, dict):
-        raise HttpError(400, f"The body is {shortened(value)}; wanted is an object.")
-    return value
-
-
 def _text_of(body: bytes) -> bytes:
     value = parse_json(body)
     text = value.get("text") if isinstance(value, dict) else None
@@ -291,43 +272,3 @@ def _text_of(body: bytes) -> bytes:
             422, f'The body is {shortened(value)}; wanted is {{"text": "…"}}.'
         )
     return text.encode()
-
-
-def shortened(value: Any) -> str:
-    """How a value of a user begins, as JSON, in a message."""
-    if isinstance(value, str):
-        value = value[:_SHOWN]
-    text, parts = "", json.JSONEncoder(ensure_ascii=False).iterencode(value)
-    while len(text) <= _SHOWN and (part := next(parts, "")):
-        text += part[: _SHOWN + 1]
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def parse_json(body: bytes, most_values: float = math.inf) -> Any:
-    """The value in a body of UTF-8.
-
-    Args:
-        body: of a request.
-        most_values: commas, which are counted before any value is built.
-
-    Raises:
-        HttpError: 413 for more of them or for too many lists, 400 for what is not JSON,
-            such as NaN.
-    """
-    is_long = len(body) > min(MOST_LISTS, most_values)
-    if is_long and (
-        body.count(b"[") + body.count(b"{") > MOST_LISTS
-        or body.count(b",") > most_values
-    ):
-        raise HttpError(
-            413,
-            f"The JSON has more than {MOST_LISTS:,} lists and objects, or more values "
-            "than the items of one request. Send fewer items, their numbers in one "
-            "list or as binary data.",
-        )
-    try:
-        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
-    except orjson.JSONDecodeError as error:
-        shown = error.doc[error.pos : error.pos + 20]
-        place = f", at {shortened(shown)}" if shown else ""
-        raise HttpError(400, f"The body is not JSON: {error}{place}.") from None

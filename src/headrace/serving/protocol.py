@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from headrace.errors import InputError
-from headrace.serving.plain import json_object, not_finite, shortened
+from headrace.serving.bodies import json_object, shortened
 from headrace.serving.replies import (
     JSON,
     NO_SNIFF,
@@ -21,6 +21,7 @@ from headrace.serving.replies import (
     HttpError,
     Reply,
     encoded,
+    not_finite,
 )
 from headrace.serving.tensors import Inference, array_of
 from headrace.tasks.wire import checked

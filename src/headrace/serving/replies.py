@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+
+if TYPE_CHECKING:
+    from headrace.serving.served import Served
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -55,6 +58,11 @@ class HttpError(Exception):
 def unavailable(message: str, seconds: int = 1) -> HttpError:
     """The refusal of what can be answered later, in some seconds."""
     return HttpError(503, message, [(b"retry-after", b"%d" % seconds)])
+
+
+def not_finite(served: Served) -> HttpError:
+    """The refusal of an item to which the model has no finite answer."""
+    return HttpError(422, f"{served} has no finite answer to this item.")
 
 
 def encoded(value: Any) -> bytes:

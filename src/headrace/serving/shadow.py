@@ -21,9 +21,9 @@ from headrace.errors import HeadraceError, UsageError
 from headrace.media.forms import Payload
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered, Observer, Waiting
+from headrace.serving.backoff import Backoff
 from headrace.serving.metrics import Labels, exposed
 from headrace.serving.tensors import BATCH_LIMIT
-from headrace.serving.watching import Backoff
 from headrace.tasks import difference, task
 from headrace.tasks.forms import Outputs
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from headrace.serving.plain import shortened
+from headrace.serving.bodies import shortened
 from headrace.serving.replies import HttpError
 from headrace.tasks import asked, asks_items, question_shape
 from headrace.tasks.wire import Open

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from headrace.records import Record
 from headrace.serving.beside import read_beside
-from headrace.serving.plain import json_object
+from headrace.serving.bodies import json_object
 from headrace.serving.replies import (
     EVENTS,
     NO_SNIFF,

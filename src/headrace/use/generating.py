@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROMPT_CHARACTERS = 2_000
 _SEEDS = 2**32
 _SHOWN = 40
+SUFFIXES = (".wav", ".flac", ".ogg")
 
 
 def _new_seed() -> int:
@@ -234,9 +235,6 @@ def generate(name: str, settings: Settings | None = None, **wishes: Any) -> str:
     """
     request = TextRequest(**wishes)
     return open_text_model(name, settings).write(request)
-
-
-SUFFIXES = (".wav", ".flac", ".ogg")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from headrace.tasks import questions_of, task
 from headrace.tasks.forms import Shards, Targets, parts_of
 
 Places = npt.NDArray[np.intp]
+_QUARANTINE = re.compile(r"-([0-9a-f]{64})\.parquet$")
 
 
 class ShardRows(NamedTuple):
@@ -79,9 +80,6 @@ def rows_at(rows: Shards, places: npt.ArrayLike) -> Iterator[tuple[Places, Any]]
         own = wanted[shards == shard]
         first = int(ends[shard] - rows.counts[shard])
         yield own, rows.read(shard).at(own - first)  # type: ignore[attr-defined]
-
-
-_QUARANTINE = re.compile(r"-([0-9a-f]{64})\.parquet$")
 
 
 class SplitRows:

@@ -39,6 +39,7 @@ from headrace.use.exporting import (
 MANIFEST, SIGNATURE = "manifest.json", "bundle.sig"
 AGAIN = "Get it again from where it was made."
 MOST_FILES = 10_000
+CARD, EVIDENCE, PACKAGES = "card.html", "evidence.json", "requirements.txt"
 
 
 class Manifest(Record):
@@ -134,9 +135,6 @@ def _unpack(member: tarfile.TarInfo, tar: tarfile.TarFile, folder: Path) -> None
 
 def _damaged(what: str) -> IntegrityError:
     return IntegrityError(f"The archive is not as Headrace wrote it: {what}.", AGAIN)
-
-
-CARD, EVIDENCE, PACKAGES = "card.html", "evidence.json", "requirements.txt"
 
 
 def write_contents(version: Version, home: Home, folder: Path) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from headrace.media.draws import uniform
-from headrace.media.image.resizing import resampled
 
 _AXES = {"vertical": (1,), "horizontal": (2,), "both": (1, 2)}
 
@@ -59,3 +60,19 @@ def _recolour(images: Any, colour: float, draws: Any) -> Any:
     images = mean + (images - mean) * contrast
     grey = ops.mean(images, axis=3, keepdims=True)
     return ops.clip(grey + (images - grey) * saturation, 0, 255)
+
+
+def resampled(size: int, offset: Any, stretch: Any) -> Any:
+    """Matrices ``(batch, size, size)``; row i weighs the pixels that are moved to i.
+
+    Args:
+        size: of the axis.
+        offset: pixels by which what is seen is moved, ``(batch, 1)``.
+        stretch: by which share more is seen, ``(batch, 1)``; below 0: less.
+    """
+    from keras import ops
+
+    places = np.arange(size, dtype=np.float32)
+    middle = (size - 1) / 2
+    source = (stretch + 1) * (places - middle)[np.newaxis] + (offset + middle)
+    return ops.relu(1 - ops.abs(ops.expand_dims(source, 2) - places))

@@ -12,7 +12,7 @@ Source of the order of scaled decoding, reduction by whole numbers and filtering
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,23 +23,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Pixels = npt.NDArray[np.uint8]
-
-
-def resampled(size: int, offset: Any, stretch: Any) -> Any:
-    """Matrices ``(batch, size, size)``; row i weighs the pixels that are moved to i.
-
-    Args:
-        size: of the axis.
-        offset: pixels by which what is seen is moved, ``(batch, 1)``.
-        stretch: by which share more is seen, ``(batch, 1)``; below 0: less.
-    """
-    from keras import ops
-
-    places = np.arange(size, dtype=np.float32)
-    middle = (size - 1) / 2
-    source = (stretch + 1) * (places - middle)[np.newaxis] + (offset + middle)
-    return ops.relu(1 - ops.abs(ops.expand_dims(source, 2) - places))
-
 
 ORIENTATION = 0x0112  # the tag in EXIF
 _GAP = 2.0  # how many times the result is left to the filter, on each side

@@ -38,6 +38,12 @@ from headrace.stages.ingestion.keys import (
 
 EXPECTED = 50  # items of a class in test, and in train
 _LEFT_IN_TRAIN = 2  # items of a class, before one goes to val
+_GROUPS_SHOWN = 10
+VAL_ROWS = 1000
+VAL_PERCENT = 5
+# Groups of val have at most this share of the rows, and ten times `VAL_ROWS`: val is in
+# memory, and its rows are not learned from.
+_MOST_OF_VAL = 5
 
 
 def small_below(test_fraction: float) -> int:
@@ -151,14 +157,6 @@ def find_small_classes(
         heads[rows],
         np.searchsorted(small, labels.codes[rows]),
     )
-
-
-_GROUPS_SHOWN = 10
-VAL_ROWS = 1000
-VAL_PERCENT = 5
-# Groups of val have at most this share of the rows, and ten times `VAL_ROWS`: val is in
-# memory, and its rows are not learned from.
-_MOST_OF_VAL = 5
 
 
 def groups_of_test(

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 EXAMPLES = 3
 DIFFERS = "test_differs"
 EXPLAINS = "scale"  # says why test differs from train
+ALPHA = 0.001
+# Natural splits differ by less than 0.1; images 20 % darker by 0.2 and more.
+LEAST_EFFECT = 0.15
+MOST_ROWS = 10_000
+FEWEST_ROWS = 20
 
 
 def examine(
@@ -137,13 +142,6 @@ def _rows_of(parts: Sequence[pd.DataFrame], split: str) -> Columns:
     frame = pd.concat([part[part["split"] == split] for part in parts])
     frame = frame.head(MOST_ROWS)
     return {str(name): frame[name].to_numpy() for name in frame.columns}
-
-
-ALPHA = 0.001
-# Natural splits differ by less than 0.1; images 20 % darker by 0.2 and more.
-LEAST_EFFECT = 0.15
-MOST_ROWS = 10_000
-FEWEST_ROWS = 20
 
 
 class Difference(Record):

@@ -106,12 +106,11 @@ class Sounds(Answers):
     def highlights(self, metrics: Metrics, slices: Mapping[str, Figures]) -> list[str]:
         """The worst text."""
         texts = ranked(slices, "text", "text_accuracy")
-        return [
-            f"worst text {name}: heard in {worst['text_accuracy']:.0%} of "
-            f"{worst['rows']:.0f} rows"
-            for name, worst in texts[:1]
-            if len(texts) > 1
-        ]
+        if len(texts) < 2:
+            return []
+        name, worst = texts[0]
+        share, rows = worst["text_accuracy"], worst["rows"]
+        return [f"worst text {name}: heard in {share:.0%} of {rows:.0f} rows"]
 
 
 class TextSurvey(Surveyor):

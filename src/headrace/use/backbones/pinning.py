@@ -18,6 +18,7 @@ _FORMS = {
     "hf": "hf://OWNER/NAME",
     "kaggle": "kaggle://OWNER/MODEL/keras/VARIANT",
 }
+FAMILY = "pretrained"
 
 
 def fetch(source: str, scheme: str, place: Path) -> tuple[Path, str]:
@@ -65,9 +66,6 @@ def _of_kaggle(handle: str, place: Path) -> tuple[Path, str]:
 
     folder = kagglehub.model_download(handle, output_dir=str(place))
     return Path(folder), f"kaggle://{handle}"
-
-
-FAMILY = "pretrained"
 
 
 def pinned(spec: PipelineSpec, home: Home) -> PipelineSpec:

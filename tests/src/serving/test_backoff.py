@@ -1,4 +1,4 @@
-from headrace.serving.watching import Backoff
+from headrace.serving.backoff import Backoff
 
 
 def test_the_wait_doubles_up_to_a_minute_and_starts_again_after_one():
