@@ -179,12 +179,6 @@ class Settings(BaseModel):
         gt=0,
         le=1,
     )
-    max_ratio: int = option(
-        100,
-        "ratio of unpacked to packed bytes of a Parquet file, beyond 16 MiB: texts "
-        "reach 3 to 10, a decompression bomb 1,000",
-        gt=1,
-    )
     max_processes: int = option(
         16,
         "processes that decode concurrently, one per processor: each takes up to "

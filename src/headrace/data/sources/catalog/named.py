@@ -16,7 +16,6 @@ import logging
 import os
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,7 +162,7 @@ def _find(entry: CatalogEntry, name: str, settings: Settings) -> File:
                 f"that holds {', '.join(entry.files)}, or give a file with --data "
                 "PATH.",
             ) from None
-    return replace(local_file(path, str(path), path.stat().st_size), is_pinned=True)
+    return local_file(path, str(path), path.stat().st_size)
 
 
 def _copies(entry: CatalogEntry, name: str, settings: Settings) -> Iterator[Path]:

@@ -105,4 +105,4 @@ def spoken_digits(
 def _as_parquet(rows: list[dict[str, Any]], where: str) -> File:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows), sink)
-    return in_memory(where, sink.getvalue().to_pybytes(), is_pinned=True)
+    return in_memory(where, sink.getvalue().to_pybytes())

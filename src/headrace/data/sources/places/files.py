@@ -27,7 +27,6 @@ from headrace.errors import (
 from headrace.settings import Settings
 from headrace.state import hub
 
-FREE_BYTES = 16 * 2**20
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -118,7 +117,6 @@ class File:
         opener: opens it.
         member: its path in its archive; empty for a file in no archive.
         path: on this machine's disk; empty for any other file.
-        is_pinned: whether it is the file that was expected, by its digest.
     """
 
     where: str
@@ -126,7 +124,6 @@ class File:
     opener: Callable[[], IO[bytes]]
     member: str = ""
     path: str = ""
-    is_pinned: bool = False
 
     @property
     def name(self) -> str:
@@ -169,9 +166,9 @@ def local_file(path: str | Path, where: str, size: int) -> File:
     return File(where, size, lambda: open(path, "rb"), path=str(path))
 
 
-def in_memory(where: str, data: bytes, *, is_pinned: bool = False) -> File:
+def in_memory(where: str, data: bytes) -> File:
     """Bytes as a file."""
-    return File(where, len(data), lambda: io.BytesIO(data), is_pinned=is_pinned)
+    return File(where, len(data), lambda: io.BytesIO(data))
 
 
 def check_limits(where: str, members: int, total: int, settings: Settings) -> None:
@@ -189,19 +186,4 @@ def check_limits(where: str, members: int, total: int, settings: Settings) -> No
         raise LimitError(
             f"{where} unpacks to {total:,} bytes; the limit is {settings.max_bytes:,}.",
             "Raise HEADRACE_MAX_BYTES if that is intended.",
-        )
-
-
-def check_ratio(where: str, unpacked: int, packed: int, settings: Settings) -> None:
-    """Refuse a file that unpacks to over 16 MiB and to many times its size.
-
-    Raises:
-        LimitError: it is a decompression bomb.
-    """
-    if unpacked > FREE_BYTES and unpacked > settings.max_ratio * packed:
-        raise LimitError(
-            f"{where} unpacks from {packed:,} bytes to {unpacked:,} or more: over "
-            f"{settings.max_ratio} times its size, as a decompression bomb does.",
-            "Unpack it yourself and give the folder, or raise HEADRACE_MAX_RATIO, if "
-            "it can be trusted.",
         )

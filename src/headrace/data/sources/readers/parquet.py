@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from headrace.data.sources.places.files import File
 from headrace.data.sources.places.trees import FileTree, ignored_files, is_medium
-from headrace.data.sources.tables.parquet import MAGIC, ParquetTable, read_facts
+from headrace.data.sources.tables.parquet import MAGIC, ParquetTable
 from headrace.data.sources.tables.reading import TablePart, read_parts
 from headrace.data.sources.tables.roles import (
     Roles,
@@ -107,7 +107,7 @@ def _read_tables(
 
 def _has_items(file: File, settings: Settings) -> bool:
     """Whether a Parquet file may hold items, and not only names of files."""
-    kinds = {field.name: field.type for field in read_facts(file, settings).schema}
+    kinds = ParquetTable(file, settings).kinds
     return bool(_items_of(kinds, None)) or not any(map(is_text, kinds.values()))
 
 

@@ -1,19 +1,22 @@
-"""Parquet files as tables; a process with a limit on its memory decodes them."""
+"""Parquet files as tables.
+
+A few bytes of Parquet may be millions of values, since a dictionary stores a value once
+for all rows. So as many rows are decoded together as have room if each has the longest
+value there may be; lists of texts are decoded as dictionaries first.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, NamedTuple
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from headrace.data.sources.places.files import File, check_limits, check_ratio
-from headrace.data.sources.tables.parquet_decoding import Decoder
+from headrace.data.sources.places.files import File, check_limits, first_line
 from headrace.data.sources.tables.tabular import (
     ROWS_AT_ONCE,
     SAMPLE_ROWS,
@@ -23,178 +26,60 @@ from headrace.data.sources.tables.tabular import (
     is_number,
     is_text,
 )
-from headrace.errors import DependencyError, LimitError, SourceError
+from headrace.errors import LimitError, SourceError
 from headrace.media.chunks import rows_at_once
 from headrace.records import Finding
 from headrace.settings import Settings
-from headrace.state.frames import FramedProcess, Header
 
 MAGIC = b"PAR1"
+# Of several rows at once.
+BATCH_BYTES = 48 * 2**20
 # Of all columns of a sample together.
 _SAMPLE_BYTES = 64 * 2**20
 # Each row becomes at least a digest.
 _ROW_BYTES = 32
-# The memory for decoding: a multiple of the limit on one row, and at least so much.
-_MEMORY, _LEAST_MEMORY = 8, 64 * 2**20
-_SECONDS = 300.0
-_FEWER = 16
-# How a process ends whose decoder ran into damage, or out of memory; any other end is
-# none of the file's doing.
-_FAULTS = {
-    *(-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS),
-    *(-signal.SIGFPE, -signal.SIGILL, -signal.SIGTRAP),
-}
-_numbers = itertools.count()
-_Ask = Callable[[Header], tuple[Header, Any]]
-
-
-class _TooLargeError(Exception):
-    """What was asked for takes more memory than there may be."""
-
-
-class ParquetFacts(NamedTuple):
-    """What the footer of a Parquet file says."""
-
-    schema: pa.Schema
-    rows: int
-    size: int
-
-
-class _Guarded:
-    """A process that decodes what is asked for; it starts when it is needed.
-
-    It ends when nothing was asked for some time. Threads may share it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: FramedProcess | None = None
-        self._made_for: tuple[int, int] = 0, 0  # this process, and its limit
-
-    def ask(
-        self, stream: IO[bytes], most_bytes: int, header: Header
-    ) -> tuple[Header, Any]:
-        """Ask about a file.
-
-        Args:
-            stream: the file.
-            most_bytes: that one row may have.
-            header: of `Decoder.answer`.
-
-        Raises:
-            _TooLargeError: it needs more memory, or the process crashed on it.
-            DependencyError: it does not answer, or was ended by another process.
-        """
-        with self._lock:
-            while True:
-                process = self._running(most_bytes)
-                try:
-                    return self._conversation(process, stream, header)
-                except BaseException as error:
-                    self._process = None
-                    process.close()
-                    if not isinstance(error, DependencyError):
-                        raise
-                    if process.code in _FAULTS:
-                        raise _TooLargeError from None
-                    if process.code != -signal.SIGALRM:  # that is its own quiet end
-                        raise
-
-    def _running(self, most_bytes: int) -> FramedProcess:
-        made_for = os.getpid(), most_bytes
-        if self._process is None or self._made_for != made_for:
-            if self._process and self._made_for[0] == made_for[0]:
-                self._process.close()
-            self._process = FramedProcess(
-                "headrace.data.sources.tables.parquet_decoding",
-                "process that decodes Parquet files",
-                ARROW_DEFAULT_MEMORY_POOL="system",  # others reserve far more
-            )
-            self._made_for = made_for
-            begin = {"memory_bytes": _memory(most_bytes)}
-            self._process.converse(begin, seconds=_SECONDS)
-        return self._process
-
-    def _conversation(
-        self, process: FramedProcess, stream: IO[bytes], header: Header
-    ) -> tuple[Header, Any]:
-        body: Any = b""
-        while True:
-            header, body = process.converse(header, body, seconds=_SECONDS)
-            if "offset" not in header:
-                return header, body
-            stream.seek(header["offset"])
-            header, body = {}, stream.read(header["size"])
-
-
-_guarded = _Guarded()
-
-
-@contextlib.contextmanager
-def _opened(file: File, settings: Settings) -> Iterator[_Ask]:
-    """What answers about a Parquet file, in its block."""
-    about_file = {"number": next(_numbers), "size": file.size, "path": file.path}
-    most = settings.max_file_bytes
-    with file.open() as stream:
-        decoder = Decoder(lambda *_: stream) if file.is_pinned else None
-
-        def ask(header: Header) -> tuple[Header, Any]:
-            header |= {**about_file, "most": most}
-            if decoder is not None:
-                answer, body = decoder.answer(header)
-            else:
-                answer, body = _guarded.ask(stream, most, header)
-            if "is_too_large" in answer:
-                raise _TooLargeError
-            if damage := answer.get("damage"):
-                raise SourceError(
-                    f"{file.where} is a damaged Parquet file: {damage}.",
-                    "Download or make it again.",
-                )
-            return answer, body
-
-        yield ask
-
-
-def read_facts(file: File, settings: Settings) -> ParquetFacts:
-    """What the footer of a Parquet file says.
-
-    Raises:
-        SourceError: it is damaged, or has too many columns.
-    """
-    try:
-        with _opened(file, settings) as ask:
-            facts, body = ask({})
-            check_width(file.where, facts["leaves"])
-            schema = pa.ipc.read_schema(pa.py_buffer(body))
-            return ParquetFacts(schema, facts["rows"], facts["bytes"])
-    except _TooLargeError:
-        raise SourceError(
-            f"{file.where} is a damaged Parquet file, or has a footer that takes over "
-            f"{_memory(settings.max_file_bytes):,} bytes of memory.",
-            "Download or make it again.",
-        ) from None
+# Of rows that are decoded together, and of a column in a group of rows: multiples of
+# the limit on one row. Decoding takes up to four times the bytes of the rows.
+_DECODED, _GROUP = 2, 16
+_VALUE_BYTES = 12  # of a list, decoded, with what says where lists end
+_BUFFER_BYTES = 2**20
+_DICTIONARY = 2  # Thrift's number of such a page
+_FIELD = 0x15  # the next field, a number, in Thrift's compact protocol
 
 
 class ParquetTable:
     """A Parquet file as a `Table`.
 
     Attributes:
+        schema: as Arrow has it.
         row_bytes: the mean number of unpacked bytes of a row.
     """
 
     def __init__(self, file: File, settings: Settings) -> None:
+        """Read the footer.
+
+        Raises:
+            SourceError: it is damaged, or has too many columns.
+        """
         self.where, self.name = file.where, file.name
         self.encoding = "utf-8"
         self.format = "Parquet"
         self.findings: list[Finding] = []
         self._file = file
         self._settings = settings
-        self._facts = read_facts(file, settings)
-        self.schema = self._facts.schema
-        self.row_bytes: float = self._facts.size / max(1, self._facts.rows)
+        with file.open() as stream, _damage(file.where):
+            parquet = pq.ParquetFile(stream)
+            facts = parquet.metadata
+            check_width(file.where, facts.num_columns)
+            self.schema = parquet.schema_arrow
+            leaves = [parquet.schema.column(n) for n in range(facts.num_columns)]
+            groups = map(facts.row_group, range(facts.num_row_groups))
+            size = sum(group.total_byte_size for group in groups)
+        self._repeated = {leaf.path for leaf in leaves if leaf.max_repetition_level}
+        self.row_bytes: float = size / max(1, facts.num_rows)
         check_names(self.schema.names, file.where)
         self.kinds = {field.name: field.type for field in self.schema}
+        self._lists = _lists_of_texts(leaves, self.kinds)
 
     def sample(self) -> pa.Table:
         """Its first rows, of the columns of text, numbers and truth values."""
@@ -220,52 +105,170 @@ class ParquetTable:
         Raises:
             SourceError: the file is damaged or over the limits.
         """
-        size, where, settings = 0, self.where, self._settings
-        least = self._facts.rows * _ROW_BYTES
-        check_ratio(where, least, self._file.size, settings)
+        size = 0
         # A dictionary stores equal values once, so the size may be too small.
         count = at_once or min(ROWS_AT_ONCE, rows_at_once(self.row_bytes))
         for batch in self._batches(columns, count):
             size += max(batch.nbytes, _ROW_BYTES * len(batch))
-            check_limits(where, 0, size, settings)
-            check_ratio(where, size, self._file.size, settings)
+            check_limits(self.where, 0, size, self._settings)
             yield TableRows(batch)
 
     def _batches(self, columns: Sequence[str], count: int) -> Iterator[pa.RecordBatch]:
-        """Rows of some columns; where they take too much memory, fewer at once."""
-        row = 0
-        with _opened(self._file, self._settings) as ask:
-            while True:
-                try:
-                    answer, body = ask(
-                        {"columns": list(columns), "row": row, "count": count}
-                    )
-                except _TooLargeError:
-                    if count == 1:
-                        raise self._too_large(row, columns) from None
-                    count = max(1, count // _FEWER)
-                    continue
-                if not answer["rows"]:
-                    return
-                with pa.ipc.open_stream(pa.py_buffer(body)) as stream:
-                    batch = stream.read_next_batch()
-                row += len(batch)
-                yield batch
+        """Rows of some columns, so many at once, or fewer that have `BATCH_BYTES`."""
+        waiting, rows, size = list[pa.RecordBatch](), 0, 0
+        for batch in self._decoded(columns, count):
+            if waiting and (
+                rows + len(batch) > count or size + batch.nbytes > BATCH_BYTES
+            ):
+                yield pa.concat_batches(waiting)
+                waiting, rows, size = [], 0, 0
+            waiting.append(batch)
+            rows, size = rows + len(batch), size + batch.nbytes
+        if waiting:
+            yield pa.concat_batches(waiting)
 
-    def _too_large(self, row: int, columns: Sequence[str]) -> LimitError:
-        most = self._settings.max_file_bytes
-        return LimitError(
-            f"{self.where} cannot be decoded at row {row + 1:,} (columns "
-            f"{', '.join(columns)}): it is damaged, or the row has over {most:,} "
-            f"bytes, or decoding it takes over {_memory(most):,} bytes of memory.",
-            "Take the row out of the data, or write the table again with smaller row "
-            "groups, such as row_group_size=1000, or raise HEADRACE_MAX_FILE_BYTES.",
-        )
+    def _decoded(self, columns: Sequence[str], count: int) -> Iterator[pa.RecordBatch]:
+        names, row = list(columns), 0
+        with self._file.open() as stream, _damage(self.where):
+            parquet = pq.ParquetFile(
+                stream,
+                buffer_size=_BUFFER_BYTES,
+                pre_buffer=False,  # which would keep all that was read in memory
+                read_dictionary=self._lists,
+            )
+            for number in range(parquet.metadata.num_row_groups):
+                group = parquet.metadata.row_group(number)
+                some = min(count, self._rows_within(stream, group, names, row))
+                for batch in parquet.iter_batches(
+                    some, row_groups=[number], columns=names, use_threads=False
+                ):
+                    yield from self._parts(batch.select(names), row)
+                    row += len(batch)
+
+    def _rows_within(
+        self,
+        stream: IO[bytes],
+        group: pq.RowGroupMetaData,
+        columns: Sequence[str],
+        row: int,
+    ) -> int:
+        """How many rows of a group can be decoded together, at least 1.
+
+        Raises:
+            LimitError: a column has too much in it.
+        """
+        limit, largest = self._settings.max_file_bytes, 1
+        for chunk in map(group.column, range(group.num_columns)):
+            name = chunk.path_in_schema
+            if not any(f"{name}.".startswith(f"{column}.") for column in columns):
+                continue
+            value = _longest_value(stream, chunk)
+            if name in self._repeated:
+                value = _VALUE_BYTES * chunk.num_values
+            if value > _GROUP * limit:
+                raise LimitError(
+                    f"{self.where} has up to {value:,} bytes of {name} in a row, from "
+                    f"row {row + 1:,}; the limit is {_GROUP * limit:,}.",
+                    "Write the table again with smaller row groups, such as "
+                    "row_group_size=1000, or raise HEADRACE_MAX_FILE_BYTES.",
+                )
+            largest = max(largest, value)
+        return max(1, _DECODED * max(BATCH_BYTES, limit) // largest)
+
+    def _parts(self, batch: pa.RecordBatch, first: int) -> Iterator[pa.RecordBatch]:
+        """Rows without dictionaries, in parts of a bounded number of bytes."""
+        most, start = max(self._settings.max_file_bytes, BATCH_BYTES), 0
+        while start < len(batch):
+            count = len(batch) - start
+            while (size := _bytes(part := batch.slice(start, count))) > BATCH_BYTES:
+                if count == 1:
+                    break
+                count //= 2
+            if size > most:
+                raise LimitError(
+                    f"{self.where} has {size:,} bytes in row {first + start + 1:,} "
+                    f"(columns {', '.join(batch.schema.names)}); the limit is "
+                    f"{most:,}.",
+                    "Take the row out of the data, or raise HEADRACE_MAX_FILE_BYTES.",
+                )
+            yield pa.record_batch([*map(_plain, part.columns)], part.schema.names)
+            start += count
 
 
-def _memory(most_bytes: int) -> int:
-    """The memory for decoding rows of so many bytes at most."""
-    return max(_LEAST_MEMORY, _MEMORY * most_bytes)
+@contextlib.contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """What the library says of a damaged file, as an error of the source."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        if getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise  # the disk, and not the file
+        raise SourceError(
+            f"{where} is a damaged Parquet file: {first_line(error)}.",
+            "Download or make it again.",
+        ) from None
+
+
+def _longest_value(stream: IO[bytes], chunk: pq.ColumnChunkMetaData) -> int:
+    """The most bytes of a value that rows share: of a dictionary, or of a prefix."""
+    if "DELTA_BYTE_ARRAY" in chunk.encodings:
+        return int(chunk.total_uncompressed_size)
+    stream.seek(chunk.dictionary_page_offset or chunk.data_page_offset)
+    head, numbers = iter(stream.read(16)), list[int]()
+    while len(numbers) < 2 and next(head, None) == _FIELD:
+        number = shift = 0
+        for byte in head:
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        numbers.append(number >> 1)
+    if len(numbers) < 2:
+        return int(chunk.total_uncompressed_size)
+    kind, size = numbers  # of the first page, unpacked
+    return size if kind == _DICTIONARY else 0
+
+
+def _lists_of_texts(
+    leaves: Sequence[pq.ColumnSchema], kinds: Mapping[str, pa.DataType]
+) -> list[str]:
+    """The paths of columns whose cells are lists of texts."""
+    tops = [kinds[leaf.path.partition(".")[0]] for leaf in leaves]
+    return [
+        leaf.path
+        for leaf, kind in zip(leaves, tops, strict=True)
+        if _is_list(kind) and is_text(kind.value_type)
+    ]
+
+
+def _bytes(batch: pa.RecordBatch) -> int:
+    """The bytes of some rows without dictionaries."""
+    return sum(map(_size, batch.columns))
+
+
+def _size(column: pa.Array) -> int:
+    values = column.flatten() if _is_list(column.type) else column
+    if not pa.types.is_dictionary(values.type):
+        return int(column.nbytes)
+    if is_number(values.type.value_type):
+        return _VALUE_BYTES * len(values)
+    lengths = pc.binary_length(values.dictionary)
+    return pc.sum(lengths.take(values.indices)).as_py() or 0
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column without dictionaries, which hold values of other rows too."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column.dictionary_decode()
+    if _is_list(kind) and pa.types.is_dictionary(kind.value_type):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return column.cast(make(kind.value_type.value_type))
+    return column
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def _is_flat(kind: pa.DataType) -> bool:

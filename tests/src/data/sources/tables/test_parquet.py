@@ -1,18 +1,14 @@
-import os
-import signal
-
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.data.sources.places.files import in_memory, local_file
-from headrace.data.sources.tables import parquet
-from headrace.data.sources.tables.parquet import ParquetTable
-from headrace.data.sources.tables.parquet_decoding import BATCH_BYTES
-from headrace.errors import DependencyError, SourceError
+from headrace.data.sources.tables.parquet import BATCH_BYTES, ParquetTable
+from headrace.errors import LimitError, SourceError
 from headrace.settings import Settings
 
-SETTINGS = Settings(max_ratio=10**6, max_file_bytes=4 * 2**20)
+SETTINGS = Settings(max_file_bytes=4 * 2**20)
 
 
 @pytest.fixture
@@ -34,10 +30,6 @@ def _cells(rows, column="n"):
     return [cell for some in rows for cell in some.batch.column(column).to_pylist()]
 
 
-def _send(number):
-    os.kill(parquet._guarded._process.pid, number)
-
-
 def test_rows_are_few_where_one_value_takes_the_memory_of_all(write):
     columns = {"text": _same("a" * 2**19, 300), "n": range(300)}
     table = ParquetTable(write(pa.table(columns), row_group_size=70), SETTINGS)
@@ -50,19 +42,39 @@ def test_rows_are_few_where_one_value_takes_the_memory_of_all(write):
 def test_a_row_that_is_too_large_is_named(write):
     texts = ["a"] * 7 + ["b" * (BATCH_BYTES + 1), "c"]
     file = write(pa.table({"text": texts}), use_dictionary=False, row_group_size=7)
-    table = ParquetTable(file, Settings(max_ratio=10**6, max_file_bytes=2**25))
-    with pytest.raises(
-        SourceError, match=r"a.parquet cannot .* at row 8 .*over 33,554,432"
-    ):
+    table = ParquetTable(file, Settings(max_file_bytes=2**25))
+    with pytest.raises(LimitError, match=r"a.parquet has .* row 8 .* is 50,331,648"):
         list(table.read(["text"]))
 
 
 def test_a_list_of_few_bytes_and_many_values_is_not_decoded(write):
-    values = pa.array([0], pa.uint8()).take(pa.array([0] * 9_000_000, pa.int32()))
+    values = pa.array(np.zeros(6_000_000, np.uint8))
     cells = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
     table = ParquetTable(write(pa.table({"image": cells})), SETTINGS)
-    with pytest.raises(SourceError, match=r"row 1 \(columns image\).*67,108,864 bytes"):
+    with pytest.raises(LimitError, match=r"72,000,000 bytes of image.* row 1; "):
         list(table.read(["image"]))
+
+
+def test_bytes_and_lists_of_texts_that_are_stored_once_come_back(write):
+    picture = _same(b"a" * 2**21, 40)
+    files = pa.StructArray.from_arrays(
+        [picture.dictionary_decode(), pa.array(["p"] * 40)], ["bytes", "path"]
+    )
+    tags = pa.array([["x", None], None, [], ["y"]] * 10)
+    table = ParquetTable(write(pa.table({"image": files, "tags": tags})), SETTINGS)
+    some = list(table.read(["image", "tags"]))
+    assert max(rows.batch.nbytes for rows in some) <= BATCH_BYTES
+    assert _cells(some, "tags") == tags.to_pylist()
+    assert {(len(one["bytes"]), one["path"]) for one in _cells(some, "image")} == {
+        (2**21, "p")
+    }
+
+
+def test_a_long_list_of_a_text_that_is_stored_once_is_refused(write):
+    tags = [["a" * 2**20] * 60]
+    table = ParquetTable(write(pa.table({"tags": tags}), store_schema=False), SETTINGS)
+    with pytest.raises(LimitError, match=r"62,914,560 bytes in row 1 \(columns tags"):
+        list(table.read(["tags"]))
 
 
 def test_a_low_limit_on_rows_leaves_memory_for_small_ones(write):
@@ -82,35 +94,12 @@ def test_a_file_that_is_not_on_this_disk_is_read(write):
     assert _cells(table.read(["n"], at_once=700)) == list(range(5000))
 
 
-def test_a_pinned_file_needs_no_process(write, monkeypatch):
-    monkeypatch.setattr(parquet, "_guarded", None)
-    data = write(pa.table({"n": range(9)})).read()
-    table = ParquetTable(in_memory("a.parquet", data, is_pinned=True), SETTINGS)
-    assert _cells(table.read(["n"])) == list(range(9))
-
-
-@pytest.mark.parametrize("end", [signal.SIGSEGV, signal.SIGABRT, signal.SIGALRM])
-def test_a_crash_and_a_quiet_end_change_no_rows(write, end):
-    file = write(pa.table({"n": range(5000)}), row_group_size=900)
-    rows = ParquetTable(file, SETTINGS).read(["n"], at_once=512)
-    some = [next(rows), next(rows)]
-    _send(end)
-    assert _cells([*some, *rows]) == list(range(5000))
-
-
-def test_a_process_that_others_have_killed_is_no_fault_of_the_data(write):
-    table = ParquetTable(write(pa.table({"n": range(9)})), SETTINGS)
-    _send(signal.SIGKILL)
-    with pytest.raises(
-        DependencyError, match="decodes Parquet files was killed by signal 9"
-    ):
-        list(table.read(["n"]))
-    assert _cells(table.read(["n"])) == list(range(9))
-
-
-def test_a_process_that_hangs_is_no_fault_of_the_data(write, monkeypatch):
-    table = ParquetTable(write(pa.table({"n": range(9)})), SETTINGS)
-    monkeypatch.setattr(parquet, "_SECONDS", 0.2)
-    _send(signal.SIGSTOP)
-    with pytest.raises(DependencyError, match="did not answer within"):
-        list(table.read(["n"]))
+def test_a_damaged_file_is_told(write):
+    data = write(pa.table({"text": [f"text {n}" for n in range(900)]})).read()
+    with pytest.raises(SourceError, match=r"a.parquet is a damaged Parquet file"):
+        ParquetTable(in_memory("a.parquet", data[:-9]), SETTINGS)
+    table = ParquetTable(
+        in_memory("a.parquet", b"PAR1" + bytes(396) + data[400:]), SETTINGS
+    )
+    with pytest.raises(SourceError, match=r"a.parquet is a damaged Parquet file"):
+        list(table.read(["text"]))
