@@ -14,10 +14,11 @@ def test_no_damaged_file_ends_a_reader(name):
     report = Report()
     fuzz(range(MUTANTS), report, [SEEDS[name]])
     told = [(one.number, one.what) for one in report.findings]
+    aborted = [one for one in told if one[1] == ABORTED]
     if name.startswith("parquet"):  # whose metadata may lie: SECURITY.md
-        told = [(number, what) for number, what in told if what != ABORTED]
+        told = [one for one in told if one not in aborted]
     assert told == []
-    assert report.count == MUTANTS
+    assert report.count + len(aborted) == MUTANTS
     # The first is the good file itself.
     assert any("read" in outcome for outcome in report.outcomes[name])
 
