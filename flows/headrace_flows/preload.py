@@ -15,7 +15,7 @@ from headrace.imports import extensions, load_jsonschema
 from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.pipeline.readme import read_readme
-from headrace.stages.beside import beside
+from headrace.stages.processes import beside
 from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
 from headrace_flows.libraries import load_validation

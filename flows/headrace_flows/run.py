@@ -38,7 +38,7 @@ from headrace.state.signing import check_signing_key
 from headrace_flows.turn import Turn
 
 if TYPE_CHECKING:
-    from headrace.stages.beside import OtherProcess
+    from headrace.stages.processes import OtherProcess
 
 # Each stage, and the attribute of a run that has its result.
 STAGES = {
@@ -160,7 +160,7 @@ class Run:
     @cached_property
     def beside(self) -> OtherProcess:
         """Does the validation, and draws: this process, unless another is given."""
-        from headrace.stages.beside import OtherProcess
+        from headrace.stages.processes import OtherProcess
 
         return OtherProcess()
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.data.snapshots.checking import check_snapshot
+from headrace.data.snapshots.reading import check_snapshot
 from headrace.display.progress import Progress
 from headrace.errors import IntegrityError, SpecError, UsageError
 from headrace.records import FROM_RECIPE, MANIFEST, Metrics, Record

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch

@@ -16,7 +16,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
 from headrace.errors import IntegrityError
 from headrace.monitoring.batches import Batch

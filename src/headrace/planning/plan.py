@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from headrace.data.corrections import Corrections, find_corrections
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import Corrections, ForgottenItems, find_corrections
 from headrace.data.sources.identity import source_identity
 from headrace.imports import extensions
 from headrace.models import builder_name

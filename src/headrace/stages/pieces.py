@@ -1,5 +1,8 @@
 """Where work is done, several tasks at once: an executor, and how many.
 
+Chunks and shards are spread over `Workers`: this process, until others on this machine
+are awake where there is much to do; or a Dask cluster where one is configured.
+
 A piece is a small record, and what does it a function of a module, of the record and
 the settings. What it starts from is in the store. It may be killed in the middle: done
 again, it goes on.
@@ -9,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -25,6 +30,13 @@ from headrace.state.ledger.holding import FLOW_RUN, hold, wait_for_collection
 _ONE_AT_A_TIME = threading.Lock()  # Keras's state is the process's
 
 
+P = TypeVar("P", bound="Piece")
+T = TypeVar("T")
+R = TypeVar("R")
+# Processes take about as long to start, and slow the machine down meanwhile.
+HERE_SECONDS = 1.0
+
+
 class Piece(Protocol):
     """A small record that says what to do."""
 
@@ -36,11 +48,6 @@ class Piece(Protocol):
     def model_dump_json(self) -> str:
         """All of it, as text."""
         ...
-
-
-P = TypeVar("P", bound=Piece)
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Place(NamedTuple):
@@ -148,3 +155,68 @@ def do_piece(
         with hold(settings, f"{FLOW_RUN}{digest}/{piece.pipeline}", digest):
             wait_for_collection(settings)
             return work(piece, settings)
+
+
+class Workers(contextlib.ExitStack):
+    """Does the same work on many tasks, in its block.
+
+    This process begins. After the first moment it wakes others, which do the rest once
+    they are there, and end with the block. A cluster does all of the work.
+
+    Args:
+        settings: whose ``dask_address`` names a cluster; else, how many processes
+            there may be.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self._count = min(settings.max_processes, processors())
+        self._pool: Executor | None = None
+        self._awake: Future[bool] | None = None  # one of the others
+        self._seconds = 0.0
+
+    def spread(
+        self,
+        work: Callable[[T], R],
+        tasks: Iterable[T],
+        send: Callable[[T], T] = lambda task: task,
+    ) -> Iterator[R]:
+        """The results of ``work(task)``, in the order of the tasks.
+
+        Args:
+            work: a function of a module; what it takes and gives is small and crosses
+                to another process, so arrays go by file.
+            tasks: they are asked for as they can be begun.
+            send: makes of a task what crosses to another process.
+
+        Raises:
+            what ``work`` and `opened` raise; tasks not yet begun are dropped.
+        """
+        if self.settings.dask_address:
+            with opened(self.settings, sys.maxsize) as place:
+                yield from place.in_order(work, map(send, tasks))
+            return
+        coming, pool = iter(tasks), self._others(work)
+        for task in () if pool else coming:
+            started = time.perf_counter()
+            result = work(task)
+            self._seconds += time.perf_counter() - started
+            yield result
+            if pool := self._others(work):
+                break
+        if pool:
+            place = Place(pool, 2 * self._count, "here", None)
+            yield from place.in_order(work, map(send, coming))
+
+    def _others(self, work: Callable[[T], R]) -> Executor | None:
+        """The others, once one is awake and knows the work; the first moment wakes it.
+
+        A single processor has none.
+        """
+        if self._count < 2 or self._seconds < HERE_SECONDS:
+            return None
+        if self._pool is None:
+            self._pool = self.enter_context(processes(self._count))
+            self._awake = self._pool.submit(callable, work)
+        return self._pool if self._awake and self._awake.done() else None

@@ -34,12 +34,12 @@ from headrace.records import (
     TrainingRecord,
 )
 from headrace.settings import Settings
-from headrace.stages.beside import OtherProcess
 from headrace.stages.fitting import Fit, FittedModel, cluster
 from headrace.stages.fitting.checkpoints import Checkpoints
 from headrace.stages.fitting.data import TrainingData, open_data
 from headrace.stages.fitting.privacy.loop import EPSILON
 from headrace.stages.ingredients import Packed
+from headrace.stages.processes import OtherProcess
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.state.packing import pack_folder

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.errors import IntegrityError
 from headrace.monitoring import history as module
 from headrace.monitoring.batches import Batch

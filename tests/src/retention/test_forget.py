@@ -18,10 +18,10 @@ from tests.blobs import blobs, spec_of, write_blobs
 from headrace.data.corrections import (
     Correction,
     Corrections,
+    ForgottenItems,
     find_corrections,
     save_corrections,
 )
-from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.reading import DIGEST
 from headrace.errors import IntegrityError
 from headrace.models.engines.stored import golden_bytes

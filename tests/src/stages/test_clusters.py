@@ -12,7 +12,7 @@ from tests.waiting import meeting
 from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.stages import clusters
-from headrace.stages.workers import Workers
+from headrace.stages.pieces import Workers
 
 pytestmark = pytest.mark.system
 

@@ -14,8 +14,8 @@ from tests.waiting import meeting
 
 from headrace.errors import DependencyError
 from headrace.settings import Settings
-from headrace.stages import workers
-from headrace.stages.workers import HERE_SECONDS, Workers
+from headrace.stages import pieces
+from headrace.stages.pieces import HERE_SECONDS, Workers
 
 pytestmark = pytest.mark.system
 
@@ -31,12 +31,12 @@ def settings(tmp_path):
 @pytest.fixture
 def helped(monkeypatch):
     """Others are awake from the first task on."""
-    monkeypatch.setattr(workers, "HERE_SECONDS", 0.0)
+    monkeypatch.setattr(pieces, "HERE_SECONDS", 0.0)
 
 
 def spread(work, tasks, settings):
     with Workers(settings) as several:
-        if not workers.HERE_SECONDS and several._count > 1:
+        if not pieces.HERE_SECONDS and several._count > 1:
             wake(several)
         yield from several.spread(work, tasks)
 
@@ -54,7 +54,7 @@ def test_a_moment_of_work_is_done_here(settings):
 
 
 def test_after_a_moment_the_same_others_do_the_rest(settings, monkeypatch):
-    monkeypatch.setattr(workers, "processors", lambda: 2)
+    monkeypatch.setattr(pieces, "processors", lambda: 2)
     slow = f"(__import__('time').sleep({HERE_SECONDS / 2}), {PROCESS})[1]"
 
     def tasks(several):
@@ -72,7 +72,7 @@ def test_after_a_moment_the_same_others_do_the_rest(settings, monkeypatch):
 
 @pytest.mark.usefixtures("helped")
 def test_a_single_processor_does_all_of_it_here(settings, monkeypatch):
-    monkeypatch.setattr(workers, "processors", lambda: 1)
+    monkeypatch.setattr(pieces, "processors", lambda: 1)
     assert set(spread(eval, [PROCESS] * 10, settings)) == {os.getpid()}
 
 
@@ -86,7 +86,7 @@ def test_results_come_in_the_order_of_the_tasks(settings):
 def test_many_tasks_are_done_in_as_many_processes_as_there_are_processors(
     settings, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(workers, "processors", lambda: 3)
+    monkeypatch.setattr(pieces, "processors", lambda: 3)
     found = set(spread(eval, [meeting(tmp_path / "met", 3)] * 12, settings))
     assert len(found) == 3
     assert not any(map(psutil.pid_exists, found))
@@ -103,7 +103,7 @@ def test_an_error_passes_and_drops_the_rest(settings, tmp_path):
 def test_an_error_of_another_process_passes_and_drops_the_rest(
     settings, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(workers, "processors", lambda: 2)
+    monkeypatch.setattr(pieces, "processors", lambda: 2)
     begun = []
     submit = ProcessPoolExecutor.submit
 
@@ -151,7 +151,7 @@ def test_tasks_are_made_beside_the_work(settings):
 
 @pytest.mark.usefixtures("helped")
 def test_a_worker_that_is_killed_can_be_tried_again(settings, monkeypatch):
-    monkeypatch.setattr(workers, "processors", lambda: 2)
+    monkeypatch.setattr(pieces, "processors", lambda: 2)
     with pytest.raises(DependencyError, match=r"worker process ended .* memory"):
         list(spread(eval, [*["__import__('os')._exit(9)"] * 2, "0"], settings))
 
@@ -160,12 +160,12 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = f"""
 import pathlib, sys, time
 from headrace.settings import Settings
-from headrace.stages import workers
-workers.HERE_SECONDS = 0
-workers.processors = lambda: 3
+from headrace.stages import pieces
+pieces.HERE_SECONDS = 0
+pieces.processors = lambda: 3
 if __name__ == "__main__":
     settings = Settings(project=pathlib.Path({str(tmp_path)!r}))
-    several = workers.Workers(settings)
+    several = pieces.Workers(settings)
     def tasks():
         while not several._others(eval):
             time.sleep(0.01)

@@ -17,18 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.data.snapshots.checking import (
-    content_of,
-    count_values,
-    find_same,
-    form_line,
-    rejected_lines,
-)
 from headrace.data.snapshots.reading import (
     FORMAT,
     REJECTED,
     FileFacts,
     SnapshotManifest,
+    content_of,
+    count_values,
+    find_same,
+    form_line,
+    rejected_lines,
 )
 from headrace.errors import IntegrityError
 from headrace.media import medium

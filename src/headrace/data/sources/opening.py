@@ -10,9 +10,14 @@ from pathlib import Path
 
 from headrace.data.sources.catalog import named as catalog
 from headrace.data.sources.places import uris as places
-from headrace.data.sources.places.archive import is_tar, is_zip, tar_tree, zip_tree
+from headrace.data.sources.places.archive import (
+    is_tar,
+    is_zip,
+    tar_tree,
+    unpacked_head,
+    zip_tree,
+)
 from headrace.data.sources.places.files import File, local_file
-from headrace.data.sources.places.packed import unpacked_head
 from headrace.data.sources.places.trees import FileTree, table_suffix
 from headrace.data.sources.readers import readers
 from headrace.data.sources.tables.formats import (

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import find_snapshot
+from headrace.data.snapshots.reading import check_snapshot, find_snapshot
 from headrace.display.progress import counted
 from headrace.errors import IntegrityError
 from headrace.models.logged.checks import file_mismatches

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.errors import DependencyError, NotFoundError, UsageError
 from headrace.retention import alive, alone
 from headrace.retention.forgetting.deleting import delete

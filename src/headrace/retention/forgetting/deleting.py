@@ -14,8 +14,7 @@ from collections.abc import Collection
 import numpy as np
 
 from headrace.data.corrections import FOLDER as CORRECTIONS
-from headrace.data.corrections import drop_items
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems, drop_items
 from headrace.data.snapshots.reading import DIGEST
 from headrace.errors import IntegrityError
 from headrace.media import medium

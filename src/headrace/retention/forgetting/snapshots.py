@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.data.forgotten import ForgottenItems
-from headrace.data.snapshots.checking import count_values
+from headrace.data.corrections import ForgottenItems
 from headrace.data.snapshots.reading import (
+    count_values,
     described,
     read_rejected,
     read_shard,

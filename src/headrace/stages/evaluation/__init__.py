@@ -31,13 +31,13 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups, report, weak
 from headrace.stages.evaluation.answers import EvaluatedModel, Look, Parts, Trained, ask
 from headrace.stages.evaluation.comparison import Opponent, compare
 from headrace.stages.evaluation.explained import explain
 from headrace.stages.evaluation.membership import attack, figures_of
 from headrace.stages.evaluation.robustness import OF_LADDER, climb
+from headrace.stages.processes import OtherProcess
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace.state.tracking import GOLDEN_FILE, Tracking

@@ -24,8 +24,8 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
-from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation.slices import columns_of, joined, most_rows
+from headrace.stages.processes import OtherProcess
 from headrace.tasks import Judge, Judged, asked, task
 from headrace.tasks.forms import Context, Outputs, Split, Targets
 

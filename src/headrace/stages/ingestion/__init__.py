@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from headrace import media, tasks
-from headrace.data.corrections import Corrections
+from headrace.data.corrections import Corrections, ForgottenItems
 from headrace.data.decoding import check_media_ratio, none_usable
-from headrace.data.forgotten import ForgottenItems
 from headrace.data.snapshots.writing import prefix_bits, publish_snapshot
 from headrace.data.sources.opening import open_source
 from headrace.display.progress import Progress
@@ -44,7 +43,7 @@ from headrace.stages.ingestion.runs import (
 )
 from headrace.stages.ingestion.shards import ShardPlan, write_shards
 from headrace.stages.ingestion.splitting import find_splits
-from headrace.stages.workers import Workers
+from headrace.stages.pieces import Workers
 from headrace.state.store import Store
 
 

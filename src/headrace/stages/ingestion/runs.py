@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import media, tasks
+from headrace.data.corrections import ForgottenItems
 from headrace.data.decoding import Block, DecodedRows, decode_chunk, fit
-from headrace.data.forgotten import ForgottenItems
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.digests import digests
 from headrace.media.forms import FileCounts, Rejected

@@ -31,7 +31,7 @@ from headrace.stages.ingestion.runs import (
     SortedFile,
 )
 from headrace.stages.ingestion.splitting import Splits
-from headrace.stages.workers import Workers
+from headrace.stages.pieces import Workers
 
 # Equal items lie in one shard, which is in memory as a whole. 100,000 empty images of
 # 28 x 28 take 78 MB.

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.errors import SourceError
 from headrace.media.forms import Rejected
 from headrace.pipeline import DataSpec

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.errors import SpecError
 from headrace.media.arrow import is_among
 from headrace.pipeline import DataSpec

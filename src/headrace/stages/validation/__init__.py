@@ -27,8 +27,8 @@ from headrace.stages.validation.checks import (
     delivered_checks,
     item_checks,
 )
+from headrace.stages.validation.near import shared_checks, shared_passages
 from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine, set_aside
-from headrace.stages.validation.shared import shared_checks, shared_passages
 from headrace.stages.validation.tables import (
     ItemTable,
     delivered_table,

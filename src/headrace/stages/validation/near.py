@@ -1,24 +1,31 @@
-"""Near copies across splits.
+"""Near copies across splits, and test items that are in train in part.
 
 A near copy of a train item is similar to it, but not equal to the last bit. A medium
 gives each item a fingerprint of 64 bits; those of similar items differ in few bits.
 Items that differ may have near fingerprints as well, so the medium then compares the
 items of each pair.
+
+A task that learns to write items says what their passages are, such as the lines of a
+poem: half of them in train is a partial leak. For other tasks, shared phrases are
+natural.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.data.snapshots.reading import payload_of, read_shard, shards_of
 from headrace.media import medium
-from headrace.media.forms import Flags, Payload
+from headrace.media.forms import Flags, Passages, Payload
 from headrace.records import SnapshotRecord
+from headrace.stages.validation.checks import Check
 from headrace.stages.validation.tables import Rows
+from headrace.tasks import task
 
 Fingerprints = npt.NDArray[np.uint64]
 Alike = Callable[[Rows, Rows], Flags]
@@ -34,6 +41,9 @@ LEAST_TESTED = 500
 _AT_ONCE = 2**22
 # The items in memory that are compared.
 PAIR_BYTES = 2**28
+SHARED = "shared"
+SHARED_LIMIT = 0.5
+_PENDING = 64  # arrays of keys that are merged at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +150,54 @@ def _items_at(snapshot: SnapshotRecord, rows: Rows) -> Payload:
             items = payload_of(table, description)
             payload[start:stop] = items[rows[start:stop] - shard.first]
     return payload
+
+
+def shared_passages(snapshot: SnapshotRecord) -> dict[str, npt.NDArray[np.float64]]:
+    """The column `SHARED`: the share of each test item that is in train or val.
+
+    It is 0 for rows of train and val. Each shard is read once: the keys of all passages
+    of train are in memory, 8 bytes for each, and those of test with their sizes and
+    rows, 24 bytes for each.
+
+    Returns:
+        the column by its name, ``(rows,)``; nothing where the task does not ask for it.
+
+    Raises:
+        IntegrityError: the snapshot is damaged.
+    """
+    data = snapshot.description
+    passages = task(data.task).contract.PASSAGES
+    if passages is None:
+        return {}
+    keys, pending = np.empty(0, np.uint64), []
+    tests: list[tuple[Flags, Passages]] = []
+    for shard in shards_of(snapshot):
+        table = read_shard(snapshot, shard, ["split", data.medium])
+        test = np.array(table["split"].to_pylist(), object) == "test"
+        payload = payload_of(table, data)
+        tests.append((test, passages(payload[test])))
+        pending.append(np.unique(passages(payload[~test]).keys))
+        if len(pending) == _PENDING:
+            keys, pending = np.unique(np.concatenate([keys, *pending])), []
+    keys = np.unique(np.concatenate([keys, *pending]))
+    shares = np.zeros(sum(len(test) for test, _ in tests))
+    rows = np.flatnonzero(np.concatenate([test for test, _ in tests]))
+    shares[rows] = np.concatenate([own.shares(keys) for _, own in tests])
+    return {SHARED: shares}
+
+
+def shared_checks(columns: dict[str, Any]) -> list[Check]:
+    """That no test item is in train for `SHARED_LIMIT` of it or more."""
+    if SHARED not in columns:
+        return []
+    bounds = {"min_value": 0, "max_value": SHARED_LIMIT, "strict_max": True}
+    return [
+        Check(
+            "partial_leak",
+            "expect_column_values_to_be_between",
+            {"column": SHARED, **bounds},
+            "half of it or more is in train, line by line",
+            split="test",
+            shows=(SHARED,),
+        )
+    ]

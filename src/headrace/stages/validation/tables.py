@@ -27,7 +27,7 @@ from headrace.data.snapshots.reading import (
 from headrace.media import medium
 from headrace.records import DataDescription, SnapshotRecord
 from headrace.settings import Settings
-from headrace.stages.workers import Workers
+from headrace.stages.pieces import Workers
 from headrace.state.disk import disk_errors
 from headrace.tasks import task
 from headrace.tasks.forms import Counts

@@ -12,8 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.src.data.snapshots.conftest import BAD, read_items, some_items
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import read_rejected, read_shard, shards_of
+from headrace.data.snapshots.reading import (
+    check_snapshot,
+    read_rejected,
+    read_shard,
+    shards_of,
+)
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import IntegrityError
 

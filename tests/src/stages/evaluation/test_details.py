@@ -13,7 +13,6 @@ from headrace.data.snapshots.splits import SplitRows
 from headrace.gates.kinds import JudgedRows, judge_gate
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
-from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import groups
 from headrace.stages.evaluation.answers import (
     EvaluatedModel,
@@ -25,6 +24,7 @@ from headrace.stages.evaluation.answers import (
 from headrace.stages.evaluation.groups import draw_groups
 from headrace.stages.evaluation.slices import WeakSlice
 from headrace.stages.evaluation.weak import figures_of, look_for
+from headrace.stages.processes import OtherProcess
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context

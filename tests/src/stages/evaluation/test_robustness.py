@@ -11,7 +11,6 @@ from headrace.media import ladder
 from headrace.models.logged.loading import answers as answers_of
 from headrace.pipeline import GateSpec, PipelineSpec
 from headrace.records import DataDescription
-from headrace.stages.beside import OtherProcess
 from headrace.stages.evaluation import robustness
 from headrace.stages.evaluation.answers import EvaluatedModel, Look, Parts, ask
 from headrace.stages.evaluation.robustness import (
@@ -20,6 +19,7 @@ from headrace.stages.evaluation.robustness import (
     drop_bound,
     most_rows,
 )
+from headrace.stages.processes import OtherProcess
 from headrace.state.store import Store
 from headrace.tasks import task
 from headrace.tasks.forms import Context

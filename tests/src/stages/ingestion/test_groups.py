@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.data.snapshots.reading import read_shard, shards_of
 from headrace.errors import SpecError
 from headrace.pipeline import DataSpec

@@ -18,22 +18,21 @@ from tests.src.stages.ingestion.conftest import (
     write_pngs,
 )
 
-from headrace.data.snapshots.checking import check_snapshot
-from headrace.data.snapshots.reading import shards_of
+from headrace.data.snapshots.reading import check_snapshot, shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
 from headrace.media.digests import digests
 from headrace.pipeline import DataSpec
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest
-from headrace.stages.workers import Workers
+from headrace.stages.pieces import Workers
 from headrace.state.store import Store
 
 
 @pytest.fixture
 def small_parts(monkeypatch):
     """Makes little data much: many parts, runs and shards, in several processes."""
-    monkeypatch.setattr("headrace.stages.workers.HERE_SECONDS", 0)
+    monkeypatch.setattr("headrace.stages.pieces.HERE_SECONDS", 0)
     monkeypatch.setattr("headrace.media.chunks.CHUNK_ROWS", 7)
     monkeypatch.setattr("headrace.stages.ingestion.runs.RUN_BYTES", 200)
     monkeypatch.setattr("headrace.data.snapshots.writing.ROWS_PER_SHARD", 20)
@@ -100,7 +99,7 @@ def test_items_are_worked_on_in_several_processes(
         here.append(len(payload))
         return digests(payload, module)
 
-    monkeypatch.setattr("headrace.stages.workers.processors", lambda: 2)
+    monkeypatch.setattr("headrace.stages.pieces.processors", lambda: 2)
     monkeypatch.setattr(Workers, "_others", wait_for_others)
     monkeypatch.setattr("headrace.stages.ingestion.runs.digests", counted)
     assert sum(run(write_npz(tmp_path / "a.npz")).rows.values()) == 120
@@ -112,7 +111,7 @@ def test_memory_does_not_grow_with_the_data(run, tmp_path, monkeypatch):
     monkeypatch.setattr("headrace.media.chunks.CHUNK_BYTES", 2**20)
     monkeypatch.setattr("headrace.stages.ingestion.runs.RUN_BYTES", 2**20)
     monkeypatch.setattr("headrace.data.snapshots.writing.BYTES_PER_SHARD", 2**20)
-    monkeypatch.setattr("headrace.stages.workers.HERE_SECONDS", 600)
+    monkeypatch.setattr("headrace.stages.pieces.HERE_SECONDS", 600)
     x = np.random.default_rng(0).integers(0, 256, (40_000, 28, 28), np.uint8)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(40_000) % 10)
     del x

@@ -12,7 +12,7 @@ from headrace.data.snapshots.reading import shards_of
 from headrace.errors import IntegrityError
 from headrace.records import DataDescription
 from headrace.settings import Settings
-from headrace.stages import workers
+from headrace.stages import pieces
 from headrace.stages.validation.tables import item_table
 from headrace.state.store import Store
 
@@ -48,7 +48,7 @@ def snapshot(tmp_path, write_snapshot):
 @pytest.fixture
 def described(tmp_path_factory, monkeypatch):
     def describe(record, seconds=60):
-        monkeypatch.setattr(workers, "HERE_SECONDS", seconds)
+        monkeypatch.setattr(pieces, "HERE_SECONDS", seconds)
         folder = tmp_path_factory.mktemp("described")
         return item_table(record, folder, Settings(project=folder))
 

@@ -10,7 +10,7 @@ from headrace.data.snapshots import writing
 from headrace.errors import ContractError
 from headrace.media.forms import Rejected
 from headrace.records import ContractRecord
-from headrace.stages import workers
+from headrace.stages import pieces
 
 
 def test_clean_data_passes_every_check_without_a_finding(check):
@@ -37,7 +37,7 @@ def test_many_shards_give_the_verdict_of_one(check, tmp_path, monkeypatch):
     one = check(data, rule, **limits)
     shutil.rmtree(tmp_path / "snapshots")
     monkeypatch.setattr(writing, "BYTES_PER_SHARD", 200)
-    monkeypatch.setattr(workers, "HERE_SECONDS", 60)
+    monkeypatch.setattr(pieces, "HERE_SECONDS", 60)
 
     many = check(data, rule, **limits)
 

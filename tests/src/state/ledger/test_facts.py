@@ -3,7 +3,7 @@
 import pytest
 from tests.src.state.ledger.conftest import a_version, fill, promote
 
-from headrace.data.forgotten import ForgottenItems
+from headrace.data.corrections import ForgottenItems
 from headrace.errors import DependencyError, PromotionError
 from headrace.state.ledger import Ledger
 from headrace.state.ledger.facts import version_key

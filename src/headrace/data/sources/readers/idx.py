@@ -10,8 +10,8 @@ from typing import IO
 import numpy as np
 
 from headrace.data.sources.arrays import Array, Header, array_chunks, open_array
+from headrace.data.sources.places.archive import unpacked, unpacked_head
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.packed import unpacked, unpacked_head
 from headrace.data.sources.places.trees import FileTree
 from headrace.display.signs import beginning
 from headrace.errors import SourceError

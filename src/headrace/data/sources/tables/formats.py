@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace.data.sources.encodings.detection import find_encoding
+from headrace.data.sources.places.archive import unpacked
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.packed import unpacked
 from headrace.data.sources.tables.delimited import open_delimited
 from headrace.data.sources.tables.jsonl import open_json
 from headrace.data.sources.tables.parquet import MAGIC, ParquetTable

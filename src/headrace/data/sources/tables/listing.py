@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from headrace.data.sources.places.archive import unpacked
 from headrace.data.sources.places.files import File
-from headrace.data.sources.places.packed import unpacked
 from headrace.data.sources.places.trees import FileTree, is_medium, table_suffix
 from headrace.data.sources.tables.reading import texts_of
 from headrace.data.sources.tables.roles import Roles, check_columns, roles_beside

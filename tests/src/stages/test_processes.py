@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from headrace.errors import DependencyError, SpecError
-from headrace.stages.beside import OtherProcess, beside
+from headrace.stages.processes import OtherProcess, beside
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it forks")
 
@@ -124,7 +124,7 @@ def test_the_process_ends_with_the_block_even_if_it_hangs():
 def test_the_process_ends_when_this_one_is_killed():
     code = (
         "import time, psutil\n"
-        "from headrace.stages.beside import beside\n"
+        "from headrace.stages.processes import beside\n"
         "with beside(lambda: time.sleep(600)):\n"
         "    print(psutil.Process().children()[0].pid, flush=True)\n"
         "    time.sleep(600)\n"
