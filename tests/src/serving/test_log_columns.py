@@ -149,7 +149,7 @@ def test_the_columns_are_numbers_of_one_item(kind, some):
     names = {n.removeprefix(COLUMN) for n in table.schema.names if n.startswith(COLUMN)}
     assert some <= names
     relative = {"length_excess", "foreign", "label_in_text", "mostly_noise", "inverted"}
-    assert not names & {"fingerprint", "language", *relative}
+    assert not names & {"fingerprint", "script", *relative}
     assert {table.schema.field(f"column_{n}").type for n in names} == {pa.float64()}
 
 

@@ -1,9 +1,13 @@
-"""The characters of many texts as arrays: their codes, kinds and scripts."""
+"""The characters of many texts as arrays: their codes, kinds and scripts.
+
+The script of a text, and which texts are in another than the rest.
+"""
 
 from __future__ import annotations
 
 import functools
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.media.arrow import offsets_of
-from headrace.media.forms import Counts, Flags
+from headrace.media.forms import Counts, Flags, Payload
 
 LETTER, DIGIT, SPACE, CONTROL, C1, HIDDEN = 1, 2, 4, 8, 16, 32
 _RANGES = {
@@ -41,6 +45,16 @@ _ALL = 0x110000
 _OVERRIDES = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # Joiners are left out: emoji, Persian and Hindi need them.
 _HIDDEN = (0x200B, 0x2060, 0xFEFF)
+_HAN, _KANA = SCRIPTS.index("han"), SCRIPTS.index("kana")
+# The least share of kana in Japanese; Chinese has hardly any.
+_JAPANESE = 0.1
+# The share of a text's letters that its script must have. A Chinese character counts as
+# three letters.
+_DOMINANT = 0.6
+_HAN_LETTERS = 3
+_LETTERS = 5
+# The share of the main script, and the share below which another one is foreign.
+_MAIN, _FEW = 0.8, 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,47 @@ def characters_of(column: pa.Array) -> Characters:
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     kinds, scripts = _tables()
     return Characters(codes, before[ends - ends[0]], kinds[codes], scripts[codes])
+
+
+def script_counts(characters: Characters) -> Counts:
+    """The letters of each script in each text, ``(n, scripts)``."""
+    rows, scripts = len(characters.bounds) - 1, len(SCRIPTS)
+    places = characters.rows * scripts + characters.scripts
+    counted = np.bincount(places, minlength=rows * scripts).reshape(rows, scripts)
+    counted[:, 0] = 0
+    return counted
+
+
+def main_scripts(counts: Counts) -> Payload:
+    """The script of each text, ``(n,)`` of str; Japanese is ``kana``.
+
+    Empty where there are few letters, or several scripts.
+
+    Args:
+        counts: those of `script_counts`.
+    """
+    weights = counts.copy()
+    weights[:, _HAN] *= _HAN_LETTERS
+    japanese = counts[:, _KANA] >= _JAPANESE * np.maximum(counts.sum(axis=1), 1)
+    weights[japanese, _KANA] += weights[japanese, _HAN]
+    weights[japanese, _HAN] = 0
+    total = weights.sum(axis=1)
+    scripts: Payload = np.array(SCRIPTS, object)[weights.argmax(axis=1)]
+    scripts[(total < _LETTERS) | (weights.max(axis=1) < _DOMINANT * total)] = ""
+    return scripts
+
+
+def foreign(scripts: Payload) -> Flags:
+    """Which texts are in a rare script, where most are in another, ``(n,)``.
+
+    Latin letters are a second script everywhere, and never foreign.
+    """
+    sizes = Counter(sorted(scripts[scripts != ""].tolist()))
+    total = sizes.total()
+    if max(sizes.values(), default=0) < _MAIN * total:
+        return np.zeros(len(scripts), bool)
+    rare = [name for name in sizes if sizes[name] < _FEW * total and name != "latin"]
+    return np.isin(scripts, rare)
 
 
 @functools.cache

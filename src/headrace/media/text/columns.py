@@ -18,8 +18,14 @@ import pyarrow.compute as pc
 from headrace.media.arrow import offsets_of
 from headrace.media.forms import Columns, Counts, Expectation, never, within
 from headrace.media.text import characters as kind
-from headrace.media.text import language
-from headrace.media.text.characters import SCRIPTS, Characters, characters_of
+from headrace.media.text.characters import (
+    SCRIPTS,
+    Characters,
+    characters_of,
+    foreign,
+    main_scripts,
+    script_counts,
+)
 from headrace.media.text.damage import damage
 from headrace.media.text.labels import label_leaks
 from headrace.media.text.near import fingerprints_of
@@ -32,9 +38,9 @@ _BLOCK_BYTES = 2**17
 _LEAST_SPREAD = float(np.log(1.5))
 _HAN = SCRIPTS.index("han")
 _SHARES = [SCRIPTS.index(s) for s in ("han", "latin", "cyrillic", "arabic")]
-# Natural shares of texts: 0.6 % have a Latin-1 control that was a quotation mark, 0.1 %
-# hidden characters, and 0.2 % another language in the same or in Latin letters.
-_FEW_C1, _FEW_HIDDEN, _FEW_FOREIGN = 0.98, 0.995, 0.995
+# Natural shares of texts: 0.6 % have a Latin-1 control that was a quotation mark, and
+# 0.1 % hidden characters.
+_FEW_C1, _FEW_HIDDEN = 0.98, 0.995
 _DAMAGED = 0.2
 _LONG = 3.0  # the longest natural one: 2.5
 _LETTERS = 0.3  # the least natural mean: 0.75
@@ -48,7 +54,7 @@ def columns(payload: Texts, labels: Sequence[str], data: DataDescription) -> Col
         character is one), ``length_excess`` (see below), ``blank`` (bool: nothing
         visible, or one character repeated), ``letters``, ``digits`` (shares of the
         characters), ``han``, ``latin``, ``cyrillic``, ``arabic`` (shares of the
-        letters), ``language`` (str), ``foreign`` (see `language.foreign`),
+        letters), ``script`` (str), ``foreign`` (bool, see `characters.foreign`),
         ``repeated`` (the longest run of one character), ``damage`` (characters that a
         wrong encoding left), ``controls`` (control characters, and those that
         reverse the order), ``c1`` (control characters of Latin-1), ``hidden`` (of no
@@ -63,7 +69,7 @@ def columns(payload: Texts, labels: Sequence[str], data: DataDescription) -> Col
     columns = {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
     columns["bytes"] = lengths_of(payload)
     columns["length_excess"] = _excess(columns["characters"])
-    columns["foreign"] = language.foreign(columns["language"])
+    columns["foreign"] = foreign(columns["script"])
     columns["label_in_text"] = label_leaks(column, labels)
     return columns
 
@@ -101,7 +107,7 @@ def _parts(column: pa.Array) -> Iterator[pa.Array]:
 def _block(column: pa.Array) -> Columns:
     characters = characters_of(column)
     count, sizes = characters.count_kinds, np.diff(characters.bounds)
-    scripts = language.script_counts(characters)
+    scripts = script_counts(characters)
     letters, some = scripts.sum(axis=1), np.maximum(sizes, 1)
     damaged = damage(column, characters)
     controls, c1 = count(kind.CONTROL), count(kind.C1)
@@ -117,7 +123,7 @@ def _block(column: pa.Array) -> Columns:
         "letters": letters / some,
         "digits": count(kind.DIGIT) / some,
         **{SCRIPTS[i]: share for i, share in zip(_SHARES, shares, strict=True)},
-        "language": language.languages(column, scripts),
+        "script": main_scripts(scripts),
         "repeated": repeated,
         "damage": damaged,
         "controls": controls,
@@ -155,7 +161,6 @@ def _longest_runs(characters: Characters) -> Counts:
 def expectations(data: DataDescription) -> list[Expectation]:
     """The default contract; only unreadable rows are quarantined, the rest warns."""
     damaged = "its characters are damaged: it was read in a wrong encoding"
-    script = "its script is unlike the rest"
     few = "few of the characters are letters"
     return [
         within("length", "bytes", min_value=1, max_value=data.shape[0]),
@@ -164,10 +169,7 @@ def expectations(data: DataDescription) -> list[Expectation]:
         _at_most(0, "encoding", "c1", "control characters of Latin-1", _FEW_C1),
         _at_most(0, "control_characters", "controls", "characters that nobody sees"),
         _at_most(0, "control_characters", "hidden", "hidden characters", _FEW_HIDDEN),
-        within("language", "foreign", script, warns=True, min_value=0, max_value=1),
-        _at_most(
-            0, "language", "foreign", "its language is unlike the rest", _FEW_FOREIGN
-        ),
+        never("foreign", "its script is unlike the rest"),
         _at_most(_LONG, "length", "length_excess", "it is far longer than the rest"),
         never("label_in_text", "the text names its own class"),
         _at_most(0, "personal_data", "id_numbers", "Chinese ID numbers"),

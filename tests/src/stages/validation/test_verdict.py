@@ -151,7 +151,7 @@ def test_a_warning_that_names_no_other_rows_is_told_once(check_texts):
     texts[7] = "Привет всем, это письмо о доме"
 
     findings = check_texts(texts).findings
-    (finding,) = [f for f in findings if f.check == "language"]
+    (finding,) = [f for f in findings if f.check == "foreign"]
 
     assert finding.message.endswith("its script is unlike the rest")
 
