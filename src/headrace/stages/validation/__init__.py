@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from headrace import media
 from headrace.data.snapshots.splits import quarantine_name
 from headrace.display.signs import number_of
@@ -24,14 +26,13 @@ from headrace.stages.validation import dataset, suite
 from headrace.stages.validation.checks import (
     Check,
     CheckResult,
-    delivered_checks,
+    delivered_results,
     item_checks,
 )
 from headrace.stages.validation.near import shared_checks, shared_passages
 from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine, set_aside
 from headrace.stages.validation.tables import (
     ItemTable,
-    delivered_table,
     item_table,
     rejected_items,
 )
@@ -66,15 +67,16 @@ def validate(
     with store.work_folder("quarantine") as folder:
         items = item_table(snapshot, folder, settings)
         rejected = rejected_items(snapshot)
-        every = delivered_table(items, rejected)
         shared = shared_passages(snapshot)
         items.add(shared)
         checks = [*item_checks(spec, snapshot, items), *shared_checks(shared)]
         with suite.session(spec.name, snapshot.digest) as session:
-            as_delivered = session.run("As delivered", every, delivered_checks())
+            unread = rejected["row"].to_numpy(np.int64)
+            as_delivered = delivered_results(len(items), unread)
+            session.add("As delivered", as_delivered, rejected.assign(readable=False))
             outcomes = session.run("Items", items, checks)
-            whole, checks, near = dataset.examine(spec, snapshot, items)
-            as_whole = session.run("The data set as a whole", whole, checks)
+            as_whole, near = dataset.examine(spec, snapshot, items)
+            session.add("The data set as a whole", as_whole)
         file = folder / "quarantine.parquet"
         quarantine = set_aside(items, rejected, outcomes, file)
         if quarantine.count:

@@ -67,12 +67,27 @@ def _holds(name: str, column: str, values: list[Any], why: str, *shows: str) -> 
     return Check(name, _IN_SET, arguments, why, shows=shows)
 
 
-def delivered_checks() -> list[Check]:
-    """The checks of all items, before the unreadable ones are left out."""
+def delivered_results(readable: int, rejected: Rows) -> list[CheckResult]:
+    """The results for all items, before the unreadable ones are left out.
+
+    Args:
+        readable: number of decoded items.
+        rejected: ``row`` of the others.
+    """
+    count, total = len(rejected), readable + len(rejected)
+    rows = Check("rows", _ROW_COUNT, {"min_value": 1})
+    can_be_read = _holds("readable", "readable", [True], "cannot be read")
+    observed = f"{count:,} of {total:,} rows"
     return [
-        Check("rows", _ROW_COUNT, {"min_value": 1}),
-        _holds("readable", "readable", [True], "cannot be read"),
+        CheckResult(rows, passed=total > 0, observed=str(total)),
+        CheckResult(can_be_read, not count, count, observed, rejected),
     ]
+
+
+def measured(check: Check, value: float) -> CheckResult:
+    """The result of a check of one number, which has a highest value."""
+    passed = value <= check.arguments["max_value"]
+    return CheckResult(check, passed, int(not passed), as_text(value))
 
 
 def item_checks(

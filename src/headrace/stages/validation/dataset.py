@@ -1,6 +1,6 @@
 """Checks of the data set as a whole: near copies across splits, and differences.
 
-They are put to a table of one row. A failure is a finding, and refuses nothing.
+A failure is a finding, and refuses nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from headrace.media.comparable import comparable
 from headrace.media.forms import Columns
 from headrace.pipeline import PipelineSpec
 from headrace.records import Finding, Record, SnapshotRecord
-from headrace.stages.validation.checks import Check, CheckResult
+from headrace.stages.validation.checks import Check, CheckResult, measured
 from headrace.stages.validation.near import NearCopies, comparison, near_copies
-from headrace.stages.validation.tables import FrameTable, ItemTable
+from headrace.stages.validation.tables import ItemTable
 from headrace.tasks.samples import Result, holm, same_distribution
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EXAMPLES = 3
 DIFFERS = "test_differs"
 EXPLAINS = "scale"  # says why test differs from train
-ALPHA = 0.001
+ALPHA = 0.001  # the chance that any column of equal splits is reported
 # Natural splits differ by less than 0.1; images 20 % darker by 0.2 and more.
 LEAST_EFFECT = 0.15
 MOST_ROWS = 10_000
@@ -37,34 +37,26 @@ FEWEST_ROWS = 20
 
 def examine(
     spec: PipelineSpec, snapshot: SnapshotRecord, items: ItemTable
-) -> tuple[FrameTable, list[Check], NearCopies]:
+) -> tuple[list[CheckResult], NearCopies]:
     """Find near copies across the splits, and columns that differ between them.
 
     Returns:
-        one row with all measurements, their checks, and the near copies.
+        the results of their checks, and the near copies.
 
     Raises:
         IntegrityError: the snapshot is damaged.
     """
-    import pandas as pd
-
     module = medium(snapshot.description.medium)
     near = _near(snapshot, items)
     differing = differing_columns(items)
-    columns: dict[str, Any] = {
-        "near_copies": [near.share],
-        "differing_columns": [len(differing)],
-    }
     limit = max(spec.data.leak_limit, module.NEAR_LIMIT)
     bounds = {"column": "near_copies", "min_value": 0, "max_value": limit}
     between = "expect_column_values_to_be_between"
     none = {"column": "differing_columns", "min_value": 0, "max_value": 0}
     reason = "; ".join(map(Difference.in_words, differing[:EXAMPLES]))
-    checks = [
-        Check("near_leak", between, bounds, warns=True),
-        Check(DIFFERS, between, none, reason, warns=True),
-    ]
-    return FrameTable(pd.DataFrame({"row": [0], "name": [""], **columns})), checks, near
+    near_leak = Check("near_leak", between, bounds, warns=True)
+    differs = Check(DIFFERS, between, none, reason, warns=True)
+    return [measured(near_leak, near.share), measured(differs, len(differing))], near
 
 
 def _near(snapshot: SnapshotRecord, items: ItemTable) -> NearCopies:
@@ -170,9 +162,6 @@ def differences(
     train: Columns,
     test: Columns,
     groups: tuple[Sequence[str], Sequence[str]] | None = None,
-    *,
-    alpha: float = ALPHA,
-    least_effect: float = LEAST_EFFECT,
 ) -> list[Difference]:
     """The columns whose distribution differs, the largest effect first.
 
@@ -180,8 +169,6 @@ def differences(
         train, test: columns of random rows of each, by name, numbers or flags; see
             `windows.comparable`. At most `MOST_ROWS` of each are used.
         groups: of the rows of both, where there are groups.
-        alpha: the chance that any column of equal splits is reported.
-        least_effect: that is reported.
     """
     results: dict[str, Result] = {}
     middles: dict[str, tuple[float, float]] = {}
@@ -208,7 +195,7 @@ def differences(
             test=middles[column][1],
         )
         for column, result in results.items()
-        if adjusted[column] < alpha and result.effect >= least_effect
+        if adjusted[column] < ALPHA and result.effect >= LEAST_EFFECT
     ]
     return sorted(different, key=lambda one: (-one.effect, one.column))
 

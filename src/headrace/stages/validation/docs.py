@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.display.pages import render
 from headrace.stages.validation.checks import CheckResult
-from headrace.stages.validation.tables import Table
 from headrace.state.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDER = "data_docs"
 PAGE = "index.html"
@@ -22,27 +24,21 @@ _FACTS = {
     *("pipeline", "source", "snapshot", "rows", "problems", "quarantined", "passed"),
     *("checks", "time"),
 }
-_ROWS = 20  # failing ones that are shown
+ROWS = 20  # failing ones that are shown
 
 
 def check_row(
-    outcome: CheckResult, sentence: str, table: Table, columns: Sequence[str]
+    outcome: CheckResult, sentence: str, failing: pd.DataFrame | None
 ) -> dict[str, Any]:
-    """A check as its page shows it, with the first rows that fail it.
+    """A check as its page shows it.
 
     Args:
         outcome: of the check.
         sentence: the expectation in words.
-        table: that was checked.
-        columns: those that the check names.
+        failing: the first rows that fail it, if there are any.
     """
     check, observed = outcome.check, outcome.cause or outcome.observed
     is_counted = observed.endswith(" rows")
-    shown: list[str] = []
-    rows: list[list[str]] = []
-    if is_counted and len(outcome.rows):
-        shown = [*dict.fromkeys(["row", "name", *columns])]
-        rows = table.pick(outcome.rows[:_ROWS], shown).astype(str).to_numpy().tolist()
     return {
         "name": check.name,
         "split": check.split,
@@ -51,8 +47,8 @@ def check_row(
         "sentence": sentence,
         "observed": f"{observed} fail" if is_counted else observed,
         "unexpected": outcome.unexpected,
-        "columns": shown,
-        "rows": rows,
+        "columns": [] if failing is None else [*failing.columns],
+        "rows": [] if failing is None else failing.astype(str).to_numpy().tolist(),
     }
 
 

@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from importlib.util import LazyLoader
@@ -28,11 +27,10 @@ from headrace.stages.validation.checks import (
     COLUMN_KEYS,
     Check,
     CheckResult,
-    as_text,
     outcome_of,
     size_of,
 )
-from headrace.stages.validation.tables import Table
+from headrace.stages.validation.tables import ItemTable
 from headrace.state.store import Store
 
 if TYPE_CHECKING:
@@ -123,13 +121,13 @@ class Session:
         self._sha = hashlib.sha256(f"{gx.__version__} {pipeline}".encode())
 
     def run(
-        self, title: str, table: Table, checks: Sequence[Check]
+        self, title: str, table: ItemTable, checks: Sequence[Check]
     ) -> list[CheckResult]:
         """Run checks on a table.
 
         Args:
             title: of the table, for the page.
-            table: the data.
+            table: the items.
             checks: in the order of their outcomes.
 
         Raises:
@@ -143,17 +141,45 @@ class Session:
             frame = _frame(table, check.split, named, of_table)
             result = self._result(expectation, frame)
             outcome = outcome_of(check, result, size_of(frame, named, check.split))
-            sentence = _sentence(check)
-            if len(frame) == len(named) == 1 and outcome.observed.endswith(" rows"):
-                # A measurement, which says more than how many rows fail.
-                (value,) = frame[named[0]].tolist()
-                outcome = replace(outcome, observed=as_text(value))
-                sentence = sentence.removeprefix("Each row's ")
-            self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
             outcomes.append(outcome)
-            rows.append(docs.check_row(outcome, sentence, table, named))
-        self._tables.append({"title": title, "checks": rows})
+            failing = None
+            if len(outcome.rows):
+                shown = [*dict.fromkeys(["row", "name", *named])]
+                failing = table.pick(outcome.rows[: docs.ROWS], shown)
+            rows.append(docs.check_row(outcome, _sentence(check), failing))
+        self._note(title, outcomes, rows)
         return outcomes
+
+    def add(
+        self,
+        title: str,
+        outcomes: Sequence[CheckResult],
+        failing: pd.DataFrame | None = None,
+    ) -> None:
+        """Show outcomes that no table had to be asked for.
+
+        Args:
+            title: for the page.
+            outcomes: of rows, or of single measurements.
+            failing: the rows, with ``row``, ``name`` and the columns of the checks.
+        """
+        rows = []
+        for outcome in outcomes:
+            sentence, shown = _sentence(outcome.check), None
+            if not outcome.observed.endswith(" rows"):  # a measurement
+                sentence = sentence.removeprefix("Each row's ")
+            if failing is not None and len(outcome.rows):
+                named = _named(outcome.check, of_table=False)
+                shown = failing[["row", "name", *named]].head(docs.ROWS)
+            rows.append(docs.check_row(outcome, sentence, shown))
+        self._note(title, outcomes, rows)
+
+    def _note(
+        self, title: str, outcomes: Sequence[CheckResult], rows: list[dict[str, Any]]
+    ) -> None:
+        for outcome in outcomes:
+            self._sha.update(repr(outcome).encode() + outcome.rows.tobytes())
+        self._tables.append({"title": title, "checks": rows})
 
     def _result(self, expectation: Any, frame: pd.DataFrame) -> Any:
         from great_expectations.execution_engine import pandas_execution_engine
@@ -247,7 +273,9 @@ def _named(check: Check, of_table: bool) -> list[str]:
     return list(dict.fromkeys(itertools.chain(*lists)))
 
 
-def _frame(table: Table, split: str, named: list[str], of_table: bool) -> pd.DataFrame:
+def _frame(
+    table: ItemTable, split: str, named: list[str], of_table: bool
+) -> pd.DataFrame:
     """The columns that a check names.
 
     An expectation of the table as a whole gets the others as well, without values.

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -120,26 +120,6 @@ def with_duplicates(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-class FrameTable:
-    """A table in memory.
-
-    Args:
-        frame: needs ``row`` and ``name``.
-    """
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._frame = frame.set_index("row", drop=False).rename_axis(None)
-        self.columns = list(frame.columns)
-
-    def read(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Some columns of all rows; the index is ``row``."""
-        return self._frame[list(columns)]
-
-    def pick(self, rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
-        """Some columns of some rows, which are in the order of the table."""
-        return self._frame.loc[rows, list(columns)]
-
-
 class ItemTable:
     """The decoded items, in the order of the snapshot: the table of the contract.
 
@@ -225,9 +205,6 @@ class ItemTable:
         return frame[list(columns)]
 
 
-Table: TypeAlias = FrameTable | ItemTable
-
-
 def item_table(snapshot: SnapshotRecord, folder: Path, settings: Settings) -> ItemTable:
     """Describe the shards of a snapshot, several at once.
 
@@ -259,19 +236,3 @@ def rejected_items(snapshot: SnapshotRecord) -> pd.DataFrame:
     rejected: pd.DataFrame = read_rejected(snapshot).drop_columns(["item"]).to_pandas()
     rejected.insert(0, "row", -1 - np.arange(len(rejected)))
     return rejected
-
-
-def delivered_table(items: ItemTable, rejected: pd.DataFrame) -> FrameTable:
-    """All items, decoded or rejected.
-
-    Returns:
-        ``row``, ``name`` (of the rejected only) and ``readable`` (bool).
-    """
-    import pandas as pd
-
-    count = len(items)
-    row = np.concatenate([np.arange(count), rejected["row"].to_numpy(np.int64)])
-    name = pd.array(["", *rejected["name"]], dtype="str")
-    place = np.maximum(np.arange(len(row)) - count + 1, 0)
-    columns = {"row": row, "name": name.take(place), "readable": row >= 0}
-    return FrameTable(pd.DataFrame(columns))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.src.monitoring.conftest import chosen
 
+from headrace.stages.validation import dataset
 from headrace.stages.validation.dataset import differences
 
 TRAIN, TEST = np.arange(1500), np.arange(1500, 2000)
@@ -35,12 +36,13 @@ def test_equal_splits_do_not_differ(digits):
         assert differences(train.columns, test.columns) == []
 
 
-def test_a_significant_trifle_is_not_told():
+def test_a_significant_trifle_is_not_told(monkeypatch):
     random = np.random.default_rng(0)
     train, test = random.normal(0, 1, 10_000), random.normal(0.2, 1, 10_000)
 
     assert differences({"mean": train}, {"mean": test}) == []
-    (found,) = differences({"mean": train}, {"mean": test}, least_effect=0.05)
+    monkeypatch.setattr(dataset, "LEAST_EFFECT", 0.05)
+    (found,) = differences({"mean": train}, {"mean": test})
     assert found.p_value < 1e-9
 
 
