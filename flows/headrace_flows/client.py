@@ -21,7 +21,7 @@ from headrace.errors import DependencyError, HeadraceError
 from headrace.settings import Settings
 from headrace.state.ledger.leases import Leases
 from headrace_ops import live, run_server
-from headrace_ops.prefect_errors import translate_errors
+from headrace_ops.prefect_inside import translate_errors
 
 SILENCE_LIMIT_SECONDS = 600
 PATIENCE_SECONDS = 30.0

@@ -21,7 +21,7 @@ from headrace.state.packing import unpack_folder
 from headrace_flows.deployments import WantedDeployment, owner_tags
 from headrace_flows.events import resource_of
 from headrace_flows.parameters import find_flow
-from headrace_ops.pools import ensure_pool
+from headrace_ops.worker import ensure_pool
 
 _STRATEGY = {"wait": "ENQUEUE", "refuse": "CANCEL_NEW"}
 _OF_PRESET = ("model=", "model.arguments=", "model.arguments.preset=")
@@ -267,7 +267,7 @@ def start(
             fixed.append(f"model.backbone={backbone}")
         spec = load_spec(folder, (*fixed, *overrides), name=pipeline)
         if names_another:
-            from headrace.use.backbones.pinning import pinned
+            from headrace.use.backbones import pinned
 
             spec = pinned(spec, Home(settings))
         parameters = {"pipeline": spec.model_dump(mode="json")}

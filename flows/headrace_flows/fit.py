@@ -30,8 +30,7 @@ from headrace.state.store import Store
 from headrace.state.temporary import own_temporary_folder
 from headrace_flows.client import error_in, start_once, wait_for, work_of
 from headrace_flows.run import Run, log_to_prefect
-from headrace_ops.prefect_errors import translate_errors
-from headrace_ops.prefect_inside import retrying_clients
+from headrace_ops.prefect_inside import retrying_clients, translate_errors
 
 CRASHES = 3
 RESUMED = "Resumed"  # the state of a training that went on from a checkpoint

@@ -16,9 +16,9 @@ from headrace.models import builder_names, check_arguments, find_builder
 from headrace.models.logged.serving_check import keep_spare
 from headrace.pipeline.readme import read_readme
 from headrace.stages.processes import beside
+from headrace.stages.validation import suite
 from headrace.state.tracking.connection import import_mlflow
 from headrace.use.checking import check_gates
-from headrace_flows.libraries import load_validation
 from headrace_flows.run import Run
 
 log = logging.getLogger("headrace")
@@ -70,6 +70,14 @@ def validating(run: Run) -> Iterator[None]:
         import pandas  # noqa: F401 (ingestion needs it, too)
     with beside(load) as run.beside:
         yield
+
+
+def load_validation() -> None:
+    """Load what the validation needs."""
+    suite.load()
+    import scipy.stats
+
+    scipy.stats.ks_2samp  # noqa: B018 (Great Expectations has it loaded at first use)
 
 
 def _is_of_headrace(builder: str) -> bool:

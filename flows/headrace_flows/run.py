@@ -75,7 +75,7 @@ def run_of_file(
         UsageError: as `Run`, or the backbone cannot be found or used.
     """
     if "preset" in spec.model.arguments:  # the name of a backbone
-        from headrace.use.backbones.pinning import pinned
+        from headrace.use.backbones import pinned
 
         spec = pinned(spec, Home(settings))
     return Run(spec, folder, settings, register_only=register_only)

@@ -6,6 +6,7 @@ unpickles. Only failures of dependencies are retried; a failed check would fail 
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
@@ -26,14 +27,19 @@ from headrace.records import (
     SnapshotRecord,
     TrainingRecord,
 )
+from headrace.state.tracking.connection import import_all
 from headrace_flows.events import emit, emit_snapshot
 from headrace_flows.fit import train_here, train_pool, train_there
-from headrace_flows.libraries import load_rest
 from headrace_flows.run import Run
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
+_OF_TRAINING_AND_EVALUATION = (
+    "headrace.stages.training",
+    "scipy.ndimage",
+    "scipy.optimize",
+)
 log = logging.getLogger("headrace")
 
 
@@ -80,6 +86,13 @@ def _as_found(run: Run, record: R) -> R:
     return _in_state(record) if run.reports[-1].state == "cached" else record
 
 
+def _load_rest() -> None:
+    """Load what training and evaluation need; it starts no thread."""
+    import_all()
+    for name in _OF_TRAINING_AND_EVALUATION:
+        importlib.import_module(name)
+
+
 @stage("ingest", **RETRIED)
 def ingest(run: Run) -> SnapshotRecord:
     """The data set as an immutable snapshot."""
@@ -93,7 +106,7 @@ def ingest(run: Run) -> SnapshotRecord:
 @stage("validate", **ONCE)
 def validate(run: Run, snapshot: SnapshotRecord) -> ContractRecord:
     """The contract's verdict over the snapshot; meanwhile, the rest is loaded."""
-    return _as_found(run, run.validate(snapshot, load_rest))
+    return _as_found(run, run.validate(snapshot, _load_rest))
 
 
 @stage("train", **ONCE)

@@ -38,8 +38,7 @@ from headrace_flows.report import (
     publish_report,
 )
 from headrace_flows.run import Run, current, log_to_prefect
-from headrace_ops.prefect_errors import translate_errors
-from headrace_ops.prefect_inside import retrying_clients
+from headrace_ops.prefect_inside import retrying_clients, translate_errors
 
 T = TypeVar("T")
 

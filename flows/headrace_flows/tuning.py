@@ -12,7 +12,7 @@ from headrace.display.signs import number_of
 from headrace.records import ContractRecord, SnapshotRecord
 from headrace.stages.pieces import Place, opened
 from headrace.tasks import task
-from headrace.use.backbones.pinning import pinned
+from headrace.use.backbones import pinned
 from headrace.use.tuning import check_search, open_study
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import WAVE, Study, metric_of

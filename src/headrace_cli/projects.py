@@ -34,7 +34,7 @@ def init(
 ) -> None:
     """Make a project with an example that runs offline."""
     from headrace.settings import Settings
-    from headrace.use.projects import create_project
+    from headrace.use.drafting import create_project
 
     pipeline = create_project(folder, example, Settings())
     project, name = folder.absolute(), pipeline.name

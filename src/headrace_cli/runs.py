@@ -159,7 +159,7 @@ def _check_spec(spec: PipelineSpec, folder: Path, settings: Settings) -> dict[st
     there = spec
     if "preset" in spec.model.arguments:
         from headrace.state.home import Home
-        from headrace.use.backbones.pinning import pinned, with_folder
+        from headrace.use.backbones import pinned, with_folder
 
         home = Home(settings)
         there = with_folder(pinned(spec, home), home)
@@ -291,7 +291,7 @@ def score(  # noqa: PLR0913 (options)
 ) -> None:
     """Score a batch: one row for each item, in their order."""
     from headrace.use import scoring
-    from headrace.use.scoring.answering import ScoredColumns
+    from headrace.use.rows import ScoredColumns
 
     settings = prepared()
     columns = ScoredColumns(text, label, id_, encoding)

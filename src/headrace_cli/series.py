@@ -179,7 +179,7 @@ def _task(
     """The run of one date."""
     from headrace.pipeline.folders import open_pipeline
     from headrace.state.home import Home
-    from headrace.use.backbones.pinning import pinned
+    from headrace.use.backbones import pinned
     from headrace_flows.backfilling import BackfillTask, fill_in
 
     filled = fill_in(overrides, day)

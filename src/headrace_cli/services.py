@@ -108,7 +108,7 @@ def deploy(
 ) -> None:
     """Make the deployments of the [deploy] tables, and a nightly verify."""
     from headrace.state.home import Home
-    from headrace.use.backbones.pinning import pinned
+    from headrace.use.backbones import pinned
     from headrace_flows.client import connect
     from headrace_flows.deploying import apply, nightly
     from headrace_flows.deployments import owner_tags, wanted_of

@@ -19,7 +19,7 @@ from headrace.records import Record, Shown
 from headrace.settings import Settings, variable
 from headrace.state.home import Home
 from headrace.state.logins import login_of
-from headrace_ops import environment, live, pools
+from headrace_ops import environment, live, worker
 
 State = Literal["ok", "hint", "wrong", "unreachable"]
 _LOGINS = {
@@ -154,7 +154,7 @@ def check_prefect(settings: Settings) -> Iterator[DoctorCheck]:
     login = environment.prefect_login() or login_of(settings.home, url)
     headers, private = environment.authorization(login), f"{url}/admin/version"
     yield from _check_server("prefect", private, private, headers)
-    online = {pool: len(some) for pool, some in pools.online(url, headers).items()}
+    online = {pool: len(some) for pool, some in worker.online(url, headers).items()}
     if any(online.values()):
         text = ", ".join(f"{pool}: {count}" for pool, count in sorted(online.items()))
         yield _row("workers", text)

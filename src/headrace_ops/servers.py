@@ -1,22 +1,44 @@
-"""The command, the environment and the health check of each server of a home."""
+"""The servers of a home: each one's command, and the one of Headrace's own pages.
+
+At the root of the pages is one page over everything. The Data Docs and the reports of
+runs are in the store. A page loads no other resource. As a module with a port, this is
+the server of the pages.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from headrace.display.pages import script
+from headrace.errors import HeadraceError
 from headrace.settings import Settings, variable
+from headrace.state.folders import card_key
+from headrace.state.home import Home
+from headrace.state.logins import ensure_login
 from headrace.state.tracking.connection import follow_home
 from headrace_ops import environment, live, prefect_server
-from headrace_ops.gate import HEADER_BYTES
+from headrace_ops.gate import HEADER_BYTES, UVICORN, Gate
+from headrace_ops.overview import SCRIPT, overview
 
 POOLS = ("cpu", "gpu")
 PORTS = {"headrace": 4300, "prefect": 4200, "mlflow": 5000}
 HEALTH = {"headrace": "/health", "prefect": "/api/health", "mlflow": "/health"}
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"
+_DATA_DOCS = re.compile(live.DATA_DOCS + r"((?:[\w-]+/)?)(?:index\.html)?")
+_REPORT = re.compile(r"/reports/([0-9a-f]{32})")
 READY = "runs flows of the pool"  # what `headrace worker` says once Prefect knows it
 
 
@@ -100,7 +122,7 @@ def _mlflow(settings: Settings, port: int) -> Service:
 
 def _pages(settings: Settings, port: int) -> Service:
     """The server of Headrace's own pages."""
-    command = ["headrace_ops.pages_server", str(port)]
+    command = ["headrace_ops.servers", str(port)]
     variables = {**os.environ, "HEADRACE_HOME": str(settings.home.absolute())}
     return _web_service("headrace", settings, port, command, variables)
 
@@ -147,3 +169,69 @@ def _link(port: int) -> str:
 def _artifact_root_is_configured() -> bool:
     names = ("MLFLOW_DEFAULT_ARTIFACT_ROOT", "MLFLOW_ARTIFACTS_DESTINATION")
     return any(map(variable, names))
+
+
+def find(settings: Settings, path: str) -> bytes | None:
+    """The page at a path of the URL; None if there is none.
+
+    Raises:
+        DependencyError: the ledger does not answer.
+    """
+    if path == HEALTH["headrace"]:
+        return b"ok"
+    if path == "/":
+        return overview(settings, is_served=True).encode()
+    home = Home(settings)
+    with contextlib.suppress(HeadraceError, OSError):
+        if docs := _DATA_DOCS.fullmatch(path):
+            return home.store.read(f"data_docs/{docs[1]}index.html")
+        if report := _REPORT.fullmatch(path):
+            return home.store.find(card_key(report[1]))
+    return None
+
+
+def _answer(settings: Settings, request: Request) -> Response:
+    try:
+        page = find(settings, request.url.path)
+    except HeadraceError as error:
+        return PlainTextResponse(str(error), 503, _headers())
+    if page:
+        return HTMLResponse(page, headers=_headers())
+    return PlainTextResponse("There is no such page.", 404, _headers())
+
+
+def _headers() -> dict[str, str]:
+    return {
+        "content-security-policy": f"{script(SCRIPT)[1]}; frame-ancestors 'self'",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }
+
+
+def application(settings: Settings) -> ASGIApp:
+    """The pages behind the gate, which asks for the login of the home."""
+    login = ensure_login(settings.home)
+    return Gate(pages(settings), login=login, health=[HEALTH["headrace"]])
+
+
+def pages(settings: Settings) -> Starlette:
+    """The application without the gate."""
+    return Starlette(routes=[Route("/{path:path}", partial(_answer, settings))])
+
+
+def main() -> None:
+    """Serve the pages at the port of the argument."""
+    import uvicorn
+
+    uvicorn.run(
+        application(Settings()),
+        port=int(sys.argv[1]),
+        lifespan="off",
+        log_level="warning",
+        access_log=False,  # it would contain the token of the link
+        **UVICORN,
+    )
+
+
+if __name__ == "__main__":
+    main()

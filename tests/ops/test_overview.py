@@ -24,7 +24,7 @@ from headrace.state.logins import read_login
 from headrace_ops.listing import listed
 from headrace_ops.live import only_one, write_links
 from headrace_ops.overview import overview, served
-from headrace_ops.pages_server import application
+from headrace_ops.servers import application
 
 RUN = "01997f0e-0000-7000-8000-000000000002"
 

@@ -9,7 +9,7 @@ from headrace.state.folders import card_key
 from headrace.state.home import Home
 from headrace.state.store import Store
 from headrace_ops import live
-from headrace_ops.pages_server import pages
+from headrace_ops.servers import pages
 
 NAME = "0123456789abcdef-0123456789abcdef"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from headrace.errors import DependencyError, UsageError
-from headrace_ops.prefect_errors import translate_errors
+from headrace_ops.prefect_inside import translate_errors
 
 Home = Any
 ADDRESS = "http://prefect:4200/api"

@@ -1,4 +1,4 @@
-"""A pipeline's folder written from its data: ``headrace new``.
+"""New pipelines, written from their data: ``headrace new``; and new projects.
 
 The data is ingested as in a run, so that the file describes what was read. Fields that
 the data does not determine keep their defaults.
@@ -7,6 +7,8 @@ the data does not determine keep their defaults.
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,24 +20,31 @@ from headrace.errors import UsageError
 from headrace.imports.extensions import task_default
 from headrace.media import medium as medium_named
 from headrace.models import arguments_of, builder_names
-from headrace.pipeline import DataSpec, TrainingSpec
+from headrace.pipeline import DataSpec, TrainingSpec, load_spec
 from headrace.pipeline.augment import suggested, used_by_new
 from headrace.pipeline.checks import shorten
 from headrace.pipeline.data import fields_of
 from headrace.pipeline.families import least_steps, media_names, recipe_of, task_names
 from headrace.pipeline.files import FILE_NAME
+from headrace.pipeline.folders import find_pipeline
 from headrace.pipeline.toml import as_toml
 from headrace.planning.candidates import FEW_ROWS, epochs_for
 from headrace.records import DEFAULT_TASK
 from headrace.settings import Settings
+from headrace.state.disk import disk_errors
 from headrace.state.home import Home
 from headrace.tasks import task as task_named
-from headrace.use.backbones.pinning import FAMILY
+from headrace.use.backbones import FAMILY
 from headrace.use.backbones.proposing import Proposal, best_builder, with_backbone
 from headrace.use.first_look import POSSIBLE_GROUPS
 from headrace.use.inspecting import Inspection, inspect
-from headrace.use.projects import write_pipeline
 
+_IGNORED = ".headrace/\n__pycache__/\n"
+_README = """# {project}
+
+Run `headrace run {name}`, and look at the result with `headrace up`. The pipeline is in
+`pipelines/{name}`; `headrace new` writes one for your own data.
+"""
 _FIELDS = (
     *("item", "label", "group", "where", "encoding", "separator"),
     "label_separator",
@@ -214,3 +223,64 @@ def _readme(name: str, inspection: Inspection, sentences: Sequence[str]) -> str:
         limits=surveyor.LIMITS,
     )
     return f"{page}\n"
+
+
+def create_project(folder: Path, name: str, settings: Settings) -> Path:
+    """Create a project with a copy of one of the pipelines that have a name.
+
+    Args:
+        folder: a new one, or one without the files that are written.
+        name: of the pipeline.
+
+    Returns:
+        the folder of the project's own pipeline.
+
+    Raises:
+        UsageError: one of the files is there already, or there can be no such folder.
+        NotFoundError: there is no such pipeline.
+        DependencyError: the disk is full.
+    """
+    source = find_pipeline(name, settings)
+    try:
+        with disk_errors(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made: {error.strerror}.", "Name another folder."
+        ) from None
+    names = ("pipelines", "README.md", ".gitignore")
+    if present := [name for name in names if (folder / name).exists()]:
+        raise UsageError(
+            f"{folder} already has {', '.join(present)}, which would be written.",
+            "Name a new folder: headrace init FOLDER. To add a pipeline to a project, "
+            "use `headrace new`.",
+        )
+    target = folder / "pipelines" / source.name
+    with disk_errors(str(folder)):
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        text = _README.format(project=folder.absolute().name, name=source.name)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        (folder / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+    return target
+
+
+def write_pipeline(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the folder of a pipeline.
+
+    Args:
+        folder: a new one in ``pipelines/``.
+        files: the text of each.
+
+    Raises:
+        SpecError: the pipeline file is invalid; nothing is written.
+        DependencyError: the disk is full.
+    """
+    with disk_errors(str(folder)):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as place:
+            made = Path(place) / folder.name
+            made.mkdir()
+            for file, text in files.items():
+                (made / file).write_text(text, encoding="utf-8")
+            load_spec(made)
+            shutil.move(made, folder)

@@ -1,10 +1,10 @@
-"""`headrace.use.projects`: a project to begin with."""
+"""`headrace.use.drafting`: a project to begin with."""
 
 import pytest
 
 from headrace.errors import NotFoundError, UsageError
 from headrace.settings import Settings
-from headrace.use.projects import create_project
+from headrace.use.drafting import create_project
 
 
 def test_a_project_has_its_own_pipeline(tmp_path):

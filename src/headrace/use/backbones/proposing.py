@@ -22,8 +22,7 @@ from headrace.records import DataDescription
 from headrace.state import backbones
 from headrace.state.home import Home
 from headrace.tasks import task
-from headrace.use.backbones import listed
-from headrace.use.backbones.pinning import FAMILY
+from headrace.use.backbones import FAMILY, listed
 from headrace.use.inspecting import Inspection, learned_items
 
 # With more items of each class, a network of the task's own learns as much.

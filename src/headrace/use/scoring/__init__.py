@@ -31,8 +31,7 @@ from headrace.settings import Settings
 from headrace.state.home import Home
 from headrace.state.ledger.records import model_of
 from headrace.tasks import check_asks_items, task
-from headrace.use.rows import none_answered, reading_of
-from headrace.use.scoring.answering import SCORE, WEIGHT, ScoredColumns
+from headrace.use.rows import SCORE, WEIGHT, ScoredColumns, none_answered, reading_of
 from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.parts import ScoringJob, kept_parts, rows_of, scored_parts
 

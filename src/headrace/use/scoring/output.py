@@ -21,7 +21,7 @@ from headrace.errors import DependencyError, UsageError
 from headrace.settings import Settings
 from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.remote import is_local
-from headrace.use.scoring.answering import SCORE, WEIGHT
+from headrace.use.rows import SCORE, WEIGHT
 
 SUFFIXES = (".csv", ".parquet")
 _ELSEWHERE = (

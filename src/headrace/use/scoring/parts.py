@@ -35,7 +35,7 @@ from headrace.state.home import Home
 from headrace.state.ledger.holding import heartbeat, wait_for_collection
 from headrace.state.ledger.records import model_of
 from headrace.state.store import Store
-from headrace.use.scoring.answering import ScoredColumns, answered
+from headrace.use.rows import ScoredColumns, answered
 
 if TYPE_CHECKING:
     from headrace.models.logged.loading import LoadedModel

@@ -25,7 +25,7 @@ from headrace.stages.pieces import Place
 from headrace.state.ledger.holding import FLOW_RUN, hold
 from headrace.state.packing import pack_folder
 from headrace.state.tracking import Tracking
-from headrace.use.backbones.pinning import pinned
+from headrace.use.backbones import pinned
 from headrace.use.tuning.space import Space
 from headrace.use.tuning.study import WAVE, Metric, Study
 from headrace.use.tuning.trial import TrialTask, checkpoints, run_trial

@@ -28,8 +28,7 @@ from headrace.pipeline.law import name_by_changes
 from headrace.settings import Settings
 from headrace.state import backbones
 from headrace.state.home import Home
-from headrace.use.backbones import add, listed
-from headrace.use.backbones.pinning import pinned, with_folder
+from headrace.use.backbones import add, listed, pinned, with_folder
 
 pytestmark = [pytest.mark.system, needs_keras_hub]
 

@@ -14,8 +14,8 @@ from headrace.errors import DependencyError, SourceError
 from headrace.media import chunks
 from headrace.state.store import Store
 from headrace.use import scoring
+from headrace.use.rows import ScoredColumns
 from headrace.use.scoring import parts
-from headrace.use.scoring.answering import ScoredColumns
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from headrace.errors import (
 )
 from headrace.tasks import task
 from headrace.use import scoring
+from headrace.use.rows import ScoredColumns
 from headrace.use.scoring import parts
-from headrace.use.scoring.answering import ScoredColumns
 
 
 def test_a_row_says_what_where_by_whom_and_of_what(score, arrays, champion):
