@@ -18,8 +18,7 @@ from pydantic import Field
 
 from headrace.explanations.occlusion import Floats, Item, Part, batches, numbers_of
 from headrace.media import medium
-from headrace.media.forms import Payload
-from headrace.media.pieces import Removal
+from headrace.media.forms import Payload, Removal
 from headrace.models.logged.loading import answers
 from headrace.records import DataDescription, Metrics, Record
 from headrace.tasks import task

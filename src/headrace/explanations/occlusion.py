@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media import medium
-from headrace.media.forms import Payload
-from headrace.media.pieces import Pieces, Removal
+from headrace.media.forms import Payload, Pieces, Removal
 from headrace.records import DataDescription, Record
 from headrace.tasks import asks_items, task
 from headrace.tasks.forms import Outputs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -255,3 +255,24 @@ class Passages:
         same = others[places] == self.keys if len(others) else self.keys != self.keys
         sums = np.bincount(self.rows[same], self.sizes[same], len(self.whole))
         return np.asarray(sums / np.maximum(self.whole, 1))
+
+
+Removal = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """One item in pieces, which together are all of it.
+
+    Attributes:
+        names: of each piece, such as ``rows 4 to 7, columns 12 to 15``.
+        shape: rows and columns of a map of the pieces; a text has one row.
+        present: which pieces hold something that can be removed, bool ``(pieces,)``.
+        without: the item as a snapshot stores it, each time without some pieces, by
+            their numbers: of k removals ``(k, *shape)``.
+    """
+
+    names: Sequence[str]
+    shape: tuple[int, int]
+    present: Flags
+    without: Callable[[Sequence[Removal]], Payload]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.media.chunks import Chunk
-    from headrace.media.pieces import Pieces
+    from headrace.media.forms import Pieces
     from headrace.pipeline import DataSpec
     from headrace.records import DataDescription, Form
 

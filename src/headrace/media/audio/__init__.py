@@ -14,19 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.media.arrow import lengths
-from headrace.media.audio.clips import long_form, parts
 from headrace.media.audio.columns import columns, expectations, fingerprints
-from headrace.media.audio.drawing import draw_map, draw_sample
 from headrace.media.audio.features import preprocessing
 from headrace.media.audio.files import KINDS, decode_files, sizes, suggest
 from headrace.media.audio.fingerprints import alike
 from headrace.media.audio.form import form_of
-from headrace.media.audio.pieces import pieces
+from headrace.media.audio.pieces import draw_map, draw_sample, pieces
 from headrace.media.audio.samples import (
     Samples,
     check_input,
     decode_array,
     fit,
+    long_form,
+    parts,
     to_floats,
     to_samples,
     usual_shape,

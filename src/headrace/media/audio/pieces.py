@@ -1,9 +1,10 @@
-"""The parts of a sound by time and frequency."""
+"""The parts of a sound by time and frequency, and sounds and maps as pictures."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from headrace.media.arrow import lengths
 from headrace.media.audio.features import HIGHEST_HZ, LOWEST_HZ, mel
 from headrace.media.audio.samples import Samples, to_floats, to_samples
-from headrace.media.pieces import Pieces, Removal
+from headrace.media.forms import Pieces, Removal
 from headrace.records import DataDescription
 
 Edges = npt.NDArray[np.float64]
@@ -20,6 +21,9 @@ TIMES, BANDS = 8, 6
 _FADE_SECONDS = 0.01  # between two times, so that no click is made
 _SILENCE = 1e-8  # of the loudest part's power: 80 dB below it
 _LEAST_SAMPLES = 64  # of a part
+_WINDOW_SECONDS = 0.025  # of a spectrogram
+_LEAST_DECIBELS = -80
+_STRONGEST = 0.75  # opacity of the strongest value of a map
 
 
 def pieces(item: Samples, data: DataDescription) -> Pieces:
@@ -89,3 +93,41 @@ def _bands(
     numbers = np.searchsorted(hertz[1:-1], np.fft.rfftfreq(len(sound), 1 / rate))
     parts = [np.where(numbers == n, spectrum, 0) for n in range(len(hertz) - 1)]
     return np.fft.irfft(np.stack(parts), len(sound)).astype(np.float32)
+
+
+def draw_sample(axes: Any, sample: Samples, data: DataDescription) -> None:
+    """Draw the spectrogram of one sound ``(samples,)`` on matplotlib axes."""
+    rate = data.sample_rate_hz
+    width = min(len(sample), max(16, int(_WINDOW_SECONDS * rate)))
+    windows = np.lib.stride_tricks.sliding_window_view(to_floats(sample), width)
+    windows = windows[:: max(1, width // 2)]
+    power = np.square(np.abs(np.fft.rfft(windows * np.hanning(width)).T))
+    decibels = 10 * np.log10(np.maximum(power / max(power.max(), 1e-12), 1e-8))
+    extent = (0, len(sample) / rate, 0, rate / 2)
+    options = {"origin": "lower", "aspect": "auto", "vmin": _LEAST_DECIBELS}
+    axes.imshow(decibels, extent=extent, cmap="magma", **options)
+    axes.set_xlabel("time (s)", fontsize=7, labelpad=1)
+    axes.set_ylabel("frequency (Hz)", fontsize=7, labelpad=1)
+    axes.tick_params(labelsize=6, pad=1, length=2)
+    box = axes.get_position()  # labels need room within it
+    left, bottom = 0.17 * box.width, 0.17 * box.height
+    axes.set_position(
+        (box.x0 + left, box.y0 + bottom, box.width - left, box.height - bottom)
+    )
+
+
+def draw_map(
+    axes: Any, item: Samples, values: npt.NDArray[Any], data: DataDescription
+) -> None:
+    """Draw a spectrogram, and a map ``(times, bands)`` over it."""
+    draw_sample(axes, item, data)
+    limit = float(np.abs(values).max()) or 1.0
+    mesh = axes.pcolormesh(
+        time_edges(item) / data.sample_rate_hz,
+        band_edges(data.sample_rate_hz),
+        values.T,
+        cmap="bwr",
+        vmin=-limit,
+        vmax=limit,
+    )
+    mesh.set_alpha((_STRONGEST * np.abs(values.T) / limit).ravel())

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.media.forms import Pieces, Removal
 from headrace.media.image.pixels import Pixels
-from headrace.media.pieces import Pieces, Removal
 from headrace.records import DataDescription
 
 SIDE = 7  # patches in a row and in a column, at most

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.display.signs import visible
-from headrace.media.pieces import Pieces, Removal
+from headrace.media.forms import Pieces, Removal
 from headrace.media.text.texts import Texts, as_column, from_column
 from headrace.records import DataDescription
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.media.audio.clips import MOST_SECONDS, cut, long_form, parts
+from headrace.media.audio.samples import MOST_SECONDS, cut, long_form, parts
 from headrace.media.forms import Problem
 from headrace.records import DataDescription
 
