@@ -30,7 +30,7 @@ from headrace.stages.validation.checks import (
     item_checks,
 )
 from headrace.stages.validation.near import shared_checks, shared_passages
-from headrace.stages.validation.quarantine import EXAMPLES, Kind, Quarantine, set_aside
+from headrace.stages.validation.quarantine import EXAMPLES, Quarantine, set_aside, some
 from headrace.stages.validation.tables import (
     ItemTable,
     item_table,
@@ -39,8 +39,6 @@ from headrace.stages.validation.tables import (
 from headrace.state.store import Store
 from headrace.tasks import Contract, task
 from headrace.tasks.forms import Counts
-
-_KINDS_SHOWN = 5
 
 
 def validate(
@@ -179,11 +177,6 @@ def problems_of(case: Case) -> list[str]:
     return reasons or [f"after quarantine, {lack}" for lack in lacking]
 
 
-def _some(names: Sequence[str], count: int) -> str:
-    more = count - EXAMPLES
-    return ", ".join(names[:EXAMPLES]) + (f" and {more:,} more" if more > 0 else "")
-
-
 def _problem(case: Case, outcome: CheckResult) -> str:
     check, counts = outcome.check, case.items.counts
     problem = case.contract.problem(check.name, check.split, counts, case.items.data)
@@ -206,7 +199,7 @@ def _leak(case: Case) -> str:
     return (
         f"leak: {len(leaked):,} of the {tested:,} test items "
         f"({len(leaked) / tested:.1%}) are also in train or val, for example "
-        f"{_some(names, len(leaked))}; "
+        f"{some(names, len(leaked))}; "
         f"data.leak_limit is {case.spec.data.leak_limit:.1%}"
     )
 
@@ -229,20 +222,8 @@ def _too_many(case: Case) -> str:
         f"aside; data.quarantine_limit is {limit:.1%}, "
         f"{number_of(int(limit * total), 'rows')}"
     )
-    kinds = [(c, k) for c, of in case.quarantine.kinds.items() for k in of.values()]
-    kinds.sort(key=lambda pair: -pair[1].count)
-    lines = [f"    {check}: {_kind(kind)}" for check, kind in kinds[:_KINDS_SHOWN]]
-    if len(kinds) > _KINDS_SHOWN:
-        lines.append(
-            f"    and for {number_of(len(kinds) - _KINDS_SHOWN, 'more reasons')}"
-        )
-    return "\n".join([head, *lines])
-
-
-def _kind(kind: Kind) -> str:
-    names = _some(kind.names, kind.count)
-    instance = "for instance " if kind.varies else ""
-    return f"{number_of(kind.count, 'rows')}: {names}: {instance}{kind.reason}"
+    kinds = sorted(case.quarantine.kinds.items(), key=lambda pair: -pair[1].count)
+    return "\n".join([head, *(f"    {c}: {kind.in_words()}" for c, kind in kinds)])
 
 
 def findings_of(case: Case, at_ingestion: Iterable[Finding]) -> list[Finding]:
@@ -250,28 +231,15 @@ def findings_of(case: Case, at_ingestion: Iterable[Finding]) -> list[Finding]:
     reported = {finding.check for finding in at_ingestion}
     failed = [o for o in case.outcomes if o.check.warns and not o.passed]
     return [_warning(case, outcome) for outcome in _with_news(failed)] + [
-        finding
-        for check, kinds in case.quarantine.kinds.items()
-        if check not in reported
-        for finding in _set_aside(check, kinds.values(), case.quarantine.uri)
-    ]
-
-
-def _set_aside(check: str, of_check: Iterable[Kind], uri: str) -> Iterator[Finding]:
-    kinds = sorted(of_check, key=lambda kind: -kind.count)
-    # A single further reason is shown too.
-    shown = _KINDS_SHOWN if len(kinds) > _KINDS_SHOWN + 1 else len(kinds)
-    for kind in kinds[:shown]:
-        yield Finding(
+        Finding(
             check=check,
             split=next(iter(kind.splits)) if len(kind.splits) == 1 else "",
             count=kind.count,
-            message=f"set aside {_kind(kind)}",
+            message=f"set aside {kind.in_words()}",
         )
-    if rest := kinds[shown:]:
-        count = sum(kind.count for kind in rest)
-        message = f"set aside {count:,} rows for {len(rest):,} more reasons: {uri}"
-        yield Finding(check=check, count=count, message=message)
+        for check, kind in case.quarantine.kinds.items()
+        if check not in reported
+    ]
 
 
 def _with_news(failed: Sequence[CheckResult]) -> Iterator[CheckResult]:
@@ -301,7 +269,7 @@ def _warning(case: Case, outcome: CheckResult) -> Finding:
         message = f"{_call(check)}: {_observed(outcome)}"
     elif len(outcome.rows):
         names = case.items.pick(outcome.rows[:EXAMPLES], ["name"])["name"].tolist()
-        message = f"{number_of(count, 'rows')}: {_some(names, count)}: {check.reason}"
+        message = f"{number_of(count, 'rows')}: {some(names, count)}: {check.reason}"
     else:
         message = f"{check.reason} ({_observed(outcome)})"
     return Finding(check=check.name, split=check.split, count=count, message=message)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headrace.display.signs import number_of
 from headrace.records import DataDescription
 from headrace.stages.validation.checks import Check, CheckResult
 from headrace.stages.validation.tables import ItemTable, Rows, counts_of
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "name", "split", "label", "check", "reason")
 EXAMPLES = 3
 _BLOCK = 65_536
-_DETAIL = re.compile(r": begins with .*| \(.*\)|\d[\d,.]*")
 _COPY = re.compile(r" \(copy of .*\)")
+
+
+def some(names: Sequence[str], count: int) -> str:
+    """The first of so many names."""
+    more = count - EXAMPLES
+    return ", ".join(names[:EXAMPLES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 @dataclass(slots=True)
 class Kind:
-    """The rows that one check quarantined for reasons of one wording.
+    """The rows that one check quarantined.
 
     Attributes:
         reason: of the first row.
@@ -51,6 +57,12 @@ class Kind:
         self.names += rows["name"].head(EXAMPLES - len(self.names)).tolist()
         self.splits |= set(rows["split"].unique())
 
+    def in_words(self) -> str:
+        """The number of rows, the first of them, and the reason of the first."""
+        instance = "for instance " if self.varies else ""
+        names = some(self.names, self.count)
+        return f"{number_of(self.count, 'rows')}: {names}: {instance}{self.reason}"
+
 
 @dataclass(slots=True)
 class Quarantine:
@@ -59,30 +71,26 @@ class Quarantine:
     Attributes:
         uri: a Parquet file of ``COLUMNS``; empty where no row is quarantined.
         count: number of rows.
-        kinds: of each check, by wording, in the order of their first rows.
+        kinds: of each check, in the order of their first rows.
         counts: decoded rows of each split and label.
     """
 
     uri: str = ""
     count: int = 0
-    kinds: dict[str, dict[str, Kind]] = field(default_factory=dict)
+    kinds: dict[str, Kind] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
     @property
     def checks(self) -> dict[str, int]:
         """The number of rows that each check blames."""
-        return {
-            check: sum(kind.count for kind in kinds.values())
-            for check, kinds in self.kinds.items()
-        }
+        return {check: kind.count for check, kind in self.kinds.items()}
 
     def add(self, blamed: pd.DataFrame, data: DataDescription) -> None:
         """Count more rows of a data set."""
         self.count += len(blamed)
-        wording = blamed["reason"].str.replace(_DETAIL, "", regex=True)
-        for (check, words), rows in blamed.groupby(["check", wording], sort=False):
-            kinds = self.kinds.setdefault(str(check), {})
-            kinds.setdefault(str(words), Kind(rows["reason"].iloc[0])).add(rows)
+        for check, rows in blamed.groupby("check", sort=False):
+            first = Kind(rows["reason"].iloc[0])
+            self.kinds.setdefault(str(check), first).add(rows)
         self.counts += counts_of(blamed[blamed["row"] >= 0], data)
 
 

@@ -221,11 +221,11 @@ def test_read_split_gives_what_is_left(check, tmp_path):
     assert "1.png" not in names
 
 
-def test_reasons_that_differ_in_what_they_quote_are_one_kind():
+def test_reasons_of_one_check_vary_but_for_the_names_of_copies():
     blamed = pd.DataFrame(
         {
             "row": -1,
-            "check": "decode",
+            "check": ["decode", "decode", "leak", "leak"],
             "split": "train",
             "label": "cat",
             "name": [f"{n}.png" for n in range(4)],
@@ -241,8 +241,5 @@ def test_reasons_that_differ_in_what_they_quote_are_one_kind():
     form = DataDescription(medium="image", shape=(4, 4, 1), classes=("cat", "dog"))
     found.add(blamed, form)
 
-    kinds = found.kinds["decode"].values()
-    assert [(kind.count, kind.varies) for kind in kinds] == [
-        (2, True),
-        (2, False),
-    ]
+    kinds = {check: (kind.count, kind.varies) for check, kind in found.kinds.items()}
+    assert kinds == {"decode": (2, True), "leak": (2, False)}
