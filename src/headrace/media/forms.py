@@ -140,7 +140,7 @@ class Decoded:
     Attributes:
         stacks: one of each shape, in the order of their first files.
         problems: by the places of the files, ascending.
-        notes: counts of changes, such as ``read as GBK``.
+        notes: counts of changes, such as ``read as UTF-16 LE``.
         file_counts: what else is counted of them.
     """
 

@@ -147,7 +147,7 @@ def test_texts_come_as_they_are_or_in_json():
     site = Site(serving(TEXT, engine=engine))
     text = "你好，明天见。好的。"
     assert site.predict(text.encode(), "text/plain; charset=utf-8").status == 200
-    assert site.predict(text.encode("gb18030"), "Text/Plain").status == 200
+    assert site.predict(text.encode("utf-16"), "Text/Plain").status == 200
     assert site.predict(text.encode(), RAW).status == 200
     body = {"text": text}
     named = {"content-type": "application/json"}

@@ -26,11 +26,6 @@ _MANY = 16  # texts; a look at each of fewer is faster than one at all of them
 # The limit of a table's cell too.
 BYTES_LIMIT = 2**24
 _UTF_16 = {codecs.BOM_UTF16_LE: "UTF-16 LE", codecs.BOM_UTF16_BE: "UTF-16 BE"}
-# The share of non-ASCII characters that are marks, common ones of GB 2312, or of four
-# bytes: 97 % in simplified texts, 69 % in traditional ones, but 12 % in Big5 decoded as
-# GB18030, and none in Western letters.
-_CHINESE = 0.45
-_COMMON = {0xA1, 0xA2, 0xA3, 0xA8, *range(0xB0, 0xD8)}
 # The share of valid non-ASCII sequences: Chinese in GB18030 has 10 % by chance.
 _NEARLY_UTF_8 = 0.5
 
@@ -38,9 +33,9 @@ _NEARLY_UTF_8 = 0.5
 def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     """Decode texts to UTF-8 bytes, each in an array padded with zeros.
 
-    The encodings are UTF-8, with or without a byte order mark; UTF-16 with one; and
-    GB18030, which includes GBK and GB 2312. A text in another encoding, with a NUL or
-    with nothing visible becomes a `Problem`. A text longer than the form is cut, and
+    The encodings are UTF-8, with or without a byte order mark, and UTF-16 with one.
+    Sources bring others to UTF-8. A text in another encoding, with a NUL or with
+    nothing visible becomes a `Problem`. A text longer than the form is cut, and
     the personal data that the form names is masked.
     """
     notes: Counter[str] = Counter()
@@ -169,12 +164,10 @@ def _text_of(data: bytes) -> tuple[str, str] | Problem:
         return Problem("encoding", f"no text: NUL at byte {data.index(0):,}")
     if is_nearly_utf_8(data):
         return Problem("encoding", f"damaged UTF-8 at {where}")
-    if text := _as_chinese(data):
-        return text, "GB18030"
     return Problem(
         "encoding",
-        f"neither UTF-8 (see {where}), UTF-16 with a byte order mark, nor GB18030; "
-        "save it as UTF-8",
+        f"neither UTF-8 (see {where}) nor UTF-16 with a byte order mark; save it as "
+        "UTF-8",
     )
 
 
@@ -184,18 +177,3 @@ def is_nearly_utf_8(data: bytes) -> bool:
     bad = text.count("\ufffd")
     good = sum(not c.isascii() for c in text) - bad
     return good > _NEARLY_UTF_8 * (good + bad)
-
-
-def _as_chinese(data: bytes) -> str:
-    """The text in GB18030; empty where the bytes are no Chinese."""
-    try:
-        text = data.decode("gb18030")
-    except UnicodeDecodeError:
-        return ""
-    total = common = 0
-    for letter, count in Counter(c for c in text if not c.isascii()).items():
-        code = letter.encode("gb18030")
-        is_common = code[0] in _COMMON and (code[1] >= 0xA1 or code[0] == 0xA8)
-        total += count
-        common += count * (len(code) == 4 or is_common)
-    return text if common >= _CHINESE * total else ""
