@@ -46,26 +46,13 @@ def check_builder(spec: PipelineSpec, folder: Path) -> str:
         return ""
     description = declared(spec)
     if description is None:
-        return f"; {name} was imported, not built: {_undeclared(spec)}"
+        return f"; {name} was imported, not built: [data] does not declare enough"
     load_backend(minimal=True)
     _, network = build(name, description, spec.model.arguments, folder)
     return (
         f"; {name} was built on items of shape {description.shape}: "
         f"{network.count_params():,} weights"
     )
-
-
-def _undeclared(spec: PipelineSpec) -> str:
-    """What `declared` lacks: keys of ``[data]``, or what only the data can show."""
-    facts = task(spec.task).labels.describe((), spec.data)
-    unknown = [name for name, fact in facts.items() if not fact]
-    keys = [] if form_of(spec.data, spec.medium).shape else ["shape"]
-    if unknown and "data.classes" not in extensions.task_default(spec.task, "UNUSED"):
-        keys, unknown = [*keys, "classes"], []
-    reasons = [f"[data] does not declare {' and '.join(keys)}"] if keys else []
-    if unknown:
-        reasons.append(f"only the data shows its {' and '.join(unknown)}")
-    return ", and ".join(reasons)
 
 
 def check_gates(spec: PipelineSpec) -> None:

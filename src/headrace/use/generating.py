@@ -36,25 +36,15 @@ def _new_seed() -> int:
 
 
 def _check_prompt(prompt: Any) -> str:
-    if not isinstance(prompt, str):
-        raise InputError(
-            f"The prompt is {type(prompt).__name__}; expected text.", "Give a string."
-        )
-    if len(prompt) > PROMPT_CHARACTERS:
-        raise InputError(
-            f"The prompt has {len(prompt):,} characters; at most "
-            f"{PROMPT_CHARACTERS:,} are read.",
-            "Give its last part.",
-        )
-    for place, character in enumerate(prompt):
-        kind = unicodedata.category(character)
-        if kind in ("Cc", "Cs") and character not in "\n\t\r":
-            raise InputError(
-                f"The prompt has the control character U+{ord(character):04X} at "
-                f"{place:,}.",
-                "Leave it out.",
-            )
-    return prompt
+    if isinstance(prompt, str) and len(prompt) <= PROMPT_CHARACTERS:
+        others = (character for character in prompt if character not in "\n\t\r")
+        if not any(unicodedata.category(one) in ("Cc", "Cs") for one in others):
+            return prompt
+    raise InputError(
+        f"The prompt is no text of at most {PROMPT_CHARACTERS:,} characters without "
+        f"control characters: {str(prompt)[:_SHOWN]!r}.",
+        "Give a plain string, such as the last part of it.",
+    )
 
 
 class TextRequest(Question):

@@ -167,7 +167,7 @@ def test_a_bad_request_is_refused(model, body, status, message):
     [
         ({"temperatur": 1}, "There is no field 'temperatur'. Did you mean temp"),
         ({"stream": 1}, "The value of stream is 1; expected true or false"),
-        ({"prompt": "a" * 3_000}, "The prompt has 3,000 characters"),
+        ({"prompt": "a" * 3_000}, "no text of at most 2,000 characters"),
         ({"seed": -1}, "value of seed is -1"),
     ],
 )

@@ -54,26 +54,27 @@ def test_a_builder_is_built_on_declared_data(folder):
 
 
 @pytest.mark.parametrize(
-    ("data", "lacking"),
+    "data",
     [
-        ({}, "[data] does not declare shape and classes"),
-        ({"shape": (8, 8, 1)}, "[data] does not declare classes"),
-        ({"classes": ("a", "b")}, "[data] does not declare shape"),
-        ({"task": "tagging"}, "[data] does not declare shape and classes"),
-        ({"task": "regression"}, "[data] does not declare shape"),
+        {},
+        {"shape": (8, 8, 1)},
+        {"classes": ("a", "b")},
+        {"task": "tagging"},
+        {"task": "regression"},
     ],
 )
-def test_a_builder_is_imported_where_less_is_declared(folder, data, lacking):
+def test_a_builder_is_imported_where_less_is_declared(folder, data):
     told = check_builder(spec_of(**data), folder)
-    assert told == f"; model:build was imported, not built: {lacking}"
+    assert (
+        told == "; model:build was imported, not built: [data] does not declare enough"
+    )
 
 
-def test_what_only_the_data_shows_is_told(folder):
+def test_a_builder_is_imported_where_only_the_data_shows_more(folder):
     data = {"source": "nowhere", "seconds": 1}
     made = {"name": "words", "medium": "audio", "task": "transcription", "data": data}
     spec = PipelineSpec.model_validate({**made, "model": {"builder": "model:build"}})
-    told = check_builder(spec, folder)
-    assert told.endswith("not built: only the data shows its tokens and scripts")
+    assert "imported, not built" in check_builder(spec, folder)
 
 
 def test_a_builder_that_fails_is_told(folder):

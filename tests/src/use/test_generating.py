@@ -17,11 +17,11 @@ def model():
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [
-        ({"prompt": 5}, "The prompt is int; expected text"),
-        ({"prompt": "a" * 2_001}, "has 2,001 characters; at most 2,000 are read"),
-        ({"prompt": "a\0b"}, r"control character U\+0000 at 1"),
-        ({"prompt": "a\x85"}, r"control character U\+0085 at 1"),
-        ({"prompt": "\ud800"}, r"control character U\+D800 at 0"),
+        ({"prompt": 5}, "The prompt is no text .* characters: '5'"),
+        ({"prompt": "a" * 2_001}, "no text of at most 2,000 characters"),
+        ({"prompt": "a\0b"}, r"without control characters: 'a\\x00b'"),
+        ({"prompt": "a\x85"}, r"without control characters: 'a\\x85'"),
+        ({"prompt": "\ud800"}, r"without control characters: '\\ud800'"),
         ({"characters": 0}, "value of characters is 0"),
         ({"characters": 10**9}, "value of characters is 1000000000"),
         ({"lines": True}, "value of lines is True"),

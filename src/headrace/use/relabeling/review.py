@@ -111,17 +111,13 @@ def decide(
                 f"{where}: the decision {row['decision']!r} is unknown.",
                 "Write accept, keep or skip, or leave it empty.",
             )
-        if item not in labels:
-            raise InputError(
-                f"{where}: the item {item[:70]!r} is not in the data of the last run.",
-                "Take the column item as it was written; it is a sha256.",
-            )
         is_repeated = applied.get((item, given)) == proposed
-        if given not in labels[item] and not is_repeated:
-            present = ", ".join(map(repr, sorted(labels[item])))
+        if item not in labels or (given not in labels[item] and not is_repeated):
             raise InputError(
-                f"{where}: the item is labelled {present}, not {given!r}.",
-                "List the labels again: the data has changed since.",
+                f"{where}: the last run's data has no item {item[:70]!r} labelled "
+                f"{given!r}.",
+                "Keep the columns item and label as they were written, or list the "
+                "labels again if the data has changed since.",
             )
         if classes and proposed not in classes:
             raise InputError(
@@ -152,6 +148,7 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
             "Save it as CSV in UTF-8.",
         ) from None
     reader = csv.DictReader(io.StringIO(text), strict=True)
+    rows = []
     try:
         missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
         if missing:
@@ -159,13 +156,9 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
                 f"{file}, line 1: the column {missing[0]} is missing.",
                 f"It needs {', '.join(NEEDED)}, separated by commas.",
             )
-        rows = []
         for row in reader:
             if any(not isinstance(row.get(name), str) for name in NEEDED):
-                raise InputError(
-                    f"{file}, line {reader.line_num}: the row is too short.",
-                    f"It needs {', '.join(NEEDED)}.",
-                )
+                raise csv.Error("the row is too short")
             rows.append((reader.line_num, row))
     except csv.Error as error:
         raise InputError(

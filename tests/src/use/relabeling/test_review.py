@@ -123,8 +123,8 @@ def test_they_can_be_repeated_and_taken_back(suspicious, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"item": "0" * 64}, "line 4: the item '0000"),
-        ({"label": "7"}, "line 4: the item is labelled"),
+        ({"item": "0" * 64}, "line 4: the last run's data has no item '0000"),
+        ({"label": "7"}, "line 4: the last run's data has no item"),
         ({"proposed": "9"}, "line 4: the proposed label '9' is none of the classes"),
         ({"decision": "yes"}, "line 4: the decision 'yes' is unknown"),
     ],
