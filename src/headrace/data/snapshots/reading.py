@@ -10,13 +10,12 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from headrace.display.progress import counted
 from headrace.errors import IntegrityError
@@ -32,45 +31,34 @@ REJECTED = "rejected.parquet"
 DIGEST = np.dtype("S32")  # a sha256; numpy orders and compares it byte by byte
 
 
-class Shard(NamedTuple):
-    """One file of a snapshot.
+class Shard(BaseModel):
+    """One file of a snapshot; the manifest has its digest, size and splits by name.
 
     Attributes:
         name: below the snapshot's folder, such as ``items/0000.parquet``.
         first: the index of its first row in the snapshot's hash order.
-        rows: number of rows.
-        splits: number of rows of each split.
         sha256: of the file.
         size: in bytes; 0 if the manifest does not say.
+        splits: number of rows of each split.
     """
 
-    name: str
-    first: int
-    rows: int
-    splits: dict[str, int]
-    sha256: str
-    size: int
-
-
-class FileFacts(BaseModel):
-    """A file in the manifest.
-
-    Attributes:
-        sha256: of the file.
-        size: in bytes; 0 if it is not known.
-        splits: the number of rows of each split.
-    """
-
+    name: str = Field(default="", exclude=True)
+    first: int = Field(default=0, exclude=True)
     sha256: str
     size: int = 0
     splits: dict[str, int]
+
+    @property
+    def rows(self) -> int:
+        """The number of its rows."""
+        return sum(self.splits.values())
 
 
 class SnapshotManifest(BaseModel):
     """The part of a manifest that readers need."""
 
     format: int
-    files: dict[str, FileFacts] = {}
+    files: dict[str, Shard] = {}
     rejected_sha256: str = ""
 
 
@@ -81,18 +69,12 @@ def shards_of(snapshot: SnapshotRecord) -> list[Shard]:
         IntegrityError: the manifest is missing, damaged, of another format, or not the
             one that was recorded.
     """
-    with check_complete(snapshot):
-        return shards_in(manifest_of(snapshot))
-
-
-def shards_in(manifest: SnapshotManifest) -> list[Shard]:
-    """The shards of a manifest in hash order."""
     shards, first = [], 0
-    for name, facts in sorted(manifest.files.items()):
-        rows = sum(facts.splits.values())
-        shard = Shard(name, first, rows, facts.splits, facts.sha256, facts.size)
-        shards.append(shard)
-        first += rows
+    with check_complete(snapshot):
+        files = manifest_of(snapshot).files
+    for name, shard in sorted(files.items()):
+        shards.append(shard.model_copy(update={"name": name, "first": first}))
+        first += shard.rows
     return shards
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from headrace.data.snapshots.reading import (
     FORMAT,
     REJECTED,
-    FileFacts,
+    Shard,
     SnapshotManifest,
     content_of,
     count_values,
@@ -52,7 +52,7 @@ class WrittenShard(NamedTuple):
     """
 
     name: str
-    facts: FileFacts
+    facts: Shard
     content: bytes
 
 
@@ -103,7 +103,7 @@ def write_shard(
         write_statistics=["item", "split", "label"],
     )
     splits = count_values(rows["split"])
-    facts = FileFacts(
+    facts = Shard(
         sha256=file_digest(folder / name),
         size=(folder / name).stat().st_size,
         splits=splits,
@@ -134,7 +134,7 @@ def publish_snapshot(  # noqa: PLR0913
     """
     rejected = sorted(rejected, key=astuple)
     sha = hashlib.sha256(form_line(description))
-    files: dict[str, FileFacts] = {}
+    files: dict[str, Shard] = {}
     counts: Counter[str] = Counter()
     for shard in shards:
         sha.update(shard.content)
