@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from headrace.errors import SourceError
 from headrace.media.chunks import UNREAD, Chunk, Source
-from headrace.media.forms import FileCounts, Payload, Problem, Rejected, Sizes, bytes_of
+from headrace.media.forms import Payload, Problem, Rejected, Sizes, bytes_of
 from headrace.media.interface import Medium
 from headrace.records import Form
 
@@ -121,7 +121,7 @@ class DecodedRows:
     notes: Counter[str] = field(default_factory=Counter)
     encoded: int = 0
     unpacked: int = 0
-    file_counts: FileCounts = field(default_factory=FileCounts)
+    file_counts: Counter[str] = field(default_factory=Counter)
 
 
 def decode(source: Source, module: Medium, form: Form) -> Iterator[DecodedRows]:

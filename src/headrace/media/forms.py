@@ -6,7 +6,6 @@ padded with zeros at the end.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -99,41 +98,6 @@ class Stack(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FileCounts:
-    """What is counted of files, beside notes; that of two parts can be added.
-
-    Attributes:
-        resized: number of items that had another size than the form.
-        enlarged: number of those that got more of it than they had.
-        smallest, largest: the sizes of those with the least and the most values; empty
-            where there are none.
-        positions: number of files with the place where they were made; it is dropped.
-    """
-
-    resized: int = 0
-    enlarged: int = 0
-    smallest: Shape = ()
-    largest: Shape = ()
-    positions: int = 0
-
-    def __add__(self, other: FileCounts) -> FileCounts:
-        """What is counted of the files of both parts."""
-        sizes = [*filter(None, (self.smallest, other.smallest))]
-        sizes += filter(None, (self.largest, other.largest))
-        return FileCounts(
-            self.resized + other.resized,
-            self.enlarged + other.enlarged,
-            min(sizes, key=_by_values, default=()),
-            max(sizes, key=_by_values, default=()),
-            self.positions + other.positions,
-        )
-
-
-def _by_values(size: Shape) -> tuple[int, Shape]:
-    return math.prod(size), size
-
-
-@dataclass(frozen=True, slots=True)
 class Decoded:
     """Decoded files: each is in a stack, or has a problem.
 
@@ -141,20 +105,22 @@ class Decoded:
         stacks: one of each shape, in the order of their first files.
         problems: by the places of the files, ascending.
         notes: counts of changes, such as ``read as UTF-16 LE``.
-        file_counts: what else is counted of them.
+        file_counts: what else is counted of them: items that were ``resized``, those
+            of them that were ``enlarged``, and files with ``positions``, the places
+            where they were made, which are dropped.
     """
 
     stacks: list[Stack]
     problems: dict[int, Problem]
     notes: Counter[str] = field(default_factory=Counter)
-    file_counts: FileCounts = FileCounts()
+    file_counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(
         cls,
         items: Sequence[Payload | Problem],
         notes: Counter[str] | None = None,
-        file_counts: FileCounts = FileCounts(),
+        file_counts: Counter[str] | None = None,
     ) -> Decoded:
         """From one item or problem for each file, in order."""
         shaped: dict[Shape, dict[int, Payload]] = {}
@@ -167,7 +133,7 @@ class Decoded:
         stacks = [
             Stack([*some], _stacked([*some.values()])) for some in shaped.values()
         ]
-        return cls(stacks, problems, notes or Counter(), file_counts)
+        return cls(stacks, problems, notes or Counter(), file_counts or Counter())
 
     @property
     def items(self) -> list[Payload | Problem]:

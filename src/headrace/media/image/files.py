@@ -12,12 +12,13 @@ import io
 import struct
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.display.signs import beginning
-from headrace.media.forms import Decoded, FileCounts, Problem, Sizes
+from headrace.media.forms import Decoded, Problem, Sizes
 from headrace.media.image import pixels
 from headrace.media.image.conversion import (
     has_position,
@@ -73,7 +74,7 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     that cannot be decoded becomes a `Problem`, as does one whose header has another
     size than a declared shape that does not resize.
     """
-    counts: list[FileCounts] = []
+    counts: list[str] = []
     decode = functools.partial(_decode_file, form=form, counts=counts)
     # `warnings.catch_warnings` around each call is not for threads: what one of them
     # saves, another one has changed.
@@ -83,7 +84,7 @@ def decode_files(files: Sequence[bytes], form: Form) -> Decoded:
     else:
         with ThreadPoolExecutor(max_workers=4) as pool:
             items = list(pool.map(decode, files))
-    return Decoded.of(items, file_counts=sum(counts, FileCounts()))
+    return Decoded.of(items, file_counts=Counter(counts))
 
 
 class _TooManyParts(Exception):  # it becomes a Problem, never an error
@@ -105,9 +106,7 @@ class _File(io.BytesIO):
         return super().read(size)
 
 
-def _decode_file(
-    data: bytes, form: Form, counts: list[FileCounts]
-) -> pixels.Pixels | Problem:
+def _decode_file(data: bytes, form: Form, counts: list[str]) -> pixels.Pixels | Problem:
     """Decode a file; ``counts`` gets what is counted of it."""
     from PIL import UnidentifiedImageError
     from PIL.Image import DecompressionBombError
@@ -126,9 +125,7 @@ def _decode_file(
         return Problem("decode", f"damaged or cut short: {error}")
 
 
-def _decoded(
-    data: bytes, form: Form, counts: list[FileCounts]
-) -> pixels.Pixels | Problem:
+def _decoded(data: bytes, form: Form, counts: list[str]) -> pixels.Pixels | Problem:
     from PIL import Image
 
     how = Resizing.of(form)
@@ -212,18 +209,18 @@ def _damage(data: bytes) -> Problem | None:
     return Problem("decode", f"damaged or cut short at byte {place:,}")
 
 
-def _counted(image: Image, full: Sides, how: Resizing | None) -> list[FileCounts]:
+def _counted(image: Image, full: Sides, how: Resizing | None) -> list[str]:
     """Whether an image is resized, and whether it has a position.
 
     Metadata that cannot be read is not counted.
     """
-    counts = []
+    counts: list[str] = []
     sides = full if is_plain(image) else upright(image, full)
     if how is not None and how.changes(sides):
-        counts.append(FileCounts(1, int(how.enlarges(sides)), sides, sides))
+        counts += ["resized", *["enlarged"] * how.enlarges(sides)]
     with contextlib.suppress(*_BROKEN):
         if not is_plain(image) and has_position(image):
-            counts.append(FileCounts(positions=1))
+            counts.append("positions")
     return counts
 
 

@@ -6,6 +6,7 @@ Chunks are in files where another process is to decode them.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.chunks import Chunk
-from headrace.media.forms import FileCounts, Shape
+from headrace.media.forms import Shape
 from headrace.records import Finding, Form
 
 
@@ -89,18 +90,17 @@ def with_rows(chunk: Chunk, rows: pa.Table) -> Chunk:
     return replace(chunk, items=items, **texts)
 
 
-def notes_of(counts: FileCounts, items: int, form: Form) -> list[str]:
-    """How many items were resized, and from which range of sizes."""
-    if not counts.resized:
+def notes_of(counts: Counter[str], items: int, form: Form) -> list[str]:
+    """How many items were resized."""
+    if not counts["resized"]:
         return []
     shape, mode = _size((form.shape or ())[:2]), form.options.get("resize")
     return [
-        f"{counts.resized:,} of {items:,} items: resized to {shape} by {mode}, from "
-        f"{_size(counts.smallest)} to {_size(counts.largest)} pixels"
+        f"{counts['resized']:,} of {items:,} items: resized to {shape} pixels by {mode}"
     ]
 
 
-def findings_of(counts: FileCounts, items: int, form: Form) -> list[Finding]:
+def findings_of(counts: Counter[str], items: int, form: Form) -> list[Finding]:
     """The warnings about enlarged items, and about files that say where they are from.
 
     Args:
@@ -109,19 +109,19 @@ def findings_of(counts: FileCounts, items: int, form: Form) -> list[Finding]:
         form: that they were brought to.
     """
     findings = []
-    if 2 * counts.enlarged > items:
+    if 2 * counts["enlarged"] > items:
         message = (
-            f"{counts.enlarged:,} of {items:,} items have less than "
+            f"{counts['enlarged']:,} of {items:,} items have less than "
             f"{_size((form.shape or ())[:2])} pixels and were enlarged, which adds "
             "nothing but time: set a smaller data.shape"
         )
-        findings.append(_finding("enlarged", counts.enlarged, message))
-    if counts.positions:
+        findings.append(_finding("enlarged", counts["enlarged"], message))
+    if counts["positions"]:
         message = (
-            f"{counts.positions:,} files say where they were made (GPS). The position "
-            "is dropped, and the files still have it."
+            f"{counts['positions']:,} files say where they were made (GPS). The "
+            "position is dropped, and the files still have it."
         )
-        findings.append(_finding("personal_data", counts.positions, message))
+        findings.append(_finding("personal_data", counts["positions"], message))
     return findings
 
 

@@ -21,7 +21,7 @@ from headrace.data.corrections import ForgottenItems
 from headrace.data.decoding import Block, DecodedRows, decode_chunk, fit
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
 from headrace.media.digests import digests
-from headrace.media.forms import FileCounts, Rejected
+from headrace.media.forms import Rejected
 from headrace.media.interface import Medium
 from headrace.records import Form
 from headrace.stages.ingestion.chunks import Raw, rows_of
@@ -120,7 +120,7 @@ class DecodedChunk:
     encoded: int = 0
     unpacked: int = 0
     corrected: int = 0
-    file_counts: FileCounts = field(default_factory=FileCounts)
+    file_counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: DecodedChunk) -> None:
         """Add the result of the next part."""

@@ -46,7 +46,7 @@ def test_each_file_is_counted_once(kind):
     ]
     decoded = decode_files(files, Form(shape=None))
     assert not decoded.notes
-    assert decoded.file_counts.positions == 1
+    assert decoded.file_counts["positions"] == 1
     assert all(np.array_equal(item, decoded.items[0]) for item in decoded.items)
 
 
@@ -57,18 +57,18 @@ def test_a_position_in_the_tags_of_a_tiff_counts():
     image = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
     image.save(buffer, "TIFF", tiffinfo=tags)
     decoded = decode_files([encoded("TIFF"), buffer.getvalue()], Form(shape=None))
-    assert decoded.file_counts.positions == 1
+    assert decoded.file_counts["positions"] == 1
 
 
 def test_a_position_may_be_in_xmp_alone():
     decoded = decode_files([encoded("JPEG", xmp=XMP)], Form(shape=None))
-    assert decoded.file_counts.positions == 1
+    assert decoded.file_counts["positions"] == 1
 
 
 def test_exif_that_cannot_be_read_is_not_counted():
     data = encoded("JPEG", gps=True).replace(b"MM\0*", b"MM\xff\xff")
     decoded = decode_files([data], Form(shape=None))
-    assert decoded.file_counts.positions == 0
+    assert decoded.file_counts["positions"] == 0
     assert isinstance(decoded.items[0], np.ndarray)
 
 

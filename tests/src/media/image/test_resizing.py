@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from headrace.errors import SpecError
-from headrace.media.forms import FileCounts, Problem
+from headrace.media.forms import Problem
 from headrace.media.image import MEDIUM as image
 from headrace.media.image import pixels
 from headrace.media.image.conversion import decode_object
@@ -117,7 +117,7 @@ def test_an_image_of_the_shape_stays_as_it_is(mode):
     data = encoded(Image.fromarray(colours))
     decoded = decode_files([data], form(mode))
     assert np.array_equal(decoded.items[0], colours)
-    assert decoded.file_counts == FileCounts()
+    assert not decoded.file_counts
 
 
 def test_crop_keeps_the_middle_pad_the_whole_and_stretch_squeezes_it():
@@ -213,13 +213,11 @@ def test_a_photo_is_much_the_same_at_any_scale_of_its_file(mode):
     assert np.abs(first.astype(int) - second).mean() < 1.5
 
 
-def test_the_sizes_that_were_resized_are_counted():
+def test_images_that_were_resized_are_counted():
     sizes = [(64, 48), (4000, 3000), (200, 150), (32, 48)]
     files = [encoded(Image.new("RGB", size), "JPEG") for size in sizes]
     files.append(encoded(Image.new("RGB", (200, 150)), "JPEG", exif=exif(6)))
-    assert decode_files(files, form()).file_counts == FileCounts(
-        resized=4, enlarged=1, smallest=Sides(48, 32), largest=Sides(3000, 4000)
-    )
+    assert decode_files(files, form()).file_counts == {"resized": 4, "enlarged": 1}
 
 
 @pytest.mark.parametrize(
