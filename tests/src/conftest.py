@@ -17,7 +17,7 @@ from headrace.data.snapshots.writing import (
     write_shard,
 )
 from headrace.media import medium
-from headrace.media.digests import digests
+from headrace.media.interface import digests
 from headrace.models.engines import build_engine
 from headrace.settings import Settings
 from headrace.state.ledger import Ledger

@@ -18,7 +18,7 @@ from headrace.pipeline.data import fields_of, media_fields
 if TYPE_CHECKING:
     import numpy as np
 
-    from headrace.media.forms import Payload
+    from headrace.media.forms import Columns, Payload
     from headrace.media.interface import Medium
     from headrace.pipeline import DataSpec
     from headrace.records import DataDescription, Form
@@ -141,3 +141,32 @@ def advice(name: str, checks: Mapping[str, int]) -> str:
 def preprocessing(data: DataDescription) -> Any:
     """The medium's default pre-processing: a Keras model from raw items."""
     return medium(data.medium).preprocessing(data)
+
+
+def item_columns(items: Payload, data: DataDescription) -> Columns:
+    """The medium's columns that can be compared between sets of items.
+
+    They are numbers and flags, and depend on their item alone. Columns that depend on
+    the other items of a set (`Medium.RELATIVE_COLUMNS`), on its label, or that are
+    codes or words are left out.
+
+    Args:
+        items: ``(n, *shape)``, as in a snapshot.
+        data: of the version.
+
+    Returns:
+        arrays ``(n,)`` of numbers or bool.
+    """
+    module = medium(data.medium)
+    columns = module.columns(items, [""] * len(items), data)
+    return {name: columns[name] for name in comparable(columns, data)}
+
+
+def comparable(columns: Columns, data: DataDescription) -> list[str]:
+    """The names of those columns of a medium, of all that it computes."""
+    left_out = {"fingerprint", *medium(data.medium).RELATIVE_COLUMNS}
+    return [
+        name
+        for name, values in columns.items()
+        if values.dtype.kind in "biuf" and name not in left_out
+    ]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.data.sources.opening import open_source
-from headrace.media import medium
+from headrace.media import item_columns, medium
 from headrace.media.arrow import as_hex
-from headrace.media.comparable import item_columns
 from headrace.media.forms import Rejected
 from headrace.models.logged import loading
 from headrace.monitoring.batches import Batch

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import InputError, IntegrityError
-from headrace.media.comparable import item_columns
+from headrace.media import item_columns
 from headrace.media.forms import Columns, Payload
 from headrace.records import DataDescription, Record
 from headrace.tasks import asked, task

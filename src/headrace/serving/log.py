@@ -21,11 +21,10 @@ import pyarrow as pa
 from prometheus_client import Metric
 
 from headrace.errors import HeadraceError
-from headrace.media import medium
+from headrace.media import item_columns, medium
 from headrace.media.arrow import as_binary
-from headrace.media.comparable import item_columns
-from headrace.media.digests import digests
 from headrace.media.forms import Payload
+from headrace.media.interface import digests
 from headrace.records import DataDescription
 from headrace.serving.answered import Answered, Waiting
 from headrace.serving.metrics import exposed

@@ -30,8 +30,8 @@ from headrace.explanations import Item, Verdict, occlude, why_not
 from headrace.explanations.check import Explanation, version_verdict
 from headrace.explanations.showing import ShownItem, draw_maps, write_page
 from headrace.media import medium
-from headrace.media.digests import digests
 from headrace.media.forms import Payload
+from headrace.media.interface import digests
 from headrace.models.logged.loading import LoadedModel, answers, load
 from headrace.records import DataDescription
 from headrace.state.disk import atomic_file, disk_errors

@@ -22,9 +22,8 @@ from headrace.errors import SourceError
 from headrace.media import medium
 from headrace.media.arrow import as_hex
 from headrace.media.chunks import Reading, Source
-from headrace.media.digests import digests
 from headrace.media.forms import Payload, Problem, Rejected
-from headrace.media.interface import Medium
+from headrace.media.interface import Medium, digests
 from headrace.models.logged import loading
 from headrace.records import DataDescription, Form
 from headrace.tasks import Answers, asked, task

@@ -22,8 +22,8 @@ from headrace.data.decoding import (
 from headrace.data.sources.opening import open_source
 from headrace.media import chunks, medium
 from headrace.media.chunks import ITEM_BYTES, Chunk, Reading
-from headrace.media.digests import digests
 from headrace.media.forms import Rejected
+from headrace.media.interface import digests
 from headrace.records import Form
 from headrace.settings import Settings
 

@@ -15,8 +15,7 @@ import pytest
 from scipy import ndimage
 from tests.blobs import blobs
 
-from headrace.media import ladder, medium
-from headrace.media.comparable import item_columns
+from headrace.media import item_columns, ladder, medium
 from headrace.models.logged.loading import load_version
 from headrace.monitoring.profiles import HeldOut, make_profile
 from headrace.records import DataDescription

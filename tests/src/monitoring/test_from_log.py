@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.blobs import blobs
 
-from headrace.media.comparable import item_columns
+from headrace.media import item_columns
 from headrace.monitoring import from_log
 from headrace.monitoring.from_log import batch_from_log, labelled_from_log
 from headrace.monitoring.late_labels import LateLabels

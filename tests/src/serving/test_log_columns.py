@@ -18,8 +18,8 @@ from tests.src.serving.asked import (
 )
 
 from headrace.media import medium
-from headrace.media.digests import digests
 from headrace.media.forms import Problem
+from headrace.media.interface import digests
 from headrace.records import DataDescription
 from headrace.serving.log import rows_of
 from headrace.state.requests import COLUMN, INPUT, SCHEMA

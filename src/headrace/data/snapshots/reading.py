@@ -21,8 +21,8 @@ from headrace.display.progress import counted
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import read_parquet
-from headrace.media.digests import digests
 from headrace.media.forms import Payload
+from headrace.media.interface import digests
 from headrace.records import DEFAULT_TASK, MANIFEST, DataDescription, SnapshotRecord
 from headrace.state.store import Store
 

@@ -19,7 +19,7 @@ from headrace.data.snapshots.reading import DIGEST
 from headrace.errors import IntegrityError
 from headrace.media import medium
 from headrace.media.arrow import as_hex
-from headrace.media.digests import digests
+from headrace.media.interface import digests
 from headrace.models.logged.copies import golden_key, zeros_key
 from headrace.models.logged.golden import Golden, golden_bytes
 from headrace.models.logged.loading import load_version

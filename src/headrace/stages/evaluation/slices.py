@@ -24,8 +24,7 @@ import numpy.typing as npt
 
 from headrace.display.signs import as_score
 from headrace.gates.intervals import Groups, linear_parts, welch
-from headrace.media import medium
-from headrace.media.comparable import comparable
+from headrace.media import comparable, medium
 from headrace.media.forms import Columns, Flags, Payload
 from headrace.records import DataDescription
 from headrace.tasks.forms import Scores

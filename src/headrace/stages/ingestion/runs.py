@@ -20,9 +20,8 @@ from headrace import media, tasks
 from headrace.data.corrections import ForgottenItems
 from headrace.data.decoding import Block, DecodedRows, decode_chunk, fit
 from headrace.media.arrow import as_binary, as_bytes, read_table, write_table
-from headrace.media.digests import digests
 from headrace.media.forms import Rejected
-from headrace.media.interface import Medium
+from headrace.media.interface import Medium, digests
 from headrace.records import Form
 from headrace.stages.ingestion.chunks import Raw, rows_of
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.media import medium
-from headrace.media.comparable import comparable
+from headrace.media import comparable, medium
 from headrace.media.forms import Columns
 from headrace.pipeline import PipelineSpec
 from headrace.records import Finding, Record, SnapshotRecord

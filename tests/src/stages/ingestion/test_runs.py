@@ -21,7 +21,7 @@ from tests.src.stages.ingestion.conftest import (
 from headrace.data.snapshots.reading import check_snapshot, shards_of
 from headrace.data.snapshots.splits import read_split
 from headrace.errors import DependencyError
-from headrace.media.digests import digests
+from headrace.media.interface import digests
 from headrace.pipeline import DataSpec
 from headrace.settings import Settings
 from headrace.stages.ingestion import ingest
