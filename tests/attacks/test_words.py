@@ -18,7 +18,7 @@ from headrace.media.chunks import Reading
 from headrace.pipeline import load_spec
 from headrace.settings import Settings
 from headrace.state.ledger import Approval, Ledger, Version
-from headrace.use.scoring.output import write_output
+from headrace.use.scoring import write_output
 
 MARKS = [
     "[red]x[/red] [link=https://evil]",

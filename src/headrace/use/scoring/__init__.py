@@ -1,38 +1,50 @@
 """Batch scoring: the answers of a model to the items of a source, one row an item.
 
 Items are decoded as the training data was, a part at a time. The rows stay in the store
-until the digest of all of them is known; then the output is written as a whole.
+until the digest of all of them is known; then the output, CSV or Parquet, is written as
+a whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
+import os
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.csv import CSVWriter
+from pyarrow.parquet import ParquetWriter
 
 from headrace.data.snapshots.reading import DIGEST
 from headrace.data.sources.identity import source_identity
 from headrace.data.sources.opening import open_source
-from headrace.errors import UsageError
+from headrace.data.sources.places.uris import file_system
+from headrace.display.signs import FORMULA_START
+from headrace.errors import DependencyError, UsageError
 from headrace.media.arrow import from_hex
 from headrace.media.chunks import Source
 from headrace.media.forms import Rejected
 from headrace.pipeline.checks import check_encoding
 from headrace.records import DataDescription, Metrics, Record
 from headrace.settings import Settings
+from headrace.state.disk import atomic_file, disk_errors
 from headrace.state.home import Home
 from headrace.state.ledger.records import model_of
+from headrace.state.remote import is_local
 from headrace.tasks import check_asks_items, task
 from headrace.use.rows import SCORE, WEIGHT, ScoredColumns, none_answered, reading_of
-from headrace.use.scoring.output import check_output, write_output, written_whole
 from headrace.use.scoring.parts import ScoringJob, kept_parts, rows_of, scored_parts
 
 if TYPE_CHECKING:
@@ -40,6 +52,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("headrace")
 Progress = Callable[[int], None]
+SUFFIXES = (".csv", ".parquet")
+_TRAILING_COLUMNS = ("error", "true_label", SCORE, WEIGHT)
+_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _RECOGNISED = ScoredColumns()
 
 
@@ -218,3 +233,116 @@ class _Total:
             return {task(data.task).score: mean}
         log.warning("score: answers to labelled rows are not finite: no mean score")
         return {}
+
+
+def check_output(uri: str, source: str, settings: Settings) -> None:
+    """Refuse an output before anything is scored.
+
+    Args:
+        uri: a path or any fsspec URI.
+        source: the input, which is never written to.
+        settings: their storage options are used.
+
+    Raises:
+        UsageError: a URI holds a credential, or the output has another suffix, is a
+            folder, lies in the input, or its folder cannot be written to.
+    """
+    if not uri.lower().endswith(SUFFIXES):
+        raise UsageError(
+            f"The output {uri} is neither .csv nor .parquet.",
+            "Give a name that ends in one of the two.",
+        )
+    (fs, place), (of_source, origin) = (file_system(x, settings) for x in (uri, source))
+    if is_local(fs):
+        path = Path(place)
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            problem = f"is a folder, or its folder {path.parent} does not exist or "
+            problem += "cannot be written to"
+            raise UsageError(f"The output {uri} {problem}.", "Give another place.")
+        place, origin = (str(Path(name).resolve()) for name in (place, origin))
+    inside = f"{place}/".startswith(f"{origin.rstrip('/')}/")
+    if inside and type(fs) is type(of_source):
+        raise UsageError(
+            f"The output {uri!r} lies inside the input {source!r}.",
+            "Give another place: the input is never written to.",
+        )
+
+
+@contextlib.contextmanager
+def written_whole(uri: str, settings: Settings) -> Iterator[Path]:
+    """Give a temporary file to fill, and move it to the output at the end of the block.
+
+    Raises:
+        DependencyError: a disk is full, or the place cannot be reached.
+    """
+    fs, place = file_system(uri, settings)
+    if is_local(fs):
+        action = "Make room, or give another place, and run the command again."
+        folder = os.path.dirname(place)
+        with disk_errors(folder, action), atomic_file(Path(place)) as file:
+            yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        file = Path(folder) / "output"
+        with disk_errors(folder):
+            yield file
+        try:
+            fs.put_file(str(file), place)
+        except Exception as error:  # each protocol has exceptions of its own
+            raise DependencyError(
+                f"Writing {uri} failed: {type(error).__name__}: {error}.",
+                "Check the connection and the credentials, and run it again.",
+            ) from error
+
+
+def write_output(
+    parts: Iterable[pa.RecordBatch],
+    target: Path,
+    constants: dict[str, Any],
+    *,
+    is_csv: bool,
+    has_labels: bool,
+) -> None:
+    """Write rows in their final form.
+
+    Args:
+        parts: some rows each.
+        target: the file to write.
+        constants: columns that have one value in all rows.
+        is_csv: else Parquet is written.
+        has_labels: whether the column ``true_label`` is kept.
+    """
+    # A dictionary of what differs in each row would cost time and space.
+    repeated = ["label", *constants, *_TRAILING_COLUMNS]
+    as_parquet = partial(ParquetWriter, compression="zstd", use_dictionary=repeated)
+    make: Callable[..., Any] = CSVWriter if is_csv else as_parquet
+    with contextlib.ExitStack() as files:
+        writer = None
+        for rows in parts:
+            table = pa.Table.from_batches([rows])
+            for name, value in constants.items():
+                table = table.append_column(name, pa.repeat(value, len(rows)))
+            names = [n for n in rows.schema.names if n not in _TRAILING_COLUMNS]
+            names += [*constants, "error"] + ["true_label"] * has_labels
+            table = table.select(names)
+            table = _without_formulas(table) if is_csv else table
+            writer = writer or files.enter_context(make(str(target), table.schema))
+            writer.write_table(table)
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    """Put ``'`` before each text that a spreadsheet would compute.
+
+    A name or a label comes from whoever made the data, and ``=HYPERLINK(...)`` can send
+    the contents of cells to a server. A text that begins with ``'`` gets another one:
+    removing one restores every text. Numbers stay as they are.
+    """
+    for place, name in enumerate(table.column_names):
+        column = table[name]
+        if pa.types.is_string(column.type):
+            starts = pc.match_substring_regex(column, FORMULA_START)
+            is_number = pc.match_substring_regex(column, _NUMBER)
+            marked = pc.binary_join_element_wise("'", column, "")
+            safe = pc.if_else(pc.and_not(starts, is_number), marked, column)
+            table = table.set_column(place, name, safe)
+    return table
