@@ -96,7 +96,7 @@ def test_pictures_and_players_are_in_mlflow(home, ran):
     from headrace.state.tracking import Tracking
 
     tracking = Tracking(Settings(home=home.path, project=home.project))
-    for name in ("pairs", "distances", "recognised", "curves"):
+    for name in ("pairs", "distances", "curves"):
         data = tracking.run_file(ran["run_id"], f"pictures/{name}.png")
         assert data[:4] == b"\x89PNG"
     page = tracking.run_file(ran["run_id"], "samples/index.html").decode()

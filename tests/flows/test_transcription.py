@@ -111,7 +111,7 @@ def test_its_pictures_and_players_are_in_mlflow(home, ran):
     from headrace.state.tracking import Tracking
 
     tracking = Tracking(Settings(home=home.path, project=home.project))
-    for name in ("alignments", "edits", "curves"):
+    for name in ("edits", "curves"):
         data = tracking.run_file(ran["run_id"], f"pictures/{name}.png")
         assert data[:4] == b"\x89PNG"
 

@@ -29,8 +29,6 @@ PICTURES = {
     "answers for the same text and speaker below.",
     "distances": "How far takes of one text and speaker are from each other, and from "
     "the nearest recording of the train split: real ones and the model's.",
-    "recognised": "Share of answers in which the recogniser hears the text and the "
-    "speaker, by text and speaker.",
 }
 MISTAKES = "Answers that the recogniser does not understand"
 

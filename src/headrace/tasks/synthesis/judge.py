@@ -190,12 +190,11 @@ class JudgedSounds(Judged):
         return metrics, slices_of(heard, keys, data)
 
     def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
-        """Pairs, distances and what is recognised; players for a sample of answers."""
+        """Pairs and distances; players for a sample of answers."""
         keys, heard, own, data = self.keys, self.heard, self.profiles, self.data
         real = profiles_of(self.targets, data)
         names = [speech.name_of(key, data) for key in keys]
         pictures.draw_pairs(real, own, names, folder / "pairs.png")
-        pictures.draw_recognised(heard == keys, keys, data, folder / "recognised.png")
         if (reference := self.judge.reference) is not None:
             train = reference.train
             near = nearest(own, train), nearest(real, train)

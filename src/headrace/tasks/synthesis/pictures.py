@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.display.pictures import ACCENT, INK, new_figure, save
-from headrace.records import DataDescription
 from headrace.tasks.synthesis.distances import RANGE_DB, Floats
-from headrace.tasks.synthesis.recogniser import Indices
 
 PAIRS = 8
-MOST_NAMES = 40  # of a table; more cannot be read
 
 
 def draw_pairs(real: Floats, own: Floats, names: Sequence[str], path: Path) -> None:
@@ -60,42 +56,4 @@ def draw_distances(own: Floats, real: Floats, path: Path) -> None:
     )
     axes.legend()
     axes.grid(alpha=0.3)
-    save(figure, path)
-
-
-def draw_recognised(
-    right: npt.NDArray[np.bool_], keys: Indices, data: DataDescription, path: Path
-) -> None:
-    """Draw the share of right answers by text and speaker, for each of the two.
-
-    Args:
-        right: whether text and speaker were heard, ``(n, 2)``.
-        keys: the text and the speaker of each row, ``(n, 2)``.
-        data: with the names.
-        path: of the PNG.
-    """
-    texts, speakers = data.texts[:MOST_NAMES], data.speakers[:MOST_NAMES]
-    height, width = 0.3 * len(texts) + 1.6, 0.55 * len(speakers) + 1.8
-    figure = new_figure(max(6.0, 2 * width), max(3.0, height))
-    both = figure.subplots(1, 2, sharey=True)
-    for axes, rows, title in zip(
-        both, right.T, ("text heard", "speaker heard"), strict=True
-    ):
-        shares = np.full((len(texts), len(speakers)), np.nan)
-        for text, speaker in np.unique(keys, axis=0).tolist():
-            if text < len(texts) and speaker < len(speakers):
-                own = rows[(keys == (text, speaker)).all(axis=1)]
-                shares[text, speaker] = own.mean()
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        turn = 90 if max(map(len, speakers)) > 4 else 0
-        axes.set_xticks(range(len(speakers)), speakers, rotation=turn)
-        axes.set_yticks(range(len(texts)), [text[:20] for text in texts])
-        axes.set(title=title)
-        for text, speaker in np.argwhere(np.isfinite(shares)).tolist():
-            share = shares[text, speaker]
-            colour = "white" if share > 0.5 else "black"
-            shown = f"{share:.0%}"
-            axes.text(
-                speaker, text, shown, ha="center", va="center", color=colour, size=7
-            )
     save(figure, path)

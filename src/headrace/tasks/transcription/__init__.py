@@ -26,8 +26,6 @@ SHOWN = {
 }
 # Pictures of a test split, and their captions.
 PICTURES = {
-    "alignments": "The worst transcripts, aligned with what was said. Red: wrong, "
-    "orange: added, grey: left out.",
     "edits": "The words with the most errors: replaced, left out and added.",
 }
 MISTAKES = "Worst transcripts"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.display.pictures import ACCENT, INK, new_figure, save
+from headrace.display.pictures import ACCENT, new_figure, save
 from headrace.pipeline import EvaluationSpec
 from headrace.records import DataDescription, Metrics
 from headrace.tasks import Judge, Judged
@@ -30,57 +30,9 @@ from headrace.tasks.judging import bootstrap_of_ratio, ranges_of, with_ends
 from headrace.tasks.transcription import decoding
 from headrace.tasks.transcription.data import sequences, words_of
 
-SHOWN = 16  # transcripts in the picture of alignments
 _WORDS_SHOWN = 20
-_FEWEST_COLUMNS = 8
-_POINTS = 1000  # a line has room for so many letters, divided by their size
 _ADDED, _DROPPED = "#e08e1b", "#8a929c"
-Row = tuple[str, str, float]
 _RANGES = 4  # of the number of words, with equal numbers of rows
-
-
-def one_row(output: Any, target: Any, data: DataDescription) -> Row:
-    """The transcript, the answer and its confidence, of one row."""
-    outputs = np.asarray(output)[np.newaxis]
-    true = decoding.references(target[np.newaxis], data)[0]
-    sure = float(decoding.confidences(outputs)[0])
-    return true, decoding.texts(outputs, data)[0], sure
-
-
-def draw_alignments(rows: Sequence[Row], path: Path) -> None:
-    """Draw transcripts above their answers, a column a word.
-
-    Args:
-        rows: transcript, answer and confidence of each.
-        path: of the PNG.
-    """
-    figure = new_figure(10, max(1.5, 0.55 * len(rows) + 0.4))
-    axes = figure.subplots()
-    axes.axis("off")
-    axes.set(xlim=(-0.02, 1.02), ylim=(len(rows) or 1, -0.4))
-    aligned = [decoding.align(true.split(), answer.split()) for true, answer, _ in rows]
-    columns = max([_FEWEST_COLUMNS, *map(len, aligned)])
-    width = 0.94 / columns
-    for number, (edits, (_, _, sure)) in enumerate(zip(aligned, rows, strict=True)):
-        axes.text(0, number, f"{sure:.0%}", fontsize=8, color="grey", va="center")
-        for place, edit in enumerate(edits):
-            x = 0.06 + width * place
-            letters = 1 + max(len(word or "") for word in edit)
-            size = min(9.0, _POINTS * width / letters)
-            axes.text(x, number - 0.15, edit.true or "·", fontsize=size, color=INK)
-            is_right = edit.true == edit.answer
-            wrong = _DROPPED if edit.answer is None else ACCENT
-            wrong = _ADDED if edit.true is None else wrong
-            axes.text(
-                x,
-                number + 0.25,
-                edit.answer or "·",
-                fontsize=size,
-                color=INK if is_right else wrong,
-                weight="normal" if is_right else "bold",
-            )
-    axes.set_title("said above, heard below; left: confidence", fontsize=9)
-    save(figure, path)
 
 
 def draw_edits(true: Sequence[str], answers: Sequence[str], path: Path) -> None:
@@ -215,10 +167,7 @@ class JudgedTranscripts(Judged):
         }, _by_length(edits, words)
 
     def draw(self, evaluation: EvaluationSpec, folder: Path) -> None:
-        """The worst alignments, and the words with the most edits."""
-        worst = np.argsort(-self.badness, kind="stable")[:SHOWN].tolist()
-        rows = [(self.true[n], self.answers[n], self.confidence[n]) for n in worst]
-        draw_alignments(rows, folder / "alignments.png")
+        """The words with the most edits."""
         draw_edits(self.true, self.answers, folder / "edits.png")
 
 
@@ -245,7 +194,10 @@ class EditsPerWord(Judge):
 
     def caption(self, output: Any, target: Any, data: DataDescription) -> str:
         """What was said and what was heard, with each edit in brackets."""
-        true, answer, sure = one_row(output, target, data)
+        outputs = np.asarray(output)[np.newaxis]
+        true = decoding.references(target[np.newaxis], data)[0]
+        answer = decoding.texts(outputs, data)[0]
+        sure = float(decoding.confidences(outputs)[0])
         edits = decoding.align(true.split(), answer.split())
         marked = " ".join(map(_marked, edits))
         return f"said: {true}\nheard: {answer or 'nothing'} ({sure:.0%}); {marked}"

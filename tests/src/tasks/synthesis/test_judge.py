@@ -144,7 +144,7 @@ def test_pictures_and_players_are_drawn_where_there_is_no_model(
     sent.draw(HOW, tmp_path)
     assert sent.judge.recogniser._model is None
     drawn = {path.name for path in tmp_path.iterdir()}
-    assert drawn == {"pairs.png", "distances.png", "recognised.png"}
+    assert drawn == {"pairs.png", "distances.png"}
     samples = judge.reference.folder / "samples"
     assert len([*samples.glob("*.wav")]) == 4
     page = (samples / "index.html").read_text()
