@@ -277,7 +277,7 @@ def written_whole(uri: str, settings: Settings) -> Iterator[Path]:
     """
     fs, place = file_system(uri, settings)
     if is_local(fs):
-        action = "Make room, or give another place, and run the command again."
+        action = "Make room, or give another place for the output, and run it again."
         folder = os.path.dirname(place)
         with disk_errors(folder, action), atomic_file(Path(place)) as file:
             yield file
