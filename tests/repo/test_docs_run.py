@@ -27,14 +27,13 @@ LOOP = ROOT / "docs" / "tutorial-loop.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 # Pages with trainings, or with many commands.
 SLOW = {
-    "docs/guides/bundle.md",
+    "docs/guides/export.md",
     "docs/guides/own-data.md",
     "docs/guides/own-training.md",
     "docs/guides/promote.md",
     "docs/guides/recover.md",
-    "docs/guides/retention.md",
+    "docs/guides/maintenance.md",
     "docs/guides/score.md",
-    "docs/guides/sign.md",
     "docs/guides/tune.md",
 }
 RUN = {"bash", "python"}
