@@ -16,7 +16,7 @@ def block_of(page, *words, language="bash"):
     raise AssertionError(f"{page} has no {language} with {words}")
 
 
-def command(text, page="two-machines.md"):
+def command(text, page="compose.md"):
     """The words of a command that a guide gives."""
     said = "\n".join(block.text for block in blocks_of(GUIDES / page))
     assert f"\n{text}\n" in f"\n{said}", text
@@ -25,6 +25,6 @@ def command(text, page="two-machines.md"):
 
 def variables_of(title, secret):
     """Those of a file of two machines, with what a function gives for each secret."""
-    text = block_of("two-machines.md", f"# {title}\n", language="text")
+    text = block_of("compose.md", f"# {title}\n", language="text")
     rows = re.sub(r"<(\w+)>", lambda match: secret(match[1]), text).splitlines()
     return dict(row.split("=", 1) for row in rows[1:])

@@ -18,7 +18,7 @@ from tests.waiting import until
 # With nothing cached, the first makes the images.
 pytestmark = pytest.mark.timeout(2400)
 
-PAGE = "two-machines.md"
+PAGE = "compose.md"
 OVER = "infra/compose.two-machines.yaml"
 PORTS = (4200, 5000, 5432, 8333)
 CERTIFICATE = "infra/secrets/postgres.crt"
@@ -46,7 +46,7 @@ def control(engine, worker, tmp_path_factory):
     made = Service(engine, tmp_path_factory.mktemp("repository"), over=[OVER])
     try:
         made.fill_in()
-        made.shell(block_of(PAGE, "openssl req"))
+        made.shell(block_of(PAGE, "CN=control"))
         made.set(variables_of("infra/.env, besides the secrets", str))
         yield made
     finally:
@@ -55,7 +55,7 @@ def control(engine, worker, tmp_path_factory):
 
 def start(control, code=0):
     """Give the guide's command: what it said. The rest of its block is systemd's."""
-    words, *rest = block_of(PAGE, "up --build --wait").splitlines()
+    words, *rest = block_of(PAGE, "compose.two-machines.yaml up").splitlines()
     assert all("system" in row for row in rest)
     done = control.engine.run(*words.split(), cwd=control.place, check=False)
     assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr

@@ -65,7 +65,7 @@ def check_firewall(control, worker, folder):
     control.start(*server, log=folder / "server.log", folder=folder)
     until(lambda: not worker.reach("10.8.0.1", 5432), "no server", 30)
     rules = folder / "headrace.nft"
-    rules.write_text(block_of("two-machines.md", "table inet", language="text"))
+    rules.write_text(block_of("compose.md", "table inet", language="text"))
     control.run("nft", "--file", rules)
     assert worker.reach("10.8.0.1", 5432) == "TimeoutError"
     assert worker.reach("10.9.0.1", 5432) == ""
@@ -227,7 +227,7 @@ def shell(machines, folder, project, postgres, objects):
 
     until(is_up, "no servers", PATIENCE_SECONDS)
     own = without_tls("/etc/headrace/worker.env")
-    guide = (GUIDES / "two-machines.md").read_text()
+    guide = (GUIDES / "compose.md").read_text()
     for name, path, port in (
         ("PREFECT_API_URL", "/api", 4200),
         ("MLFLOW_TRACKING_URI", "", 5000),

@@ -29,9 +29,8 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 SLOW = {
     "docs/guides/export.md",
     "docs/guides/own-data.md",
-    "docs/guides/own-training.md",
+    "docs/guides/own-model.md",
     "docs/guides/promote.md",
-    "docs/guides/recover.md",
     "docs/guides/maintenance.md",
     "docs/guides/score.md",
     "docs/guides/tune.md",

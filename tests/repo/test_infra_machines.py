@@ -12,7 +12,7 @@ from tests.repo.docs_blocks import ROOT, blocks_of
 
 INFRA = ROOT / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
-GUIDE = ROOT / "docs" / "guides" / "two-machines.md"
+GUIDE = ROOT / "docs" / "guides" / "compose.md"
 SERVICES = yaml.safe_load((INFRA / "compose.yaml").read_text("utf-8"))["services"]
 TWO_MACHINES = yaml.safe_load((INFRA / "compose.two-machines.yaml").read_text("utf-8"))
 
