@@ -59,7 +59,7 @@ def test_two_builds_have_the_same_bytes(tmp_path):
 
 
 def test_every_place_has_the_version():
-    texts = [ROOT / "README.md", *(ROOT / "infra").rglob("*")]
+    texts = [ROOT / "docs" / "tutorial.md", *(ROOT / "infra").rglob("*")]
     files = {path: path.read_text("utf-8") for path in texts if path.is_file()}
     pattern = r"headrace[:-](\d[\w.]*)-|newName: headrace, newTag: (\d[\w.]*)-"
     found = {
@@ -67,7 +67,7 @@ def test_every_place_has_the_version():
         for path, text in files.items()
         for versions in re.findall(pattern, text)
     }
-    assert {name for name, _ in found} >= {"README.md", "compose.yaml", "Dockerfile"}
+    assert {name for name, _ in found} >= {"tutorial.md", "compose.yaml", "Dockerfile"}
     assert {version for _, version in found} == {VERSION}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["version"] == headrace.__version__ == VERSION
