@@ -136,7 +136,7 @@ def test_settings_exist(page):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_explained(name):
     texts = [page.read_text(encoding="utf-8") for page in PAGES]
-    assert sum(bool(re.search(rf"\bheadrace {name}\b", text)) for text in texts) > 1
+    assert any(re.search(rf"\bheadrace {name}\b", text) for text in texts)
 
 
 def test_the_reference_has_every_command_and_option(reference):
